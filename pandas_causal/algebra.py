@@ -1,0 +1,263 @@
+"""Maps of an effect's rows: contrasts, transformations, averages and differences of fits.
+
+Everything here is a linear map of estimates together with their uncertainty; what is estimated in the map itself (weights,
+the units averaged over) brings contributions of its own.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from pandas_causal.errors import CausalArgumentError, CausalDataError, CausalError, StandardErrorWarning, suggest
+from pandas_causal.inference.influence import Influence, join
+from pandas_causal.inference.pointwise import Draws, Variance
+
+if TYPE_CHECKING:
+    from pandas_causal.effect import Effect
+
+__all__ = ["Weighting", "aggregate", "difference", "explain_std_errors", "linear", "transform"]
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Weighting:
+    """A named way to average the rows of an effect, attached by the estimator.
+
+    Attributes
+    ----------
+    weights : ndarray (rows,) or Effect or None
+        Weights of the rows; an Effect where they are estimated; None for equal weights.
+    groups : Index (rows,) or None
+        The averaged row that each row belongs to (missing: to none); None for a single average.
+    then : mapping of str to Weighting
+        The weightings that the average carries in its turn.
+    """
+
+    weights: Any = None
+    groups: pd.Index | None = None
+    then: Mapping[str, Weighting] = field(default_factory=dict)
+
+
+def linear(effect: Effect, W: Any, index: Any = None) -> Effect:
+    """Map estimates and uncertainty by a matrix (m, rows)."""
+    if index is None and isinstance(W, pd.DataFrame):
+        index = W.index
+    matrix = np.atleast_2d(np.asarray(W, dtype=float))
+    if matrix.shape[1] != len(effect):
+        raise CausalArgumentError(f"W has {matrix.shape[1]} columns, the effect has {len(effect)} rows")
+    estimates = pd.Series(matrix @ effect.estimates.to_numpy(dtype=float), index=index, name="estimate")
+    bias = None if effect.bias is None else matrix @ effect.bias
+    return effect._derive(estimates, effect.uncertainty.linear(matrix), bias=bias)
+
+
+def transform(effect: Effect, f: Callable[[Floats], Any], jac: Any = None, index: Any = None) -> Effect:
+    """Transform smoothly by the delta method; the Jacobian is taken at ``estimate - bias``."""
+    at, centre = effect.estimates.to_numpy(dtype=float), effect._centre
+    value = np.atleast_1d(np.asarray(f(at), dtype=float))
+    jacobian = numeric_jacobian(f, centre) if jac is None else (jac(centre) if callable(jac) else jac)
+    jacobian = np.asarray(jacobian, dtype=float).reshape(len(value), len(at))
+    if index is None and len(value) == len(at):
+        index = effect.estimates.index
+    bias = None if effect.bias is None else value - np.atleast_1d(np.asarray(f(centre), dtype=float))
+    estimates = pd.Series(value, index=index, name="estimate")
+    return effect._derive(estimates, effect.uncertainty.transform(jacobian), bias=bias)
+
+
+def numeric_jacobian(f: Callable[[Floats], Any], at: Floats) -> Floats:
+    """Central differences of f (rows,) -> (m,), as (m, rows)."""
+    scale = np.abs(at)
+    scale[scale == 0] = scale.max() if scale.any() else 1.0
+    columns = []
+    for j in range(len(at)):
+        step = np.zeros(len(at))
+        step[j] = 6e-6 * scale[j]
+        high, low = np.asarray(f(at + step), dtype=float), np.asarray(f(at - step), dtype=float)
+        columns.append(np.atleast_1d((high - low) / (2 * step[j])))
+    return np.stack(columns, axis=1)
+
+
+def difference(effect: Effect, other: Effect, rows: str | None = None) -> Effect:
+    """Subtract another fit's effect, with the covariance of the two."""
+    if len(effect) != len(other) or (len(effect) > 1 and not effect.estimates.index.equals(other.estimates.index)):
+        raise CausalArgumentError(
+            f"the effects have different rows ({list(effect.estimates.index[:5])} and "
+            f"{list(other.estimates.index[:5])}); select the rows to compare first: effect[labels]"
+        )
+    m = len(effect)
+    left, right = effect.uncertainty, other.uncertainty
+    if isinstance(left, Influence) and isinstance(right, Influence):
+        contrast = np.hstack([np.eye(m), -np.eye(m)])
+        u: Influence | Variance = join(left, right, rows).linear(contrast)
+    elif rows == "independent":
+        u = Variance(np.square(left.std_error()) + np.square(right.std_error()))
+    else:
+        raise CausalError(
+            "a comparison needs per-row contributions on both sides; these effects rest on draws or pointwise variances. "
+            "Pass rows='independent' if the fits share no data, else refit with an influence-based estimator"
+        )
+    bias = None
+    if effect.bias is not None or other.bias is not None:
+        bias = (0.0 if effect.bias is None else effect.bias) - (np.zeros(m) if other.bias is None else other.bias)
+    out = effect._derive(
+        effect.estimates - other.estimates.to_numpy(),
+        u,
+        bias=bias,
+        estimand=f"difference of ({effect.estimand}) and ({other.estimand})",
+    )
+    return replace(
+        out,
+        assumptions=tuple(dict.fromkeys((*effect.assumptions, *other.assumptions))),
+        n_obs=max(effect.n_obs, other.n_obs),
+        estimator=None,
+        diagnostics={},
+        std_error_method="joint contributions of the two fits",
+    )
+
+
+def aggregate(effect: Effect, by: Any, weights: Any, population: bool) -> Effect:
+    """Average the rows, all of them or by group; see :meth:`Effect.aggregate`."""
+    groups, weights, then = _resolve_weighting(effect, by, weights)
+    if groups is None:
+        codes, names = np.zeros(len(effect), dtype=np.intp), pd.Index(["average"])
+    else:
+        codes, names = pd.factorize(groups, sort=True)
+    w = _weight_values(weights, effect)
+    used = codes >= 0
+    totals = np.bincount(codes[used], weights=w[used], minlength=len(names))
+    if bool((totals == 0).any()):
+        raise CausalDataError(f"the weights of group {names[int(np.argmin(np.abs(totals)))]!r} sum to zero")
+    share = np.where(used, w / totals[np.where(used, codes, 0)], 0.0)
+    theta = effect.estimates.to_numpy(dtype=float)
+    mean = np.bincount(codes[used], weights=(share * theta)[used], minlength=len(names))
+    bias = None if effect.bias is None else np.bincount(codes[used], (share * effect.bias)[used], len(names))
+    u = _averaged(effect.uncertainty, codes, share, len(names))
+    safe = np.where(used, codes, 0)
+    distance = np.where(used, theta - mean[safe], 0.0)
+    if hasattr(weights, "uncertainty"):
+        slope = distance / totals[safe]
+        u = _with_estimated_weights(effect.uncertainty, weights.uncertainty, codes, share, slope, len(names))
+    elif effect.units is not None and population:
+        u = _with_sampled_units(effect, u, codes, share * distance, names)
+    out = effect._derive(pd.Series(mean, index=names, name="estimate"), u, bias=bias)
+    about = effect.population
+    if effect.units is not None and not population:
+        about = "these very units: their covariates are taken as fixed"
+    return replace(out, weightings=then, population=about)
+
+
+def _resolve_weighting(effect: Effect, by: Any, weights: Any) -> tuple[Any, Any, Mapping[str, Weighting]]:
+    """Find groups and weights; the first attached weighting supplies the default weights."""
+    attached = next(iter(effect.weightings.values())).weights if effect.weightings else None
+    if isinstance(by, str) and by in effect.weightings:
+        named = effect.weightings[by]
+        return named.groups, named.weights if weights is None else weights, named.then
+    weights = attached if weights is None else weights
+    if by is None:
+        return None, weights, {}
+    if isinstance(by, str):
+        index = effect.estimates.index
+        if by not in index.names:
+            known = [*effect.weightings, *(n for n in index.names if n is not None)]
+            raise CausalArgumentError(f"{by!r} is no weighting or index level{suggest(by, known)}; known: {known}")
+        return index.get_level_values(by), weights, {}
+    if isinstance(by, pd.Series) and not by.index.equals(effect.estimates.index):
+        raise CausalDataError("the index of the group labels differs from the effect's rows; align them first")
+    if len(by) != len(effect):
+        raise CausalDataError(f"there are {len(by):,} group labels for {len(effect):,} rows")
+    return pd.Index(by), weights, {}
+
+
+def _weight_values(weights: Any, effect: Effect) -> Floats:
+    if weights is None:
+        return np.ones(len(effect))
+    if hasattr(weights, "uncertainty"):
+        weights = weights.estimates
+    if isinstance(weights, pd.Series) and not weights.index.equals(effect.estimates.index):
+        if len(weights) != len(effect) or not weights.index.isin(effect.estimates.index).all():
+            raise CausalDataError("the weights are labelled otherwise than the effect's rows; give one weight per row")
+        weights = weights.reindex(effect.estimates.index)
+    out = np.asarray(weights, dtype=float)
+    if out.shape != (len(effect),) or not np.isfinite(out).all():
+        raise CausalDataError(f"weights must be {len(effect):,} finite numbers, one per row")
+    return out
+
+
+def _averaged(u: Any, codes: NDArray[np.intp], share: Floats, n_groups: int) -> Any:
+    """Average the loadings by group, without a (groups, rows) matrix."""
+    if isinstance(u, Variance):
+        matrix = np.zeros((n_groups, len(share)))
+        used = codes >= 0
+        matrix[codes[used], np.flatnonzero(used)] = share[used]
+        return u.linear(matrix)
+    used = codes >= 0
+    columns = [
+        np.bincount(codes[used], weights=(share * u.loadings[:, j])[used], minlength=n_groups)
+        for j in range(u.loadings.shape[1])
+    ]
+    return replace(u, loadings=np.stack(columns, axis=1))
+
+
+def _with_estimated_weights(
+    u: Any, v: Any, codes: NDArray[np.intp], share: Floats, slope: Floats, n_groups: int
+) -> Influence:
+    """Add the weights' own contributions: ``d mean / d w_j = (theta_j - mean) / sum w``."""
+    if not (isinstance(u, Influence) and isinstance(v, Influence)):
+        raise CausalError("estimated weights need contributions on both sides; pass known weights as an array")
+    used = np.flatnonzero(codes >= 0)
+    jacobian = np.zeros((n_groups, 2 * len(share)))
+    jacobian[codes[used], used] = share[used]
+    jacobian[codes[used], len(share) + used] = slope[used]
+    return join(u, v).linear(jacobian)
+
+
+def _with_sampled_units(effect: Effect, u: Any, codes: NDArray[np.intp], deviation: Floats, names: pd.Index) -> Any:
+    """Add the sampling of the units averaged over: ``w_i (theta_i - mean_g)`` for every unit i of group g."""
+    units = effect.units
+    if not isinstance(u, Influence):
+        raise CausalError(
+            "the average over the population needs contributions, which this estimator does not give; "
+            "aggregate(population=False) speaks of these very units"
+        )
+    if units is None or u.rows is None:
+        raise CausalError("the rows were dropped by compact(); aggregate(population=False) or refit")
+    contributions = np.zeros((len(deviation), len(names)))
+    used = np.flatnonzero(codes >= 0)
+    contributions[used, codes[used]] = deviation[used]
+    sampling = Influence.from_contributions(np.zeros(len(names)), contributions, units, names=names)
+    if u.clustering is not None and units.same_order(u.rows):
+        sampling = sampling.cluster(u.clustering)
+    related = units.same_set(u.rows) or not (units.is_default or u.rows.is_default)
+    how = None if related and units.labels.is_unique and u.rows.labels.is_unique else "independent"
+    if units.same_order(u.rows):
+        how = None
+    both = np.hstack([np.eye(len(names)), np.eye(len(names))])
+    return join(u, sampling, how, keep_factors=True).linear(both)
+
+
+def explain_std_errors(effect: Effect) -> Effect:
+    """Warn of rows whose standard error is NaN, infinite or zero, reference rows excepted."""
+    se = effect._std_errors
+    bad = ~np.isfinite(se) | (se == 0)
+    if effect.reference_rows is not None:
+        bad &= ~effect.reference_rows
+    if not bad.any():
+        return effect
+    zero, which = int((se[bad] == 0).sum()), list(effect.estimates.index[bad][:3])
+    reason = (
+        "zero: the rows used leave nothing uncertain (an outcome fitted exactly, or quantities taken as known)"
+        if zero == bad.sum()
+        else "missing or infinite: too few rows stand behind them"
+    )
+    text = f"{int(bad.sum()):,} of {len(se):,} standard errors are {reason}; rows: {which}"
+    if text in effect.warnings:
+        return effect
+    warnings.warn(text, StandardErrorWarning, stacklevel=4)
+    return replace(effect, warnings=(*effect.warnings, text))

@@ -1,0 +1,115 @@
+"""Every exception and warning class of the package."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+__all__ = [
+    "AssumptionWarning",
+    "CausalArgumentError",
+    "CausalDataError",
+    "CausalError",
+    "CausalWarning",
+    "MissingDependencyError",
+    "OverlapError",
+    "OverlapWarning",
+    "Problem",
+    "StandardErrorWarning",
+    "suggest",
+]
+
+
+class CausalError(ValueError):
+    """Base of every error this package raises on purpose."""
+
+
+class CausalArgumentError(CausalError):
+    """A wrong setting; the message names the legal ones."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong with the data.
+
+    Attributes
+    ----------
+    column : str
+        The column, or the role of an array that has no name.
+    what : str
+        What is wrong, in a few words.
+    count : int or None
+        How many rows are affected; None where rows are not the point.
+    remedy : str
+        What the user can do.
+    """
+
+    column: str
+    what: str
+    count: int | None
+    remedy: str
+
+    def __str__(self) -> str:
+        rows = "" if self.count is None else f" in {self.count:,} row{'s' if self.count != 1 else ''}"
+        return f"{self.column}: {self.what}{rows}; {self.remedy}"
+
+
+class CausalDataError(CausalError):
+    """The data cannot answer the question; lists every problem at once.
+
+    Parameters
+    ----------
+    problems : sequence of Problem, or str
+        What was found.
+    """
+
+    def __init__(self, problems: Sequence[Problem] | str) -> None:
+        self.problems: tuple[Problem, ...] = () if isinstance(problems, str) else tuple(problems)
+        if isinstance(problems, str):
+            text = problems
+        elif len(problems) == 1:
+            text = str(problems[0])
+        else:
+            text = f"{len(problems)} problems with the data:\n" + "\n".join(f"  - {p}" for p in problems)
+        super().__init__(text)
+
+    def __reduce__(self) -> tuple[type, tuple[Sequence[Problem] | str]]:
+        return type(self), (self.problems or str(self),)
+
+
+class OverlapError(CausalDataError):
+    """Positivity fails: some units could never have received the other arm."""
+
+
+class MissingDependencyError(CausalError, ImportError):
+    """An optional dependency is absent; the message holds the exact pip command."""
+
+    def __init__(self, package: str, extra: str) -> None:
+        self.package, self.extra = package, extra
+        super().__init__(f"{package} is needed for this: pip install 'pandas-causal[{extra}]'")
+
+    def __reduce__(self) -> tuple[type, tuple[str, str]]:
+        return type(self), (self.package, self.extra)
+
+
+class CausalWarning(UserWarning):
+    """Base of every warning of this package."""
+
+
+class OverlapWarning(CausalWarning):
+    """Positivity is weak: the answer leans on few comparable units."""
+
+
+class StandardErrorWarning(CausalWarning):
+    """A standard error is missing, infinite or zero, and why."""
+
+
+class AssumptionWarning(CausalWarning):
+    """The data contradict something the answer rests on."""
+
+
+def suggest(name: object, known: Iterable[object]) -> str:
+    """Return ``" (did you mean 'age'?)"`` for the closest known names, or an empty string."""
+    close = get_close_matches(str(name), [str(k) for k in known], n=3, cutoff=0.6)
+    return f" (did you mean {' or '.join(repr(c) for c in close)}?)" if close else ""

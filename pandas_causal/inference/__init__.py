@@ -1,0 +1,1 @@
+"""Inference on arrays: how estimates vary jointly, and what follows from it."""

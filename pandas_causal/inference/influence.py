@@ -1,0 +1,331 @@
+"""Influence: parameters with per-row contributions, and every variance that follows from them.
+
+An estimator that is asymptotically linear has ``estimate - truth ~ sum_i contributions[i]``. Standard errors, clusters,
+contrasts, comparisons of fits and averages at estimated weights are all linear algebra on these rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from pandas_causal.errors import CausalArgumentError, CausalDataError, CausalError
+from pandas_causal.inference.rows import Rows, join_rows
+
+__all__ = ["Component", "Influence", "cluster_component", "cluster_sums", "join", "quadratic_forms"]
+
+Floats = NDArray[np.float64]
+_ROUNDING = 1e-9
+_BLOCK = 131_072
+
+
+@dataclass(frozen=True, eq=False)
+class Component:
+    """One term of the variance of the parameters.
+
+    Attributes
+    ----------
+    meat : ndarray (k, k)
+        Variance contributed by this term, small-sample factors included.
+    df : float
+        Degrees of freedom of the term; infinite under a normal law.
+    joint_scale : float
+        Part of the factor that a joint test divides out again: Hotelling's scale wants G / (G - 1) alone.
+    """
+
+    meat: Floats
+    df: float = np.inf
+    joint_scale: float = 1.0
+
+
+def quadratic_forms(loadings: Floats, matrix: Floats) -> Floats:
+    """Return ``l' M l`` for every row of `loadings`; negative values beyond rounding are refused."""
+    out = np.empty(len(loadings))
+    for start in range(0, len(loadings), _BLOCK):
+        block = loadings[start : start + _BLOCK]
+        out[start : start + _BLOCK] = np.einsum("ij,ij->i", block @ matrix, block)
+    if len(out) and out.min() < 0:
+        scale = np.square(np.abs(loadings) @ np.sqrt(np.abs(np.diag(matrix))))
+        if bool((out < -_ROUNDING * np.maximum(scale, np.finfo(float).tiny)).any()):
+            raise CausalError(
+                f"a variance is negative ({out.min():.3g}); two-way clustering does this when one of the ways has few "
+                "or near-identical clusters: cluster one way, by the level at which treatment was assigned"
+            )
+        np.maximum(out, 0.0, out=out)
+    return out
+
+
+def cluster_sums(contributions: Floats, labels: object) -> pd.DataFrame:
+    """Sum contributions by cluster label (labels are kept, so that chunks of one frame can be merged before squaring)."""
+    codes, names = pd.factorize(_as_key(labels), sort=False)
+    if (codes < 0).any():
+        raise CausalDataError(f"{int((codes < 0).sum()):,} rows have no cluster label; give each row a label")
+    sums = np.empty((len(names), contributions.shape[1]))
+    for j in range(contributions.shape[1]):
+        sums[:, j] = np.bincount(codes, weights=contributions[:, j], minlength=len(names))
+    return pd.DataFrame(sums, index=pd.Index(names))
+
+
+def _as_key(labels: object) -> object:
+    return labels if isinstance(labels, pd.Index | pd.Series | pd.api.extensions.ExtensionArray) else np.asarray(labels)
+
+
+def _one_way(contributions: Floats, labels: object, p: int, small_sample: bool) -> tuple[Floats, int, float]:
+    sums = cluster_sums(contributions, labels).to_numpy()
+    groups, n = len(sums), len(contributions)
+    if groups < 2:
+        raise CausalDataError("there are fewer than 2 clusters; clustered errors need at least two, and many to be right")
+    extra = (n - 1) / (n - p) if small_sample and n > p else 1.0
+    factor = groups / (groups - 1) * extra if small_sample else 1.0
+    return factor * (sums.T @ sums), groups, extra
+
+
+def cluster_component(contributions: Floats, by: Sequence[object], *, p: int, small_sample: bool = True) -> Component:
+    """Clustered variance, one way or two ways.
+
+    Parameters
+    ----------
+    contributions : ndarray (n, k)
+        Raw contributions, without small-sample factors.
+    by : sequence of one or two arrays (n,)
+        Cluster labels.
+    p : int
+        Number of parameters in the factor (n - 1) / (n - p).
+    small_sample : bool
+        CR1 factor G / (G - 1) * (n - 1) / (n - p) and G - 1 degrees of freedom; otherwise the raw sum and a normal law.
+
+    References
+    ----------
+    Cameron, Gelbach and Miller (2011), "Robust inference with multiway clustering", JBES, eq. (2.11): each of the three
+    terms carries its own factor.
+    """
+    if len(by) not in (1, 2):
+        raise CausalArgumentError("cluster takes one set of labels or a list of two")
+    meat, groups, extra = _one_way(contributions, by[0], p, small_sample)
+    if len(by) == 2:
+        second, other, extra_b = _one_way(contributions, by[1], p, small_sample)
+        both = pd.MultiIndex.from_arrays([np.asarray(by[0]), np.asarray(by[1])]).to_flat_index()
+        crossed, _, _ = _one_way(contributions, both, p, small_sample)
+        meat, groups, extra = meat + second - crossed, min(groups, other), max(extra, extra_b)
+    return Component(meat, float(groups - 1) if small_sample else np.inf, extra)
+
+
+@dataclass(frozen=True, eq=False)
+class Influence:
+    """Parameters, the loadings that map them to the rows reported, and the contributions behind them.
+
+    Attributes
+    ----------
+    values : ndarray (k,)
+        The parameters: what was really estimated.
+    names : Index (k,)
+        Their names.
+    loadings : ndarray (rows, k)
+        Map from parameters to the rows reported (a Jacobian after a transformation).
+    components : tuple of Component
+        Terms whose sum is the variance of the parameters.
+    contributions : ndarray (n, k) or None
+        Divided by n already, each column summing to zero.
+    rows : Rows or None
+        Identity of the n rows.
+    clusters : mapping of str to ndarray (n,)
+        Labels kept at fit, by column name.
+    clustering : tuple of ndarray (n,), or None
+        The labels the components are clustered by.
+    """
+
+    values: Floats
+    names: pd.Index
+    loadings: Floats
+    components: tuple[Component, ...]
+    contributions: Floats | None = None
+    rows: Rows | None = None
+    clusters: Mapping[str, NDArray[np.generic]] = field(default_factory=dict)
+    clustering: tuple[NDArray[np.generic], ...] | None = None
+
+    @classmethod
+    def from_contributions(
+        cls,
+        values: Floats,
+        contributions: Floats,
+        rows: Rows,
+        *,
+        names: pd.Index | None = None,
+        loadings: Floats | None = None,
+        components: tuple[Component, ...] | None = None,
+        clusters: Mapping[str, NDArray[np.generic]] | None = None,
+    ) -> Influence:
+        """Build from estimates and contributions; the variance is their outer product unless given."""
+        values = np.asarray(values, dtype=float)
+        contributions = np.asarray(contributions, dtype=float).reshape(len(rows), len(values))
+        return cls(
+            values=values,
+            names=pd.RangeIndex(len(values)) if names is None else names,
+            loadings=np.eye(len(values)) if loadings is None else np.asarray(loadings, dtype=float),
+            components=(Component(contributions.T @ contributions),) if components is None else components,
+            contributions=contributions,
+            rows=rows,
+            clusters={} if clusters is None else clusters,
+        )
+
+    def linear(self, matrix: Floats) -> Influence:
+        """Map the rows reported by a matrix (m, rows)."""
+        return replace(self, loadings=np.asarray(matrix, dtype=float) @ self.loadings)
+
+    transform = linear
+
+    def take(self, positions: NDArray[np.intp]) -> Influence:
+        """Keep some of the rows reported."""
+        return replace(self, loadings=self.loadings[positions])
+
+    def meat(self, *, joint: bool = False) -> Floats:
+        """Variance of the parameters (k, k); ``joint`` leaves out the part that Hotelling's scale does not want."""
+        total = np.zeros((len(self.values), len(self.values)))
+        for component in self.components:
+            total += component.meat / (component.joint_scale if joint else 1.0)
+        return total
+
+    def std_error(self) -> Floats:
+        """Standard error of every row reported."""
+        return np.sqrt(quadratic_forms(self.loadings, self.meat()))
+
+    def covariance(self, *, joint: bool = False) -> Floats:
+        """Covariance (rows, rows) of the rows reported."""
+        return self.loadings @ self.meat(joint=joint) @ self.loadings.T
+
+    def df(self) -> Floats:
+        """Satterthwaite degrees of freedom of every row: ``(sum_b v_bj)^2 / sum_b (v_bj^2 / df_b)``."""
+        if len(self.components) <= 1:
+            df = self.components[0].df if self.components else np.inf
+            return np.full(len(self.loadings), df)
+        terms = np.stack([np.einsum("ij,jk,ik->i", self.loadings, c.meat, self.loadings) for c in self.components])
+        weights = np.array([1.0 / c.df for c in self.components])[:, None]
+        denominator = (np.square(terms) * weights).sum(axis=0)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            df = np.square(terms.sum(axis=0)) / denominator
+        return np.where(denominator > 0, df, np.inf)
+
+    def parameter_draws(self, n: int, rng: np.random.Generator) -> Floats:
+        """Draw n deviations of the parameters (n, k) from N(0, meat), in parameter space."""
+        values, vectors = np.linalg.eigh(self.meat())
+        root = vectors * np.sqrt(np.maximum(values, 0.0))
+        return rng.standard_normal((n, len(values))) @ root.T
+
+    def draws(self, n: int, rng: np.random.Generator) -> Floats:
+        """Draw n deviations of the rows reported (n, rows), heavier-tailed where degrees of freedom are few."""
+        df = float(np.min(self.df())) if len(self.loadings) else np.inf
+        z = self.parameter_draws(n, rng)
+        if np.isfinite(df):
+            z /= np.sqrt(rng.chisquare(df, n) / df)[:, None]
+        return z @ self.loadings.T
+
+    def cluster(self, by: Sequence[object], *, small_sample: bool = True) -> Influence:
+        """Cluster the variance by one or two sets of labels (CR1)."""
+        contributions = self._need_contributions("cluster")
+        component = cluster_component(contributions, by, p=len(self.values), small_sample=small_sample)
+        return replace(self, components=(component,), clustering=tuple(np.asarray(b) for b in by))
+
+    def collapse(self, unit: object, name: object) -> Influence:
+        """Sum contributions to a coarser row."""
+        contributions = self._need_contributions("collapse")
+        sums = cluster_sums(contributions, unit)
+        labels = sums.index.rename(name)
+        return Influence.from_contributions(
+            self.values, sums.to_numpy(), Rows(labels), names=self.names, loadings=self.loadings
+        )
+
+    def compact(self) -> Influence:
+        """Drop what is as long as the data."""
+        return replace(self, contributions=None, rows=None, clusters={}, clustering=None)
+
+    def _need_contributions(self, what: str) -> Floats:
+        if self.contributions is None:
+            raise CausalError(f"{what} needs the contributions of the rows, which compact() dropped; refit to {what}")
+        return self.contributions
+
+
+def join(left: Influence, right: Influence, how: str | None = None, *, keep_factors: bool = False) -> Influence:
+    """Put the parameters of two fits in one, with how they vary jointly.
+
+    The rows reported are those of `left`, then those of `right`. Contributions of the same row are placed on one line; a
+    row absent from one fit contributes 0 there. Fits declared independent keep their own variances, factors included;
+    otherwise the variance is the raw outer product, so that a fit minus itself is exactly zero. With `keep_factors` each
+    side keeps its own variance and only the covariance of the two is raw.
+    """
+    k, m = len(left.values), len(right.values)
+    if left.contributions is not None and left.contributions is right.contributions:
+        return replace(left, loadings=np.vstack([left.loadings, right.loadings]))
+    stacked = {
+        "values": np.concatenate([left.values, right.values]),
+        "names": pd.Index([("left", n) for n in left.names] + [("right", n) for n in right.names], tupleize_cols=False),
+        "loadings": _block_diagonal(left.loadings, right.loadings),
+    }
+    if how == "independent" and (left.rows is None or right.rows is None):
+        return Influence(components=_independent_components(left, right), **stacked)
+    if left.rows is None or right.rows is None:
+        raise CausalError("comparing fits needs the contributions of both, which compact() dropped; refit them")
+    joined = join_rows(left.rows, right.rows, how)
+    first, second = left._need_contributions("join"), right._need_contributions("join")
+    if joined.left is None or joined.right is None:
+        contributions = np.hstack([first, second])
+    else:
+        contributions = np.zeros((len(joined.rows), k + m))
+        contributions[joined.left, :k] = first
+        contributions[joined.right, k:] = second
+    if how == "independent":
+        components = _independent_components(left, right)
+        return Influence(components=components, contributions=contributions, rows=joined.rows, **stacked)
+    out = Influence.from_contributions(stacked["values"], contributions, joined.rows, names=stacked["names"])
+    out = replace(out, loadings=stacked["loadings"])
+    labels = _joint_clustering(left, right, len(joined.rows), joined.left, joined.right)
+    if labels is not None:
+        out = out.cluster(labels)
+    if keep_factors:
+        meat = out.meat()
+        meat[:k, :k], meat[k:, k:] = left.meat(), right.meat()
+        df = min(c.df for c in (*left.components, *right.components))
+        out = replace(out, components=(Component(meat, df),))
+    return out
+
+
+def _block_diagonal(a: Floats, b: Floats) -> Floats:
+    out = np.zeros((len(a) + len(b), a.shape[1] + b.shape[1]))
+    out[: len(a), : a.shape[1]] = a
+    out[len(a) :, a.shape[1] :] = b
+    return out
+
+
+def _independent_components(left: Influence, right: Influence) -> tuple[Component, ...]:
+    k, m = len(left.values), len(right.values)
+    first = (replace(c, meat=_block_diagonal(c.meat, np.zeros((m, m)))) for c in left.components)
+    second = (replace(c, meat=_block_diagonal(np.zeros((k, k)), c.meat)) for c in right.components)
+    return (*first, *second)
+
+
+def _joint_clustering(
+    left: Influence, right: Influence, n: int, at_left: NDArray[np.intp] | None, at_right: NDArray[np.intp] | None
+) -> list[NDArray[np.generic]] | None:
+    """Cluster labels of the joined rows; both fits must agree on them."""
+    if left.clustering is None and right.clustering is None:
+        return None
+    if left.clustering is None or right.clustering is None or len(left.clustering) != len(right.clustering):
+        raise CausalArgumentError("one effect is clustered and the other is not alike; cluster both by the same labels")
+    out = []
+    for a, b in zip(left.clustering, right.clustering, strict=True):
+        if at_left is None or at_right is None:
+            merged: NDArray[np.generic] = a
+            conflict = np.asarray(a != b)
+        else:
+            merged = np.empty(n, dtype=object)
+            merged[at_left] = a
+            both = np.isin(at_right, at_left)
+            conflict = np.asarray(merged[at_right[both]] != b[both])
+            merged[at_right] = b
+        if bool(np.any(conflict)):
+            raise CausalDataError(f"{int(np.sum(conflict)):,} shared rows have different cluster labels in the two effects")
+        out.append(merged)
+    return out

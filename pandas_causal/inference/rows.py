@@ -1,0 +1,120 @@
+"""What a row of contributions stands for, and when the rows of two fits are the same units."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from pandas_causal.errors import CausalArgumentError, CausalDataError
+
+__all__ = ["Joined", "Rows", "join_rows"]
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Identity of the rows of one input.
+
+    Attributes
+    ----------
+    labels : Index (n,)
+        Labels of the rows; the name says what a row is (None: a row of the frame).
+    content : ndarray (n,) or None
+        The outcome (or, without one, anything computed row by row from the input): with the labels it tells whether
+        two fits saw the same rows.
+    """
+
+    labels: pd.Index
+    content: NDArray[np.float64] | None = None
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def is_default(self) -> bool:
+        """Whether the labels are pandas' own 0..n-1, which say nothing about identity."""
+        labels = self.labels
+        return isinstance(labels, pd.RangeIndex) and labels.start == 0 and labels.step == 1 and labels.name is None
+
+    @cached_property
+    def row_hashes(self) -> NDArray[np.uint64]:
+        """Hash of label and content, row by row."""
+        content = np.zeros(len(self.labels)) if self.content is None else self.content
+        hashed = pd.util.hash_pandas_object(pd.Series(content, index=self.labels), index=True)
+        return hashed.to_numpy(dtype=np.uint64)
+
+    def same_order(self, other: Rows) -> bool:
+        """Whether both inputs hold the same rows in the same order."""
+        if self is other:
+            return True
+        return len(self) == len(other) and bool(np.array_equal(self.row_hashes, other.row_hashes))
+
+    def same_set(self, other: Rows) -> bool:
+        """Whether both inputs hold the same rows in any order."""
+        if self is other:
+            return True
+        return len(self) == len(other) and bool(np.array_equal(np.sort(self.row_hashes), np.sort(other.row_hashes)))
+
+
+class Joined(NamedTuple):
+    """Positions of the rows of two fits in their common list of rows."""
+
+    rows: Rows
+    left: NDArray[np.intp] | None
+    right: NDArray[np.intp] | None
+
+
+def join_rows(left: Rows, right: Rows, how: str | None = None) -> Joined:
+    """Place the rows of two fits in one list.
+
+    Parameters
+    ----------
+    left, right : Rows
+        The rows of each fit.
+    how : {"labels", "independent"} or None
+        How rows of *different* inputs relate; needed where labels cannot say it.
+
+    Returns
+    -------
+    Joined
+        ``left`` and ``right`` are None where both are already in the common order.
+
+    Raises
+    ------
+    CausalArgumentError
+        If `how` is unknown, needed, or contradicts the data.
+    CausalDataError
+        If labels repeat, so that rows cannot be matched.
+    """
+    if how not in (None, "labels", "independent"):
+        raise CausalArgumentError(f"rows={how!r} is not known; use rows='labels' or rows='independent'")
+    if left.labels.name != right.labels.name:
+        raise CausalDataError(
+            f"a row of one effect is {left.labels.name or 'a row of the frame'!r}, of the other "
+            f"{right.labels.name or 'a row of the frame'!r}; bring both to the coarser one with collapse(unit)"
+        )
+    same = left.same_order(right)
+    if (same or left.same_set(right)) and how == "independent":
+        raise CausalArgumentError("rows='independent' was given, but both effects come from the same rows")
+    if same:
+        return Joined(left, None, None)
+    if how == "independent":
+        n, m = len(left), len(right)
+        stacked = pd.RangeIndex(n + m).rename("independent rows")
+        return Joined(Rows(stacked), np.arange(n), np.arange(n, n + m))
+    if not left.same_set(right) and how is None and (left.is_default or right.is_default):
+        raise CausalArgumentError(
+            "the two effects come from different data and a default index says nothing about which rows are the same "
+            "units; pass rows='labels' if equal labels are the same unit, or rows='independent' if none is shared"
+        )
+    if not (left.labels.is_unique and right.labels.is_unique):
+        raise CausalDataError(
+            "the two effects come from different rows and their labels repeat, so rows cannot be matched; sum the "
+            "contributions to a coarser unit first: effect.collapse(unit)"
+        )
+    union = left.labels.union(right.labels, sort=False)
+    return Joined(Rows(union), union.get_indexer(left.labels), union.get_indexer(right.labels))

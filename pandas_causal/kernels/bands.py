@@ -1,0 +1,55 @@
+"""Largest projection of draws on many directions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import prange
+
+from pandas_causal.kernels import kernel
+
+__all__ = ["largest_projection"]
+
+_DRAWS = 256
+
+
+def largest_projection(directions: Any, draws: Any) -> Any:
+    """Return ``max_j |directions[j] . draws[b]|`` for every draw b.
+
+    Parameters
+    ----------
+    directions : ndarray (rows, k), float64
+    draws : ndarray (n_draws, k), float64
+
+    Returns
+    -------
+    ndarray (n_draws,), float64
+    """
+    n_draws = len(draws)
+    padded = -(-n_draws // _DRAWS) * _DRAWS
+    columns = np.zeros((draws.shape[1], padded), dtype=np.float32)
+    columns[:, :n_draws] = draws.T
+    out = np.zeros(padded, dtype=np.float32)
+    _largest(directions.astype(np.float32), columns, out)
+    return out[:n_draws].astype(np.float64)
+
+
+@kernel
+def _largest(directions: Any, columns: Any, out: Any) -> None:
+    rows, k = directions.shape
+    for block in prange(columns.shape[1] // _DRAWS):
+        at = block * _DRAWS
+        best = np.zeros(_DRAWS, dtype=np.float32)
+        value = np.empty(_DRAWS, dtype=np.float32)
+        local = columns[:, at : at + _DRAWS].copy()
+        for j in range(rows):
+            for b in range(_DRAWS):
+                value[b] = 0.0
+            for q in range(k):
+                weight = directions[j, q]
+                for b in range(_DRAWS):
+                    value[b] += weight * local[q, b]
+            for b in range(_DRAWS):
+                best[b] = max(best[b], abs(value[b]))
+        out[at : at + _DRAWS] = best

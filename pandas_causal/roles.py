@@ -1,0 +1,357 @@
+"""A role is a column name or an array: resolved here, once, for everyone.
+
+``fit(X, y, treatment=...)`` accepts for every role either an array aligned with X or the name of a column of X, which is
+then taken out of the covariates. What comes out is a set of pandas objects on one index.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from pandas_causal.errors import CausalArgumentError, CausalDataError, Problem, suggest
+
+__all__ = ["Arms", "Inputs", "as_frame", "resolve", "resolve_arms", "spelled_column"]
+
+MAX_ARMS = 20
+_PIPELINE = (
+    "inside a Pipeline a name meets the transformed columns: use set_output(transform='pandas') and "
+    "verbose_feature_names_out=False, and let the treatment pass through (remainder='passthrough'); or pass an array"
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Inputs:
+    """Everything one fit was given, on one index.
+
+    Attributes
+    ----------
+    covariates : DataFrame (n, p)
+        Columns of X without those taken out as roles.
+    outcome : Series (n,) or None
+    roles : mapping of str to Series (n,) or DataFrame (n, q)
+        Values of every role given; ``.name`` is the column's name or the role's own word.
+    taken : mapping of str to tuple of str
+        Role to the names of the columns of X that it took.
+    columns : Index
+        All columns of X.
+    named : bool
+        Whether X came with column names.
+    """
+
+    covariates: pd.DataFrame
+    outcome: pd.Series[Any] | None
+    roles: Mapping[str, Any]
+    taken: Mapping[str, tuple[Any, ...]]
+    columns: pd.Index
+    named: bool
+
+    @property
+    def index(self) -> pd.Index:
+        """Labels of the rows."""
+        return self.covariates.index
+
+    def take(self, keep: NDArray[np.bool_]) -> Inputs:
+        """Keep some rows."""
+        return Inputs(
+            self.covariates[keep],
+            None if self.outcome is None else self.outcome[keep],
+            {role: values[keep] for role, values in self.roles.items()},
+            self.taken,
+            self.columns,
+            self.named,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Arms:
+    """Levels of a discrete treatment, the control first.
+
+    Attributes
+    ----------
+    levels : tuple
+        Level of every arm.
+    codes : ndarray (n,), int8
+        Position in `levels`, row by row.
+    chosen_by : str
+        How the control was chosen.
+    """
+
+    levels: tuple[Any, ...]
+    codes: NDArray[np.int8]
+    chosen_by: str
+
+    def __len__(self) -> int:
+        return len(self.levels)
+
+    @property
+    def counts(self) -> NDArray[np.intp]:
+        """Rows in each arm."""
+        return np.bincount(self.codes, minlength=len(self.levels))
+
+    @property
+    def contrasts(self) -> list[str]:
+        """Names of the contrasts with the control."""
+        return [f"{level} - {self.levels[0]}" for level in self.levels[1:]]
+
+
+def as_frame(X: Any, n_rows: int | None = None) -> tuple[pd.DataFrame, bool]:
+    """Return X as a DataFrame (without a copy where it is one) and whether it had column names."""
+    if X is None:
+        if n_rows is None:
+            raise CausalDataError("without X an outcome is needed, to know the rows")
+        return pd.DataFrame(index=pd.RangeIndex(n_rows)), True
+    if isinstance(X, pd.DataFrame):
+        _check_columns(X)
+        return X, True
+    if isinstance(X, pd.Series):
+        raise CausalDataError("X must be two-dimensional, got a Series. Reshape your data: use series.to_frame()")
+    from sklearn.utils import check_array
+
+    try:
+        array = check_array(X, dtype=None, ensure_all_finite=False, ensure_min_features=0, input_name="X")
+    except TypeError as error:  # scikit-learn's type of error for sparse input is part of its contract
+        raise TypeError(str(error)) from None
+    except ValueError as error:
+        raise CausalDataError(str(error)) from None
+    if array.dtype.kind == "O":
+        array = np.asarray(X, dtype=object)
+    frame = pd.DataFrame(array, columns=[f"x{j}" for j in range(array.shape[1])], copy=False)
+    return frame.infer_objects() if array.dtype.kind == "O" else frame, False
+
+
+def _check_columns(X: pd.DataFrame) -> None:
+    if isinstance(X.columns, pd.MultiIndex):
+        raise CausalDataError("the columns are a MultiIndex; flatten them: df.columns = ['_'.join(c) for c in df.columns]")
+    if not X.columns.is_unique:
+        twice = X.columns[X.columns.duplicated()].unique().tolist()
+        raise CausalDataError([Problem(str(c), "stands more than once among the columns", None, "rename one") for c in twice])
+
+
+def resolve(
+    X: Any, y: Any, roles: Mapping[str, Any], *, multi: Sequence[str] = ("propensity", "cluster"), outcome: bool = True
+) -> Inputs:
+    """Resolve every role against X and compare indexes.
+
+    Parameters
+    ----------
+    X : DataFrame, array-like (n, p) or None
+    y : array-like (n,) or None
+    roles : mapping of str to name, array-like or None
+        None: the role was not given.
+    multi : sequence of str
+        Roles that may be several columns.
+    outcome : bool
+        Whether y is required.
+
+    Raises
+    ------
+    CausalDataError
+        Unknown names, different lengths, different indexes.
+    """
+    if outcome and y is None:
+        raise CausalDataError(
+            "requires y to be passed, but the target y is None: pass the outcome, fit(X, y, treatment=...)"
+        )
+    frame, named = as_frame(X, None if y is None else _length(y))
+    taken: dict[str, tuple[Any, ...]] = {}
+    values: dict[str, Any] = {}
+    problems: list[Problem] = []
+    for role, given in roles.items():
+        if given is None:
+            continue
+        try:
+            names = _names(frame, given, role, role in multi)
+        except KeyError as error:
+            problems.append(_absent(error.args[0], role, frame))
+            continue
+        if names is not None:
+            taken[role] = tuple(names)
+            values[role] = frame[names[0]] if len(names) == 1 else frame[list(names)]
+        else:
+            values[role] = _as_series(given, role, len(frame), problems)
+    problems += _taken_twice(taken)
+    if problems:
+        raise CausalDataError(problems)
+    y_series = None if y is None else _as_series(y, "outcome", len(frame), problems)
+    if problems:
+        raise CausalDataError(problems)
+    index = _common_index(X, y, roles, frame)
+    values = {r: v if r in taken else _relabel(v, index) for r, v in values.items()}
+    drop = [name for names in taken.values() for name in names]
+    covariates = frame.drop(columns=drop) if drop else frame
+    if covariates.index is not index:
+        covariates = covariates.set_axis(index)
+        values = {r: _relabel(v, index) for r, v in values.items()}
+    return Inputs(
+        covariates, None if y_series is None else _relabel(y_series, index), values, taken, frame.columns, named
+    )
+
+
+def _relabel(values: Any, index: pd.Index) -> Any:
+    return values if values.index is index else values.set_axis(index)
+
+
+def _length(y: Any) -> int:
+    return len(y) if hasattr(y, "__len__") else len(np.asarray(y))
+
+
+def _names(frame: pd.DataFrame, given: Any, role: str, multi: bool) -> list[Any] | None:
+    """Return column names if `given` names columns of the frame, None if it is an array; KeyError for an unknown name."""
+    if isinstance(given, str):
+        if given in frame.columns:
+            return [given]
+        raise KeyError(given)
+    spelled = spelled_column(given, frame)
+    if spelled is not None:
+        return [spelled]
+    if multi and isinstance(given, list | tuple) and given and all(isinstance(g, str) for g in given):
+        if len(given) == len(frame) and not set(given) <= set(frame.columns):
+            return None
+        for g in given:
+            if g not in frame.columns:
+                raise KeyError(g)
+        return list(given)
+    if np.isscalar(given) and given in frame.columns:
+        return [given]
+    if np.isscalar(given):
+        raise CausalArgumentError(f"{role}={given!r} is neither a column of X nor an array with one value per row")
+    return None
+
+
+def spelled_column(given: Any, frame: pd.DataFrame) -> str | None:
+    """Column whose name scikit-learn sliced into characters, as it does when a name has one letter per row.
+
+    scikit-learn takes a str of length n for an array of n samples and passes on a list of some of its letters. A list of
+    single characters, one per row, that are letters of exactly one column's name (repeats counted) is that name.
+    """
+    if not isinstance(given, list | np.ndarray) or len(given) != len(frame):
+        return None
+    letters = given if isinstance(given, list) else given.tolist()
+    if not letters or not all(isinstance(c, str) and len(c) == 1 for c in letters):
+        return None
+    need = Counter(letters)
+    fits = [c for c in frame.columns if isinstance(c, str) and len(c) >= len(letters) and not need - Counter(c)]
+    return fits[0] if len(fits) == 1 else None
+
+
+def _absent(name: Any, role: str, frame: pd.DataFrame) -> Problem:
+    hint = suggest(name, frame.columns)
+    known = ", ".join(map(repr, frame.columns[:8]))
+    return Problem(
+        str(name),
+        f"is given as {role} but is no column of X{hint}",
+        None,
+        f"columns are {known}{', ...' if frame.shape[1] > 8 else ''}; {_PIPELINE}",
+    )
+
+
+def _taken_twice(taken: Mapping[str, tuple[Any, ...]]) -> list[Problem]:
+    seen: dict[Any, str] = {}
+    problems = []
+    for role, names in taken.items():
+        for name in names:
+            if name in seen:
+                problems.append(Problem(str(name), f"is both {seen[name]} and {role}", None, "a column has one role"))
+            seen[name] = role
+    return problems
+
+
+def _as_series(given: Any, role: str, n: int, problems: list[Problem]) -> Any:
+    """Return an array-like role as a Series (or a DataFrame where it has two dimensions)."""
+    if isinstance(given, pd.Series | pd.DataFrame):
+        out = given
+    elif isinstance(given, pd.Index | pd.api.extensions.ExtensionArray):
+        out = pd.Series(given, name=role)
+    else:
+        if hasattr(given, "toarray"):
+            raise TypeError(f"Sparse {role} is not supported; pass a dense array")
+        array = np.asarray(given) if not _is_strings(given) else np.asarray(given, dtype=object)
+        if array.ndim == 2 and array.shape[1] == 1:
+            from sklearn.utils import column_or_1d
+
+            array = column_or_1d(array, warn=True)
+        if array.ndim not in (1, 2):
+            raise CausalDataError([Problem(role, f"has {array.ndim} dimensions", None, "pass one value per row")])
+        out = pd.Series(array, name=role) if array.ndim == 1 else pd.DataFrame(array)
+    if len(out) != n:
+        problems.append(
+            Problem(role, f"has {len(out):,} values for {n:,} rows (inconsistent numbers of samples)", None, "align it with X")
+        )
+    if isinstance(out, pd.Series) and out.name is None:
+        out = out.rename(role)
+    return out
+
+
+def _is_strings(given: Any) -> bool:
+    return isinstance(given, list | tuple) and len(given) > 0 and any(isinstance(g, str) for g in given)
+
+
+def _common_index(X: Any, y: Any, roles: Mapping[str, Any], frame: pd.DataFrame) -> pd.Index:
+    """Index shared by all pandas inputs; two that differ, in order too, are refused, never used by position."""
+    pandas_inputs = {"X": X, "y": y, **roles}
+    labelled = {k: v.index for k, v in pandas_inputs.items() if isinstance(v, pd.Series | pd.DataFrame)}
+    if not labelled:
+        return frame.index
+    first, index = next(iter(labelled.items()))
+    problems = []
+    for name, other in labelled.items():
+        if other is not index and not index.equals(other):
+            same = len(other) == len(index) and bool(np.array_equal(np.sort(index.astype(str)), np.sort(other.astype(str))))
+            how = "the same labels in another order" if same else "different labels"
+            problems.append(
+                Problem(name, f"its index has {how} than {first}'s", None, f"align it: {name}.reindex({first}.index), or pass .to_numpy()")
+            )
+    if problems:
+        raise CausalDataError(problems)
+    return index
+
+
+def resolve_arms(treatment: pd.Series[Any], control: Any = None) -> Arms:
+    """Code a discrete treatment, the control as 0.
+
+    The control is `control`, else the first category of a categorical, else the first level in sorted order.
+
+    Raises
+    ------
+    CausalArgumentError
+        If `control` is no level.
+    """
+    if isinstance(treatment.dtype, pd.CategoricalDtype):
+        raw = treatment.cat.codes.to_numpy()
+        used = np.unique(raw)
+        levels = [_plain(treatment.cat.categories[u]) for u in used]
+        codes = np.searchsorted(used, raw)
+        how = "the first category"
+    else:
+        codes, uniques = pd.factorize(treatment, sort=False)
+        levels = [_plain(u) for u in uniques]
+        try:
+            order = sorted(range(len(levels)), key=lambda i: levels[i])
+        except TypeError:
+            order = sorted(range(len(levels)), key=lambda i: str(levels[i]))
+        rank = np.empty(len(levels), dtype=np.intp)
+        rank[order] = np.arange(len(levels))
+        codes, levels = rank[codes], [levels[i] for i in order]
+        how = "the first level in sorted order"
+    if control is not None:
+        matches = [i for i, level in enumerate(levels) if level == _plain(control)]
+        if not matches:
+            raise CausalArgumentError(f"control={control!r} is no level of {treatment.name!r}{suggest(control, levels)}; levels: {levels}")
+        order = [matches[0], *(i for i in range(len(levels)) if i != matches[0])]
+        rank = np.empty(len(levels), dtype=np.intp)
+        rank[order] = np.arange(len(levels))
+        codes, levels, how = rank[codes], [levels[i] for i in order], "control="
+    return Arms(tuple(levels), codes.astype(np.int8), how)
+
+
+def _plain(level: Any) -> Any:
+    """Level as a Python scalar, so that a dtype never changes a name: 1.0 and np.int64(1) are 1."""
+    value = level.item() if hasattr(level, "item") else level
+    return int(value) if isinstance(value, float) and value.is_integer() else value
