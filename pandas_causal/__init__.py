@@ -1,0 +1,91 @@
+"""pandas-causal: causal inference where the data already is, in a pandas DataFrame."""
+
+from __future__ import annotations
+
+import warnings
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from pandas_causal.accessor import CausalAccessor, causal
+from pandas_causal.check import Check
+from pandas_causal.effect import Effect
+from pandas_causal.errors import CausalWarning
+from pandas_causal.summary import compare
+
+if TYPE_CHECKING:
+    from pandas_causal import datasets
+    from pandas_causal.estimators import AIPW, IPW, TMLE, DifferenceInMeans, RegressionAdjustment
+    from pandas_causal.experiment_design import power, sample_size
+    from pandas_causal.inference.bootstrap import bootstrap
+    from pandas_causal.model_selection import CausalKFold
+
+__version__ = "0.1.0"
+__all__ = [
+    "AIPW",
+    "IPW",
+    "TMLE",
+    "CausalAccessor",
+    "CausalKFold",
+    "Check",
+    "DifferenceInMeans",
+    "Effect",
+    "RegressionAdjustment",
+    "all_estimators",
+    "bootstrap",
+    "causal",
+    "compare",
+    "datasets",
+    "power",
+    "sample_size",
+]
+
+_LAZY = {
+    "AIPW": "estimators",
+    "IPW": "estimators",
+    "TMLE": "estimators",
+    "DifferenceInMeans": "estimators",
+    "RegressionAdjustment": "estimators",
+    "CausalKFold": "model_selection",
+    "bootstrap": "inference.bootstrap",
+    "power": "experiment_design",
+    "sample_size": "experiment_design",
+}
+_MODULES = ("datasets", "errors", "estimators", "plotting", "schemas")
+
+
+def __getattr__(name: str) -> Any:
+    """Import public names on first use, so that importing the package stays light."""
+    if name in _LAZY:
+        return getattr(import_module(f"{__name__}.{_LAZY[name]}"), name)
+    if name in _MODULES:
+        return import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LAZY, *_MODULES})
+
+
+def all_estimators() -> list[type]:
+    """Return every estimator class."""
+    module = import_module(f"{__name__}.estimators")
+    return [getattr(module, name) for name in module.__all__]
+
+
+def _register() -> None:
+    """Register ``df.causal``; where another package was first, say so and how to reach ours."""
+    if hasattr(pd.DataFrame, "causal"):
+        warnings.warn(
+            "another package has registered DataFrame.causal; it is now pandas_causal's. pandas_causal.causal(df) is the "
+            "same accessor and cannot be taken over",
+            CausalWarning,
+            stacklevel=3,
+        )
+        del pd.DataFrame.causal
+        pd.DataFrame._accessors.discard("causal")
+    pd.api.extensions.register_dataframe_accessor("causal")(CausalAccessor)
+
+
+_register()

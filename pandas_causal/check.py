@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import pandas as pd
 
-__all__ = ["Check"]
+__all__ = ["Check", "Checks"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,3 +31,28 @@ class Check:
     def __repr__(self) -> str:
         verdict = {True: "passed", False: "FAILED", None: "for information"}[self.passed]
         return f"Check {verdict}: {self.summary}\n{self.table.head(12).to_string()}"
+
+
+class Checks(Mapping[str, Check]):
+    """Checks by name; one given as a function is computed when it is first read, and kept.
+
+    Some diagnostics (balance on a million rows) cost more than the estimate; whoever does not read them does not pay.
+    """
+
+    def __init__(self, checks: Mapping[str, Check | Callable[[], Check]]) -> None:
+        self._checks = dict(checks)
+
+    def __getitem__(self, name: str) -> Check:
+        found = self._checks[name]
+        if not isinstance(found, Check):
+            found = self._checks[name] = found()
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._checks)
+
+    def __len__(self) -> int:
+        return len(self._checks)
+
+    def __repr__(self) -> str:
+        return "\n".join(f"{name}: {check!r}" for name, check in self.items())

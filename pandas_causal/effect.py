@@ -338,7 +338,14 @@ class Effect:
     def compact(self) -> Effect:
         """Drop what is as long as the data, for storing; keeps the estimator's name and settings."""
         settings = self.estimator if isinstance(self.estimator, str) or self.estimator is None else repr(self.estimator)
-        return replace(self, uncertainty=self.uncertainty.compact(), units=None, estimator=settings, weightings={})
+        return replace(
+            self,
+            uncertainty=self.uncertainty.compact(),
+            units=None,
+            estimator=settings,
+            weightings={},
+            diagnostics=dict(self.diagnostics),
+        )
 
     def __repr__(self) -> str:
         return self.summary()
@@ -366,6 +373,10 @@ class Effect:
     @property
     def __maketables_default_stat_keys__(self) -> list[str]:
         return ["N", "se_type"]
+
+    def explained(self) -> Effect:
+        """Return itself, after a warning of every standard error that is missing, infinite or zero."""
+        return algebra.explain_std_errors(self)
 
     # -- private -------------------------------------------------------------------------------------------------------
 
@@ -435,7 +446,7 @@ class Effect:
             units=None,
             reference_rows=None,
         )
-        return algebra.explain_std_errors(derived)
+        return derived.explained()
 
     def _labels(self, by: Any) -> Any:
         """Labels of the fitted rows from an array, a Series (aligned on labels) or the name of a column kept at fit."""

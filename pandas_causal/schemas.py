@@ -55,6 +55,11 @@ def as_float(s: pd.Series[Any]) -> NDArray[np.float64]:
     return s.to_numpy(dtype=np.float64, na_value=np.nan)
 
 
+def float_vector(values: Any) -> NDArray[np.float64]:
+    """Any one-dimensional array-like as float64."""
+    return as_float(values if isinstance(values, pd.Series) else pd.Series(np.asarray(values).ravel()))
+
+
 def missing(role: str) -> Rule:
     """Rows without a value, which are never dropped unasked."""
 

@@ -1,0 +1,1 @@
+"""Diagnostics: each returns a Check."""

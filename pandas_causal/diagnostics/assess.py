@@ -1,0 +1,47 @@
+"""Overlap and balance asked for by themselves, before any effect is estimated."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from pandas_causal import nuisance as nuisances
+from pandas_causal.check import Check
+from pandas_causal.diagnostics.balance import balance
+from pandas_causal.diagnostics.overlap import overlap
+from pandas_causal.encoding import Encoder
+from pandas_causal.errors import CausalArgumentError
+from pandas_causal.estimands import ESTIMANDS
+from pandas_causal.model_selection import assign_folds
+from pandas_causal.roles import Arms, resolve, resolve_arms
+from pandas_causal.schemas import as_float, check_inputs
+
+__all__ = ["assess_balance", "assess_overlap"]
+
+
+def _read(X: pd.DataFrame, treatment: Any, control: Any, **roles: Any) -> tuple[Arms, Encoder, Any, Any]:
+    inputs = resolve(X, None, {"treatment": treatment, **roles}, outcome=False)
+    check_inputs(inputs)
+    encoder = Encoder.fit(inputs.covariates)
+    return resolve_arms(inputs.roles["treatment"], control), encoder, encoder.transform(inputs.covariates), inputs
+
+
+def assess_overlap(
+    X: pd.DataFrame, treatment: Any, *, estimand: str, propensity_model: Any, control: Any, bound: float
+) -> Check:
+    """Cross-fit the propensity in five folds and summarise it; see :func:`overlap`."""
+    if estimand not in ESTIMANDS:
+        raise CausalArgumentError(f"estimand={estimand!r} is not known; use one of {list(ESTIMANDS)}")
+    arms, encoder, matrix, inputs = _read(X, treatment, control)
+    folds = assign_folds(arms.codes, 5, np.random.default_rng(0), labels=inputs.index)
+    fit = nuisances.fit_propensity(propensity_model, matrix, arms.codes, len(arms), folds, columns=encoder.names)
+    return overlap(fit.predictions, arms.codes, arms.levels, estimand=estimand, bound=bound)
+
+
+def assess_balance(X: pd.DataFrame, treatment: Any, *, weights: Any, control: Any) -> Check:
+    """Compare the arms, covariate by covariate; see :func:`balance`."""
+    arms, encoder, matrix, inputs = _read(X, treatment, control, sample_weight=weights)
+    w = inputs.roles.get("sample_weight")
+    return balance(matrix, encoder.names, arms.codes, arms.levels, None if w is None else as_float(w))

@@ -1,0 +1,357 @@
+"""The contract every estimator keeps: roles in, validated arrays, one Effect out."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted
+
+from pandas_causal.check import Checks
+from pandas_causal.diagnostics.balance import balance
+from pandas_causal.diagnostics.overlap import arm_weights, overlap, propensity_histogram
+from pandas_causal.effect import Effect
+from pandas_causal.encoding import Encoder
+from pandas_causal.errors import CausalArgumentError, CausalDataError, OverlapWarning, suggest
+from pandas_causal.estimands import Plan
+from pandas_causal.inference.influence import Component, Influence
+from pandas_causal.inference.rows import Rows
+from pandas_causal.roles import Arms, Inputs, as_frame, resolve, resolve_arms
+from pandas_causal.schemas import as_float, check_inputs, lonely_categories
+
+__all__ = ["UNCONFOUNDED", "CausalEstimator", "Sample"]
+
+Floats = NDArray[np.float64]
+UNCONFOUNDED = (
+    "no unmeasured confounding: given the covariates, who is treated is as good as random (cannot be tested)",
+    "overlap: every unit could have received every arm (checked)",
+    "no interference between units, and one version of each arm",
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """Validated arrays of one fit.
+
+    Attributes
+    ----------
+    inputs : Inputs
+    y : ndarray (n,), float64
+    arms : Arms
+    X : ndarray (n, q), float64
+        Encoded covariates.
+    encoder : Encoder
+    w : ndarray (n,) or None
+        Sample weights with mean 1.
+    cluster : tuple of ndarray (n,)
+        Cluster labels, none, one or two ways.
+    clusters : mapping of str to ndarray
+        The same by column name.
+    propensity : ndarray (n, K) or None
+        Known assignment probabilities.
+    rows : Rows
+    n_dropped : int
+    """
+
+    inputs: Inputs
+    y: Floats
+    arms: Arms
+    X: Floats
+    encoder: Encoder
+    w: Floats | None
+    cluster: tuple[NDArray[Any], ...]
+    clusters: Mapping[str, NDArray[Any]]
+    propensity: Floats | None
+    rows: Rows
+    n_dropped: int
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    @property
+    def codes(self) -> NDArray[np.int8]:
+        """Arm of every row, the control 0."""
+        return self.arms.codes
+
+    @property
+    def treatment(self) -> str:
+        """Name of the treatment."""
+        return str(self.inputs.roles["treatment"].name)
+
+    @property
+    def outcome(self) -> str:
+        """Name of the outcome."""
+        return str(self.inputs.outcome.name) if self.inputs.outcome is not None else "outcome"
+
+    @property
+    def columns(self) -> list[str] | None:
+        """Names of the encoded covariates, where X had names."""
+        return self.encoder.names if self.inputs.named else None
+
+    def facts(self) -> dict[str, Any]:
+        """Facts for ``glance``."""
+        return {
+            "treatment": self.treatment,
+            "outcome": self.outcome,
+            "control": self.arms.levels[0],
+            "control_chosen_by": self.arms.chosen_by,
+            "arm_sizes": dict(zip(map(str, self.arms.levels), self.arms.counts.tolist(), strict=True)),
+            "n_dropped": self.n_dropped,
+            "n_imputed": sum(self.encoder.imputed.values()),
+            "covariates_dropped": list(self.encoder.dropped),
+        }
+
+
+class CausalEstimator(BaseEstimator):
+    """Base of all estimators: scikit-learn's parameters, roles by name or array, and prepared inputs.
+
+    Subclasses write ``fit``: it calls :meth:`_prepare`, computes parameters and their contributions, and stores
+    ``effect_`` from :meth:`_finish`. Estimators of conditional effects also write ``effect(X)`` and ``predict``.
+    """
+
+    __metadata_request__fit: ClassVar[dict[str, bool]] = {
+        "treatment": True, "cluster": True, "sample_weight": True, "propensity": True,
+    }  # fmt: skip
+    __metadata_request__score: ClassVar[dict[str, bool]] = {"treatment": True, "sample_weight": True}
+    _uses_covariates: ClassVar[bool] = True
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.required = True
+        tags.input_tags.allow_nan = True
+        tags.input_tags.string = True
+        tags.input_tags.categorical = True
+        return tags
+
+    # -- fit ------------------------------------------------------------------------------------------------------------
+
+    def _prepare(
+        self, X: Any, y: Any, *, treatment: Any, missing: str = "raise", control: Any = None, **roles: Any
+    ) -> Sample:
+        """Resolve roles, drop rows if asked, validate, code the arms and encode the covariates."""
+        if missing not in ("raise", "drop"):
+            raise CausalArgumentError(f"missing={missing!r} is not known; use 'raise' or 'drop'")
+        if treatment is None:
+            raise CausalArgumentError(
+                f"{type(self).__name__}.fit needs treatment=, the name of a column of X or an array with one value per row"
+            )
+        inputs = resolve(X, y, {"treatment": treatment, **roles})
+        n_given = len(inputs.index)
+        if missing == "drop":
+            inputs = _drop_missing(inputs)
+        check_inputs(inputs)
+        self._remember(inputs, treatment)
+        arms = resolve_arms(inputs.roles["treatment"], control)
+        encoder = Encoder.fit(inputs.covariates if self._uses_covariates else inputs.covariates.iloc[:, :0])
+        self.encoder_ = encoder
+        self.arms_ = arms.levels
+        outcome = inputs.outcome
+        assert outcome is not None  # noqa: S101 - resolve() has required it
+        values = as_float(outcome)
+        cluster = inputs.roles.get("cluster")
+        ways = [] if cluster is None else [cluster] if isinstance(cluster, pd.Series) else [cluster[c] for c in cluster]
+        return Sample(
+            inputs=inputs,
+            y=values,
+            arms=arms,
+            X=encoder.transform(inputs.covariates),
+            encoder=encoder,
+            w=_weights(inputs.roles.get("sample_weight")),
+            cluster=tuple(way.to_numpy() for way in ways),
+            clusters={str(way.name): way.to_numpy() for way in ways},
+            propensity=_known_propensity(inputs.roles.get("propensity"), arms),
+            rows=Rows(inputs.index, values),
+            n_dropped=n_given - len(inputs.index),
+        )
+
+    def _remember(self, inputs: Inputs, treatment: Any) -> None:
+        """Remember what a new X needs: names of covariates and of roles."""
+        self.n_features_in_ = len(inputs.columns)
+        if inputs.named and all(isinstance(c, str) for c in inputs.columns):
+            self.feature_names_in_ = np.asarray(inputs.columns, dtype=object)
+        elif hasattr(self, "feature_names_in_"):
+            del self.feature_names_in_
+        self.covariates_ = list(inputs.covariates.columns)
+        self.treatment_name_ = inputs.roles["treatment"].name
+        self._taken = dict(inputs.taken)
+
+    # -- new data ---------------------------------------------------------------------------------------------------------
+
+    def _covariates(self, X: Any) -> pd.DataFrame:
+        """Covariates of a new X; role columns in it are ignored, absent ones are fine."""
+        frame, named = as_frame(X)
+        if not named:
+            taken = {name for names in self._taken.values() for name in names}
+            both = [f"x{j}" for j in range(self.n_features_in_)] if not hasattr(self, "feature_names_in_") else list(self.feature_names_in_)
+            names = both if frame.shape[1] == len(both) else [c for c in both if c not in taken]
+            if frame.shape[1] != len(names):
+                raise CausalDataError(
+                    f"X has {frame.shape[1]} features, but {type(self).__name__} is expecting {self.n_features_in_} features as input"
+                )
+            if hasattr(self, "feature_names_in_"):
+                warnings.warn(
+                    f"X does not have valid feature names, but {type(self).__name__} was fitted with feature names",
+                    UserWarning,
+                    stacklevel=3,
+                )
+            return frame.set_axis(names, axis=1)
+        absent = [c for c in self.covariates_ if c not in frame.columns]
+        if absent:
+            raise CausalDataError(f"X lacks the covariates {absent}{suggest(absent[0], frame.columns)}; it was fitted on {self.covariates_}")
+        return frame
+
+    def _treatment_codes(self, X: Any, treatment: Any) -> NDArray[np.int8]:
+        """Arm of every held-out row, coded as at fit; every arm must be there."""
+        if treatment is None:
+            names = self._taken.get("treatment")
+            frame = as_frame(X)[0]
+            if names is None or names[0] not in frame.columns:
+                raise CausalArgumentError(
+                    "score needs the treatment of the held-out rows. It was given to fit as an array, which scikit-learn does "
+                    "not pass on to score: either name a column of X (search.fit(frame, y, treatment='arm')), or switch on "
+                    "metadata routing (sklearn.set_config(enable_metadata_routing=True)) and pass the array to the search"
+                )
+            treatment = names[0]
+        values = resolve(X, None, {"treatment": treatment}, outcome=False).roles["treatment"]
+        levels = {level: k for k, level in enumerate(self.arms_)}
+        held_out = resolve_arms(values)
+        unknown = [v for v in held_out.levels if v not in levels]
+        if unknown:
+            raise CausalDataError(f"held-out rows hold arms never seen at fit: {unknown}; known arms: {list(self.arms_)}")
+        absent = [v for v in self.arms_ if v not in held_out.levels]
+        if absent:
+            raise CausalDataError(
+                f"arm {absent[0]!r} has no held-out row, so nothing can be scored; use folds stratified by treatment: "
+                f"cv=CausalKFold(5, treatment=...)"
+            )
+        return np.asarray([levels[v] for v in held_out.levels], dtype=np.int8)[held_out.codes]
+
+    # -- the result ------------------------------------------------------------------------------------------------------
+
+    def effect(self, X: Any = None) -> Effect:
+        """Return the average effect in the fitted sample, one row per arm compared with the control.
+
+        Parameters
+        ----------
+        X : None
+            Only estimators of conditional effects take new rows.
+        """
+        check_is_fitted(self, "effect_")
+        if X is not None:
+            raise CausalArgumentError(
+                f"{type(self).__name__} estimates an average and has no effect for every row of X; call effect() without X, "
+                "or fit an estimator of conditional effects"
+            )
+        return replace(self.effect_, estimator=self)
+
+    def _finish(
+        self, sample: Sample, plan: Plan, values: Floats, contributions: Floats, *, estimand: str, std_error_method: str,
+        components: tuple[Component, ...] | None = None, diagnostics: Mapping[str, Any] | None = None,
+        warned: Sequence[str] = (), assumptions: Sequence[str] = UNCONFOUNDED, facts: Mapping[str, Any] | None = None,
+        population: str = "the population the rows were sampled from", **more: Any,
+    ) -> Effect:  # fmt: skip
+        """Arrange parameters and contributions as an Effect; clusters given to fit are applied (CR1)."""
+        u = Influence.from_contributions(
+            values, contributions, sample.rows, names=plan.names, loadings=plan.loadings, components=components,
+            clusters=sample.clusters,
+        )  # fmt: skip
+        if sample.cluster and components is None:
+            u = u.cluster(sample.cluster)
+            std_error_method += f", clustered by {' and '.join(sample.clusters)} (CR1)"
+        effect = Effect(
+            estimates=pd.Series(plan.loadings @ values, index=plan.index, name="estimate"),
+            uncertainty=u,
+            estimand=estimand,
+            n_obs=len(sample),
+            assumptions=tuple(assumptions),
+            diagnostics=Checks(diagnostics or {}),
+            warnings=tuple([*warned, *_notes(sample)]),
+            std_error_method=std_error_method,
+            facts={**sample.facts(), **(facts or {})},
+            population=population,
+            **more,
+        )
+        return effect.explained()
+
+    def _overlap(
+        self, sample: Sample, propensity: Floats, estimand: str, keep: NDArray[np.bool_] | None = None, clipped: int = 0
+    ) -> tuple[dict[str, Any], list[str]]:
+        """Overlap and balance under the estimand's weights, and a warning where positivity is weak."""
+        codes = sample.codes
+        lonely_categories(sample.inputs.covariates, codes, len(sample.arms), _target(estimand, codes))
+        used = slice(None) if keep is None else keep
+        w = None if sample.w is None else sample.w[used]
+        check = overlap(propensity[used], codes[used], sample.arms.levels, estimand=estimand, w=w, clipped=clipped)
+        weights = arm_weights(estimand, codes[used], propensity[used], w)
+        X = sample.X if keep is None else sample.X[keep]
+        names, levels = sample.encoder.names, sample.arms.levels
+        checks = {
+            "overlap": check,
+            "propensity": partial(propensity_histogram, propensity[used], codes[used], levels),
+            "balance": partial(balance, X, names, codes[used], levels, weights),
+        }
+        if check.passed:
+            return checks, []
+        text = f"weak overlap: {check.summary}; the answer leans on few comparable rows (see trim=, or estimand='ATO' of IPW)"
+        warnings.warn(text, OverlapWarning, stacklevel=4)
+        return checks, [text]
+
+
+def _target(estimand: str, codes: NDArray[np.int8]) -> NDArray[np.bool_]:
+    if estimand == "ATT":
+        return codes > 0
+    return codes == 0 if estimand == "ATC" else np.ones(len(codes), dtype=bool)
+
+
+def _notes(sample: Sample) -> list[str]:
+    """What was imputed or left out, for the reader."""
+    notes = []
+    if sample.encoder.imputed:
+        parts = ", ".join(f"{k} {v:,}" for k, v in list(sample.encoder.imputed.items())[:5])
+        notes.append(f"missing covariates were imputed by the mean, with indicators: {parts}")
+    if sample.encoder.dropped:
+        notes.append(f"constant covariates were left out: {', '.join(sample.encoder.dropped[:5])}")
+    return notes
+
+
+def _drop_missing(inputs: Inputs) -> Inputs:
+    keep = np.ones(len(inputs.index), dtype=bool)
+    for values in [inputs.outcome, *inputs.roles.values()]:
+        if values is not None:
+            absent = values.isna()
+            keep &= ~(absent.any(axis=1) if isinstance(values, pd.DataFrame) else absent).to_numpy()
+    return inputs if keep.all() else inputs.take(keep)
+
+
+def _weights(values: pd.Series[Any] | None) -> Floats | None:
+    if values is None:
+        return None
+    w = as_float(values)
+    return w / w.mean()
+
+
+def _known_propensity(values: Any, arms: Arms) -> Floats | None:
+    """Known assignment probabilities as (n, K): of the second arm for two arms, else one column per arm."""
+    if values is None:
+        return None
+    K = len(arms)
+    if isinstance(values, pd.Series):
+        if K != 2:
+            raise CausalDataError(f"propensity needs one column per arm for {K} arms: {list(arms.levels)}")
+        e = as_float(values)
+        return np.column_stack([1 - e, e])
+    if values.shape[1] != K:
+        raise CausalDataError(f"propensity has {values.shape[1]} columns for {K} arms: {list(arms.levels)}")
+    named = values[list(arms.levels)] if set(values.columns) == set(arms.levels) else values
+    matrix = np.column_stack([as_float(named.iloc[:, k]) for k in range(K)])
+    if not np.allclose(matrix.sum(axis=1), 1, atol=1e-6):
+        raise CausalDataError("propensity: the columns must sum to 1 in every row, one column per arm")
+    return matrix
+

@@ -1,0 +1,365 @@
+"""Nuisance models: default choices, cross-fitting, and how well they predict.
+
+The outcome given covariates in every arm, and the probability of every arm given covariates. A model is "auto" (the better
+of "ridge" and "boosting" by out-of-fold loss), "linear" (unpenalised, from sufficient statistics), "ridge", "boosting", or
+any scikit-learn estimator or pipeline.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from pandas_causal.check import Check
+from pandas_causal.errors import CausalArgumentError, CausalDataError
+from pandas_causal.linear_models import Design, Logistic, fit_logistic, least_squares, logistic_probabilities, predict_by_fold
+
+__all__ = ["Nuisance", "cross_fit", "fit_outcome", "fit_propensity", "report", "weighted_fit"]
+
+Floats = NDArray[np.float64]
+Codes = NDArray[np.integer]
+SHORT_NAMES = ("auto", "linear", "ridge", "boosting")
+_SUBSAMPLE = 100_000
+
+
+@dataclass(frozen=True, eq=False)
+class Nuisance:
+    """Out-of-fold predictions of one kind of nuisance, and the models behind them.
+
+    Attributes
+    ----------
+    predictions : ndarray (n, K)
+        Outcome in every arm, or probability of every arm.
+    chosen : tuple of str
+        Model used for every column (outcome), or for all of them (propensity).
+    losses, baselines : tuple of float
+        Out-of-fold loss, and the loss of arm means or arm shares.
+    predict : tuple of callables
+        For new rows ``X -> (m, K)``, one per fold; their mean is the prediction.
+    logistic : Logistic or None
+        The unpenalised propensity model, where that is what was fitted.
+    """
+
+    predictions: Floats
+    chosen: tuple[str, ...]
+    losses: tuple[float, ...]
+    baselines: tuple[float, ...]
+    predict: tuple[Any, ...]
+    logistic: Logistic | None = None
+
+    def on(self, X: Floats) -> Floats:
+        """Predict for new rows: the mean over the folds' models."""
+        return np.mean([p(X) for p in self.predict], axis=0)
+
+
+def make_model(spec: Any, *, classify: bool, random_state: int | None) -> Any:
+    """Return an unfitted scikit-learn model for a short name, or a clone of the user's own.
+
+    Raises
+    ------
+    CausalArgumentError
+        For an unknown name, or an object without ``fit``.
+    """
+    from sklearn.base import clone
+    from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+    from sklearn.linear_model import LogisticRegression, RidgeCV
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    if spec == "ridge":
+        model = LogisticRegression(max_iter=1_000) if classify else RidgeCV(np.logspace(-2, 4, 13))
+        return make_pipeline(StandardScaler(), model)
+    if spec == "boosting":
+        kind = HistGradientBoostingClassifier if classify else HistGradientBoostingRegressor
+        return kind(max_iter=60, learning_rate=0.1, max_leaf_nodes=8, early_stopping=False, random_state=random_state)
+    if isinstance(spec, str) or not hasattr(spec, "fit"):
+        raise CausalArgumentError(f"a nuisance model is one of {list(SHORT_NAMES)} or a scikit-learn estimator, got {spec!r}")
+    model = clone(spec)
+    seeds = {k: random_state for k, v in model.get_params().items() if k.split("__")[-1] == "random_state" and v is None}
+    return model.set_params(**seeds) if seeds else model
+
+
+def weighted_fit(model: Any, X: Any, y: Any, w: Floats | None) -> Any:
+    """Fit with sample weights, also where the model is a pipeline whose last step takes them.
+
+    Raises
+    ------
+    CausalArgumentError
+        If weights are given and the model takes none.
+    """
+    import sklearn
+    from sklearn.pipeline import Pipeline
+    from sklearn.utils.validation import has_fit_parameter
+
+    with sklearn.config_context(enable_metadata_routing=False):
+        if w is None:
+            return model.fit(X, y)
+        last = model.steps[-1][1] if isinstance(model, Pipeline) else model
+        if not has_fit_parameter(last, "sample_weight"):
+            raise CausalArgumentError(f"{type(last).__name__} takes no sample_weight; use a model that does, or leave out weights")
+        name = f"{model.steps[-1][0]}__sample_weight" if isinstance(model, Pipeline) else "sample_weight"
+        return model.fit(X, y, **{name: w})
+
+
+@dataclass(frozen=True, eq=False)
+class _Predictor:
+    """A fitted scikit-learn model as a function of X; probabilities where it classifies."""
+
+    model: Any
+    classify: bool
+    columns: tuple[str, ...] | None
+
+    def __call__(self, X: Floats) -> Floats:
+        data = X if self.columns is None else pd.DataFrame(X, columns=list(self.columns))
+        if self.classify:
+            return np.asarray(self.model.predict_proba(data), dtype=float)
+        return np.asarray(self.model.predict(data), dtype=float).reshape(-1, 1)
+
+
+def cross_fit(
+    model: Any, X: Floats, y: NDArray[Any], folds: Codes | None, *, use: NDArray[np.bool_] | None = None, classify: bool = False,
+    w: Floats | None = None, columns: Sequence[str] | None = None, n_jobs: int | None = None,
+) -> tuple[Floats, tuple[_Predictor, ...]]:  # fmt: skip
+    """Predict every row by a model that did not see its fold.
+
+    Parameters
+    ----------
+    model : scikit-learn estimator
+        Cloned for every fold.
+    X : ndarray (n, q)
+    y : ndarray (n,)
+    folds : ndarray (n,) or None
+        None: one fit on all rows, predictions in sample.
+    use : ndarray (n,) of bool, optional
+        Rows to learn from (one arm); all rows are predicted.
+    classify : bool
+        Predict class probabilities.
+    w : ndarray (n,), optional
+    columns : sequence of str, optional
+        Give the model a DataFrame with these names.
+    n_jobs : int, optional
+
+    Returns
+    -------
+    predictions : ndarray (n, 1) or (n, K)
+    predictors : tuple, one per fold
+    """
+    from sklearn.base import clone
+    from sklearn.utils.parallel import Parallel, delayed
+
+    names = None if columns is None else tuple(columns)
+    learn = np.ones(len(X), dtype=bool) if use is None else use
+    labels = [None] if folds is None else list(np.unique(folds))
+
+    def one(fold: Any) -> _Predictor:
+        rows = learn if fold is None else learn & (folds != fold)
+        data = X[rows] if names is None else pd.DataFrame(X[rows], columns=list(names))
+        fitted = weighted_fit(clone(model), data, y[rows], None if w is None else w[rows])
+        return _Predictor(fitted, classify, names)
+
+    predictors = Parallel(n_jobs=n_jobs)(delayed(one)(fold) for fold in labels)
+    first = predictors[0](X if folds is None else X[folds == labels[0]])
+    out = np.empty((len(X), first.shape[1]))
+    for fold, predictor in zip(labels, predictors, strict=True):
+        rows = np.ones(len(X), dtype=bool) if fold is None else folds == fold
+        values = first if fold == labels[0] else predictor(X[rows])
+        if values.shape[1] != first.shape[1]:
+            raise CausalDataError("a fold lacks one of the arms; use fewer folds (cv=) or merge small arms")
+        out[rows] = values
+    return out, tuple(predictors)
+
+
+def _mean_loss(loss: Floats, w: Floats | None) -> float:
+    return float(np.average(loss, weights=w))
+
+
+def squared_loss(y: Floats, prediction: Floats, w: Floats | None) -> float:
+    """Mean squared error."""
+    return _mean_loss(np.square(y - prediction), w)
+
+
+def log_loss(codes: Codes, probability: Floats, w: Floats | None) -> float:
+    """Mean negative log-likelihood of the arm received."""
+    return _mean_loss(-np.log(np.clip(probability[np.arange(len(codes)), codes], 1e-15, 1.0)), w)
+
+
+def _subset(n: int) -> NDArray[np.intp] | None:
+    return None if n <= _SUBSAMPLE else np.linspace(0, n - 1, _SUBSAMPLE).astype(np.intp)
+
+
+def _choose(spec: Any, run: Callable[..., Any], loss: Callable[..., float], n: int) -> tuple[str, Any]:
+    """Settle "auto" by out-of-fold loss, on a subsample above 100,000 rows; return the name and, if at hand, its fit."""
+    if not (isinstance(spec, str) and spec == "auto"):
+        return spec if isinstance(spec, str) else type(spec).__name__, None
+    at = _subset(n)
+    fits = {name: run(name, at) for name in ("ridge", "boosting")}
+    best = min(fits, key=lambda name: loss(fits[name][0], at))
+    return best, fits[best] if at is None else None
+
+
+@dataclass(frozen=True, eq=False)
+class _ArmPredictors:
+    """The models of every arm, of one fold, as one function X -> (m, K)."""
+
+    arms: tuple[_Predictor, ...]
+
+    def __call__(self, X: Floats) -> Floats:
+        return np.column_stack([predictor(X)[:, -1] for predictor in self.arms])
+
+
+@dataclass(frozen=True, eq=False)
+class _LinearPredictor:
+    """Least squares or logistic predictions on new rows, by the fit of all rows."""
+
+    design: Design
+    coefficients: Floats
+    logistic: bool
+
+    def __call__(self, X: Floats) -> Floats:
+        on = self.design.on(X)
+        return logistic_probabilities(on, self.coefficients) if self.logistic else predict_by_fold(on, self.coefficients)
+
+
+def fit_outcome(
+    spec: Any, X: Floats, y: Floats, arms: Codes, n_arms: int, folds: Codes | None, *, design: Design | None = None,
+    w: Floats | None = None, columns: Sequence[str] | None = None, random_state: int | None = 0, n_jobs: int | None = None,
+) -> Nuisance:  # fmt: skip
+    """Fit the outcome in every arm and predict it for every row, out of fold."""
+    baselines = tuple(arm_baseline(y, arms, a, w) for a in range(n_arms))
+    if isinstance(spec, str) and spec == "linear":
+        design = Design.of(X) if design is None else design
+        n_folds = 0 if folds is None else int(folds.max()) + 1
+        coefficients = least_squares(design, y, arms, n_arms, folds, n_folds, w)
+        predictions = predict_by_fold(design, coefficients, folds)
+        losses = tuple(arm_loss(y, predictions[:, a], arms, a, w) for a in range(n_arms))
+        predict = (_LinearPredictor(design.on(X[:0]), coefficients[-1:], False),)
+        return Nuisance(predictions, ("linear",) * n_arms, losses, baselines, predict)
+    binary = bool(np.isin(y, (0.0, 1.0)).all())
+    names = columns if not isinstance(spec, str) else None
+    fitted: list[Any] = []
+    chosen: list[str] = []
+    for a in range(n_arms):
+
+        def run(name: Any, at: Any, a: int = a) -> Any:
+            rows = slice(None) if at is None else at
+            classify = binary and _classifies(name)
+            model = make_model(name, classify=classify, random_state=random_state)
+            target = y[rows].astype(int) if classify else y[rows]
+            return cross_fit(
+                model, X[rows], target, None if folds is None else folds[rows], use=arms[rows] == a, classify=classify,
+                w=None if w is None else w[rows], columns=names, n_jobs=n_jobs,
+            )  # fmt: skip
+
+        def loss(predictions: Floats, at: Any, a: int = a) -> float:
+            rows = slice(None) if at is None else at
+            return arm_loss(y[rows], predictions[:, -1], arms[rows], a, None if w is None else w[rows])
+
+        name, fit = _choose(spec, run, loss, len(y))
+        chosen.append(name)
+        fitted.append(run(name if isinstance(spec, str) else spec, None) if fit is None else fit)
+    predictions = np.column_stack([f[0][:, -1] for f in fitted])
+    losses = tuple(arm_loss(y, predictions[:, a], arms, a, w) for a in range(n_arms))
+    predict = tuple(_ArmPredictors(models) for models in zip(*(f[1] for f in fitted), strict=True))
+    return Nuisance(predictions, tuple(chosen), losses, baselines, predict)
+
+
+def _classifies(spec: Any) -> bool:
+    if isinstance(spec, str):
+        return spec == "boosting"
+    return hasattr(spec, "predict_proba")
+
+
+def skill(loss: float, baseline: float) -> float:
+    """Return ``1 - loss / baseline``; 0 where the baseline leaves nothing to explain."""
+    return 1 - loss / baseline if baseline > 0 else 0.0
+
+
+def arm_loss(y: Floats, prediction: Floats, arms: Codes, a: int, w: Floats | None) -> float:
+    inside = arms == a
+    return squared_loss(y[inside], prediction[inside], None if w is None else w[inside])
+
+
+def arm_baseline(y: Floats, arms: Codes, a: int, w: Floats | None) -> float:
+    inside = arms == a
+    weight = None if w is None else w[inside]
+    return squared_loss(y[inside], np.full(int(inside.sum()), np.average(y[inside], weights=weight)), weight)
+
+
+def fit_propensity(
+    spec: Any, X: Floats, arms: Codes, n_arms: int, folds: Codes | None, *, design: Design | None = None,
+    w: Floats | None = None, columns: Sequence[str] | None = None, random_state: int | None = 0, n_jobs: int | None = None,
+) -> Nuisance:  # fmt: skip
+    """Fit the probability of every arm and predict it for every row, out of fold."""
+    shares = np.bincount(arms, weights=w, minlength=n_arms)
+    shares = shares / shares.sum()
+    baseline = float(-(shares * np.log(shares)).sum())
+    if isinstance(spec, str) and spec == "linear":
+        design = Design.of(X) if design is None else design
+        fit = fit_logistic(design, arms, n_arms, folds, 0 if folds is None else int(folds.max()) + 1, w)
+        predictions = logistic_probabilities(design, fit.coefficients, folds)
+        predict = (_LinearPredictor(design.on(X[:0]), fit.coefficients[-1:], True),)
+        return Nuisance(predictions, ("linear",), (log_loss(arms, predictions, w),), (baseline,), predict, fit)
+
+    def run(name: Any, at: Any) -> Any:
+        rows = slice(None) if at is None else at
+        return cross_fit(
+            make_model(name, classify=True, random_state=random_state), X[rows], arms[rows].astype(int),
+            None if folds is None else folds[rows], classify=True, w=None if w is None else w[rows],
+            columns=None if isinstance(spec, str) else columns, n_jobs=n_jobs,
+        )  # fmt: skip
+
+    def loss(predictions: Floats, at: Any) -> float:
+        rows = slice(None) if at is None else at
+        return log_loss(arms[rows], predictions, None if w is None else w[rows])
+
+    if not isinstance(spec, str) and not hasattr(spec, "predict_proba"):
+        raise CausalArgumentError(f"the propensity model must be a classifier with predict_proba, got {type(spec).__name__}")
+    name, fit = _choose(spec, run, loss, len(arms))
+    predictions, predict = run(name if isinstance(spec, str) else spec, None) if fit is None else fit
+    if predictions.shape[1] != n_arms:
+        raise CausalDataError("a fold lacks one of the arms; use fewer folds (cv=) or merge small arms")
+    return Nuisance(predictions, (name,), (log_loss(arms, predictions, w),), (baseline,), predict)
+
+
+def in_label_order(
+    fit: Callable[..., Nuisance], order: NDArray[np.intp] | None, spec: Any, X: Floats, y: Floats | None, arms: Codes, n_arms: int,
+    folds: Codes | None, *, design: Design | None, w: Floats | None, **settings: Any,
+) -> Nuisance:  # fmt: skip
+    """Fit nuisances on rows in the order of their labels, so that the order of rows changes nothing a learner sees.
+
+    Parameters
+    ----------
+    fit : fit_outcome or fit_propensity
+    order : ndarray (n,) or None
+        From :func:`label_order`; None: rows are in order, or sums make their order immaterial.
+    """
+    first = (spec, X) if y is None else (spec, X, y)
+    if order is None:
+        return fit(*first, arms, n_arms, folds, design=design, w=w, **settings)
+    first = (spec, X[order]) if y is None else (spec, X[order], y[order])
+    out = fit(
+        *first, arms[order], n_arms, None if folds is None else folds[order], design=None,
+        w=None if w is None else w[order], **settings,
+    )  # fmt: skip
+    inverse = np.empty(len(order), dtype=np.intp)
+    inverse[order] = np.arange(len(order))
+    return replace(out, predictions=out.predictions[inverse])
+
+
+def report(outcome: Nuisance | None, propensity: Nuisance | None, levels: Sequence[Any]) -> Check:
+    """How well the nuisances predict: model chosen, out-of-fold loss, and skill (1 - loss / loss of arm means or shares)."""
+    rows = []
+    if outcome is not None:
+        parts = zip(levels, outcome.chosen, outcome.losses, outcome.baselines, strict=True)
+        rows += [(f"outcome | {level}", m, "squared error", loss, base) for level, m, loss, base in parts]
+    if propensity is not None:
+        rows.append(("propensity", propensity.chosen[0], "log loss", propensity.losses[0], propensity.baselines[0]))
+    table = pd.DataFrame(rows, columns=["nuisance", "model", "loss_kind", "loss", "baseline"]).set_index("nuisance")
+    table["skill"] = [skill(a, b) for a, b in zip(table["loss"], table["baseline"], strict=True)]
+    parts_text = ", ".join(f"{n} {r.model} (skill {r.skill:.2f})" for n, r in table.iterrows())
+    return Check(None, table, parts_text)

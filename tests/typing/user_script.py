@@ -1,0 +1,31 @@
+"""A user's script, as type checkers see it. It is checked against the installed package, never run."""
+
+import pandas as pd
+
+import pandas_causal
+from pandas_causal import AIPW, CausalKFold, Effect, causal, compare
+
+df: pd.DataFrame = pandas_causal.datasets.load_lalonde()
+nhefs: pd.DataFrame = pandas_causal.datasets.load_nhefs()
+
+effect: Effect = causal(df).ate(treatment="treat", outcome="re78", covariates=["age", "educ"])
+doubly_robust: Effect = causal(df).ate(
+    treatment="treat", outcome="re78", covariates=["age", "educ"], estimator=AIPW(random_state=0)
+)
+experiment: Effect = causal(df).ab_test(treatment="treat", outcome="re78")
+
+estimate: float = effect.estimate
+std_error: float = effect.std_error
+p_value: float = effect.p_value
+interval: tuple[float, float] = (effect.conf_low, effect.conf_high)
+table: pd.DataFrame = effect.table
+rows: int = effect.n_obs
+level: float = effect.level
+
+difference: Effect = effect.difference(experiment)
+print(compare({"a": experiment, "b": effect}))
+folds = CausalKFold(5, treatment="treat", random_state=0)
+
+covariates: pd.DataFrame = df.drop(columns=["re78"])
+fitted: AIPW = AIPW().fit(covariates, df["re78"], treatment="treat")
+average: Effect = fitted.effect()
