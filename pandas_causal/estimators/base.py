@@ -146,7 +146,8 @@ class CausalEstimator(BaseEstimator):
         n_given = len(inputs.index)
         if missing == "drop":
             inputs = _drop_missing(inputs)
-        check_inputs(inputs)
+        if not getattr(self, "_validated", False):  # refits of the bootstrap see rows that were checked
+            check_inputs(inputs)
         self._remember(inputs, treatment)
         arms = resolve_arms(inputs.roles["treatment"], control)
         encoder = Encoder.fit(inputs.covariates if self._uses_covariates else inputs.covariates.iloc[:, :0])

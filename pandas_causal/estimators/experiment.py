@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -151,6 +152,18 @@ class DifferenceInMeans(CausalEstimator):
             skills.append(nuisances.skill(nuisances.arm_loss(target, predicted[:, a], codes, a, w), base))
         return float(np.mean(skills))
 
+    def _bootstrap_statistics(self) -> tuple[Floats, Callable[[Floats], Floats]] | None:
+        """Rows whose sums give the estimate, and the function of the sums: plain means need no refit in a bootstrap."""
+        sample = self._sample
+        if self._design.p > 1:
+            return None
+        K = len(sample.arms)
+        unit = np.zeros((len(sample), K))
+        unit[np.arange(len(sample)), sample.codes] = 1.0 if sample.w is None else sample.w
+        ratio = sample.inputs.roles.get("denominator")
+        below = unit if ratio is None else unit * as_float(ratio)[:, None]
+        return np.hstack([below, unit * sample.y[:, None]]), partial(_contrasts_of_sums, K=K, relative=self.relative)
+
     # -- private ------------------------------------------------------------------------------------------------------------
 
     @property
@@ -209,6 +222,12 @@ class DifferenceInMeans(CausalEstimator):
         else:
             effect = means.linear(plan.loadings, index=index)
         return effect if self.correction is None else _corrected(effect, self.correction)
+
+
+def _contrasts_of_sums(sums: Floats, K: int, relative: bool) -> Floats:
+    """Contrasts or lifts (draws, K - 1) from sums of weights and weighted outcomes (draws, 2 K)."""
+    means = sums[:, K:] / sums[:, :K]
+    return means[:, 1:] / means[:, :1] - 1 if relative else means[:, 1:] - means[:, :1]
 
 
 def _columns(sample: Sample, strata: Any, *, adjust: bool) -> Floats:
