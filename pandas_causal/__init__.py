@@ -78,13 +78,13 @@ def _register() -> None:
     """Register ``df.causal``; where another package was first, say so and how to reach ours."""
     if hasattr(pd.DataFrame, "causal"):
         warnings.warn(
-            "another package has registered DataFrame.causal; it is now pandas_causal's. pandas_causal.causal(df) is the "
-            "same accessor and cannot be taken over",
+            "another package has registered DataFrame.causal; it is now pandas_causal's. pandas_causal.causal(df) is"
+            " the same accessor and cannot be taken over",
             CausalWarning,
             stacklevel=3,
         )
-        del pd.DataFrame.causal
-        pd.DataFrame._accessors.discard("causal")
+        delattr(pd.DataFrame, "causal")
+        getattr(pd.DataFrame, "_accessors", set()).discard("causal")
     pd.api.extensions.register_dataframe_accessor("causal")(CausalAccessor)
 
 

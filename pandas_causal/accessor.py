@@ -19,8 +19,10 @@ __all__ = ["CausalAccessor", "causal"]
 
 _SHORT_NAMES = ("aipw", "ipw", "regression", "tmle")
 _NOT_CAUSAL = (
-    "nothing: this is an association. To read it as an effect, treatment must have been assigned at random (ab_test), or the "
-    "covariates that drive both treatment and outcome must be adjusted for (ate)",
+    (
+        "nothing: this is an association. To read it as an effect, treatment must have been assigned at random"
+        " (ab_test), or the covariates that drive both treatment and outcome must be adjusted for (ate)"
+    ),
 )
 
 
@@ -36,11 +38,26 @@ class CausalAccessor:
         self._frame = frame
 
     def ab_test(
-        self, *, treatment: Any, outcome: Any, covariates: Sequence[Any] = (), adjustment: str | None = None,
-        variance: str = "welch", relative: bool = False, alternative: str = "two-sided", correction: str | None = None,
-        allocation: Any = None, anytime_n: int | None = None, strata: Any = None, denominator: Any = None, cluster: Any = None,
-        sample_weight: Any = None, control: Any = None, level: float = 0.95, missing: str = "raise",
-    ) -> Effect:  # fmt: skip
+        self,
+        *,
+        treatment: Any,
+        outcome: Any,
+        covariates: Sequence[Any] = (),
+        adjustment: str | None = None,
+        variance: str = "welch",
+        relative: bool = False,
+        alternative: str = "two-sided",
+        correction: str | None = None,
+        allocation: Any = None,
+        anytime_n: int | None = None,
+        strata: Any = None,
+        denominator: Any = None,
+        cluster: Any = None,
+        sample_weight: Any = None,
+        control: Any = None,
+        level: float = 0.95,
+        missing: str = "raise",
+    ) -> Effect:
         """Compare randomised arms; covariates sharpen the answer ("lin" unless `adjustment` says otherwise).
 
         Example: ``df.causal.ab_test(treatment="variant", outcome="revenue")``; see :class:`DifferenceInMeans`.
@@ -49,36 +66,73 @@ class CausalAccessor:
 
         covariates = _names(covariates)
         estimator = DifferenceInMeans(
-            adjustment="lin" if covariates and adjustment is None else adjustment, variance=variance, relative=relative,
-            alternative=alternative, correction=correction, allocation=allocation, anytime_n=anytime_n, level=level, control=control,
-        )  # fmt: skip
+            adjustment="lin" if covariates and adjustment is None else adjustment,
+            variance=variance,
+            relative=relative,
+            alternative=alternative,
+            correction=correction,
+            allocation=allocation,
+            anytime_n=anytime_n,
+            level=level,
+            control=control,
+        )
         return self._fit(
-            estimator, treatment=treatment, outcome=outcome, covariates=covariates, strata=strata, denominator=denominator,
-            cluster=cluster, sample_weight=sample_weight, missing=missing,
-        )  # fmt: skip
+            estimator,
+            treatment=treatment,
+            outcome=outcome,
+            covariates=covariates,
+            strata=strata,
+            denominator=denominator,
+            cluster=cluster,
+            sample_weight=sample_weight,
+            missing=missing,
+        )
 
     def association(
-        self, *, treatment: Any, outcome: Any, cluster: Any = None, sample_weight: Any = None, control: Any = None,
-        level: float = 0.95, missing: str = "raise",
-    ) -> Effect:  # fmt: skip
+        self,
+        *,
+        treatment: Any,
+        outcome: Any,
+        cluster: Any = None,
+        sample_weight: Any = None,
+        control: Any = None,
+        level: float = 0.95,
+        missing: str = "raise",
+    ) -> Effect:
         """Rung one: the naive difference in means, labelled as not causal.
 
-        Example: ``df.causal.association(treatment="medication", outcome="readmission")``; see :class:`DifferenceInMeans`.
+        Example: ``df.causal.association(treatment="medication", outcome="readmission")``; see
+        :class:`DifferenceInMeans`.
         """
         from pandas_causal.estimators import DifferenceInMeans
 
         effect = self._fit(
-            DifferenceInMeans(level=level, control=control), treatment=treatment, outcome=outcome, covariates=[],
-            cluster=cluster, sample_weight=sample_weight, missing=missing,
-        )  # fmt: skip
+            DifferenceInMeans(level=level, control=control),
+            treatment=treatment,
+            outcome=outcome,
+            covariates=[],
+            cluster=cluster,
+            sample_weight=sample_weight,
+            missing=missing,
+        )
         words = f"association of {treatment} with {outcome} (difference in means, NOT a causal effect)"
         return replace(effect, estimand=words, assumptions=_NOT_CAUSAL)
 
     def ate(
-        self, *, treatment: Any, outcome: Any, covariates: Sequence[Any] | None = None, estimand: str = "ATE",
-        estimator: Any = "aipw", cluster: Any = None, sample_weight: Any = None, propensity: Any = None, control: Any = None,
-        level: float = 0.95, missing: str = "raise",
-    ) -> Effect:  # fmt: skip
+        self,
+        *,
+        treatment: Any,
+        outcome: Any,
+        covariates: Sequence[Any] | None = None,
+        estimand: str = "ATE",
+        estimator: Any = "aipw",
+        cluster: Any = None,
+        sample_weight: Any = None,
+        propensity: Any = None,
+        control: Any = None,
+        level: float = 0.95,
+        missing: str = "raise",
+    ) -> Effect:
         """Average effect, adjusted for covariates; `estimator` is "aipw", "ipw", "regression", "tmle" or an instance.
 
         Example: ``df.causal.ate(treatment="medication", outcome="readmission", covariates=["age", "severity"])``; see
@@ -86,19 +140,33 @@ class CausalAccessor:
         """
         if covariates is None:
             raise CausalArgumentError(
-                "ate adjusts for covariates, and none were given. If treatment was randomised ask df.causal.ab_test(...); for "
-                "the unadjusted difference ask df.causal.association(...); covariates=[] says none on purpose"
+                "ate adjusts for covariates, and none were given. If treatment was randomised ask"
+                " df.causal.ab_test(...); for the unadjusted difference ask df.causal.association(...); covariates=[]"
+                " says none on purpose"
             )
         chosen = _estimator(estimator, estimand, control)
         return self._fit(
-            chosen, treatment=treatment, outcome=outcome, covariates=_names(covariates), level=level, cluster=cluster,
-            sample_weight=sample_weight, propensity=propensity, missing=missing,
-        )  # fmt: skip
+            chosen,
+            treatment=treatment,
+            outcome=outcome,
+            covariates=_names(covariates),
+            level=level,
+            cluster=cluster,
+            sample_weight=sample_weight,
+            propensity=propensity,
+            missing=missing,
+        )
 
     def fit(
-        self, estimator: CausalEstimator, *, treatment: Any, outcome: Any, covariates: Sequence[Any] | None = None,
-        level: float = 0.95, **roles: Any,
-    ) -> Effect:  # fmt: skip
+        self,
+        estimator: CausalEstimator,
+        *,
+        treatment: Any,
+        outcome: Any,
+        covariates: Sequence[Any] | None = None,
+        level: float = 0.95,
+        **roles: Any,
+    ) -> Effect:
         """Fit any estimator on columns of this frame and return its effect; `covariates` None means none.
 
         Example: ``df.causal.fit(IPW(estimand="ATO"), treatment="treat", outcome="re78", covariates=["age"])``.
@@ -110,24 +178,32 @@ class CausalAccessor:
         )
 
     def overlap(
-        self, *, treatment: Any, covariates: Sequence[Any], estimand: str = "ATE", propensity_model: Any = "ridge",
-        control: Any = None, bound: float = 0.01,
-    ) -> Check:  # fmt: skip
+        self,
+        *,
+        treatment: Any,
+        covariates: Sequence[Any],
+        estimand: str = "ATE",
+        propensity_model: Any = "ridge",
+        control: Any = None,
+        bound: float = 0.01,
+    ) -> Check:
         """Check positivity: propensities by arm, the share near 0 or 1, effective sample sizes.
 
-        Example: ``df.causal.overlap(treatment="treat", covariates=["age", "educ"])``; see :func:`diagnostics.overlap.overlap`.
+        Example: ``df.causal.overlap(treatment="treat", covariates=["age", "educ"])``; see
+        :func:`diagnostics.overlap.overlap`.
         """
         from pandas_causal.diagnostics.assess import assess_overlap
 
         X = self._select(treatment=treatment, covariates=_names(covariates))
-        return assess_overlap(X, treatment, estimand=estimand, propensity_model=propensity_model, control=control, bound=bound)
+        return assess_overlap(
+            X, treatment, estimand=estimand, propensity_model=propensity_model, control=control, bound=bound
+        )
 
-    def balance(
-        self, *, treatment: Any, covariates: Sequence[Any], weights: Any = None, control: Any = None
-    ) -> Check:
+    def balance(self, *, treatment: Any, covariates: Sequence[Any], weights: Any = None, control: Any = None) -> Check:
         """Compare covariates between arms, before and, given `weights` (a column or array), after weighting.
 
-        Example: ``df.causal.balance(treatment="treat", covariates=["age", "educ"])``; see :func:`diagnostics.balance.balance`.
+        Example: ``df.causal.balance(treatment="treat", covariates=["age", "educ"])``; see
+        :func:`diagnostics.balance.balance`.
         """
         from pandas_causal.diagnostics.assess import assess_balance
 
@@ -135,28 +211,46 @@ class CausalAccessor:
         return assess_balance(X, treatment, weights=weights, control=control)
 
     def validate(
-        self, *, treatment: Any, outcome: Any = None, covariates: Sequence[Any] = (), cluster: Any = None,
-        sample_weight: Any = None, propensity: Any = None,
-    ) -> pd.DataFrame:  # fmt: skip
+        self,
+        *,
+        treatment: Any,
+        outcome: Any = None,
+        covariates: Sequence[Any] = (),
+        cluster: Any = None,
+        sample_weight: Any = None,
+        propensity: Any = None,
+    ) -> pd.DataFrame:
         """Check the columns before anything is estimated; return the frame, or raise one error with every problem.
 
-        Example: ``df.causal.validate(treatment="treat", outcome="re78", covariates=["age"])``; see :func:`schemas.build_schema`.
+        Example: ``df.causal.validate(treatment="treat", outcome="re78", covariates=["age"])``; see
+        :func:`schemas.build_schema`.
         """
         from pandas_causal.schemas import build_schema, validate
 
         schema = build_schema(
-            outcome=outcome, treatment=treatment, covariates=_names(covariates), cluster=cluster, sample_weight=sample_weight,
+            outcome=outcome,
+            treatment=treatment,
+            covariates=_names(covariates),
+            cluster=cluster,
+            sample_weight=sample_weight,
             propensity=propensity,
-        )  # fmt: skip
+        )
         validate(self._frame, schema)
         return self._frame
 
     # -- private --------------------------------------------------------------------------------------------------------------
 
     def _fit(
-        self, estimator: Any, *, treatment: Any, outcome: Any, covariates: list[Any], level: float | None = None,
-        missing: str = "raise", **roles: Any,
-    ) -> Effect:  # fmt: skip
+        self,
+        estimator: Any,
+        *,
+        treatment: Any,
+        outcome: Any,
+        covariates: list[Any],
+        level: float | None = None,
+        missing: str = "raise",
+        **roles: Any,
+    ) -> Effect:
         given = {k: v for k, v in roles.items() if v is not None}
         X = self._select(treatment=treatment, covariates=covariates, outcome=outcome, **given)
         if level is not None and not 0 < level < 1:
@@ -167,11 +261,12 @@ class CausalAccessor:
 
     def _select(self, *, covariates: list[Any], outcome: Any = None, **roles: Any) -> pd.DataFrame:
         """Columns of the covariates and of the roles given by name; every absent or doubled name is reported at once."""
-        from pandas_causal.roles import _check_columns
+        from pandas_causal.roles import check_columns
 
-        _check_columns(self._frame)
+        check_columns(self._frame)
         named = {role: name for role, value in roles.items() for name in _columns_of(value)}
-        problems, used = [], {}
+        problems: list[Problem] = []
+        used: dict[Any, str] = {}
         for role, name in [("outcome", outcome), *[(r, n) for r, v in roles.items() for n in _columns_of(v)]]:
             if name is None:
                 continue
@@ -184,7 +279,9 @@ class CausalAccessor:
             if name not in self._frame.columns:
                 problems.append(self._absent(name, "covariate"))
             elif name in used:
-                problems.append(Problem(str(name), f"is both {used[name]} and covariate", None, "a column has one role"))
+                problems.append(
+                    Problem(str(name), f"is both {used[name]} and covariate", None, "a column has one role")
+                )
         if problems:
             raise CausalDataError(problems)
         return self._frame[[*dict.fromkeys(covariates), *[n for n in named.values() if n not in covariates]]]
@@ -192,7 +289,12 @@ class CausalAccessor:
     def _absent(self, name: Any, role: str) -> Problem:
         columns = self._frame.columns
         known = ", ".join(map(str, columns[:8])) + (", ..." if len(columns) > 8 else "")
-        return Problem(str(name), f"is given as {role} but is no column of the frame{suggest(name, columns)}", None, f"columns: {known}")
+        return Problem(
+            str(name),
+            f"is given as {role} but is no column of the frame{suggest(name, columns)}",
+            None,
+            f"columns: {known}",
+        )
 
 
 def _names(covariates: Any) -> list[Any]:
@@ -211,15 +313,21 @@ def _columns_of(value: Any) -> list[Any]:
 def _estimator(estimator: Any, estimand: str, control: Any) -> Any:
     if not isinstance(estimator, str):
         if not hasattr(estimator, "fit") or isinstance(estimator, type):
-            raise CausalArgumentError(f"estimator is one of {list(_SHORT_NAMES)} or an instance, e.g. AIPW(); got {estimator!r}")
+            raise CausalArgumentError(
+                f"estimator is one of {list(_SHORT_NAMES)} or an instance, e.g. AIPW(); got {estimator!r}"
+            )
         if estimand != "ATE" or control is not None:
-            raise CausalArgumentError("an estimator instance brings its own settings: pass estimand= and control= to it, not to ate")
+            raise CausalArgumentError(
+                "an estimator instance brings its own settings: pass estimand= and control= to it, not to ate"
+            )
         return estimator
     from pandas_causal.estimators import AIPW, IPW, TMLE, RegressionAdjustment
 
     classes = {"aipw": AIPW, "ipw": IPW, "regression": RegressionAdjustment, "tmle": TMLE}
     if estimator not in classes:
-        raise CausalArgumentError(f"estimator={estimator!r} is not known; use one of {list(classes)} or an instance, e.g. AIPW()")
+        raise CausalArgumentError(
+            f"estimator={estimator!r} is not known; use one of {list(classes)} or an instance, e.g. AIPW()"
+        )
     return classes[estimator](estimand=estimand, control=control)
 
 

@@ -1,7 +1,7 @@
 """Maps of an effect's rows: contrasts, transformations, averages and differences of fits.
 
-Everything here is a linear map of estimates together with their uncertainty; what is estimated in the map itself (weights,
-the units averaged over) brings contributions of its own.
+Everything here is a linear map of estimates together with their uncertainty; what is estimated in the map itself
+(weights, the units averaged over) brings contributions of its own.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 
 from pandas_causal.errors import CausalArgumentError, CausalDataError, CausalError, StandardErrorWarning, suggest
 from pandas_causal.inference.influence import Influence, join
-from pandas_causal.inference.pointwise import Draws, Variance
+from pandas_causal.inference.pointwise import Variance
 
 if TYPE_CHECKING:
     from pandas_causal.effect import Effect
 
-__all__ = ["Weighting", "aggregate", "difference", "explain_std_errors", "linear", "transform"]
+__all__ = ["Weighting", "aggregate", "difference", "explain_std_errors", "linear", "picked", "row_labels", "transform"]
 
 Floats = NDArray[np.float64]
 
@@ -60,8 +60,8 @@ def linear(effect: Effect, W: Any, index: Any = None) -> Effect:
 
 def transform(effect: Effect, f: Callable[[Floats], Any], jac: Any = None, index: Any = None) -> Effect:
     """Transform smoothly by the delta method; the Jacobian is taken at ``estimate - bias``."""
-    at, centre = effect.estimates.to_numpy(dtype=float), effect._centre
-    value = np.atleast_1d(np.asarray(f(at), dtype=float))
+    at, centre = np.asarray(effect.estimates, dtype=np.float64), effect._centre
+    value: Floats = np.atleast_1d(np.asarray(f(at), dtype=np.float64))
     jacobian = numeric_jacobian(f, centre) if jac is None else (jac(centre) if callable(jac) else jac)
     jacobian = np.asarray(jacobian, dtype=float).reshape(len(value), len(at))
     if index is None and len(value) == len(at):
@@ -100,8 +100,9 @@ def difference(effect: Effect, other: Effect, rows: str | None = None) -> Effect
         u = Variance(np.square(left.std_error()) + np.square(right.std_error()))
     else:
         raise CausalError(
-            "a comparison needs per-row contributions on both sides; these effects rest on draws or pointwise variances. "
-            "Pass rows='independent' if the fits share no data, else refit with an influence-based estimator"
+            "a comparison needs per-row contributions on both sides; these effects rest on draws or pointwise"
+            " variances. Pass rows='independent' if the fits share no data, else refit with an influence-based"
+            " estimator"
         )
     bias = None
     if effect.bias is not None or other.bias is not None:
@@ -137,7 +138,7 @@ def aggregate(effect: Effect, by: Any, weights: Any, population: bool) -> Effect
     share = np.where(used, w / totals[np.where(used, codes, 0)], 0.0)
     theta = effect.estimates.to_numpy(dtype=float)
     mean = np.bincount(codes[used], weights=(share * theta)[used], minlength=len(names))
-    bias = None if effect.bias is None else np.bincount(codes[used], (share * effect.bias)[used], len(names))
+    bias: Any = None if effect.bias is None else np.bincount(codes[used], (share * effect.bias)[used], len(names))
     u = _averaged(effect.uncertainty, codes, share, len(names))
     safe = np.where(used, codes, 0)
     distance = np.where(used, theta - mean[safe], 0.0)
@@ -261,3 +262,48 @@ def explain_std_errors(effect: Effect) -> Effect:
         return effect
     warnings.warn(text, StandardErrorWarning, stacklevel=4)
     return replace(effect, warnings=(*effect.warnings, text))
+
+
+def row_labels(effect: Effect, by: Any) -> Any:
+    """Labels of the fitted rows from an array, a Series (aligned on labels) or the name of a column kept at fit."""
+    u = effect.uncertainty
+    if not isinstance(u, Influence):
+        return by
+    if isinstance(by, str):
+        if by not in u.clusters:
+            kept = f"kept: {list(u.clusters)}" if u.clusters else "none was kept"
+            raise CausalArgumentError(f"{by!r} is no column kept at fit through cluster= ({kept}); pass the labels")
+        return u.clusters[by]
+    if u.rows is None:
+        raise CausalError("the rows were dropped by compact(); refit to cluster")
+    labels = u.rows.labels
+    if isinstance(by, pd.Series):
+        if by.index.equals(labels):
+            return by.array
+        if not by.index.is_unique:
+            raise CausalDataError("the index of the labels repeats and differs from the fitted rows; pass an array")
+        positions = by.index.get_indexer(labels)
+        if (positions < 0).any():
+            raise CausalDataError(f"{int((positions < 0).sum()):,} fitted rows have no label in the Series given")
+        return by.array[positions]
+    if len(by) != len(labels):
+        raise CausalDataError(f"there are {len(by):,} labels for {len(labels):,} fitted rows")
+    return np.asarray(by)
+
+
+def picked(
+    inversion: Callable[[float], pd.DataFrame] | None, index: pd.Index
+) -> Callable[[float], pd.DataFrame] | None:
+    return None if inversion is None else _Picked(inversion, index)
+
+
+@dataclass(frozen=True, eq=False)
+class _Picked:
+    """A test inversion, for some of its rows."""
+
+    inversion: Callable[[float], pd.DataFrame]
+    index: pd.Index
+
+    def __call__(self, level: float) -> pd.DataFrame:
+        pieces = self.inversion(level)
+        return pieces[pieces.index.isin(self.index)]

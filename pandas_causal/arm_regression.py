@@ -1,7 +1,7 @@
 """Least squares in every arm, with the residual variances that go with it: HC2, and CR2 for clusters.
 
-A regression of the outcome on treatment, centred covariates and all their interactions (Lin 2013) is a regression in every
-arm by itself. Its average predictions are the adjusted arm means.
+A regression of the outcome on treatment, centred covariates and all their interactions (Lin 2013) is a regression in
+every arm by itself. Its average predictions are the adjusted arm means.
 """
 
 from __future__ import annotations
@@ -72,7 +72,8 @@ def fit_arm_regression(design: Design, y: Floats, codes: Codes, n_arms: int, w: 
     for a in range(n_arms):
         if counts[a] <= used[a]:
             raise CausalDataError(
-                f"arm {a} has {counts[a]} rows for {used[a]} coefficients; use fewer covariates, or AIPW(outcome_model='ridge')"
+                f"arm {a} has {counts[a]} rows for {used[a]} coefficients; use fewer covariates, or"
+                " AIPW(outcome_model='ridge')"
             )
     coefficients = np.einsum("aij,aj->ai", bread, moments)
     residuals, leverage = np.empty(len(y)), np.empty(len(y))
@@ -95,8 +96,8 @@ def mean_contributions(
 ) -> tuple[Floats, Floats, Floats]:
     """Adjusted means and their two contributions: of the coefficients, and of the covariates averaged over.
 
-    For arm a in a population with mean covariates z, ``mu = z' beta_a``: a row of arm a contributes ``z' bread_a z_i e_i``, a
-    row of the population ``(z_i' beta_a - mu) / size``.
+    For arm a in a population with mean covariates z, ``mu = z' beta_a``: a row of arm a contributes ``z' bread_a z_i
+    e_i``, a row of the population ``(z_i' beta_a - mu) / size``.
 
     Returns
     -------
@@ -158,8 +159,8 @@ def cr2_residuals(fit: ArmRegression, codes: Codes, w: Floats | None, cluster: A
     """Residuals (n,) multiplied by ``(I - H_gg)^(-1/2)`` within every cluster.
 
     With ``H_gg = U U'``, ``U = sqrt(w) Z L``, ``bread = L L'`` and ``U'U = V diag(l) V'``, the product is
-    ``e + U V diag(((1 - l)^(-1/2) - 1) / l) V' U' e``: p-by-p work however large the cluster. A direction that a cluster alone
-    determines (l = 1) has no residual and gets the generalised inverse.
+    ``e + U V diag(((1 - l)^(-1/2) - 1) / l) V' U' e``: p-by-p work however large the cluster. A direction that a
+    cluster alone determines (l = 1) has no residual and gets the generalised inverse.
 
     References
     ----------

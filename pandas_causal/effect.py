@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from pandas_causal import algebra
 from pandas_causal.check import Check
-from pandas_causal.errors import CausalArgumentError, CausalDataError, CausalError, suggest
+from pandas_causal.errors import CausalArgumentError, CausalError, suggest
 from pandas_causal.inference.bands import JointTest, joint_test, simultaneous_critical
 from pandas_causal.inference.influence import Influence
 from pandas_causal.inference.pointwise import Draws, Variance
@@ -145,8 +145,8 @@ class Effect:
         """Covariance of the rows (rows, rows); refused where every unit has a row."""
         if self.units is not None:
             raise CausalError(
-                f"there is one row per unit ({len(self):,}), and their covariance would be {len(self):,} x {len(self):,}; "
-                "use aggregate(), linear() or interval(simultaneous=True)"
+                f"there is one row per unit ({len(self):,}), and their covariance would be {len(self):,} x"
+                f" {len(self):,}; use aggregate(), linear() or interval(simultaneous=True)"
             )
         index = self.estimates.index
         return pd.DataFrame(self.uncertainty.covariance(), index=index, columns=index)
@@ -246,7 +246,7 @@ class Effect:
         ways = by if isinstance(by, list | tuple) and len(by) == 2 and not np.isscalar(by[0]) else [by]
         if isinstance(by, list | tuple) and len(by) == 2 and all(isinstance(b, str) for b in by):
             ways = by
-        labels = [self._labels(way) for way in ways]
+        labels = [algebra.row_labels(self, way) for way in ways]
         u = self.uncertainty.cluster(labels, small_sample=small_sample)
         how = "CR1" if small_sample else "no small-sample factor"
         return replace(self, uncertainty=u, std_error_method=f"clustered {len(ways)}-way ({how})")
@@ -256,7 +256,7 @@ class Effect:
         name = unit if isinstance(unit, str) else getattr(unit, "name", None) or "unit"
         if not isinstance(self.uncertainty, Influence):
             raise CausalError("only effects with contributions can be collapsed to a coarser row")
-        u = self.uncertainty.collapse(self._labels(unit), name)
+        u = self.uncertainty.collapse(algebra.row_labels(self, unit), name)
         return replace(self, uncertainty=u, std_error_method=f"influence function, one row per {name}")
 
     def interval(self, level: float | None = None, simultaneous: bool = False, random_state: int | None = 0) -> Any:
@@ -298,7 +298,9 @@ class Effect:
         """Pull noisy rows towards their common mean (empirical Bayes, Morris 1983); rows are taken as independent."""
         shrunk = empirical_bayes(self._centre, np.square(self._std_errors))
         return replace(
-            self._derive(pd.Series(shrunk.mean, index=self.estimates.index, name="estimate"), Variance(shrunk.variance)),
+            self._derive(
+                pd.Series(shrunk.mean, index=self.estimates.index, name="estimate"), Variance(shrunk.variance)
+            ),
             std_error_method="empirical Bayes posterior (Morris 1983), rows taken as independent",
             facts={**self.facts, "common_mean": shrunk.centre, "variance_of_effects": shrunk.spread},
         )
@@ -359,7 +361,14 @@ class Effect:
 
     @property
     def __maketables_coef_table__(self) -> pd.DataFrame:
-        names = {"estimate": "b", "std_error": "se", "statistic": "t", "p_value": "p", "conf_low": "ci95l", "conf_high": "ci95u"}
+        names = {
+            "estimate": "b",
+            "std_error": "se",
+            "statistic": "t",
+            "p_value": "p",
+            "conf_low": "ci95l",
+            "conf_high": "ci95u",
+        }
         table = (self if self.level == 0.95 else replace(self, level=0.95)).table.rename(columns=names)
         return table.set_axis(pd.Index([str(label) for label in table.index], name="Coefficient"))
 
@@ -386,7 +395,7 @@ class Effect:
 
     @property
     def _centre(self) -> Floats:
-        estimates = self.estimates.to_numpy(dtype=float)
+        estimates: Floats = np.asarray(self.estimates, dtype=np.float64)
         return estimates if self.bias is None else estimates - self.bias
 
     def _bounds(self, level: float, strict: bool = False) -> tuple[Floats, Floats]:
@@ -409,7 +418,7 @@ class Effect:
     def _p_values(self, statistic: Floats) -> Floats:
         u = self.uncertainty
         if isinstance(u, Draws):
-            two_sided = u.p_value(self.estimates.to_numpy(dtype=float))
+            two_sided = u.p_value(np.asarray(self.estimates, dtype=np.float64))
         else:
             two_sided = np.where(np.isnan(statistic), np.nan, self.reference.p_value(statistic, u.df()))
         if self.alternative == "two-sided":
@@ -419,20 +428,33 @@ class Effect:
 
     def _scalar(self, column: str) -> float:
         if len(self) != 1:
-            raise CausalError(f"this effect has {len(self):,} rows; read effect.table[{column!r}], or select: effect[label]")
+            raise CausalError(
+                f"this effect has {len(self):,} rows; read effect.table[{column!r}], or select: effect[label]"
+            )
         return float(self.table[column].iloc[0])
 
     def _take(self, positions: NDArray[np.intp]) -> Effect:
-        units = None if self.units is None else Rows(
-            self.units.labels[positions], None if self.units.content is None else self.units.content[positions]
+        units = (
+            None
+            if self.units is None
+            else Rows(
+                self.units.labels[positions], None if self.units.content is None else self.units.content[positions]
+            )
         )
         marked = None if self.reference_rows is None else self.reference_rows[positions]
         bias = None if self.bias is None else self.bias[positions]
         out = self._derive(self.estimates.iloc[positions], self.uncertainty.take(positions), bias=bias)
-        return replace(out, units=units, reference_rows=marked, inversion=_picked(self.inversion, out.estimates.index))
+        return replace(
+            out, units=units, reference_rows=marked, inversion=algebra.picked(self.inversion, out.estimates.index)
+        )
 
     def _derive(
-        self, estimates: pd.Series[float], uncertainty: Uncertainty, *, bias: Floats | None = None, estimand: str | None = None
+        self,
+        estimates: pd.Series[float],
+        uncertainty: Uncertainty,
+        *,
+        bias: Floats | None = None,
+        estimand: str | None = None,
     ) -> Effect:
         """Return the same fit with other rows: what is tied to the old rows is dropped."""
         derived = replace(
@@ -447,45 +469,3 @@ class Effect:
             reference_rows=None,
         )
         return derived.explained()
-
-    def _labels(self, by: Any) -> Any:
-        """Labels of the fitted rows from an array, a Series (aligned on labels) or the name of a column kept at fit."""
-        u = self.uncertainty
-        if not isinstance(u, Influence):
-            return by
-        if isinstance(by, str):
-            if by not in u.clusters:
-                kept = f"kept: {list(u.clusters)}" if u.clusters else "none was kept"
-                raise CausalArgumentError(f"{by!r} is no column kept at fit through cluster= ({kept}); pass the labels")
-            return u.clusters[by]
-        if u.rows is None:
-            raise CausalError("the rows were dropped by compact(); refit to cluster")
-        labels = u.rows.labels
-        if isinstance(by, pd.Series):
-            if by.index.equals(labels):
-                return by.array
-            if not by.index.is_unique:
-                raise CausalDataError("the index of the labels repeats and differs from the fitted rows; pass an array")
-            positions = by.index.get_indexer(labels)
-            if (positions < 0).any():
-                raise CausalDataError(f"{int((positions < 0).sum()):,} fitted rows have no label in the Series given")
-            return by.array[positions]
-        if len(by) != len(labels):
-            raise CausalDataError(f"there are {len(by):,} labels for {len(labels):,} fitted rows")
-        return np.asarray(by)
-
-
-def _picked(inversion: Callable[[float], pd.DataFrame] | None, index: pd.Index) -> Callable[[float], pd.DataFrame] | None:
-    return None if inversion is None else _Picked(inversion, index)
-
-
-@dataclass(frozen=True, eq=False)
-class _Picked:
-    """A test inversion, for some of its rows."""
-
-    inversion: Callable[[float], pd.DataFrame]
-    index: pd.Index
-
-    def __call__(self, level: float) -> pd.DataFrame:
-        pieces = self.inversion(level)
-        return pieces[pieces.index.isin(self.index)]

@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pandas_causal.errors import CausalDataError, CausalWarning
-from pandas_causal.schemas import as_float, is_numeric
+from pandas_causal.rules import as_float, is_numeric
 
 __all__ = ["Encoder"]
 
@@ -21,14 +21,16 @@ class _Column:
     """How one covariate is encoded: a number with its mean for missing values, or levels with the first as reference."""
 
     name: Any
-    mean: float | None
+    mean: float
     levels: tuple[Any, ...] | None
     has_missing: bool
 
     @property
     def outputs(self) -> list[str]:
         if self.levels is not None:
-            return [f"{self.name}_{level}" for level in self.levels[1:]] + ([f"{self.name}_missing"] if self.has_missing else [])
+            return [f"{self.name}_{level}" for level in self.levels[1:]] + (
+                [f"{self.name}_missing"] if self.has_missing else []
+            )
         return [str(self.name)] + ([f"{self.name}_missing"] if self.has_missing else [])
 
     def fill(self, x: pd.Series[Any], out: NDArray[np.float64]) -> int:
@@ -36,8 +38,7 @@ class _Column:
         absent = x.isna().to_numpy()
         if self.levels is None:
             values = as_float(x)
-            values = np.where(np.isnan(values), self.mean, values) if absent.any() else values
-            out[:, 0] = values
+            out[:, 0] = np.where(np.isnan(values), self.mean, values) if absent.any() else values
             unseen = 0
         else:
             codes = pd.Index(self.levels, dtype=object).get_indexer(pd.Index(_plain(x), dtype=object))
@@ -59,9 +60,9 @@ def _plain(x: pd.Series[Any]) -> NDArray[np.object_]:
 class Encoder:
     """Encoding learned from one frame.
 
-    Numbers stay as they are; missing ones become the mean, with an indicator. Bools become 0/1, categories and strings one
-    column per level but the first (in category or sorted order), missing as a level of its own. Constant covariates are
-    left out.
+    Numbers stay as they are; missing ones become the mean, with an indicator. Bools become 0/1, categories and strings
+    one column per level but the first (in category or sorted order), missing as a level of its own. Constant
+    covariates are left out.
 
     Attributes
     ----------
@@ -89,7 +90,7 @@ class Encoder:
                 if low == high and not n_missing:
                     dropped.append(str(name))
                     continue
-                columns.append(_Column(name, float(np.nanmean(values)) if n_missing else None, None, n_missing > 0))
+                columns.append(_Column(name, float(np.nanmean(values)) if n_missing else 0.0, None, n_missing > 0))
             elif pd.api.types.is_bool_dtype(x.dtype) or is_numeric(x):
                 if x.nunique() + (n_missing > 0) < 2:
                     dropped.append(str(name))
@@ -100,7 +101,7 @@ class Encoder:
                 if len(levels) + (n_missing > 0) < 2:
                     dropped.append(str(name))
                     continue
-                columns.append(_Column(name, None, levels, n_missing > 0))
+                columns.append(_Column(name, 0.0, levels, n_missing > 0))
             if n_missing:
                 imputed[str(name)] = n_missing
         return cls(tuple(columns), tuple(dropped), imputed)
@@ -120,10 +121,14 @@ class Encoder:
         """
         absent = [c.name for c in self.columns if c.name not in frame.columns]
         if absent:
-            raise CausalDataError(f"covariates {absent} are missing from this X; it needs {[c.name for c in self.columns]}")
+            raise CausalDataError(
+                f"covariates {absent} are missing from this X; it needs {[c.name for c in self.columns]}"
+            )
         names = [c.name for c in self.columns]
         used = frame if list(frame.columns) == names else frame[names]
-        if all(c.levels is None and not c.has_missing for c in self.columns) and all(d == np.float64 for d in used.dtypes):
+        if all(c.levels is None and not c.has_missing for c in self.columns) and all(
+            d == np.float64 for d in used.dtypes
+        ):
             return self._finite(used.to_numpy())
         out = np.empty((len(frame), len(self.names)), order="F")
         at = 0
@@ -133,8 +138,8 @@ class Encoder:
             at += width
             if unseen:
                 warnings.warn(
-                    f"{column.name}: {unseen:,} rows hold a level (or a missing value) never seen at fit; they are read as "
-                    f"the reference level {column.levels[0] if column.levels else 'mean'!r}",
+                    f"{column.name}: {unseen:,} rows hold a level (or a missing value) never seen at fit; they are read"
+                    f" as the reference level {column.levels[0] if column.levels else 'mean'!r}",
                     CausalWarning,
                     stacklevel=3,
                 )
@@ -146,7 +151,9 @@ class Encoder:
         bad = [n for n, column in zip(self.names, matrix.T, strict=True) if not np.isfinite(column).all()]
         if not bad:  # finite values whose sum overflows
             return matrix
-        raise CausalDataError(f"covariates {bad} hold missing (NaN) or infinite (inf) values that were not there at fit")
+        raise CausalDataError(
+            f"covariates {bad} hold missing (NaN) or infinite (inf) values that were not there at fit"
+        )
 
 
 def _levels(x: pd.Series[Any]) -> tuple[Any, ...]:

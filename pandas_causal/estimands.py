@@ -1,7 +1,7 @@
 """Which average is asked for: the parameters behind ATE, ATT, ATC and ATO, and the weights that reach them.
 
-A parameter is the mean outcome under one arm in one population: ``E[Y(a)]``, ``E[Y(a) | A = t]``. Every estimand is a linear
-map of such means.
+A parameter is the mean outcome under one arm in one population: ``E[Y(a)]``, ``E[Y(a) | A = t]``. Every estimand is a
+linear map of such means.
 """
 
 from __future__ import annotations
@@ -66,14 +66,14 @@ def plan_estimand(estimand: str, arms: Arms, treatment: str, legal: tuple[str, .
     index = pd.Index(arms.contrasts, name=treatment)
     loadings_all = np.hstack([-np.ones((K - 1, 1)), np.eye(K - 1)])
     if estimand in ("ATE", "ATO"):
-        targets = tuple((None, a) for a in range(K))
+        targets: tuple[tuple[int | None, int], ...] = tuple((None, a) for a in range(K))
         return Plan(estimand, targets, loadings_all, index, pd.Index([str(v) for v in arms.levels], name="arm"))
     if estimand == "ATC":
         targets = tuple((0, a) for a in range(K))
         names = [f"{arms.levels[a]} among {arms.levels[0]}" for a in range(K)]
         return Plan(estimand, targets, loadings_all, index, pd.Index(names, name="arm"))
     targets = tuple(pair for t in range(1, K) for pair in ((t, 0), (t, t)))
-    names = [f"{arms.levels[a]} among {arms.levels[t]}" for t, a in targets]
+    names = [f"{arms.levels[a]} among {arms.levels[t]}" for t in range(1, K) for a in (0, t)]
     loadings = np.zeros((K - 1, len(targets)))
     for t in range(K - 1):
         loadings[t, 2 * t : 2 * t + 2] = (-1, 1)
@@ -90,8 +90,8 @@ def tilt(estimand: str, population: int | None, propensity: Floats) -> Floats:
 
     References
     ----------
-    Li, Morgan and Zaslavsky (2018), "Balancing covariates via propensity score weighting", JASA, Table 1; Li and Li (2019)
-    for several arms: h = 1 / sum_a 1 / e_a.
+    Li, Morgan and Zaslavsky (2018), "Balancing covariates via propensity score weighting", JASA, Table 1; Li and Li
+    (2019) for several arms: h = 1 / sum_a 1 / e_a.
     """
     if population is not None:
         return propensity[:, population]

@@ -18,9 +18,17 @@ _ALTERNATIVES = ("two-sided", "greater", "less")
 
 
 def power(
-    effect: float, std: float, n: int, *, share: float = 0.5, alpha: float = 0.05, alternative: str = "two-sided",
-    r_squared: float = 0.0, cluster_size: float = 1.0, icc: float = 0.0,
-) -> float:  # fmt: skip
+    effect: float,
+    std: float,
+    n: int,
+    *,
+    share: float = 0.5,
+    alpha: float = 0.05,
+    alternative: str = "two-sided",
+    r_squared: float = 0.0,
+    cluster_size: float = 1.0,
+    icc: float = 0.0,
+) -> float:
     """Power of a two-arm comparison of means by Student's t.
 
     Parameters
@@ -39,8 +47,8 @@ def power(
     r_squared : float
         Share of the outcome's variance that covariates explain (Lin adjustment, CUPED).
     cluster_size, icc : float
-        Rows per cluster and intra-cluster correlation, when clusters are randomised: the variance grows by the design effect
-        ``1 + (cluster_size - 1) icc`` and degrees of freedom count clusters.
+        Rows per cluster and intra-cluster correlation, when clusters are randomised: the variance grows by the design
+        effect ``1 + (cluster_size - 1) icc`` and degrees of freedom count clusters.
 
     Returns
     -------
@@ -49,7 +57,8 @@ def power(
 
     References
     ----------
-    Cohen (1988), "Statistical power analysis for the behavioral sciences", section 2.2; Donner and Klar (2000) for clusters.
+    Cohen (1988), "Statistical power analysis for the behavioral sciences", section 2.2; Donner and Klar (2000) for
+    clusters.
 
     Examples
     --------
@@ -72,9 +81,17 @@ def power(
 
 
 def sample_size(
-    effect: float, std: float, *, target: float = 0.8, share: float = 0.5, alpha: float = 0.05, alternative: str = "two-sided",
-    r_squared: float = 0.0, cluster_size: float = 1.0, icc: float = 0.0,
-) -> int:  # fmt: skip
+    effect: float,
+    std: float,
+    *,
+    target: float = 0.8,
+    share: float = 0.5,
+    alpha: float = 0.05,
+    alternative: str = "two-sided",
+    r_squared: float = 0.0,
+    cluster_size: float = 1.0,
+    icc: float = 0.0,
+) -> int:
     """Return the smallest number of rows, both arms together, that reaches the target power.
 
     Parameters
@@ -93,7 +110,9 @@ def sample_size(
     if not alpha < target < 1:
         raise CausalArgumentError(f"target must lie between alpha and 1, got {target}")
     if effect == 0 or (alternative == "greater" and effect < 0) or (alternative == "less" and effect > 0):
-        raise CausalArgumentError(f"no sample is large enough to find effect={effect:g} with alternative={alternative!r}")
+        raise CausalArgumentError(
+            f"no sample is large enough to find effect={effect:g} with alternative={alternative!r}"
+        )
 
     def reached(n: int) -> bool:
         settings: dict[str, Any] = {"share": share, "alpha": alpha, "alternative": alternative, "r_squared": r_squared}
@@ -112,17 +131,28 @@ def sample_size(
 
 
 def _check(
-    effect: float, std: float, share: float, alpha: float, alternative: str, r_squared: float, cluster_size: float, icc: float
+    effect: float,
+    std: float,
+    share: float,
+    alpha: float,
+    alternative: str,
+    r_squared: float,
+    cluster_size: float,
+    icc: float,
 ) -> None:
     if not np.isfinite(effect) or not std > 0:
         raise CausalArgumentError(f"effect must be finite and std positive, got {effect!r} and {std!r}")
     if alternative not in _ALTERNATIVES:
         raise CausalArgumentError(f"alternative={alternative!r} is not known; use one of {list(_ALTERNATIVES)}")
     if not (0 < share < 1 and 0 < alpha < 1 and 0 <= r_squared < 1 and cluster_size >= 1 and 0 <= icc <= 1):
-        raise CausalArgumentError("share and alpha lie in (0, 1), r_squared in [0, 1), icc in [0, 1], cluster_size is at least 1")
+        raise CausalArgumentError(
+            "share and alpha lie in (0, 1), r_squared in [0, 1), icc in [0, 1], cluster_size is at least 1"
+        )
 
 
-def sample_ratio(counts: NDArray[np.intp], levels: Sequence[Any], allocation: Mapping[Any, float] | Sequence[float]) -> Check:
+def sample_ratio(
+    counts: NDArray[np.intp], levels: Sequence[Any], allocation: Mapping[Any, float] | Sequence[float]
+) -> Check:
     """Test whether arm sizes fit the planned allocation (sample-ratio mismatch).
 
     Parameters
@@ -135,8 +165,8 @@ def sample_ratio(counts: NDArray[np.intp], levels: Sequence[Any], allocation: Ma
     Returns
     -------
     Check
-        Failed when the chi-squared p-value is below 0.001: such an experiment is broken somewhere between assignment and
-        logging, and its effect should not be read.
+        Failed when the chi-squared p-value is below 0.001: such an experiment is broken somewhere between assignment
+        and logging, and its effect should not be read.
 
     References
     ----------
@@ -154,6 +184,12 @@ def sample_ratio(counts: NDArray[np.intp], levels: Sequence[Any], allocation: Ma
     expected = share / share.sum() * counts.sum()
     statistic = float((np.square(counts - expected) / expected).sum())
     p = float(special.chdtrc(len(levels) - 1, statistic))
-    table = pd.DataFrame({"observed": counts, "expected": expected}, index=pd.Index([str(v) for v in levels], name="arm"))
-    verdict = "arm sizes fit the plan" if p >= 0.001 else "arm sizes contradict the plan: find the cause before reading the effect"
+    table = pd.DataFrame(
+        {"observed": counts, "expected": expected}, index=pd.Index([str(v) for v in levels], name="arm")
+    )
+    verdict = (
+        "arm sizes fit the plan"
+        if p >= 0.001
+        else "arm sizes contradict the plan: find the cause before reading the effect"
+    )
     return Check(p >= 0.001, table, f"{verdict} (chi-squared {statistic:.2f}, p {p:.3g})")

@@ -125,7 +125,9 @@ def invert_gram(gram: Floats) -> Floats:
     return out
 
 
-def group_grams(design: Design, y: Floats, groups: Codes, n_groups: int, w: Floats | None = None) -> tuple[Floats, Floats]:
+def group_grams(
+    design: Design, y: Floats, groups: Codes, n_groups: int, w: Floats | None = None
+) -> tuple[Floats, Floats]:
     """Sum ``z z'`` (g, p, p) and ``z y`` (g, p) by group of rows; rows of group -1 count nowhere."""
     grams = np.zeros((n_groups, design.p, design.p))
     moments = np.zeros((n_groups, design.p))
@@ -143,7 +145,13 @@ def group_grams(design: Design, y: Floats, groups: Codes, n_groups: int, w: Floa
 
 
 def least_squares(
-    design: Design, y: Floats, arms: Codes, n_arms: int, folds: Codes | None = None, n_folds: int = 0, w: Floats | None = None
+    design: Design,
+    y: Floats,
+    arms: Codes,
+    n_arms: int,
+    folds: Codes | None = None,
+    n_folds: int = 0,
+    w: Floats | None = None,
 ) -> Floats:
     """Least squares in every arm, leaving each fold out in turn.
 
@@ -263,7 +271,12 @@ def _scores(
 
 
 def _newton(
-    design: Design, codes: Codes, n_classes: int, use: NDArray[np.bool_] | None, w: Floats | None, start: Floats | None = None
+    design: Design,
+    codes: Codes,
+    n_classes: int,
+    use: NDArray[np.bool_] | None,
+    w: Floats | None,
+    start: Floats | None = None,
 ) -> Floats:
     """Maximise the likelihood of the rows in `use` (None: all)."""
     J, p = n_classes - 1, design.p
@@ -277,11 +290,12 @@ def _newton(
         size = float(np.abs(step).max())
         if size < 1e-9 * max(1.0, float(np.abs(beta).max())):
             return beta + step
+        trial = _scores(design, codes, beta + step, folds, 1, w)
         for _ in range(30):
-            trial = _scores(design, codes, beta + step, folds, 1, w)
             if trial[0][0] >= value[0] - 1e-12 * total:
                 break
             step = step / 2
+            trial = _scores(design, codes, beta + step, folds, 1, w)
         beta = beta + step
         value, gradient, information = trial
         if -value[0] < 1e-7 * total or np.abs(beta).max() > 200:

@@ -32,8 +32,8 @@ def assign_folds(
 ) -> NDArray[np.intp]:
     """Draw a fold for every row.
 
-    Rows are dealt within arms, so that each fold has its share of every arm; with clusters, whole clusters are dealt within
-    their most common arm, largest first. The draw follows the order of unique labels, not of rows.
+    Rows are dealt within arms, so that each fold has its share of every arm; with clusters, whole clusters are dealt
+    within their most common arm, largest first. The draw follows the order of unique labels, not of rows.
 
     Parameters
     ----------
@@ -111,15 +111,23 @@ class CausalKFold:
     >>> GridSearchCV(AIPW(), grid, cv=CausalKFold(5, treatment="treat"))  # doctest: +SKIP
     """
 
-    def __init__(self, n_splits: int = 5, *, treatment: Any = None, cluster: Any = None, random_state: int | None = 0) -> None:
+    def __init__(
+        self, n_splits: int = 5, *, treatment: Any = None, cluster: Any = None, random_state: int | None = 0
+    ) -> None:
         self.n_splits = n_splits
         self.treatment = treatment
         self.cluster = cluster
         self.random_state = random_state
 
     def __repr__(self) -> str:
-        shown = {k: v if v is None or np.isscalar(v) else "..." for k, v in (("treatment", self.treatment), ("cluster", self.cluster))}
-        return f"CausalKFold({self.n_splits}, treatment={shown['treatment']!r}, cluster={shown['cluster']!r}, random_state={self.random_state})"
+        shown = {
+            k: v if v is None or np.isscalar(v) else "..."
+            for k, v in (("treatment", self.treatment), ("cluster", self.cluster))
+        }
+        return (
+            f"CausalKFold({self.n_splits}, treatment={shown['treatment']!r}, cluster={shown['cluster']!r},"
+            f" random_state={self.random_state})"
+        )
 
     def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:
         """Return the number of splits."""
@@ -136,7 +144,9 @@ class CausalKFold:
         codes = pd.factorize(inputs.roles["treatment"], sort=True)[0]
         counts = np.bincount(codes[codes >= 0])
         if counts.min() < self.n_splits and cluster is None:
-            raise CausalDataError(f"the smallest arm has {counts.min()} rows, fewer than {self.n_splits} folds; lower n_splits")
+            raise CausalDataError(
+                f"the smallest arm has {counts.min()} rows, fewer than {self.n_splits} folds; lower n_splits"
+            )
         rng = np.random.default_rng(self.random_state)
         folds = assign_folds(
             np.maximum(codes, 0), self.n_splits, rng, labels=inputs.index, cluster=inputs.roles.get("cluster")

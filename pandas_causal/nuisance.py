@@ -1,8 +1,8 @@
 """Nuisance models: default choices, cross-fitting, and how well they predict.
 
-The outcome given covariates in every arm, and the probability of every arm given covariates. A model is "auto" (the better
-of "ridge" and "boosting" by out-of-fold loss), "linear" (unpenalised, from sufficient statistics), "ridge", "boosting", or
-any scikit-learn estimator or pipeline.
+The outcome given covariates in every arm, and the probability of every arm given covariates. A model is "auto" (the
+better of "ridge" and "boosting" by out-of-fold loss), "linear" (unpenalised, from sufficient statistics), "ridge",
+"boosting", or any scikit-learn estimator or pipeline.
 """
 
 from __future__ import annotations
@@ -17,7 +17,14 @@ from numpy.typing import NDArray
 
 from pandas_causal.check import Check
 from pandas_causal.errors import CausalArgumentError, CausalDataError
-from pandas_causal.linear_models import Design, Logistic, fit_logistic, least_squares, logistic_probabilities, predict_by_fold
+from pandas_causal.linear_models import (
+    Design,
+    Logistic,
+    fit_logistic,
+    least_squares,
+    logistic_probabilities,
+    predict_by_fold,
+)
 
 __all__ = ["Nuisance", "cross_fit", "fit_outcome", "fit_propensity", "report", "weighted_fit"]
 
@@ -78,9 +85,13 @@ def make_model(spec: Any, *, classify: bool, random_state: int | None) -> Any:
         kind = HistGradientBoostingClassifier if classify else HistGradientBoostingRegressor
         return kind(max_iter=60, learning_rate=0.1, max_leaf_nodes=8, early_stopping=False, random_state=random_state)
     if isinstance(spec, str) or not hasattr(spec, "fit"):
-        raise CausalArgumentError(f"a nuisance model is one of {list(SHORT_NAMES)} or a scikit-learn estimator, got {spec!r}")
+        raise CausalArgumentError(
+            f"a nuisance model is one of {list(SHORT_NAMES)} or a scikit-learn estimator, got {spec!r}"
+        )
     model = clone(spec)
-    seeds = {k: random_state for k, v in model.get_params().items() if k.split("__")[-1] == "random_state" and v is None}
+    seeds = {
+        k: random_state for k, v in model.get_params().items() if k.split("__")[-1] == "random_state" and v is None
+    }
     return model.set_params(**seeds) if seeds else model
 
 
@@ -101,7 +112,9 @@ def weighted_fit(model: Any, X: Any, y: Any, w: Floats | None) -> Any:
             return model.fit(X, y)
         last = model.steps[-1][1] if isinstance(model, Pipeline) else model
         if not has_fit_parameter(last, "sample_weight"):
-            raise CausalArgumentError(f"{type(last).__name__} takes no sample_weight; use a model that does, or leave out weights")
+            raise CausalArgumentError(
+                f"{type(last).__name__} takes no sample_weight; use a model that does, or leave out weights"
+            )
         name = f"{model.steps[-1][0]}__sample_weight" if isinstance(model, Pipeline) else "sample_weight"
         return model.fit(X, y, **{name: w})
 
@@ -122,9 +135,17 @@ class _Predictor:
 
 
 def cross_fit(
-    model: Any, X: Floats, y: NDArray[Any], folds: Codes | None, *, use: NDArray[np.bool_] | None = None, classify: bool = False,
-    w: Floats | None = None, columns: Sequence[str] | None = None, n_jobs: int | None = None,
-) -> tuple[Floats, tuple[_Predictor, ...]]:  # fmt: skip
+    model: Any,
+    X: Floats,
+    y: NDArray[Any],
+    folds: Codes | None,
+    *,
+    use: NDArray[np.bool_] | None = None,
+    classify: bool = False,
+    w: Floats | None = None,
+    columns: Sequence[str] | None = None,
+    n_jobs: int | None = None,
+) -> tuple[Floats, tuple[_Predictor, ...]]:
     """Predict every row by a model that did not see its fold.
 
     Parameters
@@ -222,13 +243,25 @@ class _LinearPredictor:
 
     def __call__(self, X: Floats) -> Floats:
         on = self.design.on(X)
-        return logistic_probabilities(on, self.coefficients) if self.logistic else predict_by_fold(on, self.coefficients)
+        return (
+            logistic_probabilities(on, self.coefficients) if self.logistic else predict_by_fold(on, self.coefficients)
+        )
 
 
 def fit_outcome(
-    spec: Any, X: Floats, y: Floats, arms: Codes, n_arms: int, folds: Codes | None, *, design: Design | None = None,
-    w: Floats | None = None, columns: Sequence[str] | None = None, random_state: int | None = 0, n_jobs: int | None = None,
-) -> Nuisance:  # fmt: skip
+    spec: Any,
+    X: Floats,
+    y: Floats,
+    arms: Codes,
+    n_arms: int,
+    folds: Codes | None,
+    *,
+    design: Design | None = None,
+    w: Floats | None = None,
+    columns: Sequence[str] | None = None,
+    random_state: int | None = 0,
+    n_jobs: int | None = None,
+) -> Nuisance:
     """Fit the outcome in every arm and predict it for every row, out of fold."""
     baselines = tuple(arm_baseline(y, arms, a, w) for a in range(n_arms))
     if isinstance(spec, str) and spec == "linear":
@@ -251,9 +284,16 @@ def fit_outcome(
             model = make_model(name, classify=classify, random_state=random_state)
             target = y[rows].astype(int) if classify else y[rows]
             return cross_fit(
-                model, X[rows], target, None if folds is None else folds[rows], use=arms[rows] == a, classify=classify,
-                w=None if w is None else w[rows], columns=names, n_jobs=n_jobs,
-            )  # fmt: skip
+                model,
+                X[rows],
+                target,
+                None if folds is None else folds[rows],
+                use=arms[rows] == a,
+                classify=classify,
+                w=None if w is None else w[rows],
+                columns=names,
+                n_jobs=n_jobs,
+            )
 
         def loss(predictions: Floats, at: Any, a: int = a) -> float:
             rows = slice(None) if at is None else at
@@ -264,8 +304,8 @@ def fit_outcome(
         fitted.append(run(name if isinstance(spec, str) else spec, None) if fit is None else fit)
     predictions = np.column_stack([f[0][:, -1] for f in fitted])
     losses = tuple(arm_loss(y, predictions[:, a], arms, a, w) for a in range(n_arms))
-    predict = tuple(_ArmPredictors(models) for models in zip(*(f[1] for f in fitted), strict=True))
-    return Nuisance(predictions, tuple(chosen), losses, baselines, predict)
+    by_fold = tuple(_ArmPredictors(models) for models in zip(*(f[1] for f in fitted), strict=True))
+    return Nuisance(predictions, tuple(chosen), losses, baselines, by_fold)
 
 
 def _classifies(spec: Any) -> bool:
@@ -291,9 +331,18 @@ def arm_baseline(y: Floats, arms: Codes, a: int, w: Floats | None) -> float:
 
 
 def fit_propensity(
-    spec: Any, X: Floats, arms: Codes, n_arms: int, folds: Codes | None, *, design: Design | None = None,
-    w: Floats | None = None, columns: Sequence[str] | None = None, random_state: int | None = 0, n_jobs: int | None = None,
-) -> Nuisance:  # fmt: skip
+    spec: Any,
+    X: Floats,
+    arms: Codes,
+    n_arms: int,
+    folds: Codes | None,
+    *,
+    design: Design | None = None,
+    w: Floats | None = None,
+    columns: Sequence[str] | None = None,
+    random_state: int | None = 0,
+    n_jobs: int | None = None,
+) -> Nuisance:
     """Fit the probability of every arm and predict it for every row, out of fold."""
     shares = np.bincount(arms, weights=w, minlength=n_arms)
     shares = shares / shares.sum()
@@ -308,17 +357,24 @@ def fit_propensity(
     def run(name: Any, at: Any) -> Any:
         rows = slice(None) if at is None else at
         return cross_fit(
-            make_model(name, classify=True, random_state=random_state), X[rows], arms[rows].astype(int),
-            None if folds is None else folds[rows], classify=True, w=None if w is None else w[rows],
-            columns=None if isinstance(spec, str) else columns, n_jobs=n_jobs,
-        )  # fmt: skip
+            make_model(name, classify=True, random_state=random_state),
+            X[rows],
+            arms[rows].astype(int),
+            None if folds is None else folds[rows],
+            classify=True,
+            w=None if w is None else w[rows],
+            columns=None if isinstance(spec, str) else columns,
+            n_jobs=n_jobs,
+        )
 
     def loss(predictions: Floats, at: Any) -> float:
         rows = slice(None) if at is None else at
         return log_loss(arms[rows], predictions, None if w is None else w[rows])
 
     if not isinstance(spec, str) and not hasattr(spec, "predict_proba"):
-        raise CausalArgumentError(f"the propensity model must be a classifier with predict_proba, got {type(spec).__name__}")
+        raise CausalArgumentError(
+            f"the propensity model must be a classifier with predict_proba, got {type(spec).__name__}"
+        )
     name, fit = _choose(spec, run, loss, len(arms))
     predictions, predict = run(name if isinstance(spec, str) else spec, None) if fit is None else fit
     if predictions.shape[1] != n_arms:
@@ -327,9 +383,19 @@ def fit_propensity(
 
 
 def in_label_order(
-    fit: Callable[..., Nuisance], order: NDArray[np.intp] | None, spec: Any, X: Floats, y: Floats | None, arms: Codes, n_arms: int,
-    folds: Codes | None, *, design: Design | None, w: Floats | None, **settings: Any,
-) -> Nuisance:  # fmt: skip
+    fit: Callable[..., Nuisance],
+    order: NDArray[np.intp] | None,
+    spec: Any,
+    X: Floats,
+    y: Floats | None,
+    arms: Codes,
+    n_arms: int,
+    folds: Codes | None,
+    *,
+    design: Design | None,
+    w: Floats | None,
+    **settings: Any,
+) -> Nuisance:
     """Fit nuisances on rows in the order of their labels, so that the order of rows changes nothing a learner sees.
 
     Parameters
@@ -343,9 +409,14 @@ def in_label_order(
         return fit(*first, arms, n_arms, folds, design=design, w=w, **settings)
     first = (spec, X[order]) if y is None else (spec, X[order], y[order])
     out = fit(
-        *first, arms[order], n_arms, None if folds is None else folds[order], design=None,
-        w=None if w is None else w[order], **settings,
-    )  # fmt: skip
+        *first,
+        arms[order],
+        n_arms,
+        None if folds is None else folds[order],
+        design=None,
+        w=None if w is None else w[order],
+        **settings,
+    )
     inverse = np.empty(len(order), dtype=np.intp)
     inverse[order] = np.arange(len(order))
     return replace(out, predictions=out.predictions[inverse])

@@ -1,7 +1,7 @@
 """A role is a column name or an array: resolved here, once, for everyone.
 
-``fit(X, y, treatment=...)`` accepts for every role either an array aligned with X or the name of a column of X, which is
-then taken out of the covariates. What comes out is a set of pandas objects on one index.
+``fit(X, y, treatment=...)`` accepts for every role either an array aligned with X or the name of a column of X, which
+is then taken out of the covariates. What comes out is a set of pandas objects on one index.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from pandas_causal.errors import CausalArgumentError, CausalDataError, Problem, suggest
 
-__all__ = ["Arms", "Inputs", "as_frame", "resolve", "resolve_arms", "spelled_column"]
+__all__ = ["Arms", "Inputs", "as_frame", "check_columns", "resolve", "resolve_arms", "spelled_column"]
 
 MAX_ARMS = 20
 _PIPELINE = (
@@ -108,7 +108,7 @@ def as_frame(X: Any, n_rows: int | None = None) -> tuple[pd.DataFrame, bool]:
             raise CausalDataError("without X an outcome is needed, to know the rows")
         return pd.DataFrame(index=pd.RangeIndex(n_rows)), True
     if isinstance(X, pd.DataFrame):
-        _check_columns(X)
+        check_columns(X)
         return X, True
     if isinstance(X, pd.Series):
         raise CausalDataError("X must be two-dimensional, got a Series. Reshape your data: use series.to_frame()")
@@ -126,12 +126,17 @@ def as_frame(X: Any, n_rows: int | None = None) -> tuple[pd.DataFrame, bool]:
     return frame.infer_objects() if array.dtype.kind == "O" else frame, False
 
 
-def _check_columns(X: pd.DataFrame) -> None:
+def check_columns(X: pd.DataFrame) -> None:
+    """Refuse MultiIndex columns and names that stand twice."""
     if isinstance(X.columns, pd.MultiIndex):
-        raise CausalDataError("the columns are a MultiIndex; flatten them: df.columns = ['_'.join(c) for c in df.columns]")
+        raise CausalDataError(
+            "the columns are a MultiIndex; flatten them: df.columns = ['_'.join(c) for c in df.columns]"
+        )
     if not X.columns.is_unique:
         twice = X.columns[X.columns.duplicated()].unique().tolist()
-        raise CausalDataError([Problem(str(c), "stands more than once among the columns", None, "rename one") for c in twice])
+        raise CausalDataError(
+            [Problem(str(c), "stands more than once among the columns", None, "rename one") for c in twice]
+        )
 
 
 def resolve(
@@ -228,8 +233,8 @@ def _names(frame: pd.DataFrame, given: Any, role: str, multi: bool) -> list[Any]
 def spelled_column(given: Any, frame: pd.DataFrame) -> str | None:
     """Column whose name scikit-learn sliced into characters, as it does when a name has one letter per row.
 
-    scikit-learn takes a str of length n for an array of n samples and passes on a list of some of its letters. A list of
-    single characters, one per row, that are letters of exactly one column's name (repeats counted) is that name.
+    scikit-learn takes a str of length n for an array of n samples and passes on a list of some of its letters. A list
+    of single characters, one per row, that are letters of exactly one column's name (repeats counted) is that name.
     """
     if not isinstance(given, list | np.ndarray) or len(given) != len(frame):
         return None
@@ -282,7 +287,12 @@ def _as_series(given: Any, role: str, n: int, problems: list[Problem]) -> Any:
         out = pd.Series(array, name=role) if array.ndim == 1 else pd.DataFrame(array)
     if len(out) != n:
         problems.append(
-            Problem(role, f"has {len(out):,} values for {n:,} rows (inconsistent numbers of samples)", None, "align it with X")
+            Problem(
+                role,
+                f"has {len(out):,} values for {n:,} rows (inconsistent numbers of samples)",
+                None,
+                "align it with X",
+            )
         )
     if isinstance(out, pd.Series) and out.name is None:
         out = out.rename(role)
@@ -303,10 +313,17 @@ def _common_index(X: Any, y: Any, roles: Mapping[str, Any], frame: pd.DataFrame)
     problems = []
     for name, other in labelled.items():
         if other is not index and not index.equals(other):
-            same = len(other) == len(index) and bool(np.array_equal(np.sort(index.astype(str)), np.sort(other.astype(str))))
+            same = len(other) == len(index) and bool(
+                np.array_equal(np.sort(index.astype(str)), np.sort(other.astype(str)))
+            )
             how = "the same labels in another order" if same else "different labels"
             problems.append(
-                Problem(name, f"its index has {how} than {first}'s", None, f"align it: {name}.reindex({first}.index), or pass .to_numpy()")
+                Problem(
+                    name,
+                    f"its index has {how} than {first}'s",
+                    None,
+                    f"align it: {name}.reindex({first}.index), or pass .to_numpy()",
+                )
             )
     if problems:
         raise CausalDataError(problems)
@@ -343,7 +360,9 @@ def resolve_arms(treatment: pd.Series[Any], control: Any = None) -> Arms:
     if control is not None:
         matches = [i for i, level in enumerate(levels) if level == _plain(control)]
         if not matches:
-            raise CausalArgumentError(f"control={control!r} is no level of {treatment.name!r}{suggest(control, levels)}; levels: {levels}")
+            raise CausalArgumentError(
+                f"control={control!r} is no level of {treatment.name!r}{suggest(control, levels)}; levels: {levels}"
+            )
         order = [matches[0], *(i for i in range(len(levels)) if i != matches[0])]
         rank = np.empty(len(levels), dtype=np.intp)
         rank[order] = np.arange(len(levels))

@@ -16,7 +16,8 @@ from pandas_causal.errors import CausalArgumentError
 from pandas_causal.estimands import ESTIMANDS
 from pandas_causal.model_selection import assign_folds
 from pandas_causal.roles import Arms, resolve, resolve_arms
-from pandas_causal.schemas import as_float, check_inputs
+from pandas_causal.rules import as_float
+from pandas_causal.schemas import check_inputs
 
 __all__ = ["assess_balance", "assess_overlap"]
 

@@ -31,12 +31,13 @@ def _moments(X: Floats, w: Floats | None) -> tuple[Floats, Floats]:
 def standardized_differences(X: Floats, codes: Codes, a: int, b: int = 0, weights: Floats | None = None) -> Floats:
     """Difference in means of arms a and b in units of the unweighted pooled standard deviation (q,).
 
-    The denominator ``sqrt((s_a^2 + s_b^2) / 2)`` is unweighted before and after, so that weighting cannot improve the figure
-    by inflating it. Covariates that vary in neither arm give 0.
+    The denominator ``sqrt((s_a^2 + s_b^2) / 2)`` is unweighted before and after, so that weighting cannot improve the
+    figure by inflating it. Covariates that vary in neither arm give 0.
 
     References
     ----------
-    Austin (2009), "Balance diagnostics for comparing the distribution of baseline covariates", Statistics in Medicine, eq. (1).
+    Austin (2009), "Balance diagnostics for comparing the distribution of baseline covariates", Statistics in Medicine,
+    eq. (1).
     """
     first, second = codes == a, codes == b
     spread = np.sqrt((_moments(X[first], None)[1] + _moments(X[second], None)[1]) / 2)
@@ -50,7 +51,9 @@ def standardized_differences(X: Floats, codes: Codes, a: int, b: int = 0, weight
 def largest_difference(X: Floats, codes: Codes, weights: Floats | None) -> float:
     """Largest absolute standardised difference over covariates and contrasts with the control."""
     arms = range(1, int(codes.max()) + 1)
-    return max((float(np.abs(standardized_differences(X, codes, a, 0, weights)).max(initial=0.0)) for a in arms), default=0.0)
+    return max(
+        (float(np.abs(standardized_differences(X, codes, a, 0, weights)).max(initial=0.0)) for a in arms), default=0.0
+    )
 
 
 def kolmogorov_smirnov(x: Floats, first: NDArray[np.bool_], second: NDArray[np.bool_], w: Floats) -> float:
@@ -81,8 +84,9 @@ def balance(
     Returns
     -------
     Check
-        One row per covariate and contrast: standardised mean difference, variance ratio and Kolmogorov-Smirnov distance,
-        before and (with weights) after. Failed when the largest difference, after weighting where there is one, exceeds 0.1.
+        One row per covariate and contrast: standardised mean difference, variance ratio and Kolmogorov-Smirnov
+        distance, before and (with weights) after. Failed when the largest difference, after weighting where there is
+        one, exceeds 0.1.
     """
     stages: list[tuple[str, Floats | None]] = [("before", None)] + ([("after", weights)] if weights is not None else [])
     parts = []

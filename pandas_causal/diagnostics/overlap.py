@@ -42,9 +42,15 @@ def arm_weights(estimand: str, codes: Codes, propensity: Floats, w: Floats | Non
 
 
 def overlap(
-    propensity: Floats, codes: Codes, levels: Sequence[Any], *, estimand: str = "ATE", bound: float = BOUND,
-    w: Floats | None = None, clipped: int = 0,
-) -> Check:  # fmt: skip
+    propensity: Floats,
+    codes: Codes,
+    levels: Sequence[Any],
+    *,
+    estimand: str = "ATE",
+    bound: float = BOUND,
+    w: Floats | None = None,
+    clipped: int = 0,
+) -> Check:
     """Summarise propensities by arm: quantiles, share beyond the bound, effective sample size under the weights.
 
     Parameters
@@ -130,4 +136,3 @@ def propensity_histogram(propensity: Floats, codes: Codes, levels: Sequence[Any]
             part["share"] = part["count"] / max(int(count.sum()), 1)
             parts.append(part)
     return Check(None, pd.concat(parts, ignore_index=True), f"propensities by arm in {bins} bins")
-

@@ -24,7 +24,8 @@ from pandas_causal.estimands import Plan
 from pandas_causal.inference.influence import Component, Influence
 from pandas_causal.inference.rows import Rows
 from pandas_causal.roles import Arms, Inputs, as_frame, resolve, resolve_arms
-from pandas_causal.schemas import as_float, check_inputs, lonely_categories
+from pandas_causal.rules import as_float, lonely_categories
+from pandas_causal.schemas import check_inputs
 
 __all__ = ["UNCONFOUNDED", "CausalEstimator", "Sample"]
 
@@ -117,8 +118,11 @@ class CausalEstimator(BaseEstimator):
     """
 
     __metadata_request__fit: ClassVar[dict[str, bool]] = {
-        "treatment": True, "cluster": True, "sample_weight": True, "propensity": True,
-    }  # fmt: skip
+        "treatment": True,
+        "cluster": True,
+        "sample_weight": True,
+        "propensity": True,
+    }
     __metadata_request__score: ClassVar[dict[str, bool]] = {"treatment": True, "sample_weight": True}
     _uses_covariates: ClassVar[bool] = True
 
@@ -140,7 +144,8 @@ class CausalEstimator(BaseEstimator):
             raise CausalArgumentError(f"missing={missing!r} is not known; use 'raise' or 'drop'")
         if treatment is None:
             raise CausalArgumentError(
-                f"{type(self).__name__}.fit needs treatment=, the name of a column of X or an array with one value per row"
+                f"{type(self).__name__}.fit needs treatment=, the name of a column of X or an array with one value"
+                " per row"
             )
         inputs = resolve(X, y, {"treatment": treatment, **roles})
         n_given = len(inputs.index)
@@ -190,11 +195,16 @@ class CausalEstimator(BaseEstimator):
         frame, named = as_frame(X)
         if not named:
             taken = {name for names in self._taken.values() for name in names}
-            both = [f"x{j}" for j in range(self.n_features_in_)] if not hasattr(self, "feature_names_in_") else list(self.feature_names_in_)
+            both = (
+                [f"x{j}" for j in range(self.n_features_in_)]
+                if not hasattr(self, "feature_names_in_")
+                else list(self.feature_names_in_)
+            )
             names = both if frame.shape[1] == len(both) else [c for c in both if c not in taken]
             if frame.shape[1] != len(names):
                 raise CausalDataError(
-                    f"X has {frame.shape[1]} features, but {type(self).__name__} is expecting {self.n_features_in_} features as input"
+                    f"X has {frame.shape[1]} features, but {type(self).__name__} is expecting {self.n_features_in_}"
+                    " features as input"
                 )
             if hasattr(self, "feature_names_in_"):
                 warnings.warn(
@@ -205,7 +215,10 @@ class CausalEstimator(BaseEstimator):
             return frame.set_axis(names, axis=1)
         absent = [c for c in self.covariates_ if c not in frame.columns]
         if absent:
-            raise CausalDataError(f"X lacks the covariates {absent}{suggest(absent[0], frame.columns)}; it was fitted on {self.covariates_}")
+            raise CausalDataError(
+                f"X lacks the covariates {absent}{suggest(absent[0], frame.columns)}; it was fitted on"
+                f" {self.covariates_}"
+            )
         return frame
 
     def _treatment_codes(self, X: Any, treatment: Any) -> NDArray[np.int8]:
@@ -215,9 +228,10 @@ class CausalEstimator(BaseEstimator):
             frame = as_frame(X)[0]
             if names is None or names[0] not in frame.columns:
                 raise CausalArgumentError(
-                    "score needs the treatment of the held-out rows. It was given to fit as an array, which scikit-learn does "
-                    "not pass on to score: either name a column of X (search.fit(frame, y, treatment='arm')), or switch on "
-                    "metadata routing (sklearn.set_config(enable_metadata_routing=True)) and pass the array to the search"
+                    "score needs the treatment of the held-out rows. It was given to fit as an array, which"
+                    " scikit-learn does not pass on to score: either name a column of X (search.fit(frame, y,"
+                    " treatment='arm')), or switch on metadata routing"
+                    " (sklearn.set_config(enable_metadata_routing=True)) and pass the array to the search"
                 )
             treatment = names[0]
         values = resolve(X, None, {"treatment": treatment}, outcome=False).roles["treatment"]
@@ -225,12 +239,14 @@ class CausalEstimator(BaseEstimator):
         held_out = resolve_arms(values)
         unknown = [v for v in held_out.levels if v not in levels]
         if unknown:
-            raise CausalDataError(f"held-out rows hold arms never seen at fit: {unknown}; known arms: {list(self.arms_)}")
+            raise CausalDataError(
+                f"held-out rows hold arms never seen at fit: {unknown}; known arms: {list(self.arms_)}"
+            )
         absent = [v for v in self.arms_ if v not in held_out.levels]
         if absent:
             raise CausalDataError(
                 f"arm {absent[0]!r} has no held-out row, so nothing can be scored; use folds stratified by treatment: "
-                f"cv=CausalKFold(5, treatment=...)"
+                "cv=CausalKFold(5, treatment=...)"
             )
         return np.asarray([levels[v] for v in held_out.levels], dtype=np.int8)[held_out.codes]
 
@@ -247,22 +263,38 @@ class CausalEstimator(BaseEstimator):
         check_is_fitted(self, "effect_")
         if X is not None:
             raise CausalArgumentError(
-                f"{type(self).__name__} estimates an average and has no effect for every row of X; call effect() without X, "
-                "or fit an estimator of conditional effects"
+                f"{type(self).__name__} estimates an average and has no effect for every row of X; call effect()"
+                " without X, or fit an estimator of conditional effects"
             )
         return replace(self.effect_, estimator=self)
 
     def _finish(
-        self, sample: Sample, plan: Plan, values: Floats, contributions: Floats, *, estimand: str, std_error_method: str,
-        components: tuple[Component, ...] | None = None, diagnostics: Mapping[str, Any] | None = None,
-        warned: Sequence[str] = (), assumptions: Sequence[str] = UNCONFOUNDED, facts: Mapping[str, Any] | None = None,
-        population: str = "the population the rows were sampled from", **more: Any,
-    ) -> Effect:  # fmt: skip
+        self,
+        sample: Sample,
+        plan: Plan,
+        values: Floats,
+        contributions: Floats,
+        *,
+        estimand: str,
+        std_error_method: str,
+        components: tuple[Component, ...] | None = None,
+        diagnostics: Mapping[str, Any] | None = None,
+        warned: Sequence[str] = (),
+        assumptions: Sequence[str] = UNCONFOUNDED,
+        facts: Mapping[str, Any] | None = None,
+        population: str = "the population the rows were sampled from",
+        **more: Any,
+    ) -> Effect:
         """Arrange parameters and contributions as an Effect; clusters given to fit are applied (CR1)."""
         u = Influence.from_contributions(
-            values, contributions, sample.rows, names=plan.names, loadings=plan.loadings, components=components,
+            values,
+            contributions,
+            sample.rows,
+            names=plan.names,
+            loadings=plan.loadings,
+            components=components,
             clusters=sample.clusters,
-        )  # fmt: skip
+        )
         if sample.cluster and components is None:
             u = u.cluster(sample.cluster)
             std_error_method += f", clustered by {' and '.join(sample.clusters)} (CR1)"
@@ -300,7 +332,10 @@ class CausalEstimator(BaseEstimator):
         }
         if check.passed:
             return checks, []
-        text = f"weak overlap: {check.summary}; the answer leans on few comparable rows (see trim=, or estimand='ATO' of IPW)"
+        text = (
+            f"weak overlap: {check.summary}; the answer leans on few comparable rows (see trim=, or estimand='ATO' of"
+            " IPW)"
+        )
         warnings.warn(text, OverlapWarning, stacklevel=4)
         return checks, [text]
 
@@ -355,4 +390,3 @@ def _known_propensity(values: Any, arms: Arms) -> Floats | None:
     if not np.allclose(matrix.sum(axis=1), 1, atol=1e-6):
         raise CausalDataError("propensity: the columns must sum to 1 in every row, one column per arm")
     return matrix
-

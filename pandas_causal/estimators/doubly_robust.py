@@ -20,7 +20,7 @@ from pandas_causal.inference.influence import Component
 from pandas_causal.linear_models import Design
 from pandas_causal.model_selection import assign_folds, folds_from_splits, label_order
 from pandas_causal.nuisance import Nuisance
-from pandas_causal.schemas import float_vector
+from pandas_causal.rules import float_vector
 
 __all__ = ["AIPW", "TMLE"]
 
@@ -28,14 +28,19 @@ Floats = NDArray[np.float64]
 
 
 def aipw_scores(
-    plan: Plan, y: Floats, codes: NDArray[np.integer[Any]], outcome: Floats, propensity: Floats, keep: NDArray[np.bool_] | None = None,
+    plan: Plan,
+    y: Floats,
+    codes: NDArray[np.integer[Any]],
+    outcome: Floats,
+    propensity: Floats,
+    keep: NDArray[np.bool_] | None = None,
     w: Floats | None = None,
-) -> tuple[Floats, Floats]:  # fmt: skip
+) -> tuple[Floats, Floats]:
     """Augmented inverse-probability means and their contributions.
 
     For the mean under arm a in the population with membership g and tilting h,
-    ``theta = sum g m_a + h / e_a 1{A = a} (y - m_a)`` over ``sum g``: membership is estimated, so ``- g theta`` is part of
-    every contribution.
+    ``theta = sum g m_a + h / e_a 1{A = a} (y - m_a)`` over ``sum g``: membership is estimated, so ``- g theta`` is
+    part of every contribution.
 
     Parameters
     ----------
@@ -58,7 +63,8 @@ def aipw_scores(
     References
     ----------
     Robins, Rotnitzky and Zhao (1994), JASA, "Estimation of regression coefficients when some regressors are not always
-    observed"; Chernozhukov et al. (2018), "Double/debiased machine learning", Econometrics Journal, eq. (5.3) and (5.4).
+    observed"; Chernozhukov et al. (2018), "Double/debiased machine learning", Econometrics Journal, eq. (5.3) and
+    (5.4).
     """
     n, k = len(y), len(plan.targets)
     values, contributions = np.empty(k), np.empty((n, k))
@@ -86,8 +92,8 @@ def aipw_scores(
 def fluctuate(y: Floats, initial: Floats, weights: Floats, *, low: float, high: float) -> Floats:
     """Targeting step: shift the initial predictions on the logit scale until ``sum weights (y - prediction) = 0``.
 
-    Outcomes are mapped to [0, 1]; the intercept of a weighted logistic regression with the initial fit as offset is found
-    by Newton.
+    Outcomes are mapped to [0, 1]; the intercept of a weighted logistic regression with the initial fit as offset is
+    found by Newton.
 
     Parameters
     ----------
@@ -136,10 +142,19 @@ class _CrossFitted(CausalEstimator):
     """What AIPW and TMLE share: cross-fitted nuisances, repeated splits, held-out skill as score."""
 
     def __init__(
-        self, *, estimand: str = "ATE", outcome_model: Any = "auto", propensity_model: Any = "auto", cv: Any = 5,
-        n_repeats: int = 1, clip: float = 0.01, trim: float | None = None, control: Any = None,
-        random_state: int | None = 0, n_jobs: int | None = None,
-    ) -> None:  # fmt: skip
+        self,
+        *,
+        estimand: str = "ATE",
+        outcome_model: Any = "auto",
+        propensity_model: Any = "auto",
+        cv: Any = 5,
+        n_repeats: int = 1,
+        clip: float = 0.01,
+        trim: float | None = None,
+        control: Any = None,
+        random_state: int | None = 0,
+        n_jobs: int | None = None,
+    ) -> None:
         self.estimand = estimand
         self.outcome_model = outcome_model
         self.propensity_model = propensity_model
@@ -152,9 +167,16 @@ class _CrossFitted(CausalEstimator):
         self.n_jobs = n_jobs
 
     def fit(
-        self, X: Any, y: Any = None, *, treatment: Any = None, cluster: Any = None, sample_weight: Any = None,
-        propensity: Any = None, missing: str = "raise",
-    ) -> Any:  # fmt: skip
+        self,
+        X: Any,
+        y: Any = None,
+        *,
+        treatment: Any = None,
+        cluster: Any = None,
+        sample_weight: Any = None,
+        propensity: Any = None,
+        missing: str = "raise",
+    ) -> Any:
         """Fit.
 
         Parameters
@@ -184,9 +206,15 @@ class _CrossFitted(CausalEstimator):
             For a wrong setting.
         """
         sample = self._prepare(
-            X, y, treatment=treatment, missing=missing, control=self.control, cluster=cluster,
-            sample_weight=sample_weight, propensity=propensity,
-        )  # fmt: skip
+            X,
+            y,
+            treatment=treatment,
+            missing=missing,
+            control=self.control,
+            cluster=cluster,
+            sample_weight=sample_weight,
+            propensity=propensity,
+        )
         self._check_settings()
         plan = plan_estimand(self.estimand, sample.arms, sample.treatment)
         linear = _is_linear(self.outcome_model) or _is_linear(self.propensity_model)
@@ -205,13 +233,23 @@ class _CrossFitted(CausalEstimator):
         about = "the population the rows were sampled from"
         if trimmed:
             warned.append(f"{trimmed:,} rows beyond the propensity bound {self.trim:g} were trimmed")
-            about = f"rows whose propensity stays {self.trim:g} away from the extremes ({len(sample) - trimmed:,} of {len(sample):,})"
+            about = (
+                f"rows whose propensity stays {self.trim:g} away from the extremes ({len(sample) - trimmed:,} of"
+                f" {len(sample):,})"
+            )
         self.effect_ = self._finish(
-            sample, plan, values, contributions, estimand=in_words(self.estimand, sample.treatment, sample.outcome),
+            sample,
+            plan,
+            values,
+            contributions,
+            estimand=in_words(self.estimand, sample.treatment, sample.outcome),
             std_error_method=f"influence function, cross-fitted in {int(runs[0].folds.max()) + 1} folds, normal law",
-            components=self._components(scores, values, contributions, sample), diagnostics=checks, warned=warned,
-            population=about, facts={"n_trimmed": trimmed, "n_clipped": clipped},
-        )  # fmt: skip
+            components=self._components(scores, values, contributions, sample),
+            diagnostics=checks,
+            warned=warned,
+            population=about,
+            facts={"n_trimmed": trimmed, "n_clipped": clipped},
+        )
         return self
 
     def score(self, X: Any, y: Any, treatment: Any = None, sample_weight: Any = None) -> float:
@@ -235,7 +273,10 @@ class _CrossFitted(CausalEstimator):
         w = None if sample_weight is None else float_vector(sample_weight)
         predicted = self._outcome.on(Z)
         skills = [
-            nuisances.skill(nuisances.arm_loss(target, predicted[:, a], codes, a, w), nuisances.arm_loss(target, np.full(len(target), mean), codes, a, w))
+            nuisances.skill(
+                nuisances.arm_loss(target, predicted[:, a], codes, a, w),
+                nuisances.arm_loss(target, np.full(len(target), mean), codes, a, w),
+            )
             for a, mean in enumerate(self._arm_means)
         ]
         if self._propensity is not None:
@@ -269,11 +310,17 @@ class _CrossFitted(CausalEstimator):
             left = np.bincount(codes[folds != fold], minlength=K)
             if left.min() < 1:
                 level = sample.arms.levels[int(left.argmin())]
-                raise CausalDataError(f"without fold {fold} no row of arm {level!r} is left; use fewer clusters per arm or fewer folds")
+                raise CausalDataError(
+                    f"without fold {fold} no row of arm {level!r} is left; use fewer clusters per arm or fewer folds"
+                )
         seed = int(rng.integers(2**31 - 1))
         shared: dict[str, Any] = {
-            "w": sample.w, "columns": sample.columns, "random_state": seed, "n_jobs": self.n_jobs, "design": design,
-        }  # fmt: skip
+            "w": sample.w,
+            "columns": sample.columns,
+            "random_state": seed,
+            "n_jobs": self.n_jobs,
+            "design": design,
+        }
         order = label_order(sample.inputs.index)
         at = None if _is_linear(self.outcome_model) else order
         outcome = nuisances.in_label_order(
@@ -313,7 +360,9 @@ class _CrossFitted(CausalEstimator):
         self.outcome_predictions_ = first.outcome.predictions
         self.propensity_ = first.e
         raw = None if first.propensity is None else first.propensity.predictions
-        self._n_clipped = 0 if raw is None or not self.clip else int(((raw < self.clip) | (raw > 1 - self.clip)).any(axis=1).sum())
+        self._n_clipped = (
+            0 if raw is None or not self.clip else int(((raw < self.clip) | (raw > 1 - self.clip)).any(axis=1).sum())
+        )
         self._outcome, self._propensity = first.outcome, first.propensity
         counts = sample.arms.counts
         self._arm_means = np.bincount(sample.codes, weights=sample.y) / counts
@@ -327,9 +376,9 @@ def _is_linear(model: Any) -> bool:
 class AIPW(_CrossFitted):
     """Augmented inverse-probability weighting with cross-fitting (double machine learning for average effects).
 
-    Estimates the mean outcome under every arm by predictions of an outcome model, corrected by inverse-probability weighted
-    residuals; consistent if either nuisance model is, with normal errors if both converge fast enough. Rests on no
-    unmeasured confounding and overlap.
+    Estimates the mean outcome under every arm by predictions of an outcome model, corrected by inverse-probability
+    weighted residuals; consistent if either nuisance model is, with normal errors if both converge fast enough. Rests
+    on no unmeasured confounding and overlap.
 
     Parameters
     ----------
@@ -345,8 +394,8 @@ class AIPW(_CrossFitted):
     clip : float
         Estimated propensities are bounded to [clip, 1 - clip]; bounded rows are counted.
     trim : float, optional
-        Leave out rows whose propensity is nearer than this to what the estimand cannot bear; counted, and the answer then
-        speaks of the rows left.
+        Leave out rows whose propensity is nearer than this to what the estimand cannot bear; counted, and the answer
+        then speaks of the rows left.
     control : level, optional
         Reference arm; else the first category, else the first level in sorted order.
     random_state : int or None
@@ -378,8 +427,8 @@ class AIPW(_CrossFitted):
 class TMLE(_CrossFitted):
     """Targeted maximum likelihood: the outcome model is shifted until it solves the efficient score, then averaged.
 
-    Like AIPW it is doubly robust and efficient; being a plug-in it stays within the range of the outcome. Predictions are
-    cross-fitted, the shift is found on all rows, on the logit scale of the outcome mapped to [0, 1].
+    Like AIPW it is doubly robust and efficient; being a plug-in it stays within the range of the outcome. Predictions
+    are cross-fitted, the shift is found on all rows, on the logit scale of the outcome mapped to [0, 1].
 
     Parameters
     ----------
@@ -388,8 +437,8 @@ class TMLE(_CrossFitted):
 
     References
     ----------
-    van der Laan and Rubin (2006), International Journal of Biostatistics; Gruber and van der Laan (2010), section 2; Zheng
-    and van der Laan (2011) for the cross-validated form.
+    van der Laan and Rubin (2006), International Journal of Biostatistics; Gruber and van der Laan (2010), section 2;
+    Zheng and van der Laan (2011) for the cross-validated form.
     """
 
     def _scores(self, plan: Plan, sample: Sample, run: _Run, keep: NDArray[np.bool_] | None) -> tuple[Floats, Floats]:

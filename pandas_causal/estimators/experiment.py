@@ -26,7 +26,7 @@ from pandas_causal.inference.influence import Component, cluster_component, clus
 from pandas_causal.inference.multiplicity import adjust_p_values
 from pandas_causal.inference.reference import Anytime, anytime_rho
 from pandas_causal.linear_models import Design
-from pandas_causal.schemas import as_float, float_vector
+from pandas_causal.rules import as_float, float_vector
 
 __all__ = ["DifferenceInMeans"]
 
@@ -52,7 +52,8 @@ class DifferenceInMeans(CausalEstimator):
     Parameters
     ----------
     adjustment : {None, "lin", "cuped"}
-        How covariates of X are used; None ignores them. "lin": regression in every arm. "cuped": one slope for all arms.
+        How covariates of X are used; None ignores them. "lin": regression in every arm. "cuped": one slope for all
+        arms.
     variance : {"welch", "pooled", "proportion"}
         For unadjusted means: each arm's own variance, a common one (Student's t), or p (1 - p) / n of 0/1 outcomes.
     relative : bool
@@ -75,14 +76,24 @@ class DifferenceInMeans(CausalEstimator):
 
     References
     ----------
-    Welch (1938); Lin (2013), Annals of Applied Statistics; Deng, Xu, Kohavi and Walker (2013), WSDM, eq. (2) for CUPED; Bell
-    and McCaffrey (2002) for clusters; Waudby-Smith et al. (2024), Annals of Statistics, for the confidence sequence.
+    Welch (1938); Lin (2013), Annals of Applied Statistics; Deng, Xu, Kohavi and Walker (2013), WSDM, eq. (2) for
+    CUPED; Bell and McCaffrey (2002) for clusters; Waudby-Smith et al. (2024), Annals of Statistics, for the confidence
+    sequence.
     """
 
     def __init__(
-        self, *, adjustment: str | None = None, variance: str = "welch", relative: bool = False, alternative: str = "two-sided",
-        correction: str | None = None, allocation: Any = None, anytime_n: int | None = None, level: float = 0.95, control: Any = None,
-    ) -> None:  # fmt: skip
+        self,
+        *,
+        adjustment: str | None = None,
+        variance: str = "welch",
+        relative: bool = False,
+        alternative: str = "two-sided",
+        correction: str | None = None,
+        allocation: Any = None,
+        anytime_n: int | None = None,
+        level: float = 0.95,
+        control: Any = None,
+    ) -> None:
         self.adjustment = adjustment
         self.variance = variance
         self.relative = relative
@@ -94,9 +105,17 @@ class DifferenceInMeans(CausalEstimator):
         self.control = control
 
     def fit(
-        self, X: Any, y: Any = None, *, treatment: Any = None, strata: Any = None, denominator: Any = None, cluster: Any = None,
-        sample_weight: Any = None, missing: str = "raise",
-    ) -> DifferenceInMeans:  # fmt: skip
+        self,
+        X: Any,
+        y: Any = None,
+        *,
+        treatment: Any = None,
+        strata: Any = None,
+        denominator: Any = None,
+        cluster: Any = None,
+        sample_weight: Any = None,
+        missing: str = "raise",
+    ) -> DifferenceInMeans:
         """Fit.
 
         Parameters
@@ -117,9 +136,16 @@ class DifferenceInMeans(CausalEstimator):
         """
         self._check_settings(strata, denominator, cluster)
         sample = self._prepare(
-            X, y, treatment=treatment, missing=missing, control=self.control, cluster=cluster, sample_weight=sample_weight,
-            strata=strata, denominator=denominator,
-        )  # fmt: skip
+            X,
+            y,
+            treatment=treatment,
+            missing=missing,
+            control=self.control,
+            cluster=cluster,
+            sample_weight=sample_weight,
+            strata=strata,
+            denominator=denominator,
+        )
         plan = plan_estimand("ATE", sample.arms, sample.treatment)
         strata_values = sample.inputs.roles.get("strata")
         design = Design.of(_columns(sample, strata_values, adjust=self.adjustment == "lin"))
@@ -131,7 +157,9 @@ class DifferenceInMeans(CausalEstimator):
         else:
             values, contributions, components, how = _means(sample, plan, design, self.variance)
         self._design, self._sample = design, sample
-        self.effect_ = self._arrange(sample, plan, values, contributions, components, how, ratio is not None, strata_values)
+        self.effect_ = self._arrange(
+            sample, plan, values, contributions, components, how, ratio is not None, strata_values
+        )
         return self
 
     def score(self, X: Any, y: Any, treatment: Any = None, sample_weight: Any = None) -> float:
@@ -177,22 +205,39 @@ class DifferenceInMeans(CausalEstimator):
         if not 0 < self.level < 1:
             raise CausalArgumentError(f"level must lie between 0 and 1, e.g. 0.95; got {self.level!r}")
         if self.anytime_n is not None and (self.alternative != "two-sided" or not self.anytime_n > 0):
-            raise CausalArgumentError("the anytime-valid sequence is two-sided and needs anytime_n, the rows planned for")
+            raise CausalArgumentError(
+                "the anytime-valid sequence is two-sided and needs anytime_n, the rows planned for"
+            )
         plain = self.adjustment is None and strata is None and denominator is None and cluster is None
         if self.variance != "welch" and not plain:
-            raise CausalArgumentError(f"variance={self.variance!r} is for plain means; adjusted, clustered and ratio metrics have their own")
+            raise CausalArgumentError(
+                f"variance={self.variance!r} is for plain means; adjusted, clustered and ratio metrics have their own"
+            )
         if denominator is not None and (self.adjustment is not None or strata is not None):
             raise CausalArgumentError("a ratio metric takes no adjustment or strata here")
         if self.adjustment == "cuped" and (strata is not None or cluster is not None):
             raise CausalArgumentError("adjustment='cuped' takes no strata or cluster; use adjustment='lin', which does")
 
     def _arrange(
-        self, sample: Sample, plan: Plan, values: Floats, contributions: Floats, components: tuple[Component, ...], how: str,
-        ratio: bool, strata: Any,
-    ) -> Effect:  # fmt: skip
+        self,
+        sample: Sample,
+        plan: Plan,
+        values: Floats,
+        contributions: Floats,
+        components: tuple[Component, ...],
+        how: str,
+        ratio: bool,
+        strata: Any,
+    ) -> Effect:
         """Contrasts, lift, reference law and checks."""
         K = len(sample.arms)
-        names = plan.names if not ratio else pd.Index([f"{part} | {v}" for part in ("outcome", "denominator") for v in sample.arms.levels], name="mean")
+        names = (
+            plan.names
+            if not ratio
+            else pd.Index(
+                [f"{part} | {v}" for part in ("outcome", "denominator") for v in sample.arms.levels], name="mean"
+            )
+        )
         raw = Plan("ATE", plan.targets, np.eye(len(values)), names, names)
         checks: dict[str, Any] = {}
         if self.allocation is not None:
@@ -209,15 +254,28 @@ class DifferenceInMeans(CausalEstimator):
         if strata is not None:
             how += ", averaged over strata"
         means = self._finish(
-            sample, raw, values, contributions, components=components, assumptions=RANDOMISED, std_error_method=how,
-            estimand=f"{'lift' if self.relative else 'difference'} in {what} by {sample.treatment}", diagnostics=checks,
-            warned=warned, level=self.level, alternative=self.alternative, **reference,
-        )  # fmt: skip
+            sample,
+            raw,
+            values,
+            contributions,
+            components=components,
+            assumptions=RANDOMISED,
+            std_error_method=how,
+            estimand=f"{'lift' if self.relative else 'difference'} in {what} by {sample.treatment}",
+            diagnostics=checks,
+            warned=warned,
+            level=self.level,
+            alternative=self.alternative,
+            **reference,
+        )
         index = pd.Index(sample.arms.contrasts, name=sample.treatment)
         if ratio:
             means = means.transform(lambda m: m[:K] / m[K:], index=[str(v) for v in sample.arms.levels])
         if self.relative:
-            means, index = _stable_base(means), pd.Index([f"{v} / {sample.arms.levels[0]} - 1" for v in sample.arms.levels[1:]], name=sample.treatment)
+            means, index = (
+                _stable_base(means),
+                pd.Index([f"{v} / {sample.arms.levels[0]} - 1" for v in sample.arms.levels[1:]], name=sample.treatment),
+            )
             effect = means.transform(lambda m: m[1:] / m[0] - 1, index=index)
         else:
             effect = means.linear(plan.loadings, index=index)
@@ -240,14 +298,16 @@ def _columns(sample: Sample, strata: Any, *, adjust: bool) -> Floats:
         if cells.min() < 2:
             g, a = np.unravel_index(int(cells.argmin()), cells.shape)
             raise CausalDataError(
-                f"stratum {names[g]!r} has {cells.min()} rows of arm {sample.arms.levels[a]!r}; every arm needs at least 2 in "
-                f"every stratum ({int((cells < 2).sum())} of {cells.size} cells have fewer): merge strata"
+                f"stratum {names[g]!r} has {cells.min()} rows of arm {sample.arms.levels[a]!r}; every arm needs at"
+                f" least 2 in every stratum ({int((cells < 2).sum())} of {cells.size} cells have fewer): merge strata"
             )
         parts.insert(0, (groups[:, None] == np.arange(1, len(names))).astype(float))
     return np.hstack(parts) if parts else np.empty((len(sample), 0))
 
 
-def _means(sample: Sample, plan: Plan, design: Design, variance: str) -> tuple[Floats, Floats, tuple[Component, ...], str]:
+def _means(
+    sample: Sample, plan: Plan, design: Design, variance: str
+) -> tuple[Floats, Floats, tuple[Component, ...], str]:
     """Arm means, plain or adjusted by least squares in every arm."""
     K = len(sample.arms)
     fit = fit_arm_regression(design, sample.y, sample.codes, K, sample.w)
@@ -299,12 +359,17 @@ def _clustered(sample: Sample, fit: ArmRegression, weights: Floats) -> tuple[tup
     if (touched.sum(axis=1) == 1).all():
         if per_arm.min() < 2:
             level = sample.arms.levels[int(per_arm.argmin())]
-            raise CausalDataError(f"arm {level!r} has one cluster only, so its variance cannot be estimated; at least 2 per arm are needed")
+            raise CausalDataError(
+                f"arm {level!r} has one cluster only, so its variance cannot be estimated; at least 2 per arm are"
+                " needed"
+            )
         return _by_arm(sums, touched.argmax(axis=1), per_arm), "clustered (CR2), Satterthwaite"
     return (Component(sums.T @ sums, float(len(sums) - 1)),), "clustered (CR2)"
 
 
-def _ratio_parameters(sample: Sample, denominator: Floats, design: Design) -> tuple[Floats, Floats, tuple[Component, ...], str]:
+def _ratio_parameters(
+    sample: Sample, denominator: Floats, design: Design
+) -> tuple[Floats, Floats, tuple[Component, ...], str]:
     """Means of outcome and denominator by arm (2 K parameters); their ratios follow by the delta method."""
     K, weights = len(sample.arms), _mean_weights(sample)
     fits = [fit_arm_regression(design, v, sample.codes, K, sample.w) for v in (sample.y, denominator)]

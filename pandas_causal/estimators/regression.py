@@ -19,7 +19,7 @@ from pandas_causal.estimators.base import CausalEstimator, Sample
 from pandas_causal.inference.influence import Component, Influence
 from pandas_causal.inference.rows import Rows
 from pandas_causal.linear_models import Design, fit_logistic, logistic_probabilities
-from pandas_causal.schemas import float_vector
+from pandas_causal.rules import float_vector
 
 __all__ = ["RegressionAdjustment"]
 
@@ -29,10 +29,10 @@ Floats = NDArray[np.float64]
 class RegressionAdjustment(CausalEstimator):
     """Regression adjustment by a regression in every arm (g-computation; Lin's interacted regression).
 
-    Estimates the mean outcome under every arm as the average prediction of that arm's regression over the target population,
-    and, with the linear model, the effect for every row. Rests on no unmeasured confounding, overlap, and a right outcome
-    model (in a randomised experiment the linear one need not be right). Learners have no valid standard error here: use
-    :class:`AIPW`, which is valid with any of them.
+    Estimates the mean outcome under every arm as the average prediction of that arm's regression over the target
+    population, and, with the linear model, the effect for every row. Rests on no unmeasured confounding, overlap, and
+    a right outcome model (in a randomised experiment the linear one need not be right). Learners have no valid
+    standard error here: use :class:`AIPW`, which is valid with any of them.
 
     Parameters
     ----------
@@ -46,7 +46,8 @@ class RegressionAdjustment(CausalEstimator):
     ----------
     effect_ : Effect
     coefficients_ : DataFrame (K, p)
-        One row per arm; covariates standardised, so that an entry is per standard deviation and the intercept is at the means.
+        One row per arm; covariates standardised, so that an entry is per standard deviation and the intercept is at
+        the means.
 
     References
     ----------
@@ -60,47 +61,74 @@ class RegressionAdjustment(CausalEstimator):
         self.control = control
 
     def fit(
-        self, X: Any, y: Any = None, *, treatment: Any = None, cluster: Any = None, sample_weight: Any = None,
-        propensity: Any = None, missing: str = "raise",
-    ) -> RegressionAdjustment:  # fmt: skip
+        self,
+        X: Any,
+        y: Any = None,
+        *,
+        treatment: Any = None,
+        cluster: Any = None,
+        sample_weight: Any = None,
+        propensity: Any = None,
+        missing: str = "raise",
+    ) -> RegressionAdjustment:
         """Fit; the parameters are those of :meth:`AIPW.fit` (`propensity` only serves the overlap check).
 
         With `cluster` errors are CR2.
         """
         if self.outcome_model not in ("linear", "logistic"):
             raise CausalArgumentError(
-                f"outcome_model={self.outcome_model!r} is not available; use 'linear' or 'logistic'. A learner has no valid "
-                "standard error in g-computation: AIPW(outcome_model=...) has one with any learner"
+                f"outcome_model={self.outcome_model!r} is not available; use 'linear' or 'logistic'. A learner has no"
+                " valid standard error in g-computation: AIPW(outcome_model=...) has one with any learner"
             )
         sample = self._prepare(
-            X, y, treatment=treatment, missing=missing, control=self.control, cluster=cluster,
-            sample_weight=sample_weight, propensity=propensity,
-        )  # fmt: skip
+            X,
+            y,
+            treatment=treatment,
+            missing=missing,
+            control=self.control,
+            cluster=cluster,
+            sample_weight=sample_weight,
+            propensity=propensity,
+        )
         plan = plan_estimand(self.estimand, sample.arms, sample.treatment)
         design = Design.of(sample.X)
         self._sample, self._design = sample, design
+        self._fit: ArmRegression | None = None
         if self.outcome_model == "linear":
             fit = fit_arm_regression(design, sample.y, sample.codes, len(sample.arms), sample.w)
             values, contributions, components, how = means_components(fit, plan, sample.codes, sample.w, sample.cluster)
             self._fit, coefficients, predictions = fit, fit.coefficients, fit.predictions
         else:
             values, contributions, coefficients, predictions = _logistic_means(plan, design, sample)
-            self._fit, components, how = None, None, "influence function of the logistic regressions, normal law"
+            components, how = None, "influence function of the logistic regressions, normal law"
         columns = ["intercept", *(sample.encoder.names[j] for j in design.kept)]
-        self.coefficients_ = pd.DataFrame(coefficients, index=pd.Index(sample.arms.levels, name=sample.treatment), columns=columns)
+        self.coefficients_ = pd.DataFrame(
+            coefficients, index=pd.Index(sample.arms.levels, name=sample.treatment), columns=columns
+        )
         checks, warned = self._overlap(sample, _check_propensity(sample, design), self.estimand)
-        losses = tuple(nuisances.arm_loss(sample.y, predictions[:, a], sample.codes, a, sample.w) for a in range(len(sample.arms)))
+        losses = tuple(
+            nuisances.arm_loss(sample.y, predictions[:, a], sample.codes, a, sample.w) for a in range(len(sample.arms))
+        )
         base = tuple(nuisances.arm_baseline(sample.y, sample.codes, a, sample.w) for a in range(len(sample.arms)))
         shown = nuisances.Nuisance(predictions, (f"{self.outcome_model} (in sample)",) * len(base), losses, base, ())
         checks["nuisance"] = nuisances.report(shown, None, sample.arms.levels)
         if len(design.dropped):
             names = [sample.encoder.names[j] for j in design.dropped]
-            warned.append(f"collinear covariates were left out (explained by those before them): {', '.join(names[:5])}")
+            warned.append(
+                f"collinear covariates were left out (explained by those before them): {', '.join(names[:5])}"
+            )
         self.effect_ = self._finish(
-            sample, plan, values, contributions, estimand=in_words(self.estimand, sample.treatment, sample.outcome),
-            std_error_method=how, components=components, diagnostics=checks, warned=warned,
+            sample,
+            plan,
+            values,
+            contributions,
+            estimand=in_words(self.estimand, sample.treatment, sample.outcome),
+            std_error_method=how,
+            components=components,
+            diagnostics=checks,
+            warned=warned,
             facts={"collinear_dropped": len(design.dropped)},
-        )  # fmt: skip
+        )
         return self
 
     def effect(self, X: Any = None, arm: Any = None) -> Effect:
@@ -123,11 +151,18 @@ class RegressionAdjustment(CausalEstimator):
         loadings = design.rows(slice(None))
         loadings[:, 1:] *= design.scale[design.kept]
         u = replace(self._cate_influence(fit, a), loadings=loadings)
-        same = len(Z) == len(self._sample) and frame.index.equals(self._sample.inputs.index) and np.array_equal(Z, self._sample.X)
+        same = (
+            len(Z) == len(self._sample)
+            and frame.index.equals(self._sample.inputs.index)
+            and np.array_equal(Z, self._sample.X)
+        )
         effect = Effect(
             estimates=pd.Series(loadings @ u.values, index=frame.index, name="estimate"),
             uncertainty=u,
-            estimand=f"effect of {self.treatment_name_} ({self.arms_[a]} - {self.arms_[0]}) on {self._sample.outcome}, given covariates",
+            estimand=(
+                f"effect of {self.treatment_name_} ({self.arms_[a]} - {self.arms_[0]}) on {self._sample.outcome}, given"
+                " covariates"
+            ),
             n_obs=len(self._sample),
             assumptions=(*self.effect_.assumptions, "effects are linear in the covariates"),
             diagnostics=self.effect_.diagnostics,
@@ -192,9 +227,13 @@ class RegressionAdjustment(CausalEstimator):
         adjusted = contributions * np.sqrt(fit.hc2)[:, None]
         names = pd.Index(["at the means", *(sample.encoder.names[j] for j in design.kept)], name="coefficient")
         u = Influence.from_contributions(
-            (fit.coefficients[a] - fit.coefficients[0]) * scale, contributions, sample.rows, names=names,
-            components=(Component(adjusted.T @ adjusted, fit.df),), clusters=sample.clusters,
-        )  # fmt: skip
+            (fit.coefficients[a] - fit.coefficients[0]) * scale,
+            contributions,
+            sample.rows,
+            names=names,
+            components=(Component(adjusted.T @ adjusted, fit.df),),
+            clusters=sample.clusters,
+        )
         return u.cluster(sample.cluster) if sample.cluster else u
 
 
@@ -203,7 +242,9 @@ def _check_propensity(sample: Sample, design: Design) -> Floats:
     if sample.propensity is not None:
         return sample.propensity
     try:
-        fit = nuisances.fit_propensity("linear", sample.X, sample.codes, len(sample.arms), None, design=design, w=sample.w)
+        fit = nuisances.fit_propensity(
+            "linear", sample.X, sample.codes, len(sample.arms), None, design=design, w=sample.w
+        )
     except OverlapError:
         fit = nuisances.fit_propensity("ridge", sample.X, sample.codes, len(sample.arms), None, w=sample.w)
     return fit.predictions
@@ -224,11 +265,14 @@ def _logistic_means(plan: Plan, design: Design, sample: Sample) -> tuple[Floats,
     for a in range(K):
         inside = codes == a
         try:
-            fit = fit_logistic(design.on(sample.X[inside]), y[inside].astype(int), 2, w=None if sample.w is None else unit[inside])
+            fit = fit_logistic(
+                design.on(sample.X[inside]), y[inside].astype(int), 2, w=None if sample.w is None else unit[inside]
+            )
         except OverlapError:
             raise CausalDataError(
-                f"in arm {sample.arms.levels[a]!r} the covariates predict the outcome perfectly, so the logistic regression does "
-                "not exist; use fewer covariates, outcome_model='linear', or AIPW(outcome_model='ridge')"
+                f"in arm {sample.arms.levels[a]!r} the covariates predict the outcome perfectly, so the logistic"
+                " regression does not exist; use fewer covariates, outcome_model='linear', or"
+                " AIPW(outcome_model='ridge')"
             ) from None
         coefficients[a] = fit.coefficients[-1, 0]
         inverse.append(np.linalg.pinv(fit.information))
@@ -241,4 +285,3 @@ def _logistic_means(plan: Plan, design: Design, sample: Sample) -> tuple[Floats,
         contributions[:, j] = g * (p - values[j]) / g.sum()
         contributions[:, j] += np.where(codes == a, unit * (Z @ (inverse[a] @ slope)) * (y - p), 0.0)
     return values, contributions, coefficients, predictions
-

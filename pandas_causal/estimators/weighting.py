@@ -60,14 +60,19 @@ def hajek_means(
 
 
 def propensity_correction(
-    plan: Plan, contributions: Floats, codes: NDArray[np.integer[Any]], propensity: Floats, design: Design, fit: Logistic,
+    plan: Plan,
+    contributions: Floats,
+    codes: NDArray[np.integer[Any]],
+    propensity: Floats,
+    design: Design,
+    fit: Logistic,
     w: Floats | None,
-) -> Floats:  # fmt: skip
+) -> Floats:
     """Contributions (n, k) that the estimation of a logistic propensity adds.
 
-    With linear predictors eta_b, ``d log W / d eta_b`` is ``e_b - 1{a = b}`` (ATE), ``1{t = b} - 1{a = b}`` (population t) or
-    ``h / e_b - 1{a = b}`` (overlap). The mean moves by ``G = sum contributions d log W / d eta x'`` times the influence of the
-    coefficients, ``information^-1 x (1{A = b} - e_b)``.
+    With linear predictors eta_b, ``d log W / d eta_b`` is ``e_b - 1{a = b}`` (ATE), ``1{t = b} - 1{a = b}``
+    (population t) or ``h / e_b - 1{a = b}`` (overlap). The mean moves by ``G = sum contributions d log W / d eta x'``
+    times the influence of the coefficients, ``information^-1 x (1{A = b} - e_b)``.
 
     References
     ----------
@@ -110,9 +115,9 @@ class IPW(CausalEstimator):
     propensity_model : {"linear", "ridge", "boosting", "auto"} or scikit-learn classifier
         "linear" is the unpenalised logistic model.
     cv : int, optional
-        Cross-fit in so many folds; by default the model is fitted once on all rows, and with "linear" its estimation enters
-        the standard error (which makes it smaller for the ATE). In all other cases propensities are taken as known;
-        ``effect.std_error_method`` says which.
+        Cross-fit in so many folds; by default the model is fitted once on all rows, and with "linear" its estimation
+        enters the standard error (which makes it smaller for the ATE). In all other cases propensities are taken as
+        known; ``effect.std_error_method`` says which.
     trim : float, optional
         Leave out rows whose propensity is nearer than this to what the estimand cannot bear; counted.
     control : level, optional
@@ -133,9 +138,16 @@ class IPW(CausalEstimator):
     """
 
     def __init__(
-        self, *, estimand: str = "ATE", propensity_model: Any = "linear", cv: int | None = None, trim: float | None = None,
-        control: Any = None, random_state: int | None = 0, n_jobs: int | None = None,
-    ) -> None:  # fmt: skip
+        self,
+        *,
+        estimand: str = "ATE",
+        propensity_model: Any = "linear",
+        cv: int | None = None,
+        trim: float | None = None,
+        control: Any = None,
+        random_state: int | None = 0,
+        n_jobs: int | None = None,
+    ) -> None:
         self.estimand = estimand
         self.propensity_model = propensity_model
         self.cv = cv
@@ -145,14 +157,27 @@ class IPW(CausalEstimator):
         self.n_jobs = n_jobs
 
     def fit(
-        self, X: Any, y: Any = None, *, treatment: Any = None, cluster: Any = None, sample_weight: Any = None,
-        propensity: Any = None, missing: str = "raise",
-    ) -> IPW:  # fmt: skip
+        self,
+        X: Any,
+        y: Any = None,
+        *,
+        treatment: Any = None,
+        cluster: Any = None,
+        sample_weight: Any = None,
+        propensity: Any = None,
+        missing: str = "raise",
+    ) -> IPW:
         """Fit; the parameters are those of :meth:`AIPW.fit`."""
         sample = self._prepare(
-            X, y, treatment=treatment, missing=missing, control=self.control, cluster=cluster,
-            sample_weight=sample_weight, propensity=propensity,
-        )  # fmt: skip
+            X,
+            y,
+            treatment=treatment,
+            missing=missing,
+            control=self.control,
+            cluster=cluster,
+            sample_weight=sample_weight,
+            propensity=propensity,
+        )
         if self.trim is not None and not 0 <= self.trim < 0.5:
             raise CausalArgumentError(f"trim must lie in [0, 0.5), got {self.trim!r}")
         plan = plan_estimand(self.estimand, sample.arms, sample.treatment, tuple(ESTIMANDS))
@@ -167,7 +192,9 @@ class IPW(CausalEstimator):
         values, contributions, _ = hajek_means(plan, sample.y, sample.codes, e, unit)
         how = "influence function, propensity taken as known (cross-fitted, penalised or given), normal law"
         if model is not None and model.logistic is not None and self.cv is None:
-            contributions += propensity_correction(plan, contributions, sample.codes, e, design, model.logistic, sample.w)
+            contributions += propensity_correction(
+                plan, contributions, sample.codes, e, design, model.logistic, sample.w
+            )
             how = "influence function, estimation of the logistic propensity included, normal law"
         self.propensity_, self._model = e, model
         self.weights_ = arm_weights(self.estimand, sample.codes, e, unit)
@@ -180,11 +207,22 @@ class IPW(CausalEstimator):
             about = "the overlap population: rows weighted by how undecided their treatment was"
         if trimmed:
             warned.append(f"{trimmed:,} rows beyond the propensity bound {self.trim:g} were trimmed")
-            about = f"rows whose propensity stays {self.trim:g} away from the extremes ({len(sample) - trimmed:,} of {len(sample):,})"
+            about = (
+                f"rows whose propensity stays {self.trim:g} away from the extremes ({len(sample) - trimmed:,} of"
+                f" {len(sample):,})"
+            )
         self.effect_ = self._finish(
-            sample, plan, values, contributions, estimand=in_words(self.estimand, sample.treatment, sample.outcome),
-            std_error_method=how, diagnostics=checks, warned=warned, population=about, facts={"n_trimmed": trimmed},
-        )  # fmt: skip
+            sample,
+            plan,
+            values,
+            contributions,
+            estimand=in_words(self.estimand, sample.treatment, sample.outcome),
+            std_error_method=how,
+            diagnostics=checks,
+            warned=warned,
+            population=about,
+            facts={"n_trimmed": trimmed},
+        )
         return self
 
     def score(self, X: Any, y: Any = None, treatment: Any = None, sample_weight: Any = None) -> float:
@@ -211,6 +249,17 @@ class IPW(CausalEstimator):
         linear = isinstance(self.propensity_model, str) and self.propensity_model == "linear"
         order = None if linear else label_order(sample.inputs.index)
         return nuisances.in_label_order(
-            nuisances.fit_propensity, order, self.propensity_model, sample.X, None, sample.codes, K, folds, design=design,
-            w=sample.w, columns=sample.columns, random_state=seed, n_jobs=self.n_jobs,
-        )  # fmt: skip
+            nuisances.fit_propensity,
+            order,
+            self.propensity_model,
+            sample.X,
+            None,
+            sample.codes,
+            K,
+            folds,
+            design=design,
+            w=sample.w,
+            columns=sample.columns,
+            random_state=seed,
+            n_jobs=self.n_jobs,
+        )

@@ -81,8 +81,8 @@ def _largest(directions: Floats, draws: Floats) -> Floats:
 def joint_test(uncertainty: Influence | Draws | Variance, centre: Floats) -> JointTest:
     """Test that all rows are zero: Hotelling's T-squared when degrees of freedom are finite, else Wald's chi-squared.
 
-    With G clusters ``W (G - r) / ((G - 1) r)`` is referred to F(r, G - r), W carrying the factor G / (G - 1) only. Without
-    the scale the test rejects far too often when r is not small beside G.
+    With G clusters ``W (G - r) / ((G - 1) r)`` is referred to F(r, G - r), W carrying the factor G / (G - 1) only.
+    Without the scale the test rejects far too often when r is not small beside G.
 
     References
     ----------

@@ -34,9 +34,17 @@ def draw_weights(n: int, method: str, seed: tuple[int, int]) -> Floats:
 
 
 def bootstrap(
-    estimator: Any, X: Any, y: Any = None, *, n_draws: int = 1_000, method: str = "pairs", n_jobs: int | None = None,
-    random_state: int = 0, progress: bool = True, **roles: Any,
-) -> Any:  # fmt: skip
+    estimator: Any,
+    X: Any,
+    y: Any = None,
+    *,
+    n_draws: int = 1_000,
+    method: str = "pairs",
+    n_jobs: int | None = None,
+    random_state: int = 0,
+    progress: bool = True,
+    **roles: Any,
+) -> Any:
     """Refit an estimator on bootstrap weights and return its effect with the draws as uncertainty.
 
     Parameters
@@ -46,7 +54,8 @@ def bootstrap(
     X, y : as in ``fit``
     n_draws : int
     method : {"pairs", "bayesian"}
-        Rows drawn with replacement, or exponential weights. With ``cluster=`` among the roles, whole clusters are drawn.
+        Rows drawn with replacement, or exponential weights. With ``cluster=`` among the roles, whole clusters are
+        drawn.
     n_jobs : int, optional
         The result is the same for any number.
     random_state : int
@@ -83,17 +92,34 @@ def bootstrap(
     fitted = clone(estimator).fit(X, y, **roles)
     effect = fitted.effect()
     if effect.facts.get("n_dropped"):
-        raise CausalDataError(f"{effect.facts['n_dropped']:,} rows have missing roles; drop them before the bootstrap: df.dropna(subset=...)")
+        raise CausalDataError(
+            f"{effect.facts['n_dropped']:,} rows have missing roles; drop them before the bootstrap:"
+            " df.dropna(subset=...)"
+        )
     clusters = _cluster_codes(effect)
-    sums = getattr(fitted, "_bootstrap_statistics", lambda: None)()
+    sums: Any = getattr(fitted, "_bootstrap_statistics", lambda: None)()
     if sums is not None:
-        replicates = _from_sums(*sums, clusters, n_draws, method, random_state)
+        replicates = _from_sums(sums[0], sums[1], clusters, n_draws, method, random_state)
     else:
-        replicates = _refits(estimator, X, y, roles, clusters, len(effect.uncertainty.rows), n_draws, method, n_jobs, random_state, progress)
+        replicates = _refits(
+            estimator,
+            X,
+            y,
+            roles,
+            clusters,
+            len(effect.uncertainty.rows),
+            n_draws,
+            method,
+            n_jobs,
+            random_state,
+            progress,
+        )
     name = {"pairs": "pairs bootstrap", "bayesian": "Bayesian bootstrap"}[method]
     whole = "" if clusters is None else " of whole clusters"
     draws = Draws(replicates, np.eye(replicates.shape[1]))
-    return replace(effect, uncertainty=draws, std_error_method=f"{name}{whole}, {len(replicates):,} draws, percentile interval")
+    return replace(
+        effect, uncertainty=draws, std_error_method=f"{name}{whole}, {len(replicates):,} draws, percentile interval"
+    )
 
 
 def _cluster_codes(effect: Any) -> NDArray[np.intp] | None:
@@ -104,7 +130,12 @@ def _cluster_codes(effect: Any) -> NDArray[np.intp] | None:
 
 
 def _from_sums(
-    values: Floats, finish: Callable[[Floats], Floats], clusters: NDArray[np.intp] | None, n_draws: int, method: str, seed: int
+    values: Floats,
+    finish: Callable[[Floats], Floats],
+    clusters: NDArray[np.intp] | None,
+    n_draws: int,
+    method: str,
+    seed: int,
 ) -> Floats:
     """Draws of an estimate that is a function of sums over rows: no refit, one pass per draw."""
     from pandas_causal.kernels.resampling import resampled_sums
@@ -115,9 +146,18 @@ def _from_sums(
 
 
 def _refits(
-    estimator: Any, X: Any, y: Any, roles: dict[str, Any], clusters: NDArray[np.intp] | None, n: int, n_draws: int, method: str,
-    n_jobs: int | None, random_state: int, progress: bool,
-) -> Floats:  # fmt: skip
+    estimator: Any,
+    X: Any,
+    y: Any,
+    roles: dict[str, Any],
+    clusters: NDArray[np.intp] | None,
+    n: int,
+    n_draws: int,
+    method: str,
+    n_jobs: int | None,
+    random_state: int,
+    progress: bool,
+) -> Floats:
     """Refit on the weights of every draw; draws that cannot be estimated are counted."""
     from sklearn.utils.parallel import Parallel, delayed
     from tqdm import tqdm
@@ -140,7 +180,11 @@ def _refits(
     if len(bad) > n_draws / 10:
         raise CausalDataError(f"{len(bad):,} of {n_draws:,} draws could not be estimated; the first said: {bad[0]}")
     if bad:
-        warnings.warn(f"{len(bad):,} of {n_draws:,} draws could not be estimated and are left out: {bad[0]}", CausalWarning, stacklevel=4)
+        warnings.warn(
+            f"{len(bad):,} of {n_draws:,} draws could not be estimated and are left out: {bad[0]}",
+            CausalWarning,
+            stacklevel=4,
+        )
     return np.stack(good)
 
 

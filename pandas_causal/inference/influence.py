@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -70,7 +71,7 @@ def cluster_sums(contributions: Floats, labels: object) -> pd.DataFrame:
     return pd.DataFrame(sums, index=pd.Index(names))
 
 
-def _as_key(labels: object) -> object:
+def _as_key(labels: Any) -> Any:
     return labels if isinstance(labels, pd.Index | pd.Series | pd.api.extensions.ExtensionArray) else np.asarray(labels)
 
 
@@ -78,7 +79,9 @@ def _one_way(contributions: Floats, labels: object, p: int, small_sample: bool) 
     sums = cluster_sums(contributions, labels).to_numpy()
     groups, n = len(sums), len(contributions)
     if groups < 2:
-        raise CausalDataError("there are fewer than 2 clusters; clustered errors need at least two, and many to be right")
+        raise CausalDataError(
+            "there are fewer than 2 clusters; clustered errors need at least two, and many to be right"
+        )
     extra = (n - 1) / (n - p) if small_sample and n > p else 1.0
     factor = groups / (groups - 1) * extra if small_sample else 1.0
     return factor * (sums.T @ sums), groups, extra
@@ -251,15 +254,15 @@ class Influence:
 def join(left: Influence, right: Influence, how: str | None = None, *, keep_factors: bool = False) -> Influence:
     """Put the parameters of two fits in one, with how they vary jointly.
 
-    The rows reported are those of `left`, then those of `right`. Contributions of the same row are placed on one line; a
-    row absent from one fit contributes 0 there. Fits declared independent keep their own variances, factors included;
-    otherwise the variance is the raw outer product, so that a fit minus itself is exactly zero. With `keep_factors` each
-    side keeps its own variance and only the covariance of the two is raw.
+    The rows reported are those of `left`, then those of `right`. Contributions of the same row are placed on one line;
+    a row absent from one fit contributes 0 there. Fits declared independent keep their own variances, factors included;
+    otherwise the variance is the raw outer product, so that a fit minus itself is exactly zero. With `keep_factors`
+    each side keeps its own variance and only the covariance of the two is raw.
     """
     k, m = len(left.values), len(right.values)
     if left.contributions is not None and left.contributions is right.contributions:
         return replace(left, loadings=np.vstack([left.loadings, right.loadings]))
-    stacked = {
+    stacked: dict[str, Any] = {
         "values": np.concatenate([left.values, right.values]),
         "names": pd.Index([("left", n) for n in left.names] + [("right", n) for n in right.names], tupleize_cols=False),
         "loadings": _block_diagonal(left.loadings, right.loadings),
@@ -326,6 +329,8 @@ def _joint_clustering(
             conflict = np.asarray(merged[at_right[both]] != b[both])
             merged[at_right] = b
         if bool(np.any(conflict)):
-            raise CausalDataError(f"{int(np.sum(conflict)):,} shared rows have different cluster labels in the two effects")
+            raise CausalDataError(
+                f"{int(np.sum(conflict)):,} shared rows have different cluster labels in the two effects"
+            )
         out.append(merged)
     return out

@@ -52,7 +52,7 @@ class Draws:
         """Standard deviation of the replicates of every row."""
         return self.values().std(axis=0, ddof=1)
 
-    def covariance(self, *, joint: bool = False) -> Floats:  # noqa: ARG002 - one signature for the three kinds
+    def covariance(self, *, joint: bool = False) -> Floats:
         """Covariance (rows, rows) of the replicates."""
         return np.atleast_2d(np.cov(self.values(), rowvar=False))
 
@@ -111,8 +111,8 @@ class Variance:
         matrix = np.asarray(matrix, dtype=float)
         if bool(((matrix != 0).sum(axis=1) > 1).any()):
             raise CausalError(
-                "this effect has a variance for every row but no covariance between rows, so rows cannot be averaged or "
-                "contrasted; use the estimator's own average (effect() without X) or an estimator with contributions"
+                "this effect has a variance for every row but no covariance between rows, so rows cannot be averaged or"
+                " contrasted; use the estimator's own average (effect() without X) or an estimator with contributions"
             )
         return Variance(np.square(matrix) @ self.pointwise)
 
@@ -126,7 +126,7 @@ class Variance:
         """Standard error of every row."""
         return np.sqrt(self.pointwise)
 
-    def covariance(self, *, joint: bool = False) -> Floats:  # noqa: ARG002 - one signature for the three kinds
+    def covariance(self, *, joint: bool = False) -> Floats:
         """Variance of a single row; with several rows the covariances are unknown, and refused."""
         if len(self.pointwise) > 1:
             raise CausalError("this effect has variances row by row and no covariances; joint statements are refused")
@@ -142,7 +142,9 @@ class Variance:
 
     def cluster(self, by: Sequence[object], *, small_sample: bool = True) -> NoReturn:
         """Refuse: there are no contributions to sum by cluster."""
-        raise CausalError("this effect has no contributions to sum by cluster; pass cluster= to fit, where it is allowed")
+        raise CausalError(
+            "this effect has no contributions to sum by cluster; pass cluster= to fit, where it is allowed"
+        )
 
     def compact(self) -> Variance:
         """Return itself."""

@@ -94,7 +94,7 @@ class Anytime:
         boundary = np.sqrt(2 * (m + 1) / m * np.log(np.sqrt(m + 1) / (1 - level)))
         return np.full_like(np.asarray(df, dtype=float), boundary)
 
-    def p_value(self, statistic: Floats, df: Floats) -> Floats:  # noqa: ARG002 - the law has no degrees of freedom
+    def p_value(self, statistic: Floats, df: Floats) -> Floats:
         """Return the level at which the sequence would just exclude zero (an anytime-valid p-value)."""
         m = self._mixture
         exponent = -np.square(statistic) * m / (2 * (m + 1))

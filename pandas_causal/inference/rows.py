@@ -45,7 +45,7 @@ class Rows:
         """Hash of label and content, row by row."""
         content = np.zeros(len(self.labels)) if self.content is None else self.content
         hashed = pd.util.hash_pandas_object(pd.Series(content, index=self.labels), index=True)
-        return hashed.to_numpy(dtype=np.uint64)
+        return np.asarray(hashed, dtype=np.uint64)
 
     def same_order(self, other: Rows) -> bool:
         """Whether both inputs hold the same rows in the same order."""

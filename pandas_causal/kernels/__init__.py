@@ -12,7 +12,7 @@ __all__ = ["kernel"]
 
 def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile, cached on disk where a folder for it is writable, else anew in every process."""
-    options = {"nogil": True, "parallel": True, "fastmath": True}
+    options: dict[str, Any] = {"nogil": True, "parallel": True, "fastmath": True}
     try:
         return njit(cache=True, **options)(function)
     except RuntimeError:  # numba finds no writable cache folder

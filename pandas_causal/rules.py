@@ -1,0 +1,385 @@
+"""What can be wrong with a column, and with columns together: rules that return a Problem or None."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from pandas_causal.errors import OverlapError, Problem
+from pandas_causal.roles import MAX_ARMS
+
+__all__ = [
+    "RULES",
+    "Rule",
+    "as_float",
+    "copies",
+    "determines",
+    "float_vector",
+    "is_numeric",
+    "is_rescaled",
+    "lonely_categories",
+]
+
+Rule = Callable[["pd.Series[Any]"], Problem | None]
+_RARE = 20
+_MAX_LEVELS = 1_000
+_SCALED = (
+    "treatment levels must be labels or whole numbers: if a scaler in a pipeline transformed it, let it pass through "
+    "untouched; if it is a dose meant as arms, convert it with .astype('category')"
+)
+
+
+# -- rules for one column -----------------------------------------------------------------------------------------------
+
+
+def _named(s: pd.Series[Any], what: str, count: int | None, remedy: str) -> Problem:
+    return Problem(str(s.name), what, count, remedy)
+
+
+def is_numeric(s: pd.Series[Any]) -> bool:
+    """Whether a column holds numbers or bools (object columns of numbers do not count)."""
+    dtype = s.dtype
+    return (pd.api.types.is_numeric_dtype(dtype) or pd.api.types.is_bool_dtype(dtype)) and not is_complex(s)
+
+
+def is_complex(s: pd.Series[Any]) -> bool:
+    """Whether a column holds complex numbers."""
+    return bool(pd.api.types.is_complex_dtype(s.dtype))
+
+
+def as_float(s: pd.Series[Any]) -> NDArray[np.float64]:
+    """Values as float64 with NaN for missing ones, whatever the dtype."""
+    return s.to_numpy(dtype=np.float64, na_value=np.nan)
+
+
+def float_vector(values: Any) -> NDArray[np.float64]:
+    """Any one-dimensional array-like as float64."""
+    return as_float(values if isinstance(values, pd.Series) else pd.Series(np.asarray(values).ravel()))
+
+
+def missing(role: str) -> Rule:
+    """Rows without a value, which are never dropped unasked."""
+
+    def rule(s: pd.Series[Any]) -> Problem | None:
+        n = int(s.isna().sum())
+        remedy = f"the {role} must be known; pass missing='drop' to leave these rows out"
+        return _named(s, f"{role} is missing (NaN)", n, remedy) if n else None
+
+    return rule
+
+
+def numeric(role: str) -> Rule:
+    """Values that are no numbers."""
+
+    def rule(s: pd.Series[Any]) -> Problem | None:
+        if is_numeric(s):
+            return None
+        if is_complex(s):
+            return _named(s, f"{role} holds complex numbers: Complex data not supported", len(s), "take the real part")
+        return _named(
+            s,
+            f"{role} is not numeric (dtype {s.dtype})",
+            len(s),
+            "convert it: pd.to_numeric(...), or (s == 'yes').astype(int)",
+        )
+
+    return rule
+
+
+def infinite(role: str) -> Rule:
+    """Infinite numbers."""
+
+    def rule(s: pd.Series[Any]) -> Problem | None:
+        if not is_numeric(s) or pd.api.types.is_bool_dtype(s.dtype) or pd.api.types.is_integer_dtype(s.dtype):
+            return None
+        n = int(np.isinf(as_float(s)).sum())
+        return _named(s, f"{role} is infinite (inf)", n, "replace by a finite value or by NaN") if n else None
+
+    return rule
+
+
+def constant(role: str) -> Rule:
+    """A role that has one value only."""
+
+    def rule(s: pd.Series[Any]) -> Problem | None:
+        if not is_numeric(s) or len(s) == 0:
+            return None
+        values = as_float(s)
+        if np.isnan(values).all() or np.nanmin(values) != np.nanmax(values):
+            return None
+        return _named(
+            s,
+            f"{role} is constant ({values[~np.isnan(values)][0]:g})",
+            None,
+            "nothing can be learned from it; check the column",
+        )
+
+    return rule
+
+
+def arms(s: pd.Series[Any]) -> Problem | None:
+    """A treatment that has one level, one level with a single row, or too many levels to be arms."""
+    counts = s.value_counts(dropna=True)
+    counts = counts[counts > 0]
+    levels = list(counts.index)
+    if len(levels) == 0:
+        return None
+    if len(levels) == 1:
+        return _named(
+            s,
+            f"treatment has one level only ({levels[0]!r}), so there is nothing to compare (1 class)",
+            None,
+            "include untreated rows",
+        )
+    if len(levels) > MAX_ARMS:
+        kind = "continuous" if is_numeric(s) else "many-valued"
+        return _named(
+            s,
+            f"treatment has {len(levels):,} levels, too many for arms (is it {kind}?)",
+            None,
+            f"cut it into at most {MAX_ARMS} arms, e.g. pd.qcut(..., 4), or use an estimator for continuous treatments",
+        )
+    if is_numeric(s) and any(float(v) != round(float(v)) for v in levels):
+        return _named(s, f"treatment has the levels {[float(f'{float(v):.4g}') for v in levels[:4]]}", None, _SCALED)
+    small = counts[counts < 2]
+    if len(small):
+        return _named(s, f"arm {small.index[0]!r} has fewer than 2 rows", int(small.iloc[0]), "merge or drop this arm")
+    return None
+
+
+def usable(s: pd.Series[Any]) -> Problem | None:
+    """A covariate of a type that no model can use as it stands."""
+    dtype = s.dtype
+    if is_complex(s):
+        return _named(
+            s, "covariate holds complex numbers: Complex data not supported", len(s), "use real and imaginary part"
+        )
+    if (
+        pd.api.types.is_datetime64_any_dtype(dtype)
+        or isinstance(dtype, pd.PeriodDtype)
+        or pd.api.types.is_timedelta64_dtype(dtype)
+    ):
+        return _named(s, f"covariate is a date or duration ({dtype})", len(s), "convert it, e.g. (s - s.min()).dt.days")
+    if is_numeric(s) or isinstance(dtype, pd.CategoricalDtype) or pd.api.types.is_bool_dtype(dtype):
+        return None
+    try:
+        levels = s.nunique()
+    except TypeError:
+        return _named(
+            s, "covariate holds objects (lists, dicts, arrays)", len(s), "extract numbers or labels from them"
+        )
+    if dtype == object:
+        odd = s.dropna().map(lambda v: not isinstance(v, str | bool | int | float | np.number))
+        if bool(odd.any()):
+            kind = type(s.dropna()[odd].iloc[0]).__name__
+            return _named(
+                s,
+                f"covariate holds objects of type {kind}; the argument must be a string or a number",
+                int(odd.sum()),
+                "convert the column",
+            )
+    if levels > min(_MAX_LEVELS, max(20, len(s) // 2)):
+        return _named(
+            s,
+            f"covariate has {levels:,} different labels for {len(s):,} rows",
+            None,
+            "group rare labels, or pass it as cluster=",
+        )
+    return None
+
+
+def all_missing(s: pd.Series[Any]) -> Problem | None:
+    """A covariate without a single value."""
+    return (
+        _named(s, "covariate is missing (NaN) in every row", len(s), "leave it out")
+        if len(s) and s.isna().all()
+        else None
+    )
+
+
+def few_clusters(s: pd.Series[Any]) -> Problem | None:
+    """Fewer than two clusters."""
+    n = s.nunique()
+    return (
+        _named(s, f"cluster has {n} level{'s' if n != 1 else ''}", None, "at least 2 clusters are needed")
+        if n < 2
+        else None
+    )
+
+
+def weights(s: pd.Series[Any]) -> Problem | None:
+    """Negative or all-zero weights."""
+    if not is_numeric(s):
+        return None
+    values = as_float(s)
+    negative = int((values < 0).sum())
+    if negative:
+        return _named(s, "sample_weight is negative", negative, "weights must be zero or more")
+    return (
+        _named(s, "sample_weight is zero everywhere", len(s), "give some rows weight")
+        if not np.nansum(values) > 0
+        else None
+    )
+
+
+def probability(s: pd.Series[Any]) -> Problem | None:
+    """Propensities outside (0, 1)."""
+    if not is_numeric(s):
+        return None
+    values = as_float(s)
+    n = int(((values <= 0) | (values >= 1)).sum())
+    return (
+        _named(
+            s, "propensity is not strictly between 0 and 1", n, "rows that could have one arm only cannot be compared"
+        )
+        if n
+        else None
+    )
+
+
+RULES: Mapping[str, tuple[Rule, ...]] = {
+    "outcome": (numeric("outcome"), missing("outcome"), infinite("outcome"), constant("outcome")),
+    "denominator": (numeric("denominator"), missing("denominator"), infinite("denominator")),
+    "treatment": (missing("treatment"), infinite("treatment"), arms),
+    "cluster": (missing("cluster"), few_clusters),
+    "strata": (missing("strata"),),
+    "sample_weight": (numeric("sample_weight"), missing("sample_weight"), infinite("sample_weight"), weights),
+    "propensity": (numeric("propensity"), missing("propensity"), probability),
+    "covariate": (usable, infinite("covariate"), all_missing),
+}
+
+
+# -- rules across columns ----------------------------------------------------------------------------------------------------
+
+
+def is_rescaled(x: NDArray[np.float64], role: NDArray[np.float64]) -> bool:
+    """Whether x is an exact affine copy of role, judged on 1,000 rows first."""
+    if len(x) < 4:
+        return False
+    if len(x) > 1_000 and not is_rescaled(x[:1_000], role[:1_000]):
+        return False
+    keep = np.isfinite(x) & np.isfinite(role)
+    x, role = x[keep], role[keep]
+    if len(x) < 4:
+        return False
+    size = np.abs(x).max()
+    centred, basis = x - x.mean(), role - role.mean()
+    norm = basis @ basis
+    if norm == 0 or not np.isfinite(norm) or not centred.any():
+        return False
+    residual = centred - (basis @ centred) / norm * basis
+    return bool(np.abs(residual).max() <= 1e-9 * np.abs(centred).max() + 4 * np.finfo(float).eps * size)
+
+
+def determines(x: pd.Series[Any], codes: NDArray[np.integer[Any]]) -> str | None:
+    """How a covariate reproduces the treatment exactly: by one threshold, or by groups of at least 5 rows; else None."""
+    two = int(codes.max()) == 1
+    if two and is_numeric(x):
+        values = as_float(x)
+        low, high = values[codes == 0], values[codes == 1]
+        if not np.isnan(values).any() and (low.max() < high.min() or high.max() < low.min()):
+            return (
+                "separates the arms at one threshold"
+                f" ({max(min(low.max(), high.max()), min(low.min(), high.min())):.6g})"
+            )
+    if not _may_group(x, codes):
+        return None
+    groups, names = pd.factorize(x)
+    keep = groups >= 0
+    first = np.full(len(names), -1)
+    first[groups[keep][::-1]] = codes[keep][::-1]
+    if bool((codes[keep] != first[groups[keep]]).any()):
+        return None
+    sizes = np.bincount(groups[keep], minlength=len(names))
+    if len(names) == int(codes.max()) + 1 or (sizes.min() >= 5 and len(names) > 1):
+        return f"determines the treatment: each of its {len(names):,} values has one arm"
+    return None
+
+
+def _may_group(x: pd.Series[Any], codes: NDArray[np.integer[Any]]) -> bool:
+    """Cheap necessary condition: a sample that finds one value in two arms, or (birthday bound) no repeated value, ends it."""
+    n = len(x)
+    m = min(n, max(2_000, int(3 * np.sqrt(n))))
+    at = np.linspace(0, n - 1, m).astype(np.intp)
+    groups, names = pd.factorize(x.iloc[at])
+    if m < n and len(names) == m:
+        return False
+    low, high = np.full(len(names), 127), np.full(len(names), -1)
+    keep = groups >= 0
+    np.minimum.at(low, groups[keep], codes[at][keep])
+    np.maximum.at(high, groups[keep], codes[at][keep])
+    return bool((low >= high).all())
+
+
+def copies(frame: pd.DataFrame, covariates: Sequence[Any], others: Mapping[str, Any]) -> list[Problem]:
+    """Covariates that are another role under another name, or that determine the treatment."""
+    problems = []
+    numbers = {
+        role: as_float(frame[c])
+        for role, c in others.items()
+        if is_numeric(frame[c]) and role in ("outcome", "treatment")
+    }
+    if len(numbers) == 2 and is_rescaled(numbers["outcome"], numbers["treatment"]):
+        problems.append(
+            _named(frame[others["outcome"]], "outcome equals the treatment, possibly rescaled", None, "check the names")
+        )
+    codes = None
+    if "treatment" in others:
+        codes = pd.factorize(frame[others["treatment"]])[0]
+        codes = None if (codes < 0).any() or not 0 < codes.max() < MAX_ARMS else codes
+    for name in covariates:
+        x = frame[name]
+        if not is_numeric(x) and not isinstance(x.dtype, pd.CategoricalDtype | pd.StringDtype) and x.dtype != object:
+            continue
+        values = as_float(x) if is_numeric(x) else None
+        copied = [r for r, v in numbers.items() if values is not None and is_rescaled(values, v)]
+        if copied:
+            problems.append(
+                _named(
+                    x,
+                    f"covariate equals the {copied[0]} ({others[copied[0]]}), possibly rescaled",
+                    None,
+                    "leave it out",
+                )
+            )
+        elif codes is not None:
+            try:
+                how = determines(x, codes)
+            except TypeError:
+                how = None
+            if how:
+                problems.append(
+                    _named(x, f"covariate {how}", None, "leave it out: no comparison remains within its values")
+                )
+    return problems
+
+
+def lonely_categories(
+    covariates: pd.DataFrame, codes: NDArray[np.integer[Any]], n_arms: int, target: NDArray[np.bool_]
+) -> None:
+    """Raise OverlapError for a category with 20 or more target rows in which an arm is absent."""
+    problems = []
+    for name in covariates.columns:
+        x = covariates[name]
+        if is_numeric(x) and not pd.api.types.is_bool_dtype(x.dtype):
+            continue
+        groups, levels = pd.factorize(x)
+        for g, level in enumerate(levels):
+            inside = groups == g
+            n = int((inside & target).sum())
+            absent = n_arms - len(np.unique(codes[inside]))
+            if n >= _RARE and absent:
+                problems.append(
+                    _named(
+                        x,
+                        f"category {level!r} has {n:,} rows and {absent} arm{'s' if absent > 1 else ''} never",
+                        n,
+                        "leave these rows out, or merge the category",
+                    )
+                )
+    if problems:
+        raise OverlapError(problems)
