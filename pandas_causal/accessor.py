@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 __all__ = ["CausalAccessor", "causal"]
 
-_SHORT_NAMES = ("aipw", "ipw", "regression", "tmle")
 _NOT_CAUSAL = (
     (
         "nothing: this is an association. To read it as an effect, treatment must have been assigned at random"
@@ -124,7 +123,7 @@ class CausalAccessor:
         treatment: Any,
         outcome: Any,
         covariates: Sequence[Any] | None = None,
-        estimand: str = "ATE",
+        estimand: str | None = None,
         estimator: Any = "aipw",
         cluster: Any = None,
         sample_weight: Any = None,
@@ -136,7 +135,7 @@ class CausalAccessor:
         """Average effect, adjusted for covariates; `estimator` is "aipw", "ipw", "regression", "tmle" or an instance.
 
         Example: ``df.causal.ate(treatment="medication", outcome="readmission", covariates=["age", "severity"])``; see
-        :class:`AIPW`. An instance brings its own estimand and control.
+        :class:`AIPW`. `estimand` and `control` override an instance's own.
         """
         if covariates is None:
             raise CausalArgumentError(
@@ -238,7 +237,7 @@ class CausalAccessor:
         validate(self._frame, schema)
         return self._frame
 
-    # -- private --------------------------------------------------------------------------------------------------------------
+    # -- private -----------------------------------------------------------------------------------------------------
 
     def _fit(
         self,
@@ -255,12 +254,14 @@ class CausalAccessor:
         X = self._select(treatment=treatment, covariates=covariates, outcome=outcome, **given)
         if level is not None and not 0 < level < 1:
             raise CausalArgumentError(f"level must lie between 0 and 1, e.g. 0.95; got {level!r}")
-        fitted = estimator.fit(X, self._frame[outcome], treatment=treatment, missing=missing, **given)
+        from sklearn.base import clone
+
+        fitted = clone(estimator).fit(X, self._frame[outcome], treatment=treatment, missing=missing, **given)
         effect: Effect = fitted.effect()
         return effect if level is None or level == effect.level else replace(effect, level=level)
 
     def _select(self, *, covariates: list[Any], outcome: Any = None, **roles: Any) -> pd.DataFrame:
-        """Columns of the covariates and of the roles given by name; every absent or doubled name is reported at once."""
+        """Columns of covariates and of roles given by name; every absent or doubled name is reported at once."""
         from pandas_causal.roles import check_columns
 
         check_columns(self._frame)
@@ -310,25 +311,26 @@ def _columns_of(value: Any) -> list[Any]:
     return list(value) if isinstance(value, list | tuple) and all(isinstance(v, str) for v in value) else []
 
 
-def _estimator(estimator: Any, estimand: str, control: Any) -> Any:
-    if not isinstance(estimator, str):
-        if not hasattr(estimator, "fit") or isinstance(estimator, type):
-            raise CausalArgumentError(
-                f"estimator is one of {list(_SHORT_NAMES)} or an instance, e.g. AIPW(); got {estimator!r}"
-            )
-        if estimand != "ATE" or control is not None:
-            raise CausalArgumentError(
-                "an estimator instance brings its own settings: pass estimand= and control= to it, not to ate"
-            )
-        return estimator
+def _estimator(estimator: Any, estimand: str | None, control: Any) -> Any:
+    """Return the estimator of a short name, or the instance given, with the call's estimand and control."""
+    from sklearn.base import clone
+
     from pandas_causal.estimators import AIPW, IPW, TMLE, RegressionAdjustment
 
     classes = {"aipw": AIPW, "ipw": IPW, "regression": RegressionAdjustment, "tmle": TMLE}
-    if estimator not in classes:
+    if isinstance(estimator, str) and estimator in classes:
+        chosen = classes[estimator]()
+    elif isinstance(estimator, str | type) or not hasattr(estimator, "fit"):
         raise CausalArgumentError(
             f"estimator={estimator!r} is not known; use one of {list(classes)} or an instance, e.g. AIPW()"
         )
-    return classes[estimator](estimand=estimand, control=control)
+    else:
+        chosen = clone(estimator)
+    asked = {name: value for name, value in (("estimand", estimand), ("control", control)) if value is not None}
+    absent = [name for name in asked if name not in chosen.get_params()]
+    if absent:
+        raise CausalArgumentError(f"{type(chosen).__name__} has no setting {absent[0]!r}")
+    return chosen.set_params(**asked)
 
 
 def causal(frame: pd.DataFrame) -> CausalAccessor:

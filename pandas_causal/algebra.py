@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["Weighting", "aggregate", "difference", "explain_std_errors", "linear", "picked", "row_labels", "transform"]
 
 Floats = NDArray[np.float64]
+_NOTHING = 1e-14  # of the estimate: what rounding leaves of a standard error that is zero
 
 
 @dataclass(frozen=True, eq=False)
@@ -246,12 +247,12 @@ def _with_sampled_units(effect: Effect, u: Any, codes: NDArray[np.intp], deviati
 def explain_std_errors(effect: Effect) -> Effect:
     """Warn of rows whose standard error is NaN, infinite or zero, reference rows excepted."""
     se = effect._std_errors
-    bad = ~np.isfinite(se) | (se == 0)
+    bad = ~np.isfinite(se) | (se <= _NOTHING * np.abs(effect.estimates.to_numpy(dtype=float)))
     if effect.reference_rows is not None:
         bad &= ~effect.reference_rows
     if not bad.any():
         return effect
-    zero, which = int((se[bad] == 0).sum()), list(effect.estimates.index[bad][:3])
+    zero, which = int(np.isfinite(se[bad]).sum()), list(effect.estimates.index[bad][:3])
     reason = (
         "zero: the rows used leave nothing uncertain (an outcome fitted exactly, or quantities taken as known)"
         if zero == bad.sum()
@@ -294,6 +295,7 @@ def row_labels(effect: Effect, by: Any) -> Any:
 def picked(
     inversion: Callable[[float], pd.DataFrame] | None, index: pd.Index
 ) -> Callable[[float], pd.DataFrame] | None:
+    """Keep the pieces of some rows of a test inversion."""
     return None if inversion is None else _Picked(inversion, index)
 
 

@@ -27,7 +27,7 @@ Floats = NDArray[np.float64]
 Uncertainty = Influence | Draws | Variance
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class Effect:
     """Estimates, one row per estimand, with their joint uncertainty, assumptions and diagnostics.
 
@@ -231,7 +231,7 @@ class Effect:
         """
         return algebra.difference(self, other, rows)
 
-    # -- uncertainty ---------------------------------------------------------------------------------------------------
+    # -- uncertainty -------------------------------------------------------------------------------------------------
 
     def cluster(self, by: Any, small_sample: bool = True) -> Effect:
         """Cluster the standard errors (CR1; CR2 exists only through ``fit(cluster=...)``).
@@ -283,7 +283,7 @@ class Effect:
         return pd.DataFrame({"conf_low": low, "conf_high": high}, index=self.estimates.index)
 
     def confidence_set(self, level: float | None = None) -> pd.DataFrame:
-        """Return the pieces (conf_low, conf_high) of every row's confidence set: none, one or several, by test inversion."""
+        """Return the pieces of every row's confidence set: none, one or several where a test is inverted."""
         level = self.level if level is None else level
         return self.interval(level) if self.inversion is None else self.inversion(level)
 
@@ -305,7 +305,7 @@ class Effect:
             facts={**self.facts, "common_mean": shrunk.centre, "variance_of_effects": shrunk.spread},
         )
 
-    # -- reading -------------------------------------------------------------------------------------------------------
+    # -- reading -----------------------------------------------------------------------------------------------------
 
     def to_frame(self) -> pd.DataFrame:
         """Return a copy of the table."""
@@ -318,7 +318,7 @@ class Effect:
         return glance(self)
 
     def summary(self) -> str:
-        """Return the effect in at most 25 lines, ending with its assumptions and the warnings a reviewer would raise."""
+        """Return at most 25 lines, ending with the assumptions and the warnings a reviewer would raise."""
         from pandas_causal.summary import summary
 
         return summary(self)
@@ -357,7 +357,7 @@ class Effect:
 
         return to_html(self)
 
-    # -- what maketables reads to typeset a result ---------------------------------------------------------------------
+    # -- what maketables reads to typeset a result -------------------------------------------------------------------
 
     @property
     def __maketables_coef_table__(self) -> pd.DataFrame:
@@ -387,7 +387,7 @@ class Effect:
         """Return itself, after a warning of every standard error that is missing, infinite or zero."""
         return algebra.explain_std_errors(self)
 
-    # -- private -------------------------------------------------------------------------------------------------------
+    # -- private -----------------------------------------------------------------------------------------------------
 
     @cached_property
     def _std_errors(self) -> Floats:

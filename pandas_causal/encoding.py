@@ -18,7 +18,7 @@ __all__ = ["Encoder"]
 
 @dataclass(frozen=True, eq=False)
 class _Column:
-    """How one covariate is encoded: a number with its mean for missing values, or levels with the first as reference."""
+    """Encoding of one covariate: a number with its mean for missing values, or levels, the first as reference."""
 
     name: Any
     mean: float

@@ -253,7 +253,7 @@ def _block_scores(Z: Floats, label: Codes, beta: Floats, w: Floats | None) -> tu
 def _scores(
     design: Design, codes: Codes, beta: Floats, folds: Codes | None, n_folds: int, w: Floats | None
 ) -> tuple[Floats, Floats, Floats]:
-    """Log-likelihood (f,), gradient (f, J, p) and information (f, J p, J p) by fold at beta (J, p); fold -1 counts nowhere."""
+    """Log-likelihood (f,), gradient (f, J, p), information (f, J p, J p) by fold at beta; fold -1 counts nowhere."""
     J, p = beta.shape
     likelihood = np.zeros(n_folds)
     gradient = np.zeros((n_folds, J, p))
@@ -304,7 +304,7 @@ def _newton(
 
 
 def _warm_start(design: Design, codes: Codes, n_classes: int, w: Floats | None) -> Floats | None:
-    """Fit a spread of 50,000 rows first, where there are many: a start that leaves two or three passes over all rows."""
+    """Fit a spread of 50,000 rows first, where there are many: it leaves two or three passes over all rows."""
     n, m = len(design), 50_000
     if n < 4 * m:
         return None
@@ -351,7 +351,7 @@ def fit_logistic(
 def _chord(
     design: Design, codes: Codes, beta: Floats, gradient: Floats, inverse: Floats, folds: Codes, w: Floats | None
 ) -> Floats:
-    """Leave-one-fold-out fits by chord iterations for all folds at once; where they stall each fold gets Newton of its own."""
+    """Leave-one-fold-out fits by chord iterations for all folds at once; Newton for each where they stall."""
     n_folds, J, p = gradient.shape
     betas = np.repeat(beta[None], n_folds, axis=0)
     previous = np.inf

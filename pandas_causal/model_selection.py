@@ -82,11 +82,11 @@ def folds_from_splits(splits: Any, n: int) -> NDArray[np.intp]:
     """Fold of every row from (train, test) pairs whose tests hold every row exactly once."""
     out = np.full(n, -1, dtype=np.intp)
     for k, (train, test) in enumerate(splits):
-        test = np.asarray(test)
-        test = np.flatnonzero(test) if test.dtype == bool else test
-        if (out[test] >= 0).any() or len(train) + len(test) != n:
+        held_out = np.asarray(test)
+        held_out = np.flatnonzero(held_out) if held_out.dtype == bool else held_out
+        if (out[held_out] >= 0).any() or len(train) + len(held_out) != n:
             raise CausalArgumentError("cv= must give splits whose test rows hold every row once, and train the others")
-        out[test] = k
+        out[held_out] = k
     if (out < 0).any():
         raise CausalArgumentError(f"cv= leaves {int((out < 0).sum()):,} rows in no test fold")
     return out

@@ -214,7 +214,7 @@ def _subset(n: int) -> NDArray[np.intp] | None:
 
 
 def _choose(spec: Any, run: Callable[..., Any], loss: Callable[..., float], n: int) -> tuple[str, Any]:
-    """Settle "auto" by out-of-fold loss, on a subsample above 100,000 rows; return the name and, if at hand, its fit."""
+    """Settle "auto" by out-of-fold loss (a subsample above 100,000 rows); return the name and any full fit."""
     if not (isinstance(spec, str) and spec == "auto"):
         return spec if isinstance(spec, str) else type(spec).__name__, None
     at = _subset(n)
@@ -423,7 +423,7 @@ def in_label_order(
 
 
 def report(outcome: Nuisance | None, propensity: Nuisance | None, levels: Sequence[Any]) -> Check:
-    """How well the nuisances predict: model chosen, out-of-fold loss, and skill (1 - loss / loss of arm means or shares)."""
+    """Tell how nuisances predict: model chosen, out-of-fold loss, skill (1 - loss / loss of arm means or shares)."""
     rows = []
     if outcome is not None:
         parts = zip(levels, outcome.chosen, outcome.losses, outcome.baselines, strict=True)

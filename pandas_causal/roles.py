@@ -208,7 +208,7 @@ def _length(y: Any) -> int:
 
 
 def _names(frame: pd.DataFrame, given: Any, role: str, multi: bool) -> list[Any] | None:
-    """Return column names if `given` names columns of the frame, None if it is an array; KeyError for an unknown name."""
+    """Return column names if `given` names some, None if it is an array; KeyError for an unknown name."""
     if isinstance(given, str):
         if given in frame.columns:
             return [given]

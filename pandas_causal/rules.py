@@ -33,7 +33,7 @@ _SCALED = (
 )
 
 
-# -- rules for one column -----------------------------------------------------------------------------------------------
+# -- rules for one column --------------------------------------------------------------------------------------------
 
 
 def _named(s: pd.Series[Any], what: str, count: int | None, remedy: str) -> Problem:
@@ -151,7 +151,7 @@ def arms(s: pd.Series[Any]) -> Problem | None:
     return None
 
 
-def usable(s: pd.Series[Any]) -> Problem | None:
+def usable(s: pd.Series[Any]) -> Problem | None:  # noqa: PLR0911 - one return per kind of column
     """A covariate of a type that no model can use as it stands."""
     dtype = s.dtype
     if is_complex(s):
@@ -172,7 +172,7 @@ def usable(s: pd.Series[Any]) -> Problem | None:
         return _named(
             s, "covariate holds objects (lists, dicts, arrays)", len(s), "extract numbers or labels from them"
         )
-    if dtype == object:
+    if pd.api.types.is_object_dtype(dtype):
         odd = s.dropna().map(lambda v: not isinstance(v, str | bool | int | float | np.number))
         if bool(odd.any()):
             kind = type(s.dropna()[odd].iloc[0]).__name__
@@ -253,7 +253,7 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
 }
 
 
-# -- rules across columns ----------------------------------------------------------------------------------------------------
+# -- rules across columns --------------------------------------------------------------------------------------------
 
 
 def is_rescaled(x: NDArray[np.float64], role: NDArray[np.float64]) -> bool:
@@ -276,7 +276,7 @@ def is_rescaled(x: NDArray[np.float64], role: NDArray[np.float64]) -> bool:
 
 
 def determines(x: pd.Series[Any], codes: NDArray[np.integer[Any]]) -> str | None:
-    """How a covariate reproduces the treatment exactly: by one threshold, or by groups of at least 5 rows; else None."""
+    """How a covariate reproduces the treatment exactly: by a threshold, or by groups of at least 5 rows."""
     two = int(codes.max()) == 1
     if two and is_numeric(x):
         values = as_float(x)
@@ -301,7 +301,7 @@ def determines(x: pd.Series[Any], codes: NDArray[np.integer[Any]]) -> str | None
 
 
 def _may_group(x: pd.Series[Any], codes: NDArray[np.integer[Any]]) -> bool:
-    """Cheap necessary condition: a sample that finds one value in two arms, or (birthday bound) no repeated value, ends it."""
+    """Cheap necessary condition: a value in two arms, or (birthday bound) no value twice in a sample, ends it."""
     n = len(x)
     m = min(n, max(2_000, int(3 * np.sqrt(n))))
     at = np.linspace(0, n - 1, m).astype(np.intp)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from html import escape
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,7 +27,7 @@ def digits(value: float) -> str:
         return "NaN" if np.isnan(value) else ("inf" if value > 0 else "-inf")
     if value == 0:
         return "0"
-    size = int(np.floor(np.log10(abs(value))))
+    size = int(f"{value:.2e}".partition("e")[2])  # after rounding: 99.96 is 100
     if size < -4 or size > 8:
         return f"{value:.2e}"
     return f"{round(value, 2 - size):,.{max(0, 2 - size)}f}"
@@ -74,13 +75,15 @@ def summary(effect: Effect) -> str:
     if len(shown) > _MAX_ROWS:
         lines.append(f"... {len(shown) - _MAX_ROWS:,} more rows in effect.table")
     lines += ["", _clip(f"Standard errors: {effect.std_error_method}"), _clip(f"Speaks of: {effect.population}")]
-    tail = [f"Check {n}: {c.summary}" for n, c in effect.diagnostics.items()]
-    tail += [f"Assumes: {a}" for a in effect.assumptions] + [f"Warning: {w}" for w in effect.warnings]
-    room = _MAX_LINES - len(lines)
-    if len(tail) > room:  # assumptions and warnings last, so checks give way first
-        tail = tail[-(room - 1) :] if room > 1 else []
-        lines.append("(more in effect.diagnostics)")
-    return "\n".join(lines + [_clip(t) for t in tail])
+    last = [f"Assumes: {a}" for a in effect.assumptions] + [f"Warning: {w}" for w in effect.warnings]
+    ending = [line for text in last for line in wrap(text, _WIDTH, subsequent_indent="    ")]
+    room = _MAX_LINES - len(lines) - len(ending)
+    if room < 0:  # cut within texts before cutting texts
+        ending = [_clip(text) for text in last][: _MAX_LINES - len(lines)]
+    checks = [_clip(f"Check {name}: {check.summary}") for name, check in effect.diagnostics.items()]
+    if len(checks) > room:
+        checks = [*checks[: max(room - 1, 0)], "(more in effect.diagnostics)"][: max(room, 0)]
+    return "\n".join(lines + checks + ending)
 
 
 def _dropped(effect: Effect) -> str:

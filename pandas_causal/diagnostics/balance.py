@@ -1,4 +1,4 @@
-"""Balance: do the arms look alike, before and after weighting?"""
+"""How alike the arms are, before and after weighting."""
 
 from __future__ import annotations
 

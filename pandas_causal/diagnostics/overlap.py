@@ -1,4 +1,4 @@
-"""Overlap: could every unit have received every arm?"""
+"""Whether every unit could have received every arm (positivity)."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def overlap(
     target = _target_rows(estimand, codes)
     beyond = ~common_support(estimand, propensity, bound)
     rows = []
-    for a, level in enumerate(levels):
+    for a in range(len(levels)):
         inside = codes == a
         shown = propensity[inside][:, 1] if len(levels) == 2 else propensity[inside][:, a]
         quantiles = np.quantile(shown, _QUANTILES)

@@ -27,7 +27,7 @@ from pandas_causal.roles import Arms, Inputs, as_frame, resolve, resolve_arms
 from pandas_causal.rules import as_float, lonely_categories
 from pandas_causal.schemas import check_inputs
 
-__all__ = ["UNCONFOUNDED", "CausalEstimator", "Sample"]
+__all__ = ["UNCONFOUNDED", "CausalEstimator", "Sample", "trimmed"]
 
 Floats = NDArray[np.float64]
 UNCONFOUNDED = (
@@ -51,10 +51,8 @@ class Sample:
     encoder : Encoder
     w : ndarray (n,) or None
         Sample weights with mean 1.
-    cluster : tuple of ndarray (n,)
-        Cluster labels, none, one or two ways.
-    clusters : mapping of str to ndarray
-        The same by column name.
+    clusters : mapping of str to ndarray (n,)
+        Cluster labels by column name: none, one or two ways.
     propensity : ndarray (n, K) or None
         Known assignment probabilities.
     rows : Rows
@@ -67,7 +65,6 @@ class Sample:
     X: Floats
     encoder: Encoder
     w: Floats | None
-    cluster: tuple[NDArray[Any], ...]
     clusters: Mapping[str, NDArray[Any]]
     propensity: Floats | None
     rows: Rows
@@ -75,6 +72,11 @@ class Sample:
 
     def __len__(self) -> int:
         return len(self.y)
+
+    @property
+    def cluster(self) -> tuple[NDArray[Any], ...]:
+        """Cluster labels, none, one or two ways."""
+        return tuple(self.clusters.values())
 
     @property
     def codes(self) -> NDArray[np.int8]:
@@ -134,7 +136,7 @@ class CausalEstimator(BaseEstimator):
         tags.input_tags.categorical = True
         return tags
 
-    # -- fit ------------------------------------------------------------------------------------------------------------
+    # -- fit ---------------------------------------------------------------------------------------------------------
 
     def _prepare(
         self, X: Any, y: Any, *, treatment: Any, missing: str = "raise", control: Any = None, **roles: Any
@@ -170,7 +172,6 @@ class CausalEstimator(BaseEstimator):
             X=encoder.transform(inputs.covariates),
             encoder=encoder,
             w=_weights(inputs.roles.get("sample_weight")),
-            cluster=tuple(way.to_numpy() for way in ways),
             clusters={str(way.name): way.to_numpy() for way in ways},
             propensity=_known_propensity(inputs.roles.get("propensity"), arms),
             rows=Rows(inputs.index, values),
@@ -188,7 +189,7 @@ class CausalEstimator(BaseEstimator):
         self.treatment_name_ = inputs.roles["treatment"].name
         self._taken = dict(inputs.taken)
 
-    # -- new data ---------------------------------------------------------------------------------------------------------
+    # -- new data ----------------------------------------------------------------------------------------------------
 
     def _covariates(self, X: Any) -> pd.DataFrame:
         """Covariates of a new X; role columns in it are ignored, absent ones are fine."""
@@ -250,7 +251,7 @@ class CausalEstimator(BaseEstimator):
             )
         return np.asarray([levels[v] for v in held_out.levels], dtype=np.int8)[held_out.codes]
 
-    # -- the result ------------------------------------------------------------------------------------------------------
+    # -- the result --------------------------------------------------------------------------------------------------
 
     def effect(self, X: Any = None) -> Effect:
         """Return the average effect in the fitted sample, one row per arm compared with the control.
@@ -305,7 +306,7 @@ class CausalEstimator(BaseEstimator):
             n_obs=len(sample),
             assumptions=tuple(assumptions),
             diagnostics=Checks(diagnostics or {}),
-            warnings=tuple([*warned, *_notes(sample)]),
+            warnings=(*warned, *_notes(sample)),
             std_error_method=std_error_method,
             facts={**sample.facts(), **(facts or {})},
             population=population,
@@ -338,6 +339,15 @@ class CausalEstimator(BaseEstimator):
         )
         warnings.warn(text, OverlapWarning, stacklevel=4)
         return checks, [text]
+
+
+def trimmed(n: int, keep: NDArray[np.bool_] | None, bound: float | None) -> tuple[int, str, list[str]]:
+    """Rows trimmed, the population the answer then speaks of, and a note for the reader."""
+    out = 0 if keep is None else int((~keep).sum())
+    if not out:
+        return 0, "the population the rows were sampled from", []
+    about = f"rows whose propensity stays {bound:g} away from the extremes ({n - out:,} of {n:,})"
+    return out, about, [f"{out:,} rows beyond the propensity bound {bound:g} were trimmed"]
 
 
 def _target(estimand: str, codes: NDArray[np.int8]) -> NDArray[np.bool_]:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pandas_causal import nuisance as nuisances
 from pandas_causal.errors import CausalArgumentError, CausalDataError
 from pandas_causal.estimands import Plan, common_support, in_words, plan_estimand, target_share, tilt
-from pandas_causal.estimators.base import CausalEstimator, Sample
+from pandas_causal.estimators.base import CausalEstimator, Sample, trimmed
 from pandas_causal.inference.influence import Component
 from pandas_causal.linear_models import Design
 from pandas_causal.model_selection import assign_folds, folds_from_splits, label_order
@@ -229,14 +229,7 @@ class _CrossFitted(CausalEstimator):
         clipped = int(self._n_clipped)
         checks, warned = self._overlap(sample, runs[0].e, self.estimand, keeps[0], clipped)
         checks["nuisance"] = nuisances.report(runs[0].outcome, runs[0].propensity, sample.arms.levels)
-        trimmed = 0 if keeps[0] is None else int((~keeps[0]).sum())
-        about = "the population the rows were sampled from"
-        if trimmed:
-            warned.append(f"{trimmed:,} rows beyond the propensity bound {self.trim:g} were trimmed")
-            about = (
-                f"rows whose propensity stays {self.trim:g} away from the extremes ({len(sample) - trimmed:,} of"
-                f" {len(sample):,})"
-            )
+        n_trimmed, about, notes = trimmed(len(sample), keeps[0], self.trim)
         self.effect_ = self._finish(
             sample,
             plan,
@@ -246,9 +239,9 @@ class _CrossFitted(CausalEstimator):
             std_error_method=f"influence function, cross-fitted in {int(runs[0].folds.max()) + 1} folds, normal law",
             components=self._components(scores, values, contributions, sample),
             diagnostics=checks,
-            warned=warned,
+            warned=[*warned, *notes],
             population=about,
-            facts={"n_trimmed": trimmed, "n_clipped": clipped},
+            facts={"n_trimmed": n_trimmed, "n_clipped": clipped},
         )
         return self
 
@@ -354,7 +347,7 @@ class _CrossFitted(CausalEstimator):
         return within, Component((1 + 1 / M) * B, float(M - 1))
 
     def _store(self, runs: list[_Run], sample: Sample) -> None:
-        """Keep what users inspect: folds, predictions and propensities of the first split, models for held-out scores."""
+        """Keep folds, predictions and propensities of the first split, and the models for held-out scores."""
         first = runs[0]
         self.folds_ = first.folds
         self.outcome_predictions_ = first.outcome.predictions

@@ -192,7 +192,7 @@ class DifferenceInMeans(CausalEstimator):
         below = unit if ratio is None else unit * as_float(ratio)[:, None]
         return np.hstack([below, unit * sample.y[:, None]]), partial(_contrasts_of_sums, K=K, relative=self.relative)
 
-    # -- private ------------------------------------------------------------------------------------------------------------
+    # -- private -----------------------------------------------------------------------------------------------------
 
     @property
     def _uses_covariates(self) -> bool:  # type: ignore[override]

@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from pandas_causal import nuisance as nuisances
 from pandas_causal.arm_regression import ArmRegression, fit_arm_regression, means_components
+from pandas_causal.check import Check
 from pandas_causal.effect import Effect
 from pandas_causal.errors import CausalArgumentError, CausalDataError, OverlapError
 from pandas_causal.estimands import Plan, in_words, plan_estimand, target_share
@@ -106,12 +107,7 @@ class RegressionAdjustment(CausalEstimator):
             coefficients, index=pd.Index(sample.arms.levels, name=sample.treatment), columns=columns
         )
         checks, warned = self._overlap(sample, _check_propensity(sample, design), self.estimand)
-        losses = tuple(
-            nuisances.arm_loss(sample.y, predictions[:, a], sample.codes, a, sample.w) for a in range(len(sample.arms))
-        )
-        base = tuple(nuisances.arm_baseline(sample.y, sample.codes, a, sample.w) for a in range(len(sample.arms)))
-        shown = nuisances.Nuisance(predictions, (f"{self.outcome_model} (in sample)",) * len(base), losses, base, ())
-        checks["nuisance"] = nuisances.report(shown, None, sample.arms.levels)
+        checks["nuisance"] = self._fit_report(sample, predictions)
         if len(design.dropped):
             names = [sample.encoder.names[j] for j in design.dropped]
             warned.append(
@@ -184,7 +180,7 @@ class RegressionAdjustment(CausalEstimator):
         return np.asarray(out[:, 0] if out.shape[1] == 1 else out)
 
     def score(self, X: Any, y: Any, treatment: Any = None, sample_weight: Any = None) -> float:
-        """Held-out skill of the regressions: 1 - loss / loss of arm means, averaged over arms; says nothing of the effect."""
+        """Held-out skill: 1 - loss / loss of arm means, averaged over arms; it says nothing of the effect."""
         check_is_fitted(self, "effect_")
         codes = self._treatment_codes(X, treatment)
         Z = self.encoder_.transform(self._covariates(X))
@@ -198,6 +194,14 @@ class RegressionAdjustment(CausalEstimator):
             base = nuisances.arm_loss(target, np.full(len(target), mean), codes, a, w)
             skills.append(nuisances.skill(nuisances.arm_loss(target, predicted[:, a], codes, a, w), base))
         return float(np.mean(skills))
+
+    def _fit_report(self, sample: Sample, predictions: Floats) -> Check:
+        """How well the regressions fit, in sample."""
+        arms, y, w = range(len(sample.arms)), sample.y, sample.w
+        losses = tuple(nuisances.arm_loss(y, predictions[:, a], sample.codes, a, w) for a in arms)
+        base = tuple(nuisances.arm_baseline(y, sample.codes, a, w) for a in arms)
+        shown = nuisances.Nuisance(predictions, (f"{self.outcome_model} (in sample)",) * len(base), losses, base, ())
+        return nuisances.report(shown, None, sample.arms.levels)
 
     def _linear_fit(self) -> ArmRegression:
         if self._fit is None:

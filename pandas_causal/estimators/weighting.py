@@ -12,7 +12,7 @@ from pandas_causal.diagnostics.balance import largest_difference
 from pandas_causal.diagnostics.overlap import arm_weights
 from pandas_causal.errors import CausalArgumentError
 from pandas_causal.estimands import ESTIMANDS, Plan, common_support, in_words, plan_estimand, tilt
-from pandas_causal.estimators.base import CausalEstimator, Sample
+from pandas_causal.estimators.base import CausalEstimator, Sample, trimmed
 from pandas_causal.linear_models import Design, Logistic, invert_gram
 from pandas_causal.model_selection import assign_folds, label_order
 from pandas_causal.nuisance import Nuisance
@@ -186,9 +186,7 @@ class IPW(CausalEstimator):
         e = sample.propensity if model is None else model.predictions
         assert e is not None  # noqa: S101 - one of the two is there
         keep = None if not self.trim else common_support(self.estimand, e, self.trim)
-        unit = np.ones(len(sample)) if sample.w is None else sample.w
-        if keep is not None:
-            unit = unit * keep
+        unit = (np.ones(len(sample)) if sample.w is None else sample.w) * (1.0 if keep is None else keep)
         values, contributions, _ = hajek_means(plan, sample.y, sample.codes, e, unit)
         how = "influence function, propensity taken as known (cross-fitted, penalised or given), normal law"
         if model is not None and model.logistic is not None and self.cv is None:
@@ -201,16 +199,9 @@ class IPW(CausalEstimator):
         checks, warned = self._overlap(sample, e, self.estimand, keep)
         if model is not None:
             checks["nuisance"] = nuisances.report(None, model, sample.arms.levels)
-        trimmed = 0 if keep is None else int((~keep).sum())
-        about = "the population the rows were sampled from"
-        if self.estimand == "ATO":
+        n_trimmed, about, notes = trimmed(len(sample), keep, self.trim)
+        if self.estimand == "ATO" and not n_trimmed:
             about = "the overlap population: rows weighted by how undecided their treatment was"
-        if trimmed:
-            warned.append(f"{trimmed:,} rows beyond the propensity bound {self.trim:g} were trimmed")
-            about = (
-                f"rows whose propensity stays {self.trim:g} away from the extremes ({len(sample) - trimmed:,} of"
-                f" {len(sample):,})"
-            )
         self.effect_ = self._finish(
             sample,
             plan,
@@ -219,9 +210,9 @@ class IPW(CausalEstimator):
             estimand=in_words(self.estimand, sample.treatment, sample.outcome),
             std_error_method=how,
             diagnostics=checks,
-            warned=warned,
+            warned=[*warned, *notes],
             population=about,
-            facts={"n_trimmed": trimmed},
+            facts={"n_trimmed": n_trimmed},
         )
         return self
 

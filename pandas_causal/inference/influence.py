@@ -61,7 +61,7 @@ def quadratic_forms(loadings: Floats, matrix: Floats) -> Floats:
 
 
 def cluster_sums(contributions: Floats, labels: object) -> pd.DataFrame:
-    """Sum contributions by cluster label (labels are kept, so that chunks of one frame can be merged before squaring)."""
+    """Sum contributions by cluster; labels are kept, so that chunks of one frame merge before squaring."""
     codes, names = pd.factorize(_as_key(labels), sort=False)
     if (codes < 0).any():
         raise CausalDataError(f"{int((codes < 0).sum()):,} rows have no cluster label; give each row a label")
@@ -260,7 +260,8 @@ def join(left: Influence, right: Influence, how: str | None = None, *, keep_fact
     each side keeps its own variance and only the covariance of the two is raw.
     """
     k, m = len(left.values), len(right.values)
-    if left.contributions is not None and left.contributions is right.contributions:
+    shared = left.contributions is not None and left.contributions is right.contributions
+    if shared and left.components is right.components and how is None:
         return replace(left, loadings=np.vstack([left.loadings, right.loadings]))
     stacked: dict[str, Any] = {
         "values": np.concatenate([left.values, right.values]),

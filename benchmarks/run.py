@@ -1,0 +1,39 @@
+"""Run every benchmark and print the table of README.md: ``python benchmarks/run.py``."""
+
+from __future__ import annotations
+
+from measure import compare
+
+
+def main() -> None:
+    aipw = compare("aipw.py", ("ours", "doubleml"))
+    boot = compare("bootstrap.py", ("ours", "loop_of_10"), repeats=3)
+    bands = compare("bands.py", ("ours",))
+    imports = compare("imports.py", ("pandas", "ours"), repeats=7)
+    rows = [
+        ("AIPW, 1,000,000 x 10, 5 folds", "DoubleML IRM", aipw["ours"]["seconds"] / aipw["doubleml"]["seconds"]),
+        (
+            "the same, peak memory beyond the data",
+            "DoubleML IRM",
+            aipw["ours"]["extra_mib"] / aipw["doubleml"]["extra_mib"],
+        ),
+        (
+            "1,000 bootstrap draws, 1,000,000 rows",
+            "100 times a loop of 10 refits",
+            boot["ours"]["seconds"] / (100 * boot["loop_of_10"]["seconds"]),
+        ),
+        ("import", "import pandas", imports["ours"]["seconds"] / imports["pandas"]["seconds"]),
+    ]
+    for name, beside, ratio in rows:
+        print(f"| {name} | {beside} | {ratio:.3f} |")
+    print(f"AIPW: ours {aipw['ours']['result']}, DoubleML {aipw['doubleml']['result']}")
+    print(f"AIPW seconds: ours {aipw['ours']['seconds']:.2f}, DoubleML {aipw['doubleml']['seconds']:.2f}")
+    print(
+        f"AIPW extra memory: ours {aipw['ours']['extra_mib']:.0f} MiB, DoubleML {aipw['doubleml']['extra_mib']:.0f} MiB; input 92 MiB"
+    )
+    print(f"bootstrap seconds: {boot['ours']['seconds']:.2f}; band of 1,000,000 rows: {bands['ours']['seconds']:.2f} s")
+    print(f"import beyond pandas: {imports['ours']['seconds'] - imports['pandas']['seconds']:.3f} s")
+
+
+if __name__ == "__main__":
+    main()
