@@ -36,6 +36,7 @@ SELECTORS = (
     "cercomb2",
 )
 _PILOT = {"triangular": 2.576, "epanechnikov": 2.34, "uniform": 1.843}
+_BEYOND = 1 + np.sqrt(np.finfo(float).eps)  # the farthest row has a place in a window over all of a side
 
 
 @dataclass(frozen=True)
@@ -180,13 +181,13 @@ def _terms(pilot: Window, order: int, nu: int, bias_order: int, h_bias: float, s
 
 
 class _Limits(NamedTuple):
-    """What a bandwidth of one side may not exceed, and may not fall below."""
+    """What a bandwidth of one side may not exceed, and what a preliminary one may not fall below."""
 
     low: float
     high: float
 
-    def hold(self, h: float) -> float:
-        return max(min(h, self.high), self.low)
+    def hold(self, h: float, preliminary: bool) -> float:
+        return max(min(h, self.high), self.low) if preliminary else min(h, self.high)
 
 
 def pilot_bandwidth(left: Side, right: Side, kernel: str, mass_points: str) -> tuple[float, int, _Limits, _Limits]:
@@ -231,12 +232,13 @@ def _three_steps(
 
     def step(order: int, nu: int, bias_order: int, at: tuple[float, float], scale: float) -> tuple[float, float]:
         a, b = (_terms(w, order, nu, bias_order, h, setting, scale) for w, h in zip(windows, at, strict=True))
+        preliminary = scale == 0
         if kind == "two":
-            return limits[0].hold(_one(a, scale)), limits[1].hold(_one(b, scale))
-        h = common.hold(_both(a, b, -1.0 if kind == "rd" else 1.0, scale))
+            return limits[0].hold(_one(a, scale), preliminary), limits[1].hold(_one(b, scale), preliminary)
+        h = common.hold(_both(a, b, -1.0 if kind == "rd" else 1.0, scale), preliminary)
         return h, h
 
-    everything = (windows[0].side.reach + 1e-8, windows[1].side.reach + 1e-8)
+    everything = (windows[0].side.reach * _BEYOND, windows[1].side.reach * _BEYOND)
     d = step(q + 1, q + 1, q + 2, everything, 0.0)
     b = step(q, p + 1, q + 1, d, 1.0)
     h = step(p, setting.derivative, q, b, 1.0)

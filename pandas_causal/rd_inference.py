@@ -136,7 +136,8 @@ def estimate(left: Side, right: Side, bandwidths: Bandwidths, setting: Setting) 
         fit_side(right, bandwidths.h_right, bandwidths.b_right, setting),
     )
     first = 1 + int(setting.fuzzy)
-    cross = fits[0].main.residual_moments(setting.order) + fits[1].main.residual_moments(setting.order)
+    # K(u / h) / h: with two bandwidths the sides pool with the kernels' heights
+    cross = sum(f.main.residual_moments(setting.order) / f.main.h for f in fits)
     gamma = covariate_coefficients(cross, first)
     adjust = np.vstack([np.eye(first), -gamma])  # columns -> adjusted outcome (and treatment)
     plain = np.stack([f.limits(f.weights) @ adjust for f in fits])
@@ -177,7 +178,7 @@ def _raw_jump(fits: tuple[SideFit, SideFit]) -> Floats:
 
 def _variance(fit: SideFit, weights: Floats, window: Window, order: int, s: Floats, setting: Setting) -> float:
     residual = row_residuals(window, order, s, fit.n, setting)
-    return row_sum_variance(weights * residual, fit.side.cluster, setting.order + 1)
+    return row_sum_variance(weights * residual, fit.side.cluster, order + 1)
 
 
 def _contributions(fit: SideFit, adjust: Floats, setting: Setting) -> Floats:
@@ -189,9 +190,9 @@ def _contributions(fit: SideFit, adjust: Floats, setting: Setting) -> Floats:
 def _meat(fit: SideFit, contributions: Floats, setting: Setting) -> Floats:
     """Variance (k, k) of this side's limits: by polarisation of the variance of sums."""
     k = contributions.shape[1]
-    own = [row_sum_variance(c, fit.side.cluster, setting.order + 1) for c in contributions.T]
+    own = [row_sum_variance(c, fit.side.cluster, setting.bias_order + 1) for c in contributions.T]
     meat = np.diag(own)
     if k == 2:
-        both = row_sum_variance(contributions.sum(axis=1), fit.side.cluster, setting.order + 1)
+        both = row_sum_variance(contributions.sum(axis=1), fit.side.cluster, setting.bias_order + 1)
         meat[0, 1] = meat[1, 0] = (both - own[0] - own[1]) / 2
     return meat
