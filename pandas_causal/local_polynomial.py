@@ -7,7 +7,6 @@ Polynomials are held in shifted Legendre polynomials of ``t = distance / h``: th
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
@@ -16,22 +15,14 @@ from numpy.polynomial import legendre
 from numpy.typing import NDArray
 
 from pandas_causal.errors import CausalDataError
+from pandas_causal.kernels.moments import equivalent_kernel, weighted_moments
 from pandas_causal.kernels.neighbours import neighbour_residuals
 
-__all__ = ["KERNELS", "Side", "Window", "kernel_weights"]
+__all__ = ["KERNELS", "Side", "Window"]
 
 Floats = NDArray[np.float64]
 KERNELS = ("triangular", "epanechnikov", "uniform")
 _CHUNK = 65_536
-
-
-def kernel_weights(t: Floats, kernel: str) -> Floats:
-    """Kernel at distances t in [0, 1] of the bandwidth, up to a factor."""
-    if kernel == "triangular":
-        return np.maximum(1.0 - t, 0.0)
-    if kernel == "epanechnikov":
-        return np.maximum(1.0 - t * t, 0.0)
-    return np.ones_like(t)
 
 
 @lru_cache(maxsize=32)
@@ -100,10 +91,34 @@ class Side:
         """Weighted moments up to an order within h of the cutoff."""
         return Window(self, float(h), kernel, order)
 
-    def neighbour_residuals(self, n: int, values: Floats, matches: int) -> Floats:
-        """Differences (n, k) from the nearest neighbours among the n rows nearest to the cutoff."""
+    @cached_property
+    def weights(self) -> Floats:
+        """Sample weights, an empty array where there are none."""
+        return np.empty(0) if self.weight is None else self.weight
+
+    def neighbour_residuals(self, n: int, s: Floats, matches: int) -> Floats:
+        """Differences (n,) of ``columns @ s`` from the nearest neighbours among the n rows nearest to the cutoff.
+
+        Only the last `matches` distinct distances within the n rows have other neighbours than among all rows, so
+        those are done anew.
+        """
         groups = int(np.searchsorted(self.starts, n))
-        return neighbour_residuals(self.starts[: groups + 1], self.places[:groups], values[:n], matches)
+        tail = max(groups - 2 * matches - 1, 0)
+        begin = int(self.starts[tail])
+        fresh = neighbour_residuals(
+            self.starts[tail : groups + 1] - begin, self.places[tail:groups], self.columns[begin:n], min(matches, n - 1)
+        )
+        if tail == 0:
+            return fresh @ s
+        valid = int(self.starts[groups - matches])
+        return np.concatenate([self._all_residuals(matches)[:valid] @ s, fresh[valid - begin :] @ s])
+
+    def _all_residuals(self, matches: int) -> Floats:
+        """The same differences (n, m) of every column among all rows, computed once."""
+        kept: dict[int, Floats] = self.__dict__.setdefault("_kept", {})
+        if matches not in kept:
+            kept[matches] = neighbour_residuals(self.starts, self.places, self.columns, matches)
+        return kept[matches]
 
 
 class Window:
@@ -130,26 +145,15 @@ class Window:
                 f" polynomial of order {order} needs {need}; the smallest workable bandwidth there is"
                 f" {_workable(side, need)}, or lower the order"
             )
-        self.t = side.distance[: self.n] / h
-        self.w = kernel_weights(self.t, kernel)
-        if side.weight is not None:
-            self.w = self.w * side.weight[: self.n]
-        self.gram, self.moments = self._accumulate()
+        self._shape = KERNELS.index(kernel)
+        self.gram, self.moments = weighted_moments(
+            side.distance[: self.n], side.columns[: self.n], side.weights[: self.n], self.h, self._shape, order
+        )
 
-    def _blocks(self, order: int) -> Iterator[tuple[slice, Floats]]:
-        for start in range(0, self.n, _CHUNK):
-            at = slice(start, min(start + _CHUNK, self.n))
-            yield at, legendre.legvander(2.0 * self.t[at] - 1.0, order)
-
-    def _accumulate(self) -> tuple[Floats, Floats]:
-        """Gram matrix P'WP and moments P'WD, chunk by chunk."""
-        gram = np.zeros((self.order + 1, self.order + 1))
-        moments = np.zeros((self.order + 1, self.side.columns.shape[1]))
-        for at, P in self._blocks(self.order):
-            weighted = P * self.w[at, None]
-            gram += P.T @ weighted
-            moments += weighted.T @ self.side.columns[at]
-        return gram, moments
+    @cached_property
+    def w(self) -> Floats:
+        """Kernel times sample weights (n,)."""
+        return equivalent_kernel(self.side.distance[: self.n], self.side.weights, self.h, self._shape, np.ones(1))
 
     def solve(self, order: int, right: Floats) -> Floats:
         """Solve the normal equations of an order."""
@@ -164,7 +168,7 @@ class Window:
     def weights(self, order: int, power: int) -> Floats:
         """Weights l (n,) with ``sum l_i y_i`` the coefficient of ``distance ** power``: the equivalent kernel."""
         a = self.solve(order, _powers(order)[:, power]) / self.h**power
-        return self.w * legendre.legval(2.0 * self.t - 1.0, a)
+        return equivalent_kernel(self.side.distance[: self.n], self.side.weights, self.h, self._shape, a)
 
     def residual_moments(self, order: int) -> Floats:
         """Cross-products (m, m) of the columns after the polynomial is taken out, weighted."""
@@ -177,15 +181,17 @@ class Window:
 
     def fitted(self, order: int, values_moments: Floats, n: int | None = None) -> Floats:
         """Polynomial of an order at the n rows nearest to the cutoff, from moments P'W v (order + 1,)."""
-        t = self.t if n is None or n == self.n else self.side.distance[:n] / self.h
-        return legendre.legval(2.0 * t - 1.0, self.solve(order, values_moments[: order + 1]))
+        rows = self.side.distance[: self.n if n is None else n]
+        return equivalent_kernel(rows, np.empty(0), self.h, 2, self.solve(order, values_moments[: order + 1]))
 
     def leverage(self, order: int, n: int) -> Floats:
         """Leverages (n,) of the weighted fit, zero beyond the window."""
         out = np.zeros(n)
         k = order + 1
         inverse = np.linalg.inv(self.gram[:k, :k])
-        for at, P in self._blocks(order):
+        for start in range(0, self.n, _CHUNK):
+            at = slice(start, min(start + _CHUNK, self.n))
+            P = legendre.legvander(2.0 * self.side.distance[at] / self.h - 1.0, order)
             out[at] = np.einsum("ij,jk,ik->i", P, inverse, P) * self.w[at]
         return out
 

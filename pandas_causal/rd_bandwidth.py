@@ -113,8 +113,6 @@ def adjusted_outcome(jumps: Floats, gamma: Floats, fuzzy: bool) -> Floats:
 
 def covariate_coefficients(cross: Floats, n_first: int) -> Floats:
     """Coefficients gamma (z, n_first) of the covariates, from cross-products of the detrended columns."""
-    if cross.shape[0] == n_first:
-        return np.empty((0, n_first))
     inside = cross[n_first:, n_first:]
     scale = np.sqrt(np.maximum(np.diag(inside), np.finfo(float).tiny))
     solved = np.linalg.lstsq(inside / np.outer(scale, scale), cross[n_first:, :n_first] / scale[:, None], rcond=1e-12)
@@ -127,10 +125,9 @@ def row_residuals(window: Window, order: int, s: Floats, n: int, setting: Settin
     Nearest neighbours, or those of the window's polynomial of that order: raw (HC0, clusters), times
     ``sqrt(n / (n - order - 1))`` (HC1), divided by ``sqrt(1 - leverage)`` (HC2) or ``1 - leverage`` (HC3).
     """
-    combined = window.side.columns[:n] @ s
     if setting.vce == "nn" and not setting.clustered:
-        return window.side.neighbour_residuals(n, combined[:, None], setting.matches)[:, 0]
-    residual = combined - window.fitted(order, window.moments @ s, n)
+        return window.side.neighbour_residuals(n, s, setting.matches)
+    residual = window.side.columns[:n] @ s - window.fitted(order, window.moments @ s, n)
     if setting.clustered or setting.vce == "hc0":
         return residual
     if setting.vce == "hc1":
@@ -142,7 +139,7 @@ def row_residuals(window: Window, order: int, s: Floats, n: int, setting: Settin
 def row_sum_variance(contributions: Floats, cluster: NDArray[np.intp] | None, k: int) -> float:
     """Sum of squared contributions of rows, or of clusters with the factor ``G / (G - 1) (n - 1) / (n - k)``."""
     if cluster is None:
-        return float(contributions @ contributions)
+        return float(np.square(contributions).sum())
     n = len(contributions)
     codes, groups = np.unique(cluster[:n], return_inverse=True)
     sums, G = np.bincount(groups, weights=contributions), len(codes)
@@ -159,12 +156,14 @@ def _terms(pilot: Window, order: int, nu: int, bias_order: int, h_bias: float, s
     CCT (2014), supplement S.2.6: V, B and R of the direct plug-in rule ``(V / (B^2 + R))^(1 / (2 p + 3))``.
     """
     side, first = pilot.side, 1 + int(setting.fuzzy)
-    gamma = covariate_coefficients(pilot.residual_moments(order), first)
+    gamma = np.empty((0, first))
+    if side.columns.shape[1] > first:
+        gamma = covariate_coefficients(pilot.residual_moments(order), first)
     turn = float(side.sign**nu)  # derivatives with respect to the distance change sign on the left
     s = adjusted_outcome(turn * factorial(nu) * pilot.coefficient(order, nu), gamma, setting.fuzzy)
     weights = pilot.weights(order, nu)
     V = row_sum_variance(weights * row_residuals(pilot, order, s, pilot.n, setting), side.cluster, order + 1)
-    constant = float(weights @ pilot.t ** (order + 1)) * pilot.h**nu
+    constant = float((weights * (side.distance[: pilot.n] / pilot.h) ** (order + 1)).sum()) * pilot.h**nu
     window = side.window(h_bias, setting.kernel, bias_order)
     slope = float(window.coefficient(bias_order, order + 1) @ s)
     R = 0.0
@@ -196,9 +195,9 @@ def pilot_bandwidth(left: Side, right: Side, kernel: str, mass_points: str) -> t
     ``C min(sd, IQR / 1.349) n^(-1/5)``; with mass points n counts distinct values, and where a fifth of the rows repeat
     one the bandwidth holds at least ten distinct values.
     """
-    x = np.concatenate([-left.distance, right.distance])
-    spread = min(float(x.std(ddof=1)), float(np.subtract(*np.quantile(x, [0.75, 0.25]))) / 1.349)
-    spread = spread or float(x.std(ddof=1))
+    x = np.concatenate([-left.distance[::-1], right.distance])
+    deviation, quartiles = float(x.std(ddof=1)), _sorted_quantile(x, 0.75) - _sorted_quantile(x, 0.25)
+    spread = min(deviation, quartiles / 1.349) or deviation
     counts = (len(left.places), len(right.places))
     n = sum(counts) if mass_points == "adjust" else len(x)
     repeats = max(1 - counts[0] / len(left), 1 - counts[1] / len(right))
@@ -206,6 +205,13 @@ def pilot_bandwidth(left: Side, right: Side, kernel: str, mass_points: str) -> t
     least = [side.places[min(check, m) - 1] + 1e-8 if check else 0.0 for side, m in zip((left, right), counts, strict=True)]
     pilot = min(_PILOT[kernel] * spread * n ** (-1 / 5), max(left.reach, right.reach))
     return max(pilot, *least), check, _Limits(least[0], left.reach), _Limits(least[1], right.reach)
+
+
+def _sorted_quantile(x: Floats, share: float) -> float:
+    """Quantile of a sorted array, linear between its values."""
+    at = share * (len(x) - 1)
+    low = int(at)
+    return float(x[low] + (at - low) * (x[min(low + 1, len(x) - 1)] - x[low]))
 
 
 def _both(left: _Terms, right: _Terms, sign: float, scale: float) -> float:

@@ -79,7 +79,8 @@ def fit_side(side: Side, h: float, b: float, setting: Setting) -> SideFit:
     weights, lead = np.zeros(n), np.zeros(n)
     weights[: main.n] = turn * main.weights(p, nu)
     lead[: wide.n] = wide.weights(q, p + 1)
-    return SideFit(side, main, wide, weights, weights - float(weights @ side.distance[:n] ** (p + 1)) * lead)
+    constant = float((weights * side.distance[:n] ** (p + 1)).sum())
+    return SideFit(side, main, wide, weights, weights - constant * lead)
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,8 +138,10 @@ def estimate(left: Side, right: Side, bandwidths: Bandwidths, setting: Setting) 
     )
     first = 1 + int(setting.fuzzy)
     # K(u / h) / h: with two bandwidths the sides pool with the kernels' heights
-    cross = sum(f.main.residual_moments(setting.order) / f.main.h for f in fits)
-    gamma = covariate_coefficients(cross, first)
+    gamma = np.empty((0, first))
+    if left.columns.shape[1] > first:
+        cross = sum(f.main.residual_moments(setting.order) / f.main.h for f in fits)
+        gamma = covariate_coefficients(cross, first)
     adjust = np.vstack([np.eye(first), -gamma])  # columns -> adjusted outcome (and treatment)
     plain = np.stack([f.limits(f.weights) @ adjust for f in fits])
     corrected = np.stack([f.limits(f.corrected) @ adjust for f in fits])

@@ -1,0 +1,91 @@
+"""Sums over the rows near a cutoff, in shifted Legendre polynomials of t = distance / h."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import prange
+
+from pandas_causal.kernels import kernel
+
+__all__ = ["equivalent_kernel", "weighted_moments"]
+
+_CHUNK = 16_384
+
+
+def weighted_moments(distance: Any, columns: Any, weight: Any, h: float, shape: int, order: int) -> tuple[Any, Any]:
+    """Gram matrix P'WP (order + 1, order + 1) and moments P'WD (order + 1, m).
+
+    Parameters
+    ----------
+    distance : ndarray (n,), float64
+    columns : ndarray (n, m), float64
+    weight : ndarray (n,) or (0,), float64
+        Empty: no weights.
+    h : float
+    shape : {0, 1, 2}
+        Triangular, Epanechnikov, uniform.
+    order : int
+    """
+    k, m = order + 1, columns.shape[1]
+    parts = np.zeros((max(-(-len(distance) // _CHUNK), 1), k, k + m))
+    _moments(distance, columns, weight, 1.0 / h, shape, order, parts)
+    total = parts.sum(axis=0)
+    gram = np.triu(total[:, :k])
+    return gram + np.triu(gram, 1).T, np.ascontiguousarray(total[:, k:])
+
+
+def equivalent_kernel(distance: Any, weight: Any, h: float, shape: int, coefficients: Any) -> Any:
+    """Kernel weight times the polynomial with these Legendre coefficients, row by row (n,)."""
+    out = np.empty(len(distance))
+    _equivalent(distance, weight, 1.0 / h, shape, coefficients, out)
+    return out
+
+
+@kernel
+def _moments(
+    distance: Any, columns: Any, weight: Any, scale: float, shape: int, order: int, parts: Any
+) -> None:
+    n, m = columns.shape
+    k = order + 1
+    for chunk in prange(parts.shape[0]):
+        P = np.ones(k)
+        local = np.zeros((k, k + m))
+        for i in range(chunk * _CHUNK, min((chunk + 1) * _CHUNK, n)):
+            t = distance[i] * scale
+            w = 1.0 if shape == 2 else (1.0 - t if shape == 0 else 1.0 - t * t)
+            if len(weight) > 0:
+                w *= weight[i]
+            u = 2.0 * t - 1.0
+            if order > 0:
+                P[1] = u
+            for j in range(2, k):
+                P[j] = ((2 * j - 1) * u * P[j - 1] - (j - 1) * P[j - 2]) / j
+            for j in range(k):
+                wp = w * P[j]
+                for q in range(j, k):
+                    local[j, q] += wp * P[q]
+                for q in range(m):
+                    local[j, k + q] += wp * columns[i, q]
+        parts[chunk] = local
+
+
+@kernel
+def _equivalent(distance: Any, weight: Any, scale: float, shape: int, coefficients: Any, out: Any) -> None:
+    n, k = len(distance), len(coefficients)
+    for chunk in prange((n + _CHUNK - 1) // _CHUNK):
+        for i in range(chunk * _CHUNK, min((chunk + 1) * _CHUNK, n)):
+            t = distance[i] * scale
+            w = 1.0 if shape >= 2 else (1.0 - t if shape == 0 else 1.0 - t * t)
+            if len(weight) > 0:
+                w *= weight[i]
+            u = 2.0 * t - 1.0
+            before, now = 1.0, u
+            total = coefficients[0]
+            if k > 1:
+                total += coefficients[1] * u
+            for j in range(2, k):
+                now, before = ((2 * j - 1) * u * now - (j - 1) * before) / j, now
+                total += coefficients[j] * now
+            out[i] = w * total
