@@ -94,7 +94,7 @@ def tilt(estimand: str, population: int | None, propensity: Floats) -> Floats:
     (2019) for several arms: h = 1 / sum_a 1 / e_a.
     """
     if population is not None:
-        return propensity[:, population]
+        return propensity[:, population].copy()  # callers may work in place
     if estimand == "ATO":
         return np.asarray(1 / (1 / propensity).sum(axis=1))
     return np.ones(len(propensity))

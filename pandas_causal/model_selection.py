@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -10,9 +10,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pandas_causal.errors import CausalArgumentError, CausalDataError
-from pandas_causal.roles import resolve
+from pandas_causal.roles import Inputs, resolve
 
-__all__ = ["CausalKFold", "assign_folds", "folds_from_splits", "label_order"]
+__all__ = ["CausalKFold", "assign_folds", "draw_folds", "folds_from_splits", "label_order"]
 
 Codes = NDArray[np.integer]
 
@@ -76,6 +76,27 @@ def _deal(strata: Codes, sizes: NDArray[np.float64], n_folds: int, rng: np.rando
         out[items] = (at + np.arange(len(items))) % n_folds
         at += len(items)
     return rng.permutation(n_folds)[out]
+
+
+def draw_folds(cv: Any, inputs: Inputs, arms: Codes, rng: np.random.Generator, cluster: Any = None) -> NDArray[np.intp]:
+    """Fold of every row by a setting ``cv``: a number of folds, a splitter, or an iterable of (train, test).
+
+    A splitter is given all columns of X, the outcome and the clusters.
+
+    Raises
+    ------
+    CausalArgumentError
+        For anything else.
+    """
+    if isinstance(cv, int | np.integer) and cv >= 2 and not isinstance(cv, bool):
+        return assign_folds(arms, int(cv), rng, labels=inputs.index, cluster=cluster)
+    if hasattr(cv, "split") and not isinstance(cv, str):
+        return folds_from_splits(cv.split(inputs.frame, inputs.outcome, cluster), len(arms))
+    if isinstance(cv, Iterable) and not isinstance(cv, str):
+        return folds_from_splits(cv, len(arms))
+    raise CausalArgumentError(
+        f"cv must be a whole number of at least 2 folds, a splitter, or pairs (train, test); got {cv!r}"
+    )
 
 
 def folds_from_splits(splits: Any, n: int) -> NDArray[np.intp]:

@@ -102,35 +102,42 @@ def weighted_fit(model: Any, X: Any, y: Any, w: Floats | None) -> Any:
     ------
     CausalArgumentError
         If weights are given and the model takes none.
+    CausalDataError
+        If the model refuses the data.
     """
     import sklearn
     from sklearn.pipeline import Pipeline
     from sklearn.utils.validation import has_fit_parameter
 
-    with sklearn.config_context(enable_metadata_routing=False):
-        if w is None:
-            return model.fit(X, y)
+    weights = {}
+    if w is not None:
         last = model.steps[-1][1] if isinstance(model, Pipeline) else model
         if not has_fit_parameter(last, "sample_weight"):
             raise CausalArgumentError(
                 f"{type(last).__name__} takes no sample_weight; use a model that does, or leave out weights"
             )
-        name = f"{model.steps[-1][0]}__sample_weight" if isinstance(model, Pipeline) else "sample_weight"
-        return model.fit(X, y, **{name: w})
+        weights[f"{model.steps[-1][0]}__sample_weight" if isinstance(model, Pipeline) else "sample_weight"] = w
+    with sklearn.config_context(enable_metadata_routing=False):
+        try:
+            return model.fit(X, y, **weights)
+        except ValueError as error:
+            raise CausalDataError(f"the nuisance model {model!r} could not be fitted: {error}") from error
 
 
 @dataclass(frozen=True, eq=False)
 class _Predictor:
-    """A fitted scikit-learn model as a function of X; probabilities where it classifies."""
+    """A fitted scikit-learn model as a function of X: predictions, or probabilities of `n_classes` classes."""
 
     model: Any
-    classify: bool
+    n_classes: int
     columns: tuple[str, ...] | None
 
     def __call__(self, X: Floats) -> Floats:
         data = X if self.columns is None else pd.DataFrame(X, columns=list(self.columns))
-        if self.classify:
-            return np.asarray(self.model.predict_proba(data), dtype=float)
+        if self.n_classes:
+            out = np.zeros((len(X), self.n_classes))
+            out[:, np.asarray(self.model.classes_, dtype=np.intp)] = self.model.predict_proba(data)
+            return out
         return np.asarray(self.model.predict(data), dtype=float).reshape(-1, 1)
 
 
@@ -141,7 +148,7 @@ def cross_fit(
     folds: Codes | None,
     *,
     use: NDArray[np.bool_] | None = None,
-    classify: bool = False,
+    n_classes: int = 0,
     w: Floats | None = None,
     columns: Sequence[str] | None = None,
     n_jobs: int | None = None,
@@ -158,8 +165,9 @@ def cross_fit(
         None: one fit on all rows, predictions in sample.
     use : ndarray (n,) of bool, optional
         Rows to learn from (one arm); all rows are predicted.
-    classify : bool
-        Predict class probabilities.
+    n_classes : int
+        Predict the probabilities of so many classes, coded from 0; 0: predict a number. Where the rows to learn from hold
+        one class only, its probability is 1.
     w : ndarray (n,), optional
     columns : sequence of str, optional
         Give the model a DataFrame with these names.
@@ -171,6 +179,7 @@ def cross_fit(
     predictors : tuple, one per fold
     """
     from sklearn.base import clone
+    from sklearn.dummy import DummyClassifier
     from sklearn.utils.parallel import Parallel, delayed
 
     names = None if columns is None else tuple(columns)
@@ -180,18 +189,15 @@ def cross_fit(
     def one(fold: Any) -> _Predictor:
         rows = learn if fold is None else learn & (folds != fold)
         data = X[rows] if names is None else pd.DataFrame(X[rows], columns=list(names))
-        fitted = weighted_fit(clone(model), data, y[rows], None if w is None else w[rows])
-        return _Predictor(fitted, classify, names)
+        alone = n_classes and (y[rows] == y[rows][0]).all()
+        chosen = DummyClassifier(strategy="prior") if alone else clone(model)
+        return _Predictor(weighted_fit(chosen, data, y[rows], None if w is None else w[rows]), n_classes, names)
 
     predictors = Parallel(n_jobs=n_jobs)(delayed(one)(fold) for fold in labels)
-    first = predictors[0](X if folds is None else X[folds == labels[0]])
-    out = np.empty((len(X), first.shape[1]))
+    out = np.empty((len(X), max(n_classes, 1)))
     for fold, predictor in zip(labels, predictors, strict=True):
-        rows = np.ones(len(X), dtype=bool) if fold is None else folds == fold
-        values = first if fold == labels[0] else predictor(X[rows])
-        if values.shape[1] != first.shape[1]:
-            raise CausalDataError("a fold lacks one of the arms; use fewer folds (cv=) or merge small arms")
-        out[rows] = values
+        rows = slice(None) if fold is None else folds == fold
+        out[rows] = predictor(X[rows])
     return out, tuple(predictors)
 
 
@@ -289,7 +295,7 @@ def fit_outcome(
                 target,
                 None if folds is None else folds[rows],
                 use=arms[rows] == a,
-                classify=classify,
+                n_classes=2 if classify else 0,
                 w=None if w is None else w[rows],
                 columns=names,
                 n_jobs=n_jobs,
@@ -361,7 +367,7 @@ def fit_propensity(
             X[rows],
             arms[rows].astype(int),
             None if folds is None else folds[rows],
-            classify=True,
+            n_classes=n_arms,
             w=None if w is None else w[rows],
             columns=None if isinstance(spec, str) else columns,
             n_jobs=n_jobs,

@@ -57,6 +57,12 @@ class Inputs:
         """Labels of the rows."""
         return self.covariates.index
 
+    @property
+    def frame(self) -> pd.DataFrame:
+        """Covariates, and the columns of X that were taken out as roles."""
+        named = [self.roles[role] for role in self.taken]
+        return pd.concat([self.covariates, *named], axis=1) if named else self.covariates
+
     def take(self, keep: NDArray[np.bool_]) -> Inputs:
         """Keep some rows."""
         return Inputs(
@@ -109,13 +115,13 @@ def as_frame(X: Any, n_rows: int | None = None) -> tuple[pd.DataFrame, bool]:
         return pd.DataFrame(index=pd.RangeIndex(n_rows)), True
     if isinstance(X, pd.DataFrame):
         check_columns(X)
-        return X, True
+        return (X.infer_objects() if (X.dtypes == object).any() else X), True
     if isinstance(X, pd.Series):
         raise CausalDataError("X must be two-dimensional, got a Series. Reshape your data: use series.to_frame()")
     from sklearn.utils import check_array
 
     try:
-        array = check_array(X, dtype=None, ensure_all_finite=False, ensure_min_features=0, input_name="X")
+        array = check_array(X, dtype=None, ensure_all_finite=False, input_name="X")
     except TypeError as error:  # scikit-learn's type of error for sparse input is part of its contract
         raise TypeError(str(error)) from None
     except ValueError as error:
@@ -243,7 +249,12 @@ def spelled_column(given: Any, frame: pd.DataFrame) -> str | None:
         return None
     need = Counter(letters)
     fits = [c for c in frame.columns if isinstance(c, str) and len(c) >= len(letters) and not need - Counter(c)]
-    return fits[0] if len(fits) == 1 else None
+    if len(fits) > 1:
+        raise CausalArgumentError(
+            f"a role's name with one letter for every row was sliced into letters by scikit-learn, and these fit the"
+            f" columns {fits}: pass the role as an array, or rename one"
+        )
+    return fits[0] if fits else None
 
 
 def _absent(name: Any, role: str, frame: pd.DataFrame) -> Problem:
@@ -296,7 +307,7 @@ def _as_series(given: Any, role: str, n: int, problems: list[Problem]) -> Any:
         )
     if isinstance(out, pd.Series) and out.name is None:
         out = out.rename(role)
-    return out
+    return out.infer_objects()
 
 
 def _is_strings(given: Any) -> bool:

@@ -19,6 +19,7 @@ __all__ = ["compare", "digits", "glance", "p_text", "summary", "to_html"]
 _MAX_LINES = 25
 _MAX_ROWS = 8
 _WIDTH = 118
+_VERDICT = {True: " (passed)", False: " (FAILED)", None: ""}
 
 
 def digits(value: float) -> str:
@@ -80,7 +81,7 @@ def summary(effect: Effect) -> str:
     room = _MAX_LINES - len(lines) - len(ending)
     if room < 0:  # cut within texts before cutting texts
         ending = [_clip(text) for text in last][: _MAX_LINES - len(lines)]
-    checks = [_clip(f"Check {name}: {check.summary}") for name, check in effect.diagnostics.items()]
+    checks = [_clip(f"Check {name}{_VERDICT[c.passed]}: {c.summary}") for name, c in effect.diagnostics.items()]
     if len(checks) > room:
         checks = [*checks[: max(room - 1, 0)], "(more in effect.diagnostics)"][: max(room, 0)]
     return "\n".join(lines + checks + ending)

@@ -153,11 +153,13 @@ class CausalEstimator(BaseEstimator):
         n_given = len(inputs.index)
         if missing == "drop":
             inputs = _drop_missing(inputs)
+        if not self._uses_covariates:
+            inputs = replace(inputs, covariates=inputs.covariates.iloc[:, :0])
         if not getattr(self, "_validated", False):  # refits of the bootstrap see rows that were checked
             check_inputs(inputs)
         self._remember(inputs, treatment)
         arms = resolve_arms(inputs.roles["treatment"], control)
-        encoder = Encoder.fit(inputs.covariates if self._uses_covariates else inputs.covariates.iloc[:, :0])
+        encoder = Encoder.fit(inputs.covariates)
         self.encoder_ = encoder
         self.arms_ = arms.levels
         outcome = inputs.outcome

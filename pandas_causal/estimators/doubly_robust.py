@@ -18,7 +18,7 @@ from pandas_causal.estimands import Plan, common_support, in_words, plan_estiman
 from pandas_causal.estimators.base import CausalEstimator, Sample, trimmed
 from pandas_causal.inference.influence import Component
 from pandas_causal.linear_models import Design
-from pandas_causal.model_selection import assign_folds, folds_from_splits, label_order
+from pandas_causal.model_selection import draw_folds, label_order
 from pandas_causal.nuisance import Nuisance
 from pandas_causal.rules import float_vector
 
@@ -287,18 +287,11 @@ class _CrossFitted(CausalEstimator):
             raise CausalArgumentError(f"clip must lie in [0, 0.5), got {self.clip!r}")
         if self.trim is not None and not 0 <= self.trim < 0.5:
             raise CausalArgumentError(f"trim must lie in [0, 0.5), got {self.trim!r}")
-        if isinstance(self.cv, int | np.integer) and self.cv < 2:
-            raise CausalArgumentError(f"cv must be at least 2 folds, got {self.cv!r}")
 
     def _cross_fit(self, sample: Sample, design: Design | None, rng: np.random.Generator) -> _Run:
         """Draw folds and predict every row by models that did not see it."""
         X, codes, K = sample.X, sample.codes, len(sample.arms)
-        if isinstance(self.cv, int | np.integer):
-            cluster = sample.cluster[0] if sample.cluster else None
-            folds = assign_folds(codes, int(self.cv), rng, labels=sample.inputs.index, cluster=cluster)
-        else:
-            splits = self.cv.split(sample.inputs.covariates, sample.y) if hasattr(self.cv, "split") else self.cv
-            folds = folds_from_splits(splits, len(sample))
+        folds = draw_folds(self.cv, sample.inputs, codes, rng, sample.cluster[0] if sample.cluster else None)
         for fold in range(int(folds.max()) + 1):
             left = np.bincount(codes[folds != fold], minlength=K)
             if left.min() < 1:

@@ -171,8 +171,9 @@ class DifferenceInMeans(CausalEstimator):
         fit = fit_arm_regression(self._design, sample.y, sample.codes, len(sample.arms), sample.w)
         means = np.bincount(sample.codes, weights=sample.y) / sample.arms.counts
         predicted = np.broadcast_to(means, (len(target), len(means)))
+        covariates = self._covariates(X)
         if self.adjustment is not None:
-            Z = self.encoder_.transform(self._covariates(X))
+            Z = self.encoder_.transform(covariates)
             predicted = self._design.on(Z).rows(slice(None)) @ fit.coefficients.T
         skills = []
         for a, mean in enumerate(means):

@@ -14,7 +14,7 @@ from pandas_causal.errors import CausalArgumentError
 from pandas_causal.estimands import ESTIMANDS, Plan, common_support, in_words, plan_estimand, tilt
 from pandas_causal.estimators.base import CausalEstimator, Sample, trimmed
 from pandas_causal.linear_models import Design, Logistic, invert_gram
-from pandas_causal.model_selection import assign_folds, label_order
+from pandas_causal.model_selection import draw_folds, label_order
 from pandas_causal.nuisance import Nuisance
 
 __all__ = ["IPW"]
@@ -114,8 +114,8 @@ class IPW(CausalEstimator):
         ATO: overlap weights, the population in which the arms are most alike; never extreme.
     propensity_model : {"linear", "ridge", "boosting", "auto"} or scikit-learn classifier
         "linear" is the unpenalised logistic model.
-    cv : int, optional
-        Cross-fit in so many folds; by default the model is fitted once on all rows, and with "linear" its estimation
+    cv : int, splitter or iterable of (train, test), optional
+        Cross-fit in these folds; by default the model is fitted once on all rows, and with "linear" its estimation
         enters the standard error (which makes it smaller for the ATE). In all other cases propensities are taken as
         known; ``effect.std_error_method`` says which.
     trim : float, optional
@@ -142,7 +142,7 @@ class IPW(CausalEstimator):
         *,
         estimand: str = "ATE",
         propensity_model: Any = "linear",
-        cv: int | None = None,
+        cv: Any = None,
         trim: float | None = None,
         control: Any = None,
         random_state: int | None = 0,
@@ -234,8 +234,7 @@ class IPW(CausalEstimator):
         rng = np.random.default_rng(self.random_state)
         folds = None
         if self.cv is not None:
-            cluster = sample.cluster[0] if sample.cluster else None
-            folds = assign_folds(sample.codes, self.cv, rng, labels=sample.inputs.index, cluster=cluster)
+            folds = draw_folds(self.cv, sample.inputs, sample.codes, rng, sample.cluster[0] if sample.cluster else None)
         seed = int(rng.integers(2**31 - 1))
         linear = isinstance(self.propensity_model, str) and self.propensity_model == "linear"
         order = None if linear else label_order(sample.inputs.index)

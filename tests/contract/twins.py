@@ -12,8 +12,9 @@ import pandas_causal
 
 
 def fast(cls, **settings):
-    """An instance with nuisance models that fit in milliseconds: "auto" would fit a boosting each time."""
-    quick = {name: "ridge" for name, default in cls().get_params().items() if default == "auto"}
+    """An instance whose nuisance models fit in milliseconds, and fit small samples."""
+    defaults = cls().get_params()
+    quick = {name: "ridge" for name, value in defaults.items() if value == "auto" or name == "propensity_model"}
     return cls(**{**quick, **settings})
 
 
@@ -23,7 +24,7 @@ def arm_of_rows(X):
     if values.ndim != 2:
         return np.zeros(len(values), dtype=int)
     total = np.zeros(len(values))
-    for j, column in enumerate(values.T):
+    for j, column in enumerate(values.T if values.dtype.kind != "c" else values.T.real):
         numbers = pd.to_numeric(pd.Series(column), errors="coerce").fillna(0.0).clip(-1e9, 1e9)
         total += np.round(numbers.to_numpy(dtype=float), 6) * (j + np.sqrt(2))
     return (np.abs(np.sin(total * 12.9898) * 43758.5453) % 1 > 0.5).astype(int)
