@@ -16,7 +16,14 @@ from pandas_causal.summary import compare
 
 if TYPE_CHECKING:
     from pandas_causal import datasets
-    from pandas_causal.estimators import AIPW, IPW, TMLE, DifferenceInMeans, RegressionAdjustment
+    from pandas_causal.estimators import (
+        AIPW,
+        IPW,
+        TMLE,
+        DifferenceInMeans,
+        RegressionAdjustment,
+        RegressionDiscontinuity,
+    )
     from pandas_causal.experiment_design import power, sample_size
     from pandas_causal.inference.bootstrap import bootstrap
     from pandas_causal.model_selection import CausalKFold
@@ -32,6 +39,7 @@ __all__ = [
     "DifferenceInMeans",
     "Effect",
     "RegressionAdjustment",
+    "RegressionDiscontinuity",
     "all_estimators",
     "bootstrap",
     "causal",
@@ -47,6 +55,7 @@ _LAZY = {
     "TMLE": "estimators",
     "DifferenceInMeans": "estimators",
     "RegressionAdjustment": "estimators",
+    "RegressionDiscontinuity": "estimators",
     "CausalKFold": "model_selection",
     "bootstrap": "inference.bootstrap",
     "power": "experiment_design",

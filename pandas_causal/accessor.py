@@ -160,7 +160,7 @@ class CausalAccessor:
         self,
         estimator: CausalEstimator,
         *,
-        treatment: Any,
+        treatment: Any = None,
         outcome: Any,
         covariates: Sequence[Any] | None = None,
         level: float = 0.95,
@@ -238,6 +238,63 @@ class CausalAccessor:
         return self._frame
 
     # -- private -----------------------------------------------------------------------------------------------------
+
+    def rdd(
+        self,
+        *,
+        running: Any,
+        outcome: Any,
+        cutoff: Any = 0.0,
+        treatment: Any = None,
+        covariates: Sequence[Any] | None = None,
+        kernel: str = "triangular",
+        bandwidth: Any = "mserd",
+        bias_bandwidth: Any = None,
+        order: int = 1,
+        bias_order: int | None = None,
+        derivative: int = 0,
+        cluster: Any = None,
+        donut: float = 0.0,
+        vce: str = "nn",
+        mass_points: str = "adjust",
+        by_cutoff: bool = False,
+        sample_weight: Any = None,
+        level: float = 0.95,
+        missing: str = "raise",
+    ) -> Effect:
+        """Jump of the outcome where a running variable crosses a cutoff; fuzzy when `treatment` is given.
+
+        Example: ``df.causal.rdd(running="margin", outcome="vote", cutoff=0)``; `cutoff` may name a column that holds
+        every row's own. See :class:`RegressionDiscontinuity`.
+        """
+        from pandas_causal.estimators import RegressionDiscontinuity
+
+        own = cutoff if isinstance(cutoff, str) and cutoff in self._frame.columns else None
+        estimator = RegressionDiscontinuity(
+            cutoff=cutoff if own is None else 0.0,
+            kernel=kernel,
+            bandwidth=bandwidth,
+            bias_bandwidth=bias_bandwidth,
+            order=order,
+            bias_order=bias_order,
+            derivative=derivative,
+            donut=donut,
+            vce=vce,
+            mass_points=mass_points,
+            by_cutoff=by_cutoff,
+            level=level,
+        )
+        return self._fit(
+            estimator,
+            treatment=treatment,
+            outcome=outcome,
+            covariates=_names([] if covariates is None else covariates),
+            running=running,
+            cutoffs=own,
+            cluster=cluster,
+            sample_weight=sample_weight,
+            missing=missing,
+        )
 
     def _fit(
         self,

@@ -144,11 +144,15 @@ def row_sum_variance(contributions: Floats, cluster: NDArray[np.intp] | None, k:
     codes, groups = np.unique(cluster[:n], return_inverse=True)
     sums, G = np.bincount(groups, weights=contributions), len(codes)
     if G < 2:
-        raise CausalDataError("there are fewer than 2 clusters within the bandwidth on one side of the cutoff; widen it")
+        raise CausalDataError(
+            "there are fewer than 2 clusters within the bandwidth on one side of the cutoff; widen it"
+        )
     return float(G / (G - 1) * (n - 1) / (n - k) * (sums @ sums))
 
 
-def _terms(pilot: Window, order: int, nu: int, bias_order: int, h_bias: float, setting: Setting, scale: float) -> _Terms:
+def _terms(
+    pilot: Window, order: int, nu: int, bias_order: int, h_bias: float, setting: Setting, scale: float
+) -> _Terms:
     """Variance at the pilot bandwidth and bias at another, of the derivative nu of an order.
 
     References
@@ -202,7 +206,9 @@ def pilot_bandwidth(left: Side, right: Side, kernel: str, mass_points: str) -> t
     n = sum(counts) if mass_points == "adjust" else len(x)
     repeats = max(1 - counts[0] / len(left), 1 - counts[1] / len(right))
     check = 10 if mass_points == "adjust" and repeats >= 0.2 else 0
-    least = [side.places[min(check, m) - 1] + 1e-8 if check else 0.0 for side, m in zip((left, right), counts, strict=True)]
+    least = [
+        side.places[min(check, m) - 1] + 1e-8 if check else 0.0 for side, m in zip((left, right), counts, strict=True)
+    ]
     pilot = min(_PILOT[kernel] * spread * n ** (-1 / 5), max(left.reach, right.reach))
     return max(pilot, *least), check, _Limits(least[0], left.reach), _Limits(least[1], right.reach)
 

@@ -245,6 +245,9 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
     "outcome": (numeric("outcome"), missing("outcome"), infinite("outcome"), constant("outcome")),
     "denominator": (numeric("denominator"), missing("denominator"), infinite("denominator")),
     "treatment": (missing("treatment"), infinite("treatment"), arms),
+    "running": (numeric("running"), missing("running"), infinite("running"), constant("running")),
+    "cutoffs": (numeric("cutoffs"), missing("cutoffs"), infinite("cutoffs")),
+    "received": (numeric("treatment"), missing("treatment"), infinite("treatment"), constant("treatment")),
     "cluster": (missing("cluster"), few_clusters),
     "strata": (missing("strata"),),
     "sample_weight": (numeric("sample_weight"), missing("sample_weight"), infinite("sample_weight"), weights),
@@ -321,9 +324,9 @@ def copies(frame: pd.DataFrame, covariates: Sequence[Any], others: Mapping[str, 
     numbers = {
         role: as_float(frame[c])
         for role, c in others.items()
-        if is_numeric(frame[c]) and role in ("outcome", "treatment")
+        if is_numeric(frame[c]) and role in ("outcome", "treatment", "received", "running")
     }
-    if len(numbers) == 2 and is_rescaled(numbers["outcome"], numbers["treatment"]):
+    if {"outcome", "treatment"} <= set(numbers) and is_rescaled(numbers["outcome"], numbers["treatment"]):
         problems.append(
             _named(frame[others["outcome"]], "outcome equals the treatment, possibly rescaled", None, "check the names")
         )

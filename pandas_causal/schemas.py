@@ -33,12 +33,16 @@ def build_schema(
     propensity: Any = None,
     strata: Any = None,
     denominator: Any = None,
+    running: Any = None,
+    cutoffs: Any = None,
+    received: Any = None,
 ) -> DataFrameSchema:
     """Build a pandera schema for a frame from its roles, for use here or in a pipeline of your own.
 
     Parameters
     ----------
-    outcome, treatment, cluster, sample_weight, propensity, strata, denominator : column name, optional
+    outcome, treatment, cluster, sample_weight, propensity, strata, denominator, running, cutoffs, received : optional
+        Column names. `received` is the treatment of a fuzzy discontinuity: numbers, which may be a dose.
         `cluster` and `propensity` may be lists of names.
     covariates : sequence of column names
 
@@ -57,6 +61,9 @@ def build_schema(
         "propensity": propensity,
         "strata": strata,
         "denominator": denominator,
+        "running": running,
+        "cutoffs": cutoffs,
+        "received": received,
         "covariate": list(covariates),
     }
     columns = {}
@@ -65,7 +72,7 @@ def build_schema(
             if name is not None:
                 checks = [pa.Check(_Passes(rule), name=f"{role} {k}") for k, rule in enumerate(RULES[role])]
                 columns[name] = pa.Column(checks=checks, nullable=True, required=True)
-    others = {r: given[r] for r in ("outcome", "treatment") if given[r] is not None}
+    others = {r: given[r] for r in ("outcome", "treatment", "received", "running") if given[r] is not None}
     across = [pa.Check(_NoCopies(list(covariates), others), name="copies")]
     rows = [pa.Check(_has_rows, name="rows")]
     return pa.DataFrameSchema(columns, checks=rows + across, strict=False)

@@ -44,9 +44,7 @@ def equivalent_kernel(distance: Any, weight: Any, h: float, shape: int, coeffici
 
 
 @kernel
-def _moments(
-    distance: Any, columns: Any, weight: Any, scale: float, shape: int, order: int, parts: Any
-) -> None:
+def _moments(distance: Any, columns: Any, weight: Any, scale: float, shape: int, order: int, parts: Any) -> None:
     n, m = columns.shape
     k = order + 1
     for chunk in prange(parts.shape[0]):
