@@ -257,6 +257,7 @@ class CausalAccessor:
         donut: float = 0.0,
         vce: str = "nn",
         mass_points: str = "adjust",
+        sharp_bandwidth: bool = False,
         by_cutoff: bool = False,
         sample_weight: Any = None,
         level: float = 0.95,
@@ -281,6 +282,7 @@ class CausalAccessor:
             donut=donut,
             vce=vce,
             mass_points=mass_points,
+            sharp_bandwidth=sharp_bandwidth,
             by_cutoff=by_cutoff,
             level=level,
         )

@@ -1,6 +1,6 @@
 """Local polynomials at a boundary: weighted least squares in the distance from a cutoff, on one side of it.
 
-Every estimate here is a weighted sum of outcomes, ``sum_i l_i y_i``; its weights l are what the other modules work with.
+Every estimate here is a weighted sum of outcomes, ``sum_i l_i y_i``, and its weights l are what others work with.
 Polynomials are held in shifted Legendre polynomials of ``t = distance / h``: their Gram matrices are well conditioned
 (those of powers lose eight digits at order 5), and that of a lower order is a leading block of that of a higher one.
 """

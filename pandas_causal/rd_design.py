@@ -45,6 +45,8 @@ class Design:
     bias_bandwidth : tuple of two floats, or None
         b left and right; None: chosen with h, or equal to it where h is given.
     mass_points : {"adjust", "check", "off"}
+    sharp_bandwidth : bool
+        Choose the bandwidth of a fuzzy design as if it were sharp.
     """
 
     z: Floats
@@ -55,6 +57,7 @@ class Design:
     bandwidth: str | tuple[float, float]
     bias_bandwidth: tuple[float, float] | None = None
     mass_points: str = "adjust"
+    sharp_bandwidth: bool = False
 
     def __len__(self) -> int:
         return len(self.z)
@@ -106,8 +109,9 @@ class Design:
             h = self.bandwidth
             return Bandwidths(*h, *(self.bias_bandwidth or h))
         setting = self.setting
-        if setting.fuzzy and any(np.ptp(side.columns[:, 1]) == 0 for side in (left, right)):
-            # one side complies perfectly: its treatment has no slope to divide by, and the sharp choice is used
+        perfect = setting.fuzzy and any(np.ptp(side.columns[:, 1]) == 0 for side in (left, right))
+        if perfect or (setting.fuzzy and self.sharp_bandwidth):
+            # where one side complies perfectly its treatment has no level to divide by
             left, right, setting = without_treatment(left), without_treatment(right), replace(setting, fuzzy=False)
         found = select(left, right, self.bandwidth, setting, self.mass_points)
         if self.bias_bandwidth is not None:

@@ -94,7 +94,7 @@ class Estimate:
     std_error, robust : float
         Conventional and robust standard error.
     limits : ndarray (4,) or (2,)
-        Limits of the (covariate-adjusted) outcome left and right, then of the treatment.
+        Bias-corrected limits of the (covariate-adjusted) outcome left and right, then of the treatment.
     loadings : ndarray (len(limits),)
         Derivative of the value with respect to the limits.
     contributions : tuple of ndarray
@@ -140,8 +140,8 @@ def estimate(left: Side, right: Side, bandwidths: Bandwidths, setting: Setting) 
     # K(u / h) / h: with two bandwidths the sides pool with the kernels' heights
     gamma = np.empty((0, first))
     if left.columns.shape[1] > first:
-        cross = sum(f.main.residual_moments(setting.order) / f.main.h for f in fits)
-        gamma = covariate_coefficients(cross, first)
+        cross = [f.main.residual_moments(setting.order) / f.main.h for f in fits]
+        gamma = covariate_coefficients(cross[0] + cross[1], first)
     adjust = np.vstack([np.eye(first), -gamma])  # columns -> adjusted outcome (and treatment)
     plain = np.stack([f.limits(f.weights) @ adjust for f in fits])
     corrected = np.stack([f.limits(f.corrected) @ adjust for f in fits])
@@ -157,7 +157,7 @@ def estimate(left: Side, right: Side, bandwidths: Bandwidths, setting: Setting) 
     meats = [_meat(f, c, setting) for f, c in zip(fits, parts, strict=True)]
     meat = np.zeros((2 * first, 2 * first))
     meat[::2, ::2], meat[1::2, 1::2] = meats
-    loadings = np.kron(slopes, [-1.0, 1.0])
+    loadings: Floats = np.kron(slopes, np.array([-1.0, 1.0])).astype(np.float64)
     stage = None
     if setting.fuzzy:
         stage = (float(jump_bc[1]), float(np.sqrt(meats[0][1, 1] + meats[1][1, 1])))
@@ -165,8 +165,8 @@ def estimate(left: Side, right: Side, bandwidths: Bandwidths, setting: Setting) 
         value=value,
         bias=bias,
         std_error=float(np.sqrt(conventional)),
-        robust=float(np.sqrt(max(loadings @ meat @ loadings, 0.0))),
-        limits=plain.T.ravel(),
+        robust=float(np.sqrt(max(float(loadings @ meat @ loadings), 0.0))),
+        limits=corrected.T.ravel(),
         loadings=loadings,
         contributions=(parts[0], parts[1]),
         meat=meat,

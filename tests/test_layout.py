@@ -26,6 +26,8 @@ MAX_LONG_PARAMETERS = 24
 # Classes whose constructor takes more than 10 parameters, and the paper or reference implementation that names them.
 # Their parameters are keyword-only.
 LONG_CONSTRUCTORS: dict[str, str] = {
+    "RunningSample": "no estimator but the record of everything one fit with a running variable was given, validated",
+    "RegressionDiscontinuity": "rdrobust names them all: cutoff, orders, kernel, bandwidths, donut, variance, mass points",
     "Effect": "no estimator but the one record of results: its fields are the facts that every result has to carry",
 }
 

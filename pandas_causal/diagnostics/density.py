@@ -42,7 +42,7 @@ def _sides(z: Floats) -> tuple[Side, Side]:
 def _slope(side: Side, h: float, order: int, power: int, n: int, kernel: str = "triangular") -> _Slope:
     """Derivative of the distribution function by a local polynomial of its empirical counterpart.
 
-    The standard error is the jackknife's: row j adds ``sum over x_i >= x_j of l_i``, with l the weights of the estimate.
+    The standard error is the jackknife's: row j adds ``sum over x_i >= x_j of l_i``, l being the estimate's weights.
     Rows that tie count in full, since each moves the distribution function at its own place; rddensity takes
     ``c (c - 1) l^2`` off for a place with c rows, of smaller order, so that on tied data its error is a little smaller.
 
@@ -55,10 +55,8 @@ def _slope(side: Side, h: float, order: int, power: int, n: int, kernel: str = "
     weights = turn * window.weights(order, power)
     value = float((weights * side.columns[: window.n, 0]).sum())
     starts = side.starts[: int(np.searchsorted(side.starts, window.n)) + 1]
-    if side.sign > 0:
-        reach = np.cumsum(weights[::-1])[::-1][starts[:-1]]
-    else:
-        reach = np.cumsum(weights)[starts[1:] - 1]
+    right = side.sign > 0
+    reach = np.cumsum(weights[::-1])[::-1][starts[:-1]] if right else np.cumsum(weights)[starts[1:] - 1]
     total = float((np.square(reach) * np.diff(starts)).sum())
     return _Slope(value, float(np.sqrt(total)) / (n - 1))
 

@@ -79,7 +79,8 @@ def inference(parts: Sequence[Part], level: float) -> Check:
     if len(parts) == 1:
         table = table.droplevel(0)
     first = parts[0].run.estimate
-    text = f"conventional {first.value:.4g} (SE {first.std_error:.4g}), bias {first.bias:.3g}, robust SE {first.robust:.4g}"
+    plain = f"conventional {first.value:.4g} (SE {first.std_error:.4g})"
+    text = f"{plain}, bias {first.bias:.3g}, robust SE {first.robust:.4g}"
     return Check(None, table, text)
 
 
@@ -131,7 +132,7 @@ def pooled_weights(parts: Sequence[Part]) -> dict[str, Weighting]:
     Cattaneo, Keele, Titiunik and Vazquez-Bare (2016), Journal of Politics, eq. (3).
     """
     n = np.array([part.design.counts(part.run.bandwidths)[:, 2].sum() for part in parts], dtype=float)
-    return {"pooled": Weighting(None, n)}
+    return {"pooled": Weighting(n)}
 
 
 def lazily(sample: RunningSample, part: Part, level: float) -> dict[str, Callable[[], Check]]:
@@ -169,7 +170,7 @@ def _bias_corrected(design: Design, level: float = 0.95) -> list[float]:
 
 
 def covariate_continuity(part: Part, X: Floats, names: Sequence[str]) -> Check:
-    """Jump of every covariate at the cutoff, each with its own bandwidth; failed when one is significant (Holm at 5%)."""
+    """Jump of every covariate at the cutoff, its bandwidth its own; failed when one is significant (Bonferroni)."""
     design = replace(part.design, bandwidth=_selector(part.design), bias_bandwidth=None)
     rows = [_bias_corrected(design.with_outcome(np.ascontiguousarray(column))) for column in X.T]
     table = pd.DataFrame(rows, columns=[*_COLUMNS, "h", "n"], index=pd.Index(list(names), name="covariate"))
@@ -185,7 +186,7 @@ def _selector(design: Design) -> str:
 
 
 def placebo_cutoffs(part: Part, cutoff: float = 0.0, at: Sequence[float] | None = None) -> Check:
-    """Jumps at cutoffs where there is none, each from the rows of one side; failed when one is significant (Bonferroni 5%).
+    """Jumps at cutoffs where none is, each from the rows of one side; failed when one is significant (Bonferroni).
 
     Parameters
     ----------
@@ -217,12 +218,9 @@ def placebo_cutoffs(part: Part, cutoff: float = 0.0, at: Sequence[float] | None 
 
 
 def bandwidth_sensitivity(part: Part, level: float = 0.95, ratios: Sequence[float] = _RATIOS) -> Check:
-    """The bias-corrected estimate at multiples of the bandwidths; failed when one interval excludes the estimate used."""
+    """The bias-corrected estimate at multiples of the bandwidths; failed when an interval excludes the one used."""
     b = part.run.bandwidths
-    rows = []
-    for ratio in ratios:
-        scaled = Bandwidths(*(float(v) * ratio for v in b))
-        rows.append(_bias_corrected(part.design.at(tuple(scaled[:2]), tuple(scaled[2:])), level))
+    rows = [_bias_corrected(_at(part.design, b, ratio), level) for ratio in ratios]
     table = pd.DataFrame(rows, columns=[*_COLUMNS, "h", "n"], index=pd.Index(list(ratios), name="ratio"))
     return _stable(table, part, "bandwidths")
 
@@ -234,10 +232,14 @@ def donut_sensitivity(part: Part, level: float = 0.95, shares: Sequence[float] =
     for share in shares:
         radius = share * min(b.h_left, b.h_right)
         design = part.design.take(np.abs(part.design.z) >= radius) if radius > 0 else part.design
-        rows.append(_bias_corrected(design.at(tuple(b[:2]), tuple(b[2:])), level))
+        rows.append(_bias_corrected(_at(design, b), level))
         radii.append(radius)
     table = pd.DataFrame(rows, columns=[*_COLUMNS, "h", "n"], index=pd.Index(radii, name="donut"))
     return _stable(table, part, "donuts")
+
+
+def _at(design: Design, b: Bandwidths, ratio: float = 1.0) -> Design:
+    return design.at((b.h_left * ratio, b.h_right * ratio), (b.b_left * ratio, b.b_right * ratio))
 
 
 def _stable(table: pd.DataFrame, part: Part, what: str) -> Check:

@@ -28,8 +28,7 @@ __all__ = ["RegressionDiscontinuity"]
 
 Floats = NDArray[np.float64]
 CONTINUITY = (
-    "without the treatment the mean outcome would be smooth through the cutoff (cannot be tested; placebo cutoffs and"
-    " covariates are checked)",
+    "without the treatment the mean outcome would be smooth through the cutoff (no test of it; see the placebo checks)",
     "units cannot place themselves precisely on one side of the cutoff (density test)",
 )
 MONOTONE = "crossing the cutoff moves nobody's treatment the other way, and acts on the outcome through it only"
@@ -72,6 +71,8 @@ class RegressionDiscontinuity(CausalEstimator):
         Nearest neighbours.
     mass_points : {"adjust", "check", "off"}
         "adjust": preliminary bandwidths count distinct values where a fifth of the rows repeat one.
+    sharp_bandwidth : bool
+        Choose the bandwidth of a fuzzy design as if it were sharp, for the jump of the outcome.
     by_cutoff : bool
         With ``fit(cutoffs=...)``: one row per cutoff in place of the pooled estimate.
     level : float
@@ -84,6 +85,10 @@ class RegressionDiscontinuity(CausalEstimator):
 
     Notes
     -----
+    The selectors of a fuzzy design linearise the ratio at each side's own limits, as rdrobust does, so that they move a
+    little with the level of the outcome (and of covariates); ``sharp_bandwidth=True`` does not. With ``bias_order``
+    above ``order + 1`` rdrobust's h depends on the units of the running variable, and this one does not.
+
     With several cutoffs every row has its own; the running variable is normalised to the distance from it.
 
     References
@@ -113,6 +118,7 @@ class RegressionDiscontinuity(CausalEstimator):
         vce: str = "nn",
         matches: int = 3,
         mass_points: str = "adjust",
+        sharp_bandwidth: bool = False,
         by_cutoff: bool = False,
         level: float = 0.95,
     ) -> None:
@@ -127,6 +133,7 @@ class RegressionDiscontinuity(CausalEstimator):
         self.vce = vce
         self.matches = matches
         self.mass_points = mass_points
+        self.sharp_bandwidth = sharp_bandwidth
         self.by_cutoff = by_cutoff
         self.level = level
 
@@ -167,6 +174,7 @@ class RegressionDiscontinuity(CausalEstimator):
         bandwidth = self.bandwidth if isinstance(self.bandwidth, str) else _pair(self.bandwidth, "bandwidth")
         bias = None if self.bias_bandwidth is None else _pair(self.bias_bandwidth, "bias_bandwidth")
         design = sample.design(self._setting(sample), bandwidth, bias, self.mass_points)
+        design = replace(design, sharp_bandwidth=self.sharp_bandwidth)
         parts = [self._part(sample, design, name, rows) for name, rows in self._groups(sample)]
         self._parts, self._sample = parts, sample
         names = pd.Index([part.name for part in parts], name="estimand")
@@ -193,7 +201,7 @@ class RegressionDiscontinuity(CausalEstimator):
             )
         if not 0 < self.level < 1:
             raise CausalArgumentError(f"level must lie between 0 and 1, e.g. 0.95; got {self.level!r}")
-        if not (np.isscalar(self.donut) and self.donut >= 0):
+        if not isinstance(self.donut, int | float | np.number) or not 0 <= float(self.donut) < np.inf:
             raise CausalArgumentError(f"donut is a distance from the cutoff, 0 or more; got {self.donut!r}")
 
     def _setting(self, sample: RunningSample) -> Setting:
@@ -296,10 +304,10 @@ class RegressionDiscontinuity(CausalEstimator):
             "running": sample.running,
             "cutoff": sample.cutoff_text,
             "treatment": sample.treatment,
-            "h_left": first.h_left,
-            "h_right": first.h_right,
-            "b_left": first.b_left,
-            "b_right": first.b_right,
+            "h_left": float(first.h_left),
+            "h_right": float(first.h_right),
+            "b_left": float(first.b_left),
+            "b_right": float(first.b_right),
             "n_left": int(counts[0, 0]),
             "n_right": int(counts[1, 0]),
             "n_effective_left": int(counts[0, 2]),

@@ -24,7 +24,7 @@ __all__ = ["RunningSample", "prepare_running"]
 Floats = NDArray[np.float64]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class RunningSample:
     """Validated arrays of one fit.
 
@@ -80,12 +80,13 @@ class RunningSample:
         bias_bandwidth: tuple[float, float] | None,
         mass_points: str,
     ) -> Design:
-        """Arrays of all rows, covariates standardised."""
+        """Arrays of all rows, covariates on one scale."""
         parts = [self.y[:, None]]
         if self.received is not None:
             parts.append(self.received[:, None])
         if self.X.shape[1]:
-            parts.append((self.X - self.X.mean(axis=0)) / self.X.std(axis=0))
+            centre = 0.0 if setting.fuzzy else self.X.mean(axis=0)  # a fuzzy bandwidth reads the covariates' level
+            parts.append((self.X - centre) / self.X.std(axis=0))
         cluster = None
         if self.clusters:
             cluster = np.asarray(pd.factorize(next(iter(self.clusters.values())))[0], dtype=np.intp)

@@ -17,7 +17,7 @@ OWN = {
     },
     "RegressionAdjustmentTwin": {
         "check_sample_weight_equivalence_on_dense_data": "30 covariates for 15 rows: least squares does not exist"
-    },
+    }
 }
 
 

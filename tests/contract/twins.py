@@ -10,6 +10,7 @@ import pandas as pd
 import pandas_causal
 
 
+
 def fast(cls, **settings):
     """An instance whose nuisance models fit in milliseconds, and fit small samples."""
     defaults = cls().get_params()

@@ -145,7 +145,9 @@ def test_3_an_effect_minus_itself_with_permuted_rows():
 
 
 def test_3_collapse_to_units():
-    frame = pd.DataFrame({"y": [1, 1, 5, 5, 0, 2.0], "arm": [1, 1, 1, 1, 0, 0], "unit": ["a", "a", "b", "b", "c", "d"]})
+    frame = pd.DataFrame(
+        {"y": [1, 1, 5, 5, 0, 2.0], "arm": [1, 1, 1, 1, 0, 0], "unit": ["a", "a", "b", "b", "c", "d"]}
+    )
     mean = DifferenceInMeans().fit(frame[["arm"]], frame["y"], treatment="arm").effect().parameters[["1"]]
     raw = replace_components(mean)
     assert raw.std_error == pytest.approx(1.0, **TIGHT)
