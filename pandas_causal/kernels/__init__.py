@@ -7,12 +7,24 @@ from typing import Any
 
 from numba import njit
 
-__all__ = ["kernel"]
+__all__ = ["kernel", "serial_kernel"]
 
 
 def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compile, cached on disk where a folder for it is writable, else anew in every process."""
-    options: dict[str, Any] = {"nogil": True, "parallel": True, "fastmath": True}
+    """Compile for all cores, cached on disk where a folder for it is writable, else anew in every process."""
+    return _compiled(function, parallel=True)
+
+
+def serial_kernel(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compile for one core: what a parallel kernel calls for a part, and all there is for few rows.
+
+    To wake the other threads takes longer than a few thousand rows do.
+    """
+    return _compiled(function, parallel=False)
+
+
+def _compiled(function: Callable[..., Any], *, parallel: bool) -> Callable[..., Any]:
+    options: dict[str, Any] = {"nogil": True, "parallel": parallel, "fastmath": True}
     try:
         return njit(cache=True, **options)(function)
     except RuntimeError:  # numba finds no writable cache folder

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numba import prange
 
-from pandas_causal.kernels import kernel
+from pandas_causal.kernels import kernel, serial_kernel
 
 __all__ = ["equivalent_kernel", "weighted_moments"]
 
@@ -30,7 +30,10 @@ def weighted_moments(distance: Any, columns: Any, weight: Any, h: float, shape: 
     """
     k, m = order + 1, columns.shape[1]
     parts = np.zeros((max(-(-len(distance) // _CHUNK), 1), k, k + m))
-    _moments(distance, columns, weight, 1.0 / h, shape, order, parts)
+    if len(parts) == 1:
+        _some_moments(distance, columns, weight, 1.0 / h, shape, order, 0, len(distance), parts[0])
+    else:
+        _all_moments(distance, columns, weight, 1.0 / h, shape, order, parts)
     total = parts.sum(axis=0)
     gram = np.triu(total[:, :k])
     return gram + np.triu(gram, 1).T, np.ascontiguousarray(total[:, k:])
@@ -39,51 +42,71 @@ def weighted_moments(distance: Any, columns: Any, weight: Any, h: float, shape: 
 def equivalent_kernel(distance: Any, weight: Any, h: float, shape: int, coefficients: Any) -> Any:
     """Kernel weight times the polynomial with these Legendre coefficients, row by row (n,)."""
     out = np.empty(len(distance))
-    _equivalent(distance, weight, 1.0 / h, shape, coefficients, out)
+    if len(distance) <= _CHUNK:
+        _some_equivalent(distance, weight, 1.0 / h, shape, coefficients, 0, len(distance), out)
+    else:
+        _all_equivalent(distance, weight, 1.0 / h, shape, coefficients, out)
     return out
 
 
 @kernel
-def _moments(distance: Any, columns: Any, weight: Any, scale: float, shape: int, order: int, parts: Any) -> None:
-    n, m = columns.shape
-    k = order + 1
+def _all_moments(distance: Any, columns: Any, weight: Any, scale: float, shape: int, order: int, parts: Any) -> None:
     for chunk in prange(parts.shape[0]):
-        P = np.ones(k)
-        local = np.zeros((k, k + m))
-        for i in range(chunk * _CHUNK, min((chunk + 1) * _CHUNK, n)):
-            t = distance[i] * scale
-            w = 1.0 if shape == 2 else (1.0 - t if shape == 0 else 1.0 - t * t)
-            if len(weight) > 0:
-                w *= weight[i]
-            u = 2.0 * t - 1.0
-            if order > 0:
-                P[1] = u
-            for j in range(2, k):
-                P[j] = ((2 * j - 1) * u * P[j - 1] - (j - 1) * P[j - 2]) / j
-            for j in range(k):
-                wp = w * P[j]
-                for q in range(j, k):
-                    local[j, q] += wp * P[q]
-                for q in range(m):
-                    local[j, k + q] += wp * columns[i, q]
-        parts[chunk] = local
+        stop = min((chunk + 1) * _CHUNK, len(distance))
+        _some_moments(distance, columns, weight, scale, shape, order, chunk * _CHUNK, stop, parts[chunk])
+
+
+@serial_kernel
+def _some_moments(
+    distance: Any, columns: Any, weight: Any, scale: float, shape: int, order: int, first: int, stop: int, out: Any
+) -> None:
+    m = columns.shape[1]
+    k = order + 1
+    P = np.ones(k)
+    local = np.zeros((k, k + m))
+    for i in range(first, stop):
+        t = distance[i] * scale
+        w = 1.0 if shape == 2 else (1.0 - t if shape == 0 else 1.0 - t * t)
+        if len(weight) > 0:
+            w *= weight[i]
+        u = 2.0 * t - 1.0
+        if order > 0:
+            P[1] = u
+        for j in range(2, k):
+            P[j] = ((2 * j - 1) * u * P[j - 1] - (j - 1) * P[j - 2]) / j
+        for j in range(k):
+            wp = w * P[j]
+            for q in range(j, k):
+                local[j, q] += wp * P[q]
+            for q in range(m):
+                local[j, k + q] += wp * columns[i, q]
+    out[:, :] = local
 
 
 @kernel
-def _equivalent(distance: Any, weight: Any, scale: float, shape: int, coefficients: Any, out: Any) -> None:
-    n, k = len(distance), len(coefficients)
+def _all_equivalent(distance: Any, weight: Any, scale: float, shape: int, coefficients: Any, out: Any) -> None:
+    n = len(distance)
     for chunk in prange((n + _CHUNK - 1) // _CHUNK):
-        for i in range(chunk * _CHUNK, min((chunk + 1) * _CHUNK, n)):
-            t = distance[i] * scale
-            w = 1.0 if shape >= 2 else (1.0 - t if shape == 0 else 1.0 - t * t)
-            if len(weight) > 0:
-                w *= weight[i]
-            u = 2.0 * t - 1.0
-            before, now = 1.0, u
-            total = coefficients[0]
-            if k > 1:
-                total += coefficients[1] * u
-            for j in range(2, k):
-                now, before = ((2 * j - 1) * u * now - (j - 1) * before) / j, now
-                total += coefficients[j] * now
-            out[i] = w * total
+        stop = min((chunk + 1) * _CHUNK, n)
+        _some_equivalent(distance, weight, scale, shape, coefficients, chunk * _CHUNK, stop, out)
+
+
+@serial_kernel
+def _some_equivalent(
+    distance: Any, weight: Any, scale: float, shape: int, coefficients: Any, first: int, stop: int, out: Any
+) -> None:
+    k = len(coefficients)
+    for i in range(first, stop):
+        t = distance[i] * scale
+        w = 1.0 if shape == 2 else (1.0 - t if shape == 0 else 1.0 - t * t)
+        if len(weight) > 0:
+            w *= weight[i]
+        u = 2.0 * t - 1.0
+        before, now = 1.0, u
+        total = coefficients[0]
+        if k > 1:
+            total += coefficients[1] * u
+        for j in range(2, k):
+            now, before = ((2 * j - 1) * u * now - (j - 1) * before) / j, now
+            total += coefficients[j] * now
+        out[i] = w * total

@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 from numba import prange
 
-from pandas_causal.kernels import kernel
+from pandas_causal.kernels import kernel, serial_kernel
 
 __all__ = ["neighbour_residuals"]
+
+_CHUNK = 16_384
 
 
 def neighbour_residuals(starts: Any, places: Any, values: Any, matches: int) -> Any:
@@ -39,16 +41,29 @@ def neighbour_residuals(starts: Any, places: Any, values: Any, matches: int) -> 
     sums = np.add.reduceat(values, starts[:-1], axis=0) if len(values) else values
     out = np.empty_like(values)
     tolerance = 8 * np.finfo(float).eps * (abs(places[-1]) if len(places) else 0.0)
-    _residuals(starts, places, values, sums, min(matches, len(values) - 1), tolerance, out)
+    need = min(matches, len(values) - 1)
+    if len(places) <= _CHUNK:
+        _some(starts, places, values, sums, need, tolerance, 0, len(places), out)
+    else:
+        _all(starts, places, values, sums, need, tolerance, out)
     return out
 
 
 @kernel
-def _residuals(starts: Any, places: Any, values: Any, sums: Any, need: int, tolerance: float, out: Any) -> None:
+def _all(starts: Any, places: Any, values: Any, sums: Any, need: int, tolerance: float, out: Any) -> None:
+    groups = len(places)
+    for chunk in prange((groups + _CHUNK - 1) // _CHUNK):
+        stop = min((chunk + 1) * _CHUNK, groups)
+        _some(starts, places, values, sums, need, tolerance, chunk * _CHUNK, stop, out)
+
+
+@serial_kernel
+def _some(
+    starts: Any, places: Any, values: Any, sums: Any, need: int, tolerance: float, first: int, stop: int, out: Any
+) -> None:
     groups, k = sums.shape
-    for g in prange(groups):
-        low = g + 0  # a name of its own: the loop's index must not be changed
-        high = g + 0
+    for g in range(first, stop):
+        low, high = g, g
         while starts[high + 1] - starts[low] - 1 < need:
             if low == 0:
                 high += 1
