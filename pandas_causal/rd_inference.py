@@ -58,7 +58,7 @@ class SideFit:
 
     def limits(self, weights: Floats) -> Floats:
         """Weighted sums (m,) of the columns."""
-        return weights @ self.side.columns[: self.n]
+        return np.einsum("i,ij->j", weights, self.side.columns[: self.n])
 
 
 def fit_side(side: Side, h: float, b: float, setting: Setting) -> SideFit:

@@ -12,6 +12,7 @@ from pandas_causal.kernels import kernel, serial_kernel
 __all__ = ["equivalent_kernel", "weighted_moments"]
 
 _CHUNK = 16_384
+_SERIAL = 1_000_000  # rows one core does before the others are awake, on a busy machine
 
 
 def weighted_moments(distance: Any, columns: Any, weight: Any, h: float, shape: int, order: int) -> tuple[Any, Any]:
@@ -29,8 +30,9 @@ def weighted_moments(distance: Any, columns: Any, weight: Any, h: float, shape: 
     order : int
     """
     k, m = order + 1, columns.shape[1]
-    parts = np.zeros((max(-(-len(distance) // _CHUNK), 1), k, k + m))
-    if len(parts) == 1:
+    few = len(distance) <= _SERIAL
+    parts = np.zeros((1 if few else -(-len(distance) // _CHUNK), k, k + m))
+    if few:
         _some_moments(distance, columns, weight, 1.0 / h, shape, order, 0, len(distance), parts[0])
     else:
         _all_moments(distance, columns, weight, 1.0 / h, shape, order, parts)
@@ -42,7 +44,7 @@ def weighted_moments(distance: Any, columns: Any, weight: Any, h: float, shape: 
 def equivalent_kernel(distance: Any, weight: Any, h: float, shape: int, coefficients: Any) -> Any:
     """Kernel weight times the polynomial with these Legendre coefficients, row by row (n,)."""
     out = np.empty(len(distance))
-    if len(distance) <= _CHUNK:
+    if len(distance) <= _SERIAL:
         _some_equivalent(distance, weight, 1.0 / h, shape, coefficients, 0, len(distance), out)
     else:
         _all_equivalent(distance, weight, 1.0 / h, shape, coefficients, out)

@@ -12,6 +12,7 @@ from pandas_causal.kernels import kernel, serial_kernel
 __all__ = ["neighbour_residuals"]
 
 _CHUNK = 16_384
+_SERIAL = 1_000_000  # rows one core does before the others are awake, on a busy machine
 
 
 def neighbour_residuals(starts: Any, places: Any, values: Any, matches: int) -> Any:
@@ -42,7 +43,7 @@ def neighbour_residuals(starts: Any, places: Any, values: Any, matches: int) -> 
     out = np.empty_like(values)
     tolerance = 8 * np.finfo(float).eps * (abs(places[-1]) if len(places) else 0.0)
     need = min(matches, len(values) - 1)
-    if len(places) <= _CHUNK:
+    if len(places) <= _SERIAL:
         _some(starts, places, values, sums, need, tolerance, 0, len(places), out)
     else:
         _all(starts, places, values, sums, need, tolerance, out)
