@@ -70,7 +70,7 @@ def build_schema(
     for role, names in given.items():
         for name in names if isinstance(names, list | tuple) else [names]:
             if name is not None:
-                checks = [pa.Check(_Passes(rule), name=f"{role} {k}") for k, rule in enumerate(RULES[role])]
+                checks = [pa.Check(_Passes(rule), name=f"{role} {k}", ignore_na=False) for k, rule in enumerate(RULES[role])]
                 columns[name] = pa.Column(checks=checks, nullable=True, required=True)
     others = {r: given[r] for r in ("outcome", "treatment", "received", "running") if given[r] is not None}
     across = [pa.Check(_NoCopies(list(covariates), others), name="copies")]
