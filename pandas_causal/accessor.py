@@ -10,7 +10,7 @@ import pandas as pd
 
 from pandas_causal.check import Check
 from pandas_causal.effect import Effect
-from pandas_causal.errors import CausalArgumentError, CausalDataError, Problem, suggest
+from pandas_causal.errors import CausalArgumentError, CausalDataError, MissingDependencyError, Problem, suggest
 
 if TYPE_CHECKING:
     from pandas_causal.estimators.base import CausalEstimator
@@ -129,7 +129,7 @@ class CausalAccessor:
         sample_weight: Any = None,
         propensity: Any = None,
         control: Any = None,
-        level: float = 0.95,
+        level: float | None = None,
         missing: str = "raise",
     ) -> Effect:
         """Average effect, adjusted for covariates; `estimator` is "aipw", "ipw", "regression", "tmle" or an instance.
@@ -163,7 +163,7 @@ class CausalAccessor:
         treatment: Any = None,
         outcome: Any,
         covariates: Sequence[Any] | None = None,
-        level: float = 0.95,
+        level: float | None = None,
         **roles: Any,
     ) -> Effect:
         """Fit any estimator on columns of this frame and return its effect; `covariates` None means none.
@@ -185,6 +185,8 @@ class CausalAccessor:
         propensity_model: Any = "ridge",
         control: Any = None,
         bound: float = 0.01,
+        sample_weight: Any = None,
+        missing: str = "raise",
     ) -> Check:
         """Check positivity: propensities by arm, the share near 0 or 1, effective sample sizes.
 
@@ -193,12 +195,27 @@ class CausalAccessor:
         """
         from pandas_causal.diagnostics.assess import assess_overlap
 
-        X = self._select(treatment=treatment, covariates=_names(covariates))
+        X = self._select(treatment=treatment, covariates=_names(covariates), sample_weight=sample_weight)
         return assess_overlap(
-            X, treatment, estimand=estimand, propensity_model=propensity_model, control=control, bound=bound
+            X,
+            treatment,
+            estimand=estimand,
+            propensity_model=propensity_model,
+            control=control,
+            bound=bound,
+            sample_weight=sample_weight,
+            missing=missing,
         )
 
-    def balance(self, *, treatment: Any, covariates: Sequence[Any], weights: Any = None, control: Any = None) -> Check:
+    def balance(
+        self,
+        *,
+        treatment: Any,
+        covariates: Sequence[Any],
+        weights: Any = None,
+        control: Any = None,
+        missing: str = "raise",
+    ) -> Check:
         """Compare covariates between arms, before and, given `weights` (a column or array), after weighting.
 
         Example: ``df.causal.balance(treatment="treat", covariates=["age", "educ"])``; see
@@ -207,7 +224,7 @@ class CausalAccessor:
         from pandas_causal.diagnostics.assess import assess_balance
 
         X = self._select(treatment=treatment, covariates=_names(covariates), weights=weights)
-        return assess_balance(X, treatment, weights=weights, control=control)
+        return assess_balance(X, treatment, weights=weights, control=control, missing=missing)
 
     def validate(
         self,
@@ -311,10 +328,11 @@ class CausalAccessor:
     ) -> Effect:
         given = {k: v for k, v in roles.items() if v is not None}
         X = self._select(treatment=treatment, covariates=covariates, outcome=outcome, **given)
-        if level is not None and not 0 < level < 1:
-            raise CausalArgumentError(f"level must lie between 0 and 1, e.g. 0.95; got {level!r}")
         from sklearn.base import clone
 
+        from pandas_causal.settings import check_settings
+
+        check_settings({} if level is None else {"level": level})
         fitted = clone(estimator).fit(X, self._frame[outcome], treatment=treatment, missing=missing, **given)
         effect: Effect = fitted.effect()
         return effect if level is None or level == effect.level else replace(effect, level=level)
@@ -392,15 +410,38 @@ def _estimator(estimator: Any, estimand: str | None, control: Any) -> Any:
     return chosen.set_params(**asked)
 
 
-def causal(frame: pd.DataFrame) -> CausalAccessor:
+def causal(frame: Any) -> CausalAccessor:
     """Return the same accessor as ``frame.causal``, typed, and ours whatever else registers that name.
 
     Parameters
     ----------
-    frame : DataFrame
+    frame : DataFrame, or a polars, Arrow or DuckDB table
+        Other tables are converted to pandas, once (``pip install 'pandas-causal[arrow]'``).
+
+    Raises
+    ------
+    CausalArgumentError
+        For anything that is no table.
+    MissingDependencyError
+        If narwhals, which converts, is not installed.
 
     Examples
     --------
     >>> causal(df).ate(treatment="treat", outcome="re78", covariates=["age"])  # doctest: +SKIP
     """
-    return CausalAccessor(frame)
+    return CausalAccessor(frame if isinstance(frame, pd.DataFrame) else _to_pandas(frame))
+
+
+def _to_pandas(table: Any) -> pd.DataFrame:
+    """Convert a polars, Arrow or DuckDB table."""
+    try:
+        import narwhals as nw
+    except ImportError:
+        raise MissingDependencyError("narwhals", "arrow") from None
+    try:
+        native = nw.from_native(table)
+    except TypeError:
+        raise CausalArgumentError(f"expected a table (pandas, polars, Arrow, DuckDB), got {type(table).__name__}") from None
+    eager = native.collect() if isinstance(native, nw.LazyFrame) else native
+    converted: pd.DataFrame = eager.to_pandas()
+    return converted

@@ -68,7 +68,7 @@ def fit_arm_regression(design: Design, y: Floats, codes: Codes, n_arms: int, w: 
     grams, moments = group_grams(design, y, codes, n_arms, w)
     bread = np.stack([invert_gram(g) for g in grams])
     used = [int((np.diag(b) != 0).sum()) for b in bread]
-    counts = np.bincount(codes, minlength=n_arms)
+    counts = np.bincount(codes if w is None else codes[w > 0], minlength=n_arms)  # rows of weight 0 tell nothing
     for a in range(n_arms):
         if counts[a] <= used[a]:
             raise CausalDataError(
@@ -88,7 +88,7 @@ def fit_arm_regression(design: Design, y: Floats, codes: Codes, n_arms: int, w: 
             inside = own == a
             h[inside] = np.einsum("ij,ij->i", Z[inside] @ bread[a], Z[inside])
         leverage[at] = h if w is None else h * w[at]
-    return ArmRegression(design, coefficients, bread, residuals, leverage, predictions, float(len(y) - sum(used)))
+    return ArmRegression(design, coefficients, bread, residuals, leverage, predictions, float(counts.sum() - sum(used)))
 
 
 def mean_contributions(

@@ -178,7 +178,10 @@ def sample_ratio(
         if set(allocation) != set(levels):
             raise CausalArgumentError(f"allocation names {list(allocation)}, the arms are {list(levels)}")
         allocation = [allocation[level] for level in levels]
-    share = np.asarray(allocation, dtype=float)
+    try:
+        share = np.asarray(allocation, dtype=float)
+    except (TypeError, ValueError):
+        share = np.empty(0)
     if share.shape != (len(levels),) or not (share > 0).all():
         raise CausalArgumentError(f"allocation must hold {len(levels)} positive shares, one per arm: {list(levels)}")
     expected = share / share.sum() * counts.sum()

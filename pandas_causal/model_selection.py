@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pandas_causal.errors import CausalArgumentError, CausalDataError
-from pandas_causal.roles import Inputs, resolve
+from pandas_causal.roles import Arms, Inputs, resolve
 
 __all__ = ["CausalKFold", "assign_folds", "draw_folds", "folds_from_splits", "label_order"]
 
@@ -33,7 +33,8 @@ def assign_folds(
     """Draw a fold for every row.
 
     Rows are dealt within arms, so that each fold has its share of every arm; with clusters, whole clusters are dealt
-    within their most common arm, largest first. The draw follows the order of unique labels, not of rows.
+    within their most common arm, largest first. The draw follows the order of unique labels, not of rows, and does not
+    depend on how arms are coded.
 
     Parameters
     ----------
@@ -52,7 +53,7 @@ def assign_folds(
     if cluster is None:
         order = None if labels is None else label_order(labels)
         ordered = arms if order is None else arms[order]
-        dealt = _deal(ordered, np.ones(n), n_folds, rng)
+        dealt = _deal(pd.factorize(ordered)[0], np.ones(n), n_folds, rng)
         if order is None:
             return dealt
         out = np.empty(n, dtype=np.intp)
@@ -63,6 +64,7 @@ def assign_folds(
         raise CausalDataError(f"{n_folds} folds need at least {n_folds} clusters, there are {len(names)}; lower cv=")
     counts = np.zeros((len(names), int(arms.max()) + 1))
     np.add.at(counts, (groups, arms), 1)
+    counts = counts[:, np.lexsort(counts[::-1])]
     return _deal(counts.argmax(axis=1), counts.sum(axis=1), n_folds, rng)[groups]
 
 
@@ -78,7 +80,7 @@ def _deal(strata: Codes, sizes: NDArray[np.float64], n_folds: int, rng: np.rando
     return rng.permutation(n_folds)[out]
 
 
-def draw_folds(cv: Any, inputs: Inputs, arms: Codes, rng: np.random.Generator, cluster: Any = None) -> NDArray[np.intp]:
+def draw_folds(cv: Any, inputs: Inputs, arms: Arms, rng: np.random.Generator, cluster: Any = None) -> NDArray[np.intp]:
     """Fold of every row by a setting ``cv``: a number of folds, a splitter, or an iterable of (train, test).
 
     A splitter is given all columns of X, the outcome and the clusters.
@@ -87,16 +89,28 @@ def draw_folds(cv: Any, inputs: Inputs, arms: Codes, rng: np.random.Generator, c
     ------
     CausalArgumentError
         For anything else.
+    CausalDataError
+        If a fold leaves fewer than 2 rows of an arm to learn from.
     """
     if isinstance(cv, int | np.integer) and cv >= 2 and not isinstance(cv, bool):
-        return assign_folds(arms, int(cv), rng, labels=inputs.index, cluster=cluster)
-    if hasattr(cv, "split") and not isinstance(cv, str):
-        return folds_from_splits(cv.split(inputs.frame, inputs.outcome, cluster), len(arms))
-    if isinstance(cv, Iterable) and not isinstance(cv, str):
-        return folds_from_splits(cv, len(arms))
-    raise CausalArgumentError(
-        f"cv must be a whole number of at least 2 folds, a splitter, or pairs (train, test); got {cv!r}"
-    )
+        folds = assign_folds(arms.codes, int(cv), rng, labels=inputs.index, cluster=cluster)
+    elif hasattr(cv, "split") and not isinstance(cv, str):
+        folds = folds_from_splits(cv.split(inputs.frame, inputs.outcome, cluster), len(arms.codes))
+    elif isinstance(cv, Iterable) and not isinstance(cv, str):
+        folds = folds_from_splits(cv, len(arms.codes))
+    else:
+        raise CausalArgumentError(
+            f"cv must be a whole number of at least 2 folds, a splitter, or pairs (train, test); got {cv!r}"
+        )
+    for fold in range(int(folds.max()) + 1):
+        left = np.bincount(arms.codes[folds != fold], minlength=len(arms))
+        if left.min() < 2:
+            level = arms.levels[int(left.argmin())]
+            raise CausalDataError(
+                f"without fold {fold} {left.min()} rows of arm {level!r} are left to learn from, and 2 are needed; use"
+                " fewer clusters per arm or another number of folds (cv=)"
+            )
+    return folds
 
 
 def folds_from_splits(splits: Any, n: int) -> NDArray[np.intp]:

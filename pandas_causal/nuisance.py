@@ -64,14 +64,23 @@ class Nuisance:
         return np.mean([p(X) for p in self.predict], axis=0)
 
 
-def make_model(spec: Any, *, classify: bool, random_state: int | None) -> Any:
-    """Return an unfitted scikit-learn model for a short name, or a clone of the user's own.
+def check_model(spec: Any, setting: str, method: str) -> None:
+    """Check that a setting names a model, or is an unfitted one that has a method.
 
     Raises
     ------
     CausalArgumentError
-        For an unknown name, or an object without ``fit``.
+        Otherwise.
     """
+    own = not isinstance(spec, str | type) and hasattr(spec, "fit") and hasattr(spec, method)
+    if not own and not (isinstance(spec, str) and spec in SHORT_NAMES):
+        raise CausalArgumentError(
+            f"{setting} must be one of {list(SHORT_NAMES)} or a scikit-learn model with {method}(); got {spec!r}"
+        )
+
+
+def make_model(spec: Any, *, classify: bool, random_state: int | None) -> Any:
+    """Return an unfitted scikit-learn model for a short name, or a clone of the user's own."""
     from sklearn.base import clone
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
     from sklearn.linear_model import LogisticRegression, RidgeCV
@@ -84,10 +93,6 @@ def make_model(spec: Any, *, classify: bool, random_state: int | None) -> Any:
     if spec == "boosting":
         kind = HistGradientBoostingClassifier if classify else HistGradientBoostingRegressor
         return kind(max_iter=60, learning_rate=0.1, max_leaf_nodes=8, early_stopping=False, random_state=random_state)
-    if isinstance(spec, str) or not hasattr(spec, "fit"):
-        raise CausalArgumentError(
-            f"a nuisance model is one of {list(SHORT_NAMES)} or a scikit-learn estimator, got {spec!r}"
-        )
     model = clone(spec)
     seeds = {
         k: random_state for k, v in model.get_params().items() if k.split("__")[-1] == "random_state" and v is None
@@ -254,6 +259,11 @@ class _LinearPredictor:
         )
 
 
+def _is_linear(spec: Any, X: Floats) -> bool:
+    """Whether the unpenalised model is asked for; without covariates every named model is that one, a mean."""
+    return isinstance(spec, str) and (spec == "linear" or not X.shape[1])
+
+
 def fit_outcome(
     spec: Any,
     X: Floats,
@@ -267,10 +277,15 @@ def fit_outcome(
     columns: Sequence[str] | None = None,
     random_state: int | None = 0,
     n_jobs: int | None = None,
+    chosen_before: tuple[str, ...] | None = None,
 ) -> Nuisance:
-    """Fit the outcome in every arm and predict it for every row, out of fold."""
+    """Fit the outcome in every arm and predict it for every row, out of fold.
+
+    With `chosen_before`, what an earlier split chose for every arm, "auto" is not settled anew.
+    """
+    check_model(spec, "outcome_model", "predict")
     baselines = tuple(arm_baseline(y, arms, a, w) for a in range(n_arms))
-    if isinstance(spec, str) and spec == "linear":
+    if _is_linear(spec, X):
         design = Design.of(X) if design is None else design
         n_folds = 0 if folds is None else int(folds.max()) + 1
         coefficients = least_squares(design, y, arms, n_arms, folds, n_folds, w)
@@ -305,7 +320,8 @@ def fit_outcome(
             rows = slice(None) if at is None else at
             return arm_loss(y[rows], predictions[:, -1], arms[rows], a, None if w is None else w[rows])
 
-        name, fit = _choose(spec, run, loss, len(y))
+        asked = spec if chosen_before is None else chosen_before[a]
+        name, fit = _choose(asked, run, loss, len(y))
         chosen.append(name)
         fitted.append(run(name if isinstance(spec, str) else spec, None) if fit is None else fit)
     predictions = np.column_stack([f[0][:, -1] for f in fitted])
@@ -350,10 +366,11 @@ def fit_propensity(
     n_jobs: int | None = None,
 ) -> Nuisance:
     """Fit the probability of every arm and predict it for every row, out of fold."""
+    check_model(spec, "propensity_model", "predict_proba")
     shares = np.bincount(arms, weights=w, minlength=n_arms)
     shares = shares / shares.sum()
     baseline = float(-(shares * np.log(shares)).sum())
-    if isinstance(spec, str) and spec == "linear":
+    if _is_linear(spec, X):
         design = Design.of(X) if design is None else design
         fit = fit_logistic(design, arms, n_arms, folds, 0 if folds is None else int(folds.max()) + 1, w)
         predictions = logistic_probabilities(design, fit.coefficients, folds)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from pandas_causal.errors import CausalArgumentError, CausalDataError, Problem, suggest
 
-__all__ = ["Arms", "Inputs", "as_frame", "check_columns", "resolve", "resolve_arms", "spelled_column"]
+__all__ = ["Arms", "Inputs", "as_frame", "check_columns", "plain", "resolve", "resolve_arms", "spelled_column", "taken_twice"]
 
 MAX_ARMS = 20
 _PIPELINE = (
@@ -62,6 +62,25 @@ class Inputs:
         """Covariates, and the columns of X that were taken out as roles."""
         named = [self.roles[role] for role in self.taken]
         return pd.concat([self.covariates, *named], axis=1) if named else self.covariates
+
+    def complete(self, missing: str) -> Inputs:
+        """Drop rows without outcome or another role where `missing` is "drop"; with "raise" the checks report them.
+
+        Raises
+        ------
+        CausalArgumentError
+            For anything else.
+        """
+        if missing not in ("raise", "drop"):
+            raise CausalArgumentError(f"missing={missing!r} is not known; use 'raise' or 'drop'")
+        if missing == "raise":
+            return self
+        keep = np.ones(len(self.index), dtype=bool)
+        for values in [self.outcome, *self.roles.values()]:
+            if values is not None:
+                absent = values.isna()
+                keep &= ~(absent.any(axis=1) if isinstance(values, pd.DataFrame) else absent).to_numpy()
+        return self if keep.all() else self.take(keep)
 
     def take(self, keep: NDArray[np.bool_]) -> Inputs:
         """Keep some rows."""
@@ -186,8 +205,8 @@ def resolve(
             taken[role] = tuple(names)
             values[role] = frame[names[0]] if len(names) == 1 else frame[list(names)]
         else:
-            values[role] = _as_series(given, role, len(frame), problems)
-    problems += _taken_twice(taken)
+            values[role] = _as_series(given, role, len(frame), problems, columns=role in multi)
+    problems += taken_twice(taken)
     if problems:
         raise CausalDataError(problems)
     y_series = None if y is None else _as_series(y, "outcome", len(frame), problems)
@@ -268,7 +287,8 @@ def _absent(name: Any, role: str, frame: pd.DataFrame) -> Problem:
     )
 
 
-def _taken_twice(taken: Mapping[str, tuple[Any, ...]]) -> list[Problem]:
+def taken_twice(taken: Mapping[str, Sequence[Any]]) -> list[Problem]:
+    """Columns that stand in two roles."""
     seen: dict[Any, str] = {}
     problems = []
     for role, names in taken.items():
@@ -279,10 +299,10 @@ def _taken_twice(taken: Mapping[str, tuple[Any, ...]]) -> list[Problem]:
     return problems
 
 
-def _as_series(given: Any, role: str, n: int, problems: list[Problem]) -> Any:
-    """Return an array-like role as a Series (or a DataFrame where it has two dimensions)."""
+def _as_series(given: Any, role: str, n: int, problems: list[Problem], columns: bool = False) -> Any:
+    """Return an array-like role as a Series (or a DataFrame where it may have several columns)."""
     if isinstance(given, pd.Series | pd.DataFrame):
-        out = given
+        out = given.iloc[:, 0] if isinstance(given, pd.DataFrame) and given.shape[1] == 1 else given
     elif isinstance(given, pd.Index | pd.api.extensions.ExtensionArray):
         out = pd.Series(given, name=role)
     else:
@@ -305,6 +325,8 @@ def _as_series(given: Any, role: str, n: int, problems: list[Problem]) -> Any:
                 "align it with X",
             )
         )
+    if isinstance(out, pd.DataFrame) and not columns:
+        problems.append(Problem(role, f"has {out.shape[1]} columns", None, "pass one value per row"))
     if isinstance(out, pd.Series) and out.name is None:
         out = out.rename(role)
     return out.infer_objects()
@@ -354,12 +376,12 @@ def resolve_arms(treatment: pd.Series[Any], control: Any = None) -> Arms:
     if isinstance(treatment.dtype, pd.CategoricalDtype):
         raw = treatment.cat.codes.to_numpy()
         used = np.unique(raw)
-        levels = [_plain(treatment.cat.categories[u]) for u in used]
+        levels = [plain(treatment.cat.categories[u]) for u in used]
         codes = np.searchsorted(used, raw)
         how = "the first category"
     else:
         codes, uniques = pd.factorize(treatment, sort=False)
-        levels = [_plain(u) for u in uniques]
+        levels = [plain(u) for u in uniques]
         try:
             order = sorted(range(len(levels)), key=lambda i: levels[i])
         except TypeError:
@@ -369,7 +391,7 @@ def resolve_arms(treatment: pd.Series[Any], control: Any = None) -> Arms:
         codes, levels = rank[codes], [levels[i] for i in order]
         how = "the first level in sorted order"
     if control is not None:
-        matches = [i for i, level in enumerate(levels) if level == _plain(control)]
+        matches = [i for i, level in enumerate(levels) if level == plain(control)]
         if not matches:
             raise CausalArgumentError(
                 f"control={control!r} is no level of {treatment.name!r}{suggest(control, levels)}; levels: {levels}"
@@ -381,7 +403,7 @@ def resolve_arms(treatment: pd.Series[Any], control: Any = None) -> Arms:
     return Arms(tuple(levels), codes.astype(np.int8), how)
 
 
-def _plain(level: Any) -> Any:
+def plain(level: Any) -> Any:
     """Level as a Python scalar, so that a dtype never changes a name: 1.0 and np.int64(1) are 1."""
     value = level.item() if hasattr(level, "item") else level
     return int(value) if isinstance(value, float) and value.is_integer() else value

@@ -10,15 +10,15 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pandas_causal.errors import OverlapError, Problem
-from pandas_causal.roles import MAX_ARMS
+from pandas_causal.roles import MAX_ARMS, plain
 
 __all__ = [
+    "HELD_OUT",
     "RULES",
     "Rule",
     "as_float",
     "copies",
     "determines",
-    "float_vector",
     "is_numeric",
     "is_rescaled",
     "lonely_categories",
@@ -54,11 +54,6 @@ def is_complex(s: pd.Series[Any]) -> bool:
 def as_float(s: pd.Series[Any]) -> NDArray[np.float64]:
     """Values as float64 with NaN for missing ones, whatever the dtype."""
     return s.to_numpy(dtype=np.float64, na_value=np.nan)
-
-
-def float_vector(values: Any) -> NDArray[np.float64]:
-    """Any one-dimensional array-like as float64."""
-    return as_float(values if isinstance(values, pd.Series) else pd.Series(np.asarray(values).ravel()))
 
 
 def missing(role: str) -> Rule:
@@ -121,13 +116,51 @@ def constant(role: str) -> Rule:
     return rule
 
 
+def labels(role: str, *, dates: bool = False) -> Rule:
+    """Values that are neither numbers nor labels (dates may be labels of a group)."""
+
+    def rule(s: pd.Series[Any]) -> Problem | None:
+        if is_complex(s):
+            return _named(
+                s, f"{role} holds complex numbers: Complex data not supported", len(s), "use real and imaginary part"
+            )
+        if _is_date(s.dtype) and not dates:
+            return _named(s, f"{role} is a date or duration ({s.dtype})", len(s), "convert it, e.g. (s - s.min()).dt.days")
+        if s.dtype != object:
+            return None
+        odd = s.dropna().map(lambda v: not isinstance(v, str | bool | int | float | np.number))
+        if not odd.any():
+            return None
+        kind = type(s.dropna()[odd.to_numpy(dtype=bool)].iloc[0]).__name__
+        what = f"{role} holds objects of type {kind}; the argument must be a string or a number"
+        return _named(s, what, int(odd.sum()), "extract numbers or labels from them")
+
+    return rule
+
+
+def _is_date(dtype: Any) -> bool:
+    return (
+        pd.api.types.is_datetime64_any_dtype(dtype)
+        or pd.api.types.is_timedelta64_dtype(dtype)
+        or isinstance(dtype, pd.PeriodDtype)
+    )
+
+
+def _levels(s: pd.Series[Any]) -> pd.Series[Any] | None:
+    """Rows of every level that occurs; None where values cannot be compared, which :func:`labels` reports."""
+    try:
+        counts = s.value_counts(dropna=True)
+    except TypeError:
+        return None
+    return counts[counts > 0]
+
+
 def arms(s: pd.Series[Any]) -> Problem | None:
     """A treatment that has one level, one level with a single row, or too many levels to be arms."""
-    counts = s.value_counts(dropna=True)
-    counts = counts[counts > 0]
-    levels = list(counts.index)
-    if len(levels) == 0:
+    counts = _levels(s)
+    if counts is None or len(counts) == 0:
         return None
+    levels = [plain(v) for v in counts.index]
     if len(levels) == 1:
         return _named(
             s,
@@ -143,53 +176,26 @@ def arms(s: pd.Series[Any]) -> Problem | None:
             None,
             f"cut it into at most {MAX_ARMS} arms, e.g. pd.qcut(..., 4), or use an estimator for continuous treatments",
         )
-    if is_numeric(s) and any(float(v) != round(float(v)) for v in levels):
-        return _named(s, f"treatment has the levels {[float(f'{float(v):.4g}') for v in levels[:4]]}", None, _SCALED)
-    small = counts[counts < 2]
+    if is_numeric(s) and any(isinstance(v, float) and np.isfinite(v) for v in levels):
+        return _named(s, f"treatment has the levels {[float(f'{v:.4g}') for v in levels[:4]]}", None, _SCALED)
+    small = np.flatnonzero(counts.to_numpy() < 2)
     if len(small):
-        return _named(s, f"arm {small.index[0]!r} has fewer than 2 rows", int(small.iloc[0]), "merge or drop this arm")
+        what = f"arm {levels[small[0]]!r} has fewer than 2 rows"
+        return _named(s, what, int(counts.iloc[small[0]]), "merge or drop this arm")
     return None
 
 
-def usable(s: pd.Series[Any]) -> Problem | None:  # noqa: PLR0911 - one return per kind of column
-    """A covariate of a type that no model can use as it stands."""
-    dtype = s.dtype
-    if is_complex(s):
-        return _named(
-            s, "covariate holds complex numbers: Complex data not supported", len(s), "use real and imaginary part"
-        )
-    if (
-        pd.api.types.is_datetime64_any_dtype(dtype)
-        or isinstance(dtype, pd.PeriodDtype)
-        or pd.api.types.is_timedelta64_dtype(dtype)
-    ):
-        return _named(s, f"covariate is a date or duration ({dtype})", len(s), "convert it, e.g. (s - s.min()).dt.days")
-    if is_numeric(s) or isinstance(dtype, pd.CategoricalDtype) or pd.api.types.is_bool_dtype(dtype):
+def few_repeats(s: pd.Series[Any]) -> Problem | None:
+    """Labels that hardly repeat: names of rows rather than groups."""
+    counts = None if is_numeric(s) or is_complex(s) or _is_date(s.dtype) else _levels(s)
+    if counts is None or len(counts) <= min(_MAX_LEVELS, max(20, len(s) // 2)):
         return None
-    try:
-        levels = s.nunique()
-    except TypeError:
-        return _named(
-            s, "covariate holds objects (lists, dicts, arrays)", len(s), "extract numbers or labels from them"
-        )
-    if pd.api.types.is_object_dtype(dtype):
-        odd = s.dropna().map(lambda v: not isinstance(v, str | bool | int | float | np.number))
-        if bool(odd.any()):
-            kind = type(s.dropna()[odd].iloc[0]).__name__
-            return _named(
-                s,
-                f"covariate holds objects of type {kind}; the argument must be a string or a number",
-                int(odd.sum()),
-                "convert the column",
-            )
-    if levels > min(_MAX_LEVELS, max(20, len(s) // 2)):
-        return _named(
-            s,
-            f"covariate has {levels:,} different labels for {len(s):,} rows",
-            None,
-            "group rare labels, or pass it as cluster=",
-        )
-    return None
+    return _named(
+        s,
+        f"covariate has {len(counts):,} different labels for {len(s):,} rows",
+        None,
+        "group rare labels, or pass it as cluster=",
+    )
 
 
 def all_missing(s: pd.Series[Any]) -> Problem | None:
@@ -203,12 +209,11 @@ def all_missing(s: pd.Series[Any]) -> Problem | None:
 
 def few_clusters(s: pd.Series[Any]) -> Problem | None:
     """Fewer than two clusters."""
-    n = s.nunique()
-    return (
-        _named(s, f"cluster has {n} level{'s' if n != 1 else ''}", None, "at least 2 clusters are needed")
-        if n < 2
-        else None
-    )
+    counts = _levels(s)
+    if counts is None or len(counts) > 1:
+        return None
+    what = f"cluster has {len(counts)} level{'s' if len(counts) != 1 else ''}"
+    return _named(s, what, None, "at least 2 clusters are needed")
 
 
 def weights(s: pd.Series[Any]) -> Problem | None:
@@ -244,15 +249,22 @@ def probability(s: pd.Series[Any]) -> Problem | None:
 RULES: Mapping[str, tuple[Rule, ...]] = {
     "outcome": (numeric("outcome"), missing("outcome"), infinite("outcome"), constant("outcome")),
     "denominator": (numeric("denominator"), missing("denominator"), infinite("denominator")),
-    "treatment": (missing("treatment"), infinite("treatment"), arms),
+    "treatment": (labels("treatment"), missing("treatment"), infinite("treatment"), arms),
     "running": (numeric("running"), missing("running"), infinite("running"), constant("running")),
     "cutoffs": (numeric("cutoffs"), missing("cutoffs"), infinite("cutoffs")),
     "received": (numeric("treatment"), missing("treatment"), infinite("treatment"), constant("treatment")),
-    "cluster": (missing("cluster"), few_clusters),
-    "strata": (missing("strata"),),
+    "cluster": (labels("cluster", dates=True), missing("cluster"), few_clusters),
+    "strata": (labels("strata", dates=True), missing("strata")),
     "sample_weight": (numeric("sample_weight"), missing("sample_weight"), infinite("sample_weight"), weights),
     "propensity": (numeric("propensity"), missing("propensity"), probability),
-    "covariate": (usable, infinite("covariate"), all_missing),
+    "covariate": (all_missing, labels("covariate"), few_repeats, infinite("covariate")),
+}
+
+# Rows that only score a fitted model: a fold may well have one outcome.
+HELD_OUT: Mapping[str, tuple[Rule, ...]] = {
+    "outcome": (numeric("outcome"), missing("outcome"), infinite("outcome")),
+    "treatment": (missing("treatment"),),
+    "sample_weight": RULES["sample_weight"],
 }
 
 
@@ -309,13 +321,21 @@ def _may_group(x: pd.Series[Any], codes: NDArray[np.integer[Any]]) -> bool:
     m = min(n, max(2_000, int(3 * np.sqrt(n))))
     at = np.linspace(0, n - 1, m).astype(np.intp)
     groups, names = pd.factorize(x.iloc[at])
-    if m < n and len(names) == m:
+    if not len(names) or (m < n and len(names) == m):
         return False
     low, high = np.full(len(names), 127), np.full(len(names), -1)
     keep = groups >= 0
     np.minimum.at(low, groups[keep], codes[at][keep])
     np.maximum.at(high, groups[keep], codes[at][keep])
     return bool((low >= high).all())
+
+
+def _factorized(s: pd.Series[Any]) -> NDArray[np.intp] | None:
+    """Codes of the values, -1 for missing ones; None where they cannot be compared."""
+    try:
+        return np.asarray(pd.factorize(s)[0])
+    except TypeError:
+        return None
 
 
 def copies(frame: pd.DataFrame, covariates: Sequence[Any], others: Mapping[str, Any]) -> list[Problem]:
@@ -332,8 +352,8 @@ def copies(frame: pd.DataFrame, covariates: Sequence[Any], others: Mapping[str, 
         )
     codes = None
     if "treatment" in others:
-        codes = pd.factorize(frame[others["treatment"]])[0]
-        codes = None if (codes < 0).any() or not 0 < codes.max() < MAX_ARMS else codes
+        codes = _factorized(frame[others["treatment"]])
+        codes = None if codes is None or (codes < 0).any() or not 0 < codes.max() < MAX_ARMS else codes
     for name in covariates:
         x = frame[name]
         if not is_numeric(x) and not isinstance(x.dtype, pd.CategoricalDtype | pd.StringDtype) and x.dtype != object:
@@ -349,11 +369,8 @@ def copies(frame: pd.DataFrame, covariates: Sequence[Any], others: Mapping[str, 
                     "leave it out",
                 )
             )
-        elif codes is not None:
-            try:
-                how = determines(x, codes)
-            except TypeError:
-                how = None
+        elif codes is not None and _factorized(x.iloc[:1_000]) is not None:
+            how = determines(x, codes)
             if how:
                 problems.append(
                     _named(x, f"covariate {how}", None, "leave it out: no comparison remains within its values")

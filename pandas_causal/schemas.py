@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from pandas_causal.errors import CausalDataError, Problem, suggest
-from pandas_causal.roles import Inputs, check_columns
+from pandas_causal.roles import Inputs, check_columns, taken_twice
 from pandas_causal.rules import RULES, Rule, copies
 
 if TYPE_CHECKING:
@@ -46,6 +46,11 @@ def build_schema(
         `cluster` and `propensity` may be lists of names.
     covariates : sequence of column names
 
+    Raises
+    ------
+    CausalDataError
+        If a column is given two roles.
+
     Returns
     -------
     pandera.pandas.DataFrameSchema
@@ -66,12 +71,15 @@ def build_schema(
         "received": received,
         "covariate": list(covariates),
     }
+    named = {r: names if isinstance(names, list | tuple) else [names] for r, names in given.items() if names is not None}
+    twice = taken_twice(named)
+    if twice:
+        raise CausalDataError(twice)
     columns = {}
-    for role, names in given.items():
-        for name in names if isinstance(names, list | tuple) else [names]:
-            if name is not None:
-                checks = [pa.Check(_Passes(rule), name=f"{role} {k}", ignore_na=False) for k, rule in enumerate(RULES[role])]
-                columns[name] = pa.Column(checks=checks, nullable=True, required=True)
+    for role, names in named.items():
+        # pandera leaves missing values out unless told not to
+        checks = [pa.Check(_Passes(rule), name=f"{role} {k}", ignore_na=False) for k, rule in enumerate(RULES[role])]
+        columns |= {name: pa.Column(checks=checks, nullable=True, required=True) for name in names}
     others = {r: given[r] for r in ("outcome", "treatment", "received", "running") if given[r] is not None}
     across = [pa.Check(_NoCopies(list(covariates), others), name="copies")]
     rows = [pa.Check(_has_rows, name="rows")]
@@ -172,9 +180,9 @@ def check_inputs(inputs: Inputs) -> None:
         names["outcome"] = add("outcome", inputs.outcome)
     for role, values in inputs.roles.items():
         if isinstance(values, pd.DataFrame):
-            names[role] = [
-                add(role, values[c].rename(f"{role} {c}" if inputs.taken.get(role) is None else c)) for c in values
-            ]
+            given: list[Any] = list(values)  # names of columns of X, or 0, 1, ... of an array
+            labels = given if role in inputs.taken else [f"{role} {c}" for c in given]
+            names[role] = [add(role, values[c].rename(label)) for c, label in zip(given, labels, strict=True)]
         else:
             names[role] = add(role, values)
     frame = pd.concat([inputs.covariates, *columns.values()], axis=1) if columns else inputs.covariates

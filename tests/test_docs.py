@@ -20,6 +20,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 OUTPUT_MARK = "<!-- output -->"
+IMAGE = re.compile(r"!\[[^\]]*\]\(([^)]+)\)")
 FENCE = re.compile(r"^(?P<indent> *)(?P<ticks>`{3,}|~{3,})(?P<info>[^`]*)$")
 
 
@@ -136,6 +137,26 @@ def test_pages_of_the_navigation_exist():
     named = re.findall(r":\s*(\S+\.md)\s*$", (ROOT / "mkdocs.yml").read_text(encoding="utf-8"), flags=re.MULTILINE)
     assert named
     assert {path.relative_to(ROOT / "docs").as_posix() for path in PAGES[1:]} == set(named)
+
+
+def test_pictures_are_those_of_the_pages():
+    """Every picture that a page shows is there, drawn by the snippet below it, and no other is kept."""
+    if not (ROOT / "docs").is_dir():
+        pytest.skip("docs/ is not part of this copy")
+    shown = set()
+    for path in PAGES:
+        lines = path.read_text(encoding="utf-8").splitlines()
+        for k, line in enumerate(lines):
+            image = IMAGE.search(line)
+            if image is None:
+                continue
+            file = (path.parent / image[1]).resolve()
+            assert file.is_file(), f"{path}:{k + 1}: {image[1]}: run docs/make_pictures.py"
+            shown.add(file)
+            if path.parent == ROOT / "docs":
+                after = next((x for x in lines[k + 1 :] if x.startswith("```") or IMAGE.search(x)), "")
+                assert after == "```python", f"{path}:{k + 1}: no snippet draws {image[1]}"
+    assert shown == {p.resolve() for p in (ROOT / "docs" / "img").iterdir()}
 
 
 # The checks themselves

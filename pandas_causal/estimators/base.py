@@ -19,13 +19,15 @@ from pandas_causal.diagnostics.balance import balance
 from pandas_causal.diagnostics.overlap import arm_weights, overlap, propensity_histogram
 from pandas_causal.effect import Effect
 from pandas_causal.encoding import Encoder
-from pandas_causal.errors import CausalArgumentError, CausalDataError, OverlapWarning, suggest
+from pandas_causal.errors import CausalArgumentError, CausalDataError, OverlapWarning, Problem, suggest
 from pandas_causal.estimands import Plan
 from pandas_causal.inference.influence import Component, Influence
 from pandas_causal.inference.rows import Rows
+from pandas_causal.nuisance import arm_loss, skill
 from pandas_causal.roles import Arms, Inputs, as_frame, resolve, resolve_arms
-from pandas_causal.rules import as_float, lonely_categories
+from pandas_causal.rules import HELD_OUT, as_float, lonely_categories
 from pandas_causal.schemas import check_inputs
+from pandas_causal.settings import check_settings
 
 __all__ = ["UNCONFOUNDED", "CausalEstimator", "Sample", "trimmed"]
 
@@ -112,6 +114,35 @@ class Sample:
         }
 
 
+@dataclass(frozen=True, eq=False)
+class HeldOut:
+    """Validated arrays of the rows a score is computed on.
+
+    Attributes
+    ----------
+    codes : ndarray (m,), int8
+        Arm of every row, coded as at fit.
+    X : ndarray (m, q)
+        Encoded covariates.
+    y : ndarray (m,)
+        Empty where the score does not look at outcomes.
+    w : ndarray (m,) or None
+    """
+
+    codes: NDArray[np.int8]
+    X: Floats
+    y: Floats
+    w: Floats | None
+
+    def skills(self, predicted: Floats, means: Floats) -> list[float]:
+        """Skill of predictions (m, K), arm by arm, beside the fitted arm means (K,)."""
+        out = []
+        for a, mean in enumerate(means):
+            base = arm_loss(self.y, np.full(len(self.y), mean), self.codes, a, self.w)
+            out.append(skill(arm_loss(self.y, predicted[:, a], self.codes, a, self.w), base))
+        return out
+
+
 class CausalEstimator(BaseEstimator):
     """Base of all estimators: scikit-learn's parameters, roles by name or array, and prepared inputs.
 
@@ -142,8 +173,7 @@ class CausalEstimator(BaseEstimator):
         self, X: Any, y: Any, *, treatment: Any, missing: str = "raise", control: Any = None, **roles: Any
     ) -> Sample:
         """Resolve roles, drop rows if asked, validate, code the arms and encode the covariates."""
-        if missing not in ("raise", "drop"):
-            raise CausalArgumentError(f"missing={missing!r} is not known; use 'raise' or 'drop'")
+        check_settings(self.get_params(deep=False))
         if treatment is None:
             raise CausalArgumentError(
                 f"{type(self).__name__}.fit needs treatment=, the name of a column of X or an array with one value"
@@ -151,8 +181,7 @@ class CausalEstimator(BaseEstimator):
             )
         inputs = resolve(X, y, {"treatment": treatment, **roles})
         n_given = len(inputs.index)
-        if missing == "drop":
-            inputs = _drop_missing(inputs)
+        inputs = inputs.complete(missing)
         if not self._uses_covariates:
             inputs = replace(inputs, covariates=inputs.covariates.iloc[:, :0])
         if not getattr(self, "_validated", False):  # refits of the bootstrap see rows that were checked
@@ -173,7 +202,7 @@ class CausalEstimator(BaseEstimator):
             arms=arms,
             X=encoder.transform(inputs.covariates),
             encoder=encoder,
-            w=_weights(inputs.roles.get("sample_weight")),
+            w=_weights(inputs.roles.get("sample_weight"), arms),
             clusters={str(way.name): way.to_numpy() for way in ways},
             propensity=_known_propensity(inputs.roles.get("propensity"), arms),
             rows=Rows(inputs.index, values),
@@ -224,23 +253,18 @@ class CausalEstimator(BaseEstimator):
             )
         return frame
 
-    def _treatment_codes(self, X: Any, treatment: Any) -> NDArray[np.int8]:
-        """Arm of every held-out row, coded as at fit; every arm must be there."""
-        if treatment is None:
-            names = self._taken.get("treatment")
-            frame = as_frame(X)[0]
-            if names is None or names[0] not in frame.columns:
-                raise CausalArgumentError(
-                    "score needs the treatment of the held-out rows. It was given to fit as an array, which"
-                    " scikit-learn does not pass on to score: either name a column of X (search.fit(frame, y,"
-                    " treatment='arm')), or switch on metadata routing"
-                    " (sklearn.set_config(enable_metadata_routing=True)) and pass the array to the search"
-                )
-            treatment = names[0]
-        values = resolve(X, None, {"treatment": treatment}, outcome=False).roles["treatment"]
-        levels = {level: k for k, level in enumerate(self.arms_)}
-        held_out = resolve_arms(values)
-        unknown = [v for v in held_out.levels if v not in levels]
+    def _held_out(self, X: Any, y: Any, treatment: Any, sample_weight: Any, *, outcome: bool = True) -> HeldOut:
+        """Validate held-out rows for ``score``: every arm must be there, the outcome complete."""
+        treatment = self._held_out_treatment(X) if treatment is None else treatment
+        given = {"treatment": treatment, "sample_weight": sample_weight}
+        inputs = resolve(X, y, given, outcome=outcome)
+        columns = {"outcome": inputs.outcome, **inputs.roles}
+        found = [rule(columns[role]) for role, rules in HELD_OUT.items() for rule in rules if columns.get(role) is not None]
+        problems = [problem for problem in found if problem is not None]
+        if problems:
+            raise CausalDataError(problems)
+        held_out = resolve_arms(inputs.roles["treatment"])
+        unknown = [v for v in held_out.levels if v not in self.arms_]
         if unknown:
             raise CausalDataError(
                 f"held-out rows hold arms never seen at fit: {unknown}; known arms: {list(self.arms_)}"
@@ -251,7 +275,25 @@ class CausalEstimator(BaseEstimator):
                 f"arm {absent[0]!r} has no held-out row, so nothing can be scored; use folds stratified by treatment: "
                 "cv=CausalKFold(5, treatment=...)"
             )
-        return np.asarray([levels[v] for v in held_out.levels], dtype=np.int8)[held_out.codes]
+        weight = inputs.roles.get("sample_weight")
+        return HeldOut(
+            codes=np.asarray([self.arms_.index(v) for v in held_out.levels], dtype=np.int8)[held_out.codes],
+            X=self.encoder_.transform(self._covariates(X)),
+            y=np.empty(0) if inputs.outcome is None else as_float(inputs.outcome),
+            w=None if weight is None else as_float(weight),
+        )
+
+    def _held_out_treatment(self, X: Any) -> Any:
+        """Name of the treatment's column, where fit was given one and this X has it."""
+        names = self._taken.get("treatment")
+        if names is None or names[0] not in as_frame(X)[0].columns:
+            raise CausalArgumentError(
+                "score needs the treatment of the held-out rows. It was given to fit as an array, which"
+                " scikit-learn does not pass on to score: either name a column of X (search.fit(frame, y,"
+                " treatment='arm')), or switch on metadata routing"
+                " (sklearn.set_config(enable_metadata_routing=True)) and pass the array to the search"
+            )
+        return names[0]
 
     # -- the result --------------------------------------------------------------------------------------------------
 
@@ -361,6 +403,8 @@ def _target(estimand: str, codes: NDArray[np.int8]) -> NDArray[np.bool_]:
 def _notes(sample: Sample) -> list[str]:
     """What was imputed or left out, for the reader."""
     notes = []
+    if sample.n_dropped:
+        notes.append(f"{sample.n_dropped:,} rows with a missing outcome or role were left out (missing='drop')")
     if sample.encoder.imputed:
         parts = ", ".join(f"{k} {v:,}" for k, v in list(sample.encoder.imputed.items())[:5])
         notes.append(f"missing covariates were imputed by the mean, with indicators: {parts}")
@@ -369,19 +413,16 @@ def _notes(sample: Sample) -> list[str]:
     return notes
 
 
-def _drop_missing(inputs: Inputs) -> Inputs:
-    keep = np.ones(len(inputs.index), dtype=bool)
-    for values in [inputs.outcome, *inputs.roles.values()]:
-        if values is not None:
-            absent = values.isna()
-            keep &= ~(absent.any(axis=1) if isinstance(values, pd.DataFrame) else absent).to_numpy()
-    return inputs if keep.all() else inputs.take(keep)
-
-
-def _weights(values: pd.Series[Any] | None) -> Floats | None:
+def _weights(values: pd.Series[Any] | None, arms: Arms) -> Floats | None:
     if values is None:
         return None
     w = as_float(values)
+    empty = np.flatnonzero(np.bincount(arms.codes, weights=w, minlength=len(arms)) == 0)
+    if len(empty):
+        what = f"sample_weight is zero for every row of arm {arms.levels[empty[0]]!r}"
+        raise CausalDataError(
+            [Problem(str(values.name), what, int(arms.counts[empty[0]]), "give these rows weight, or leave the arm out")]
+        )
     return w / w.mean()
 
 

@@ -13,14 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pandas_causal import nuisance as nuisances
-from pandas_causal.errors import CausalArgumentError, CausalDataError
+from pandas_causal.errors import CausalArgumentError
 from pandas_causal.estimands import Plan, common_support, in_words, plan_estimand, target_share, tilt
 from pandas_causal.estimators.base import CausalEstimator, Sample, trimmed
 from pandas_causal.inference.influence import Component
 from pandas_causal.linear_models import Design
 from pandas_causal.model_selection import draw_folds, label_order
 from pandas_causal.nuisance import Nuisance
-from pandas_causal.rules import float_vector
 
 __all__ = ["AIPW", "TMLE"]
 
@@ -215,12 +214,12 @@ class _CrossFitted(CausalEstimator):
             sample_weight=sample_weight,
             propensity=propensity,
         )
-        self._check_settings()
         plan = plan_estimand(self.estimand, sample.arms, sample.treatment)
         linear = _is_linear(self.outcome_model) or _is_linear(self.propensity_model)
         design = Design.of(sample.X) if linear else None
         rng = np.random.default_rng(self.random_state)
-        runs = [self._cross_fit(sample, design, rng) for _ in range(self.n_repeats)]
+        runs = [self._cross_fit(sample, design, rng)]
+        runs += [self._cross_fit(sample, design, rng, runs[0]) for _ in range(self.n_repeats - 1)]
         keeps = [None if not self.trim else common_support(self.estimand, r.e, self.trim) for r in runs]
         scores = [self._scores(plan, sample, r, keep) for r, keep in zip(runs, keeps, strict=True)]
         values = np.mean([s[0] for s in scores], axis=0)
@@ -260,45 +259,23 @@ class _CrossFitted(CausalEstimator):
         from sklearn.utils.validation import check_is_fitted
 
         check_is_fitted(self, "effect_")
-        codes = self._treatment_codes(X, treatment)
-        Z = self.encoder_.transform(self._covariates(X))
-        target = float_vector(y)
-        w = None if sample_weight is None else float_vector(sample_weight)
-        predicted = self._outcome.on(Z)
-        skills = [
-            nuisances.skill(
-                nuisances.arm_loss(target, predicted[:, a], codes, a, w),
-                nuisances.arm_loss(target, np.full(len(target), mean), codes, a, w),
-            )
-            for a, mean in enumerate(self._arm_means)
-        ]
+        held_out = self._held_out(X, y, treatment, sample_weight)
+        skills = held_out.skills(self._outcome.on(held_out.X), self._arm_means)
         if self._propensity is not None:
-            e, shares = self._propensity.on(Z), np.broadcast_to(self._arm_shares, (len(codes), len(self.arms_)))
+            e, codes, w = self._propensity.on(held_out.X), held_out.codes, held_out.w
+            shares = np.broadcast_to(self._arm_shares, e.shape)
             skills.append(nuisances.skill(nuisances.log_loss(codes, e, w), nuisances.log_loss(codes, shares, w)))
         return float(np.mean(skills))
 
     def _scores(self, plan: Plan, sample: Sample, run: _Run, keep: NDArray[np.bool_] | None) -> tuple[Floats, Floats]:
         raise CausalArgumentError(f"{type(self).__name__} has no score of its own; use AIPW or TMLE")
 
-    def _check_settings(self) -> None:
-        if not isinstance(self.n_repeats, int | np.integer) or self.n_repeats < 1:
-            raise CausalArgumentError(f"n_repeats must be a whole number of at least 1, got {self.n_repeats!r}")
-        if not 0 <= self.clip < 0.5:
-            raise CausalArgumentError(f"clip must lie in [0, 0.5), got {self.clip!r}")
-        if self.trim is not None and not 0 <= self.trim < 0.5:
-            raise CausalArgumentError(f"trim must lie in [0, 0.5), got {self.trim!r}")
-
-    def _cross_fit(self, sample: Sample, design: Design | None, rng: np.random.Generator) -> _Run:
-        """Draw folds and predict every row by models that did not see it."""
+    def _cross_fit(
+        self, sample: Sample, design: Design | None, rng: np.random.Generator, first: _Run | None = None
+    ) -> _Run:
+        """Draw folds and predict every row by models that did not see it; "auto" stays what the first split chose."""
         X, codes, K = sample.X, sample.codes, len(sample.arms)
-        folds = draw_folds(self.cv, sample.inputs, codes, rng, sample.cluster[0] if sample.cluster else None)
-        for fold in range(int(folds.max()) + 1):
-            left = np.bincount(codes[folds != fold], minlength=K)
-            if left.min() < 1:
-                level = sample.arms.levels[int(left.argmin())]
-                raise CausalDataError(
-                    f"without fold {fold} no row of arm {level!r} is left; use fewer clusters per arm or fewer folds"
-                )
+        folds = draw_folds(self.cv, sample.inputs, sample.arms, rng, sample.cluster[0] if sample.cluster else None)
         seed = int(rng.integers(2**31 - 1))
         shared: dict[str, Any] = {
             "w": sample.w,
@@ -310,14 +287,23 @@ class _CrossFitted(CausalEstimator):
         order = label_order(sample.inputs.index)
         at = None if _is_linear(self.outcome_model) else order
         outcome = nuisances.in_label_order(
-            nuisances.fit_outcome, at, self.outcome_model, X, sample.y, codes, K, folds, **shared
+            nuisances.fit_outcome,
+            at,
+            self.outcome_model,
+            X,
+            sample.y,
+            codes,
+            K,
+            folds,
+            chosen_before=None if first is None else first.outcome.chosen,
+            **shared,
         )
         model = None
         if sample.propensity is None:
             at = None if _is_linear(self.propensity_model) else order
-            model = nuisances.in_label_order(
-                nuisances.fit_propensity, at, self.propensity_model, X, None, codes, K, folds, **shared
-            )
+            before = None if first is None else first.propensity
+            spec = self.propensity_model if before is None or not isinstance(self.propensity_model, str) else before.chosen[0]
+            model = nuisances.in_label_order(nuisances.fit_propensity, at, spec, X, None, codes, K, folds, **shared)
         raw = sample.propensity if model is None else model.predictions
         assert raw is not None  # noqa: S101 - one of the two is there
         e = np.clip(raw, self.clip, 1 - self.clip) if model is not None and self.clip else raw

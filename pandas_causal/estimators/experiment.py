@@ -13,7 +13,6 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
-from pandas_causal import nuisance as nuisances
 from pandas_causal.arm_regression import ArmRegression, cr2_residuals, fit_arm_regression, means_components
 from pandas_causal.check import Check, Checks
 from pandas_causal.diagnostics.balance import balance
@@ -26,7 +25,7 @@ from pandas_causal.inference.influence import Component, cluster_component, clus
 from pandas_causal.inference.multiplicity import adjust_p_values
 from pandas_causal.inference.reference import Anytime, anytime_rho
 from pandas_causal.linear_models import Design
-from pandas_causal.rules import as_float, float_vector
+from pandas_causal.rules import as_float
 
 __all__ = ["DifferenceInMeans"]
 
@@ -165,21 +164,14 @@ class DifferenceInMeans(CausalEstimator):
     def score(self, X: Any, y: Any, treatment: Any = None, sample_weight: Any = None) -> float:
         """Held-out skill of the (adjusted) arm means: 1 - loss / loss of arm means, averaged; 0 without adjustment."""
         check_is_fitted(self, "effect_")
-        codes = self._treatment_codes(X, treatment)
-        target, w = float_vector(y), None if sample_weight is None else float_vector(sample_weight)
-        sample = self._sample
-        fit = fit_arm_regression(self._design, sample.y, sample.codes, len(sample.arms), sample.w)
+        held_out, sample = self._held_out(X, y, treatment, sample_weight), self._sample
         means = np.bincount(sample.codes, weights=sample.y) / sample.arms.counts
-        predicted = np.broadcast_to(means, (len(target), len(means)))
-        covariates = self._covariates(X)
-        if self.adjustment is not None:
-            Z = self.encoder_.transform(covariates)
-            predicted = self._design.on(Z).rows(slice(None)) @ fit.coefficients.T
-        skills = []
-        for a, mean in enumerate(means):
-            base = nuisances.arm_loss(target, np.full(len(target), mean), codes, a, w)
-            skills.append(nuisances.skill(nuisances.arm_loss(target, predicted[:, a], codes, a, w), base))
-        return float(np.mean(skills))
+        if self.adjustment is None:
+            predicted = np.broadcast_to(means, (len(held_out.y), len(means)))
+        else:
+            fit = fit_arm_regression(self._design, sample.y, sample.codes, len(sample.arms), sample.w)
+            predicted = self._design.on(held_out.X).rows(slice(None)) @ fit.coefficients.T
+        return float(np.mean(held_out.skills(predicted, means)))
 
     def _bootstrap_statistics(self) -> tuple[Floats, Callable[[Floats], Floats]] | None:
         """Rows whose sums give the estimate, and the function of the sums: plain means need no refit in a bootstrap."""
@@ -203,12 +195,8 @@ class DifferenceInMeans(CausalEstimator):
         for name, legal in _LEGAL.items():
             if getattr(self, name) not in legal:
                 raise CausalArgumentError(f"{name}={getattr(self, name)!r} is not known; use one of {list(legal)}")
-        if not 0 < self.level < 1:
-            raise CausalArgumentError(f"level must lie between 0 and 1, e.g. 0.95; got {self.level!r}")
-        if self.anytime_n is not None and (self.alternative != "two-sided" or not self.anytime_n > 0):
-            raise CausalArgumentError(
-                "the anytime-valid sequence is two-sided and needs anytime_n, the rows planned for"
-            )
+        if self.anytime_n is not None and self.alternative != "two-sided":
+            raise CausalArgumentError("the anytime-valid sequence (anytime_n=) is two-sided")
         plain = self.adjustment is None and strata is None and denominator is None and cluster is None
         if self.variance != "welch" and not plain:
             raise CausalArgumentError(
@@ -232,14 +220,15 @@ class DifferenceInMeans(CausalEstimator):
     ) -> Effect:
         """Contrasts, lift, reference law and checks."""
         K = len(sample.arms)
-        names = (
-            plan.names
-            if not ratio
-            else pd.Index(
-                [f"{part} | {v}" for part in ("outcome", "denominator") for v in sample.arms.levels], name="mean"
-            )
-        )
-        raw = Plan("ATE", plan.targets, np.eye(len(values)), names, names)
+        names = plan.names
+        if ratio:
+            parts = [f"{part} | {v}" for part in ("outcome", "denominator") for v in sample.arms.levels]
+            names = pd.Index(parts, name="mean")
+        index = pd.Index(sample.arms.contrasts, name=sample.treatment)
+        # a difference is a linear map of the means, ratio and lift go through the means themselves
+        plain = not (ratio or self.relative)
+        loadings, rows = (plan.loadings, index) if plain else (np.eye(len(values)), names)
+        raw = Plan("ATE", plan.targets, loadings, rows, names)
         checks: dict[str, Any] = {}
         if self.allocation is not None:
             checks["sample_ratio"] = sample_ratio(sample.arms.counts, sample.arms.levels, self.allocation)
@@ -269,7 +258,6 @@ class DifferenceInMeans(CausalEstimator):
             alternative=self.alternative,
             **reference,
         )
-        index = pd.Index(sample.arms.contrasts, name=sample.treatment)
         if ratio:
             means = means.transform(lambda m: m[:K] / m[K:], index=[str(v) for v in sample.arms.levels])
         if self.relative:
@@ -279,7 +267,7 @@ class DifferenceInMeans(CausalEstimator):
             )
             effect = means.transform(lambda m: m[1:] / m[0] - 1, index=index)
         else:
-            effect = means.linear(plan.loadings, index=index)
+            effect = means if plain else means.linear(plan.loadings, index=index)
         return effect if self.correction is None else _corrected(effect, self.correction)
 
 
@@ -327,7 +315,8 @@ def _means(
     if variance == "pooled":
         freedom = float(len(sample) - K)
         common = np.square(fit.residuals).sum() / freedom
-        return values, contributions, (Component(np.diag(common / counts), freedom),), "pooled variance, Student's t"
+        meat = common * np.diag(np.square(weights).sum(axis=0))  # common / n_a without sample weights
+        return values, contributions, (Component(meat, freedom),), "pooled variance, Student's t"
     return values, contributions, _by_arm(contributions * np.sqrt(fit.hc2)[:, None], sample.codes, counts), "Welch"
 
 

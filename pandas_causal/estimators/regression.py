@@ -20,7 +20,6 @@ from pandas_causal.estimators.base import CausalEstimator, Sample
 from pandas_causal.inference.influence import Component, Influence
 from pandas_causal.inference.rows import Rows
 from pandas_causal.linear_models import Design, fit_logistic, logistic_probabilities
-from pandas_causal.rules import float_vector
 
 __all__ = ["RegressionAdjustment"]
 
@@ -163,7 +162,7 @@ class RegressionAdjustment(CausalEstimator):
             assumptions=(*self.effect_.assumptions, "effects are linear in the covariates"),
             diagnostics=self.effect_.diagnostics,
             warnings=self.effect_.warnings,
-            std_error_method="HC2, Student's t",
+            std_error_method="clustered (CR1)" if self._sample.cluster else "HC2, Student's t",
             estimator=self,
             units=self._sample.rows if same else Rows(frame.index, Z.sum(axis=1) if len(Z) else None),
             facts=self.effect_.facts,
@@ -182,18 +181,11 @@ class RegressionAdjustment(CausalEstimator):
     def score(self, X: Any, y: Any, treatment: Any = None, sample_weight: Any = None) -> float:
         """Held-out skill: 1 - loss / loss of arm means, averaged over arms; it says nothing of the effect."""
         check_is_fitted(self, "effect_")
-        codes = self._treatment_codes(X, treatment)
-        Z = self.encoder_.transform(self._covariates(X))
-        target, w = float_vector(y), None if sample_weight is None else float_vector(sample_weight)
-        rows = self._design.on(Z).rows(slice(None))
-        eta = rows @ self.coefficients_.to_numpy().T
+        held_out, sample = self._held_out(X, y, treatment, sample_weight), self._sample
+        eta = self._design.on(held_out.X).rows(slice(None)) @ self.coefficients_.to_numpy().T
         predicted = eta if self.outcome_model == "linear" else 1 / (1 + np.exp(-eta))
-        means = np.bincount(self._sample.codes, weights=self._sample.y) / self._sample.arms.counts
-        skills = []
-        for a, mean in enumerate(means):
-            base = nuisances.arm_loss(target, np.full(len(target), mean), codes, a, w)
-            skills.append(nuisances.skill(nuisances.arm_loss(target, predicted[:, a], codes, a, w), base))
-        return float(np.mean(skills))
+        means = np.bincount(sample.codes, weights=sample.y) / sample.arms.counts
+        return float(np.mean(held_out.skills(predicted, means)))
 
     def _fit_report(self, sample: Sample, predictions: Floats) -> Check:
         """How well the regressions fit, in sample."""

@@ -178,8 +178,6 @@ class IPW(CausalEstimator):
             sample_weight=sample_weight,
             propensity=propensity,
         )
-        if self.trim is not None and not 0 <= self.trim < 0.5:
-            raise CausalArgumentError(f"trim must lie in [0, 0.5), got {self.trim!r}")
         plan = plan_estimand(self.estimand, sample.arms, sample.treatment, tuple(ESTIMANDS))
         design = Design.of(sample.X)
         model = None if sample.propensity is not None else self._propensity_model(sample, design)
@@ -221,12 +219,11 @@ class IPW(CausalEstimator):
         from sklearn.utils.validation import check_is_fitted
 
         check_is_fitted(self, "effect_")
-        codes = self._treatment_codes(X, treatment)
+        held_out = self._held_out(X, y, treatment, sample_weight, outcome=False)
         if self._model is None:
             raise CausalArgumentError("with known propensities there is no model to score")
-        Z = self.encoder_.transform(self._covariates(X))
-        w = None if sample_weight is None else np.asarray(sample_weight, dtype=float)
-        return -largest_difference(Z, codes, arm_weights(self.estimand, codes, self._model.on(Z), w))
+        Z, codes = held_out.X, held_out.codes
+        return -largest_difference(Z, codes, arm_weights(self.estimand, codes, self._model.on(Z), held_out.w))
 
     def _propensity_model(self, sample: Sample, design: Design) -> Nuisance:
         """Fit the propensity on all rows, or cross-fit it."""
@@ -234,7 +231,7 @@ class IPW(CausalEstimator):
         rng = np.random.default_rng(self.random_state)
         folds = None
         if self.cv is not None:
-            folds = draw_folds(self.cv, sample.inputs, sample.codes, rng, sample.cluster[0] if sample.cluster else None)
+            folds = draw_folds(self.cv, sample.inputs, sample.arms, rng, sample.cluster[0] if sample.cluster else None)
         seed = int(rng.integers(2**31 - 1))
         linear = isinstance(self.propensity_model, str) and self.propensity_model == "linear"
         order = None if linear else label_order(sample.inputs.index)

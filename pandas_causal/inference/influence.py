@@ -72,7 +72,7 @@ def cluster_sums(contributions: Floats, labels: object) -> pd.DataFrame:
 
 
 def _as_key(labels: Any) -> Any:
-    return labels if isinstance(labels, pd.Index | pd.Series | pd.api.extensions.ExtensionArray) else np.asarray(labels)
+    return labels if isinstance(labels, pd.Index | pd.Series | np.ndarray) else pd.Series(labels, copy=False)
 
 
 def _one_way(contributions: Floats, labels: object, p: int, small_sample: bool) -> tuple[Floats, int, float]:

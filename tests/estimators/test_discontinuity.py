@@ -272,7 +272,7 @@ def test_missing_drop_drops_rows_and_counts_them():
 
 
 def test_weak_jump_of_the_treatment_is_warned_of():
-    rng = np.random.default_rng(6)
+    rng = np.random.default_rng(0)
     frame = make(n=500, seed=4).assign(weak=lambda f: (rng.random(500) < 0.3 + 0.35 * (f["x"] >= 0)).astype(int))
     with pytest.warns(AssumptionWarning, match="jumps weakly at the cutoff"):
         effect = rdd(frame, treatment="weak", bandwidth=0.6)

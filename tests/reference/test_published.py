@@ -59,10 +59,10 @@ def test_nhefs_association(nhefs):
 
 
 def test_nhefs_weighting(nhefs):
-    """Hernan and Robins (2020), section 12.2 (Program 12.2): 3.4 (2.4 to 4.5), their interval robust, weights as known."""
+    """Hernan and Robins (2020), section 12.2 (Program 12.2): 3.4 (2.4 to 4.5), robust, weights as known."""
     effect = nhefs.causal.ate(treatment="qsmk", outcome="wt82_71", covariates=covariates(nhefs), estimator="ipw")
     assert effect.estimate == pytest.approx(3.4405, abs=5e-5)
-    # The robust interval of the book takes weights as known, which is too wide: ours, with their estimation, lies inside.
+    # The book's interval takes weights as known, which is too wide: ours, with their estimation, lies inside.
     assert 2.4 <= effect.conf_low < effect.conf_high <= 4.5
     assert effect.std_error < 0.525
     known = nhefs.causal.ate(

@@ -1,0 +1,101 @@
+"""The love plot: how unlike the arms are, covariate by covariate, before and after weighting."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from pandas_causal.plotting.canvas import axes, number_format, require, row_labels, tidy_up
+from pandas_causal.plotting.colours import BLUE, GREY, VERMILLION
+
+__all__ = ["love"]
+
+LIMIT = 0.1
+MOST_COVARIATES = 40
+_MARKERS = "os^Dv<>P"
+_STAGES = (("before", VERMILLION, False), ("after", BLUE, True))
+
+
+def love(table: pd.DataFrame, ax: Any = None, *, title: str | None = None) -> Any:
+    """Draw standardised mean differences, hollow before weighting and filled after, with dashed lines at +-0.1.
+
+    Covariates are sorted by their largest absolute difference before weighting, the worst at the top; of more than 40,
+    the worst 40 are drawn and the axis says so. Several contrasts have a marker each.
+
+    Parameters
+    ----------
+    table : DataFrame
+        ``effect.diagnostics["balance"].table`` or ``df.causal.balance(...).table``: contrast, smd_before and, where
+        rows were weighted, smd_after; the index names the covariates.
+    ax : matplotlib Axes, optional
+    title : str, optional
+
+    Returns
+    -------
+    matplotlib Axes
+
+    Raises
+    ------
+    CausalArgumentError
+        If the table lacks a column or has no rows.
+    MissingDependencyError
+        Where matplotlib is not installed.
+
+    References
+    ----------
+    Love, T. (2004), "Graphical display of covariate balance"; Austin (2009), Statistics in Medicine, for the limit 0.1.
+    """
+    require(table, ("contrast", "smd_before"), 'effect.diagnostics["balance"].table')
+    worst = table["smd_before"].abs().groupby(level=0, sort=False).max().sort_values(ascending=False, kind="stable")
+    drawn = worst.index[:MOST_COVARIATES]
+    contrasts = list(dict.fromkeys(table["contrast"]))
+    ax = axes(ax, 6.8, 1.5 + 0.3 * len(drawn) * (1 + 0.25 * (len(contrasts) - 1)))
+    ax.axvline(0, color=GREY, linewidth=1, zorder=0)
+    for x in (-LIMIT, LIMIT):
+        ax.axvline(x, color=GREY, linewidth=1, linestyle="--", zorder=0)
+    heights = pd.Series(np.arange(len(drawn), 0, -1, dtype=float), index=drawn)
+    for k, contrast in enumerate(contrasts):
+        part = table[(table["contrast"] == contrast) & table.index.isin(drawn)]
+        offset = 0.0 if len(contrasts) == 1 else 0.5 * (0.5 - k / (len(contrasts) - 1))
+        _contrast(ax, part, heights[part.index].to_numpy() + offset, k)
+    ax.set_yticks(heights.to_numpy(), row_labels(drawn))
+    ax.set_ylim(0.4, len(drawn) + 0.6)
+    ax.tick_params(axis="y", length=0)
+    ax.margins(x=0.08)
+    number_format(ax.xaxis)
+    more = "" if len(drawn) == len(worst) else f" (worst {len(drawn)} of {len(worst):,} covariates)"
+    ax.set_xlabel(f"standardised mean difference{more}")
+    _legend(ax, contrasts, "smd_after" in table.columns)
+    tidy_up(ax, title)
+    return ax
+
+
+def _contrast(ax: Any, part: pd.DataFrame, y: Any, k: int) -> None:
+    """Markers of one contrast, joined from before to after."""
+    after = "smd_after" in part.columns
+    if after:
+        ax.hlines(y, part["smd_before"], part["smd_after"], colors=GREY, linewidth=0.8, zorder=1)
+    for stage, colour, filled in _STAGES[: 1 + after]:
+        face = colour if filled else "white"
+        ax.plot(
+            part[f"smd_{stage}"],
+            y,
+            _MARKERS[k % len(_MARKERS)],
+            markersize=6,
+            color=colour,
+            markerfacecolor=face,
+            label=f"{part['contrast'].iloc[0]}, {stage}" if len(part) else None,
+            zorder=2 + filled,
+        )
+
+
+def _legend(ax: Any, contrasts: list[Any], after: bool) -> None:
+    """Outside the drawing, so that it never lies on a marker: above for one contrast, at the right for several."""
+    handles, labels = ax.get_legend_handles_labels()
+    where: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0)}
+    if len(contrasts) == 1:
+        labels = ["before weighting", "after weighting"] if after else [f"{contrasts[0]}, unweighted"]
+        where = {"loc": "lower right", "bbox_to_anchor": (1.0, 1.0), "ncols": 2, "borderaxespad": 0.2}
+    ax.legend(handles, labels, frameon=False, fontsize="small", handletextpad=0.3, **where)

@@ -1,0 +1,50 @@
+"""Settings of estimators: one name has one meaning and one check, whichever class takes it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from pandas_causal.errors import CausalArgumentError
+
+__all__ = ["check_settings"]
+
+
+def _whole(value: Any) -> bool:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
+
+
+def _number(value: Any) -> bool:
+    return _whole(value) or isinstance(value, float | np.floating)
+
+
+def _share(value: Any) -> bool:
+    return _number(value) and 0 <= value < 0.5
+
+
+LEGAL: Mapping[str, tuple[Callable[[Any], bool], str]] = {
+    "n_repeats": (lambda v: _whole(v) and v >= 1, "a whole number of at least 1"),
+    "clip": (_share, "a number in [0, 0.5)"),
+    "trim": (lambda v: v is None or _share(v), "None or a number in [0, 0.5)"),
+    "level": (lambda v: _number(v) and 0 < v < 1, "a number between 0 and 1, e.g. 0.95"),
+    "random_state": (lambda v: v is None or (_whole(v) and v >= 0), "None or a whole number of at least 0"),
+    "n_jobs": (lambda v: v is None or (_whole(v) and v != 0), "None or a whole number other than 0"),
+    "relative": (lambda v: isinstance(v, bool | np.bool_), "True or False"),
+    "anytime_n": (lambda v: v is None or (_whole(v) and v > 0), "None or the number of rows planned for"),
+}
+
+
+def check_settings(settings: Mapping[str, Any]) -> None:
+    """Check the settings that mean the same in every class.
+
+    Raises
+    ------
+    CausalArgumentError
+        For a wrong one, naming the legal ones.
+    """
+    for name, value in settings.items():
+        legal, words = LEGAL.get(name, (None, ""))
+        if legal is not None and not legal(value):
+            raise CausalArgumentError(f"{name} must be {words}; got {value!r}")

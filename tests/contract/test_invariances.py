@@ -1,0 +1,285 @@
+"""Coding, dtypes, names, row order and units never change a number."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.base import clone
+
+from tests.contract.data import COVARIATES, CROSS_FITTED, DETERMINISTIC, ESTIMATORS, NAMES, fitted, make, numbers
+
+ADJUSTED = [clone(e).set_params(adjustment="lin") if "adjustment" in e.get_params() else clone(e) for e in ESTIMATORS]
+every = pytest.mark.parametrize("estimator", ADJUSTED, ids=NAMES)
+deterministic = pytest.mark.parametrize("estimator", DETERMINISTIC, ids=[type(e).__name__ for e in DETERMINISTIC])
+# settings that see rows one by one, so that an order could matter
+LEARNERS = [
+    pytest.param(clone(e).set_params(outcome_model=m, propensity_model=m, cv=2), id=f"{type(e).__name__}-{m}")
+    for e in CROSS_FITTED
+    for m in ("linear", "ridge", "boosting")
+    if m != "boosting" or type(e).__name__ == "AIPW"
+]
+
+
+def frame_of_every_kind():
+    frame = make()
+    frame["dose"] = np.random.default_rng(5).integers(0, 5, len(frame))
+    frame["smoker"] = np.random.default_rng(6).random(len(frame)) < 0.4
+    return frame
+
+
+KINDS = [*COVARIATES, "dose", "smoker"]
+ARROW = {
+    "age": "double[pyarrow]",
+    "severity": "double[pyarrow]",
+    "region": "string[pyarrow]",
+    "medication": "int64[pyarrow]",
+    "site": "int64[pyarrow]",
+    "weight": "double[pyarrow]",
+    "recovery": "double[pyarrow]",
+    "dose": "int8[pyarrow]",
+    "smoker": "bool[pyarrow]",
+}
+NULLABLE = {
+    "age": "Float64",
+    "severity": "Float64",
+    "region": "string",
+    "medication": "Int64",
+    "site": "Int64",
+    "weight": "Float64",
+    "recovery": "Float64",
+    "dose": "UInt8",
+    "smoker": "boolean",
+}
+CODINGS = {
+    "nullable": lambda f: f.astype(NULLABLE),
+    "arrow": lambda f: f.astype(ARROW),
+    "object": lambda f: f.astype(object),
+    "object strings": lambda f: f.astype({"region": object}),
+    "categories": lambda f: f.astype({"region": "category"}),
+    "unused categories": lambda f: f.assign(
+        region=pd.Categorical(f["region"], categories=["east", "north", "nowhere", "south", "west", "z"])
+    ),
+    "small integers": lambda f: f.astype({"medication": "int8", "dose": "int8", "site": "int16"}),
+    "unsigned": lambda f: f.astype({"medication": "uint8", "dose": "uint8"}),
+    "bool as 0/1": lambda f: f.astype({"smoker": int}),
+    "reversed labels": lambda f: f.assign(medication=f["medication"].map({0: "none", 1: "a drug"})),
+    "float treatment": lambda f: f.astype({"medication": float}),
+    "bool treatment": lambda f: f.astype({"medication": bool}),
+    "nullable bool treatment": lambda f: f.astype({"medication": "boolean"}),
+    "arrow bool treatment": lambda f: f.astype({"medication": "bool[pyarrow]"}),
+    "1/2 treatment": lambda f: f.assign(medication=f["medication"] + 1),
+    "string treatment": lambda f: f.assign(medication=f["medication"].map({0: "control", 1: "drug"})),
+    "arrow string treatment": lambda f: f.assign(
+        medication=f["medication"].map({0: "control", 1: "drug"}).astype("string[pyarrow]")
+    ),
+    "categorical treatment": lambda f: f.assign(
+        medication=pd.Categorical(f["medication"].map({0: "placebo", 1: "drug"}), categories=["placebo", "drug"])
+    ),
+    "categorical treatment, unused levels": lambda f: f.assign(
+        medication=pd.Categorical(
+            f["medication"].map({0: "placebo", 1: "drug"}), categories=["x", "placebo", "y", "drug", "z"]
+        )
+    ),
+    "ordered treatment": lambda f: f.assign(medication=pd.Categorical(f["medication"], [0, 1], ordered=True)),
+    "clusters as strings": lambda f: f.assign(site=f["site"].map("site {:02d}".format)),
+    "clusters as categories": lambda f: f.astype({"site": "category"}),
+    "fortran order": lambda f: pd.DataFrame({c: f[c].to_numpy().copy() for c in f}, index=f.index),
+}
+
+
+@every
+@pytest.mark.parametrize("coding", CODINGS.values(), ids=CODINGS.keys())
+def test_coding_and_dtypes(estimator, coding):
+    frame = frame_of_every_kind()
+    roles = {"covariates": KINDS, "cluster": "site", "sample_weight": "weight"}
+    plain = numbers(estimator, frame, **roles)
+    changed = coding(frame)
+    first = "none" if changed["medication"].iloc[0] in ("none", "a drug") else None  # else the control would be another
+    coded = numbers(clone(estimator).set_params(control=first), changed, **roles)
+    np.testing.assert_allclose(coded, plain, rtol=1e-12)
+
+
+@every
+@pytest.mark.parametrize("dtype", ["nullable", "arrow"])
+def test_dtypes_with_missing_covariates(estimator, dtype):
+    frame = frame_of_every_kind().astype({"dose": float})
+    for column, start in (("age", 0), ("region", 1), ("dose", 2)):
+        frame.loc[frame.index[start::9], column] = np.nan
+    coded = frame.astype({**(NULLABLE if dtype == "nullable" else ARROW), "smoker": "boolean"})
+    assert coded["age"].isna().sum() == 14
+    np.testing.assert_allclose(numbers(estimator, coded, covariates=KINDS), numbers(estimator, frame, covariates=KINDS), rtol=1e-12)
+
+
+@every
+def test_boolean_and_integer_outcomes(estimator):
+    frame = make().assign(recovery=lambda f: f["recovery"] > f["recovery"].median())
+    plain = numbers(estimator, frame.astype({"recovery": float}))
+    for dtype in (bool, "boolean", "bool[pyarrow]", "int8", "UInt8"):
+        np.testing.assert_allclose(numbers(estimator, frame.astype({"recovery": dtype})), plain, rtol=1e-12)
+
+
+@every
+def test_small_integers_do_not_overflow(estimator):
+    frame = make()
+    frame["recovery"] = (frame["recovery"] * 10 + 60).round().clip(0, 127)
+    wide, narrow = frame.astype({"recovery": "int64"}), frame.astype({"recovery": "int8"})
+    np.testing.assert_allclose(numbers(estimator, narrow), numbers(estimator, wide), rtol=1e-12)
+
+
+@every
+def test_column_names(estimator):
+    frame = make()
+    plain = numbers(estimator, frame)
+    names = {"age": "z", "severity": "intercept", "region": "x0", "medication": "a b (c)", "recovery": 'say "y" {%s}'}
+    renamed = frame.rename(columns=names)
+    other = numbers(estimator, renamed, 'say "y" {%s}', ["z", "intercept", "x0"], "a b (c)")
+    np.testing.assert_allclose(other, plain, rtol=1e-12)
+    whole = frame.rename(columns={"age": 1, "severity": 2, "region": 3, "medication": 0, "recovery": 4})
+    np.testing.assert_allclose(numbers(estimator, whole, 4, [1, 2, 3], 0), plain, rtol=1e-12)
+
+
+@every
+def test_names_and_arrays_are_the_same_question(estimator):
+    frame = make()
+    named = numbers(estimator, frame, cluster="site", sample_weight="weight")
+    fit = clone(estimator).fit(
+        frame[COVARIATES], frame["recovery"], treatment=frame["medication"], cluster=frame["site"],
+        sample_weight=frame["weight"],
+    )  # fmt: skip
+    assert np.array_equal(fit.effect().table[["estimate", "std_error"]].to_numpy(), named)
+    lists = clone(estimator).fit(
+        frame[COVARIATES], frame["recovery"].tolist(), treatment=frame["medication"].tolist(),
+        cluster=frame["site"].tolist(), sample_weight=frame["weight"].tolist(),
+    )  # fmt: skip
+    assert np.array_equal(lists.effect().table[["estimate", "std_error"]].to_numpy(), named)
+
+
+# -- rows -----------------------------------------------------------------------------------------------------------------
+
+
+@every
+@pytest.mark.parametrize("roles", [{}, {"cluster": "site", "sample_weight": "weight"}], ids=["plain", "clustered"])
+def test_row_order(estimator, roles):
+    frame = make()
+    shuffled = frame.sample(frac=1, random_state=1)
+    np.testing.assert_allclose(numbers(estimator, shuffled, **roles), numbers(estimator, frame, **roles), rtol=1e-10)
+
+
+@pytest.mark.parametrize("estimator", LEARNERS)
+def test_row_order_of_learners(estimator):
+    frame = make()
+    shuffled = frame.sample(frac=1, random_state=1)
+    np.testing.assert_allclose(numbers(estimator, shuffled), numbers(estimator, frame), rtol=1e-10)
+
+
+@pytest.mark.parametrize("labels", [lambda i: i * 3.5 - 1e4, lambda i: [f"p{v:06d}" for v in i], pd.to_datetime], ids=["float", "string", "date"])
+@pytest.mark.parametrize("estimator", LEARNERS[:2])
+def test_order_preserving_labels(estimator, labels):
+    frame = make()
+    relabelled = frame.set_axis(pd.Index(labels(frame.index)))
+    np.testing.assert_allclose(
+        numbers(estimator, relabelled.sample(frac=1, random_state=2)), numbers(estimator, frame), rtol=1e-10
+    )
+
+
+def test_another_order_of_labels_is_another_split():
+    frame = make()
+    estimator = LEARNERS[1].values[0]
+    assert numbers(estimator, frame.set_axis(frame.index[::-1]))[0, 0] != numbers(estimator, frame)[0, 0]
+
+
+@every
+def test_row_order_without_labels_is_position(estimator):
+    """Duplicated labels: folds follow position, so only what draws no folds is unmoved by shuffling."""
+    frame = make().set_axis(np.zeros(120, dtype=int))
+    shuffled = frame.sample(frac=1, random_state=1)
+    same = np.allclose(numbers(estimator, shuffled), numbers(estimator, frame), rtol=1e-10, atol=0)
+    assert same == (estimator.get_params().get("cv") is None)
+
+
+# -- units ------------------------------------------------------------------------------------------------------------------
+
+
+@deterministic
+def test_shift_of_a_covariate(estimator):
+    frame = make(n=400)
+    plain = numbers(estimator, frame)
+    shifted = numbers(estimator, frame.assign(age=frame["age"] + 1e9))
+    np.testing.assert_allclose(shifted[:, 0], plain[:, 0], rtol=1e-6)
+    assert not np.array_equal(frame["age"] + 1e9, frame["age"])
+
+
+@deterministic
+@pytest.mark.parametrize("factor", [1e-9, 1e9, -3.0])
+def test_scale_of_a_covariate(estimator, factor):
+    frame = make(n=400)
+    np.testing.assert_allclose(
+        numbers(estimator, frame.assign(age=frame["age"] * factor)), numbers(estimator, frame), rtol=1e-10
+    )
+
+
+@every
+@pytest.mark.parametrize("roles", [{}, {"cluster": "site", "sample_weight": "weight"}], ids=["plain", "clustered"])
+def test_swapping_the_control_flips_the_sign(estimator, roles):
+    swapped = numbers(clone(estimator).set_params(control=1), **roles)
+    np.testing.assert_allclose(swapped * [-1, 1], numbers(estimator, **roles), rtol=1e-9)
+    effect = fitted(clone(estimator).set_params(control=1)).effect()
+    assert effect.table.index.tolist() == ["0 - 1"]
+    assert effect.facts["control_chosen_by"] == "control="
+
+
+@deterministic
+@settings(max_examples=8, deadline=None)
+@given(shift=st.floats(-1e3, 1e3), scale=st.floats(1e-3, 1e3), sign=st.sampled_from([-1, 1]))
+def test_affine_outcomes(estimator, shift, scale, sign):
+    frame = make()
+    plain = numbers(estimator, frame)
+    moved = numbers(estimator, frame.assign(recovery=shift + sign * scale * frame["recovery"]))
+    # TMLE works on the logit scale between the extremes of the outcome, which move with it
+    np.testing.assert_allclose(moved, plain * [sign * scale, scale], rtol=1e-6, atol=1e-9 * abs(shift))
+
+
+@deterministic
+@settings(max_examples=5, deadline=None)
+@given(seed=st.integers(0, 10_000))
+def test_integer_weights_equal_repeated_rows(estimator, seed):
+    if estimator.get_params().get("cv") is not None:
+        estimator = clone(estimator).set_params(cv=SplitByCode())
+    frame = make(seed=seed, n=150).reset_index(drop=True)
+    frame["code"] = np.arange(150) % 3
+    columns = [*COVARIATES, "code"] if estimator.get_params().get("cv") is not None else COVARIATES
+    repeated = frame.loc[frame.index.repeat(frame["weight"].astype(int))].reset_index(drop=True)
+    one = numbers(estimator, frame, covariates=columns, sample_weight="weight")[:, 0]
+    np.testing.assert_allclose(one, numbers(estimator, repeated, covariates=columns)[:, 0], rtol=1e-8)
+
+
+class SplitByCode:
+    """Folds told by a column, so that a repeated row stays in its fold."""
+
+    def split(self, X, y=None, groups=None):
+        for k in range(3):
+            yield np.flatnonzero(X["code"] != k), np.flatnonzero(X["code"] == k)
+
+
+@every
+@settings(max_examples=5, deadline=None)
+@given(order=st.permutations(range(60)))
+def test_any_permutation(estimator, order):
+    frame = make(n=60, seed=8)
+    columns = ["age", "severity"]
+    np.testing.assert_allclose(
+        numbers(estimator, frame.iloc[order], covariates=columns),
+        numbers(estimator, frame, covariates=columns),
+        rtol=1e-10,
+    )
+
+
+@every
+def test_collinear_covariates_change_nothing(estimator):
+    frame = make()
+    twice = frame.assign(months=frame["age"] * 12 + 5)
+    plain = numbers(estimator, frame)
+    doubled = numbers(estimator, twice, covariates=[*COVARIATES, "months"])
+    penalised = "ridge" in estimator.get_params().values()
+    np.testing.assert_allclose(doubled, plain, rtol=0.05 if penalised else 1e-9)

@@ -1,0 +1,65 @@
+"""Every constructor parameter with a wrong value is a CausalArgumentError that names the parameter and what is legal."""
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.linear_model import LinearRegression
+from sklearn.preprocessing import StandardScaler
+
+from pandas_causal.errors import CausalArgumentError
+from tests.contract.data import ESTIMATORS, fitted, make
+
+WHOLE = [0, -1, 1.5, "2", True, None]
+# parameter -> what the message says of the legal values -> wrong values
+WRONG = {
+    "estimand": {"'ATE'": ["ate", "LATE", None, 3, ["ATE"]]},
+    "outcome_model": {"'linear'": ["forest", None, 3, LinearRegression, StandardScaler()]},
+    "propensity_model": {"'linear'": ["logit", None, 3, RandomForestClassifier, LinearRegression()]},
+    "cv": {"at least 2 folds": [1, 0, -3, 2.5, "five", True, object]},
+    "n_repeats": {"at least 1": WHOLE},
+    "clip": {r"\[0, 0.5\)": [-0.1, 0.5, 1, np.nan, "0.1", None, True]},
+    "trim": {r"\[0, 0.5\)": [-0.1, 0.5, 1, np.nan, "0.1", True]},
+    "control": {r"levels: \[0, 1\]": ["nobody", 2, 0.5, [0, 1], {}]},
+    "random_state": {"None or a whole number of at least 0": [-1, 1.5, "seed", np.nan, True, [1, 2]]},
+    "n_jobs": {"None or a whole number other than 0": [0, 1.5, "two", np.nan]},
+    "adjustment": {"'lin', 'cuped'": ["cupped", 3, True, ["lin"]]},
+    "variance": {"'welch', 'pooled', 'proportion'": ["Welch", None, 3]},
+    "relative": {"True or False": ["yes", 2, None]},
+    "alternative": {"'two-sided', 'greater', 'less'": ["two_sided", None, 0]},
+    "correction": {"'holm', 'benjamini_hochberg'": ["bonferroni", 3, True]},
+    "allocation": {r"\[0, 1\]": ["half", 0.5, [0.5], {"a": 0.5}, {0: 0.5}, [-1, 2], {0: "x", 1: "y"}, [0, 0]]},
+    "anytime_n": {"rows planned for": [0, -5, "many", np.nan, True]},
+    "level": {"between 0 and 1": [0, 1, 95, -0.1, "high", np.nan, None, True]},
+}
+CASES = [
+    pytest.param(estimator, name, legal, value, id=f"{type(estimator).__name__}-{name}-{str(value)[:20]}")
+    for estimator in ESTIMATORS
+    for name in estimator.get_params(deep=False)
+    for legal, values in WRONG[name].items()
+    for value in values
+]
+
+
+@pytest.mark.parametrize(("estimator", "name", "legal", "value"), CASES)
+def test_wrong_setting(estimator, name, legal, value):
+    with pytest.raises(CausalArgumentError, match=legal) as error:
+        fitted(clone(estimator).set_params(**{name: value}), make(n=40))
+    assert name in str(error.value)
+    assert error.value.__cause__ is None
+    assert len(str(error.value)) < 500
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS, ids=lambda e: type(e).__name__)
+def test_missing_argument(estimator):
+    with pytest.raises(CausalArgumentError, match="missing='ignore' is not known; use 'raise' or 'drop'"):
+        fitted(estimator, make(n=40), missing="ignore")
+
+
+@pytest.mark.parametrize("value", [np.int64(3), np.float64(0.05), np.bool_(False)])
+def test_numpy_scalars_are_numbers(value):
+    """A setting read from an array is as good as a Python number."""
+    name = {"i": "cv", "f": "clip", "b": "relative"}[np.asarray(value).dtype.kind]
+    for estimator in ESTIMATORS:
+        if estimator.get_params().get(name) is not None:
+            fitted(clone(estimator).set_params(**{name: value}), make(n=60))
