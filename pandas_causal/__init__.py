@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         IPW,
         TMLE,
         DifferenceInMeans,
+        LocalRandomization,
         RegressionAdjustment,
         RegressionDiscontinuity,
     )
@@ -38,6 +39,7 @@ __all__ = [
     "Check",
     "DifferenceInMeans",
     "Effect",
+    "LocalRandomization",
     "RegressionAdjustment",
     "RegressionDiscontinuity",
     "all_estimators",
@@ -54,6 +56,7 @@ _LAZY = {
     "IPW": "estimators",
     "TMLE": "estimators",
     "DifferenceInMeans": "estimators",
+    "LocalRandomization": "estimators",
     "RegressionAdjustment": "estimators",
     "RegressionDiscontinuity": "estimators",
     "CausalKFold": "model_selection",

@@ -32,6 +32,15 @@ LEGAL: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "random_state": (lambda v: v is None or (_whole(v) and v >= 0), "None or a whole number of at least 0"),
     "n_jobs": (lambda v: v is None or (_whole(v) and v != 0), "None or a whole number other than 0"),
     "relative": (lambda v: isinstance(v, bool | np.bool_), "True or False"),
+    "by_cutoff": (lambda v: isinstance(v, bool | np.bool_), "True or False"),
+    "sharp_bandwidth": (lambda v: isinstance(v, bool | np.bool_), "True or False"),
+    "donut": (lambda v: _number(v) and 0 <= v < np.inf, "a distance from the cutoff, 0 or more"),
+    "matches": (lambda v: _whole(v) and v >= 1, "a whole number of at least 1"),
+    "n_draws": (lambda v: _whole(v) and v >= 10, "a whole number of at least 10"),
+    "min_rows": (lambda v: _whole(v) and v >= 2, "a whole number of at least 2"),
+    "add_rows": (lambda v: _whole(v) and v >= 1, "a whole number of at least 1"),
+    "n_windows": (lambda v: _whole(v) and v >= 1, "a whole number of at least 1"),
+    "balance_level": (lambda v: _number(v) and 0 <= v < 1, "a number in [0, 1)"),
     "anytime_n": (lambda v: v is None or (_whole(v) and v > 0), "None or the number of rows planned for"),
 }
 

@@ -28,7 +28,8 @@ def make(n=800, seed=0, grid=None, one_sided=False):
         x = np.round(x * grid) / grid
     z = rng.normal(size=(n, 2)) * [1, 0.5]
     z[:, 1] += 0.3 * x
-    treated = (x >= 0) * (rng.random(n) < (0.8 if one_sided else 0.5)) + (x < 0) * (rng.random(n) < 0.1) * (not one_sided)
+    right = (x >= 0) * (rng.random(n) < (0.8 if one_sided else 0.5))
+    treated = right + (x < 0) * (rng.random(n) < 0.1) * (not one_sided)
     y = 0.5 + 1.2 * x - 2 * x**2 + 0.8 * treated + z @ [0.5, -0.3] + rng.normal(size=n) * 0.3 * (1 + x**2)
     return pd.DataFrame(
         {
@@ -44,11 +45,19 @@ def make(n=800, seed=0, grid=None, one_sided=False):
     )
 
 
-def rdrobust(frame, *, treatment=None, covariates=(), cluster=None, sample_weight=None, cutoff=0.0, bandwidth="mserd", **k):
+def rdrobust(
+    frame, *, treatment=None, covariates=(), cluster=None, sample_weight=None, cutoff=0.0, bandwidth="mserd", **k
+):
     """Conventional and bias-corrected estimate, conventional and robust error, h and b left and right."""
     peer = pytest.importorskip("rdrobust", reason="rdrobust, the peer, is not installed")
-    names = {"order": "p", "bias_order": "q", "derivative": "deriv", "mass_points": "masspoints", "sharp_bandwidth": "sharpbw"}
-    settings = {names.get(name, name): value for name, value in k.items() if name not in ("kernel", "bias_bandwidth")}
+    names = {
+        "order": "p",
+        "bias_order": "q",
+        "derivative": "deriv",
+        "mass_points": "masspoints",
+        "sharp_bandwidth": "sharpbw",
+    }
+    settings = {names.get(name, name): v for name, v in k.items() if name not in ("kernel", "bias_bandwidth")}
     if isinstance(bandwidth, str):
         settings["bwselect"] = bandwidth
     else:

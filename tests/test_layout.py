@@ -28,6 +28,7 @@ MAX_LONG_PARAMETERS = 24
 LONG_CONSTRUCTORS: dict[str, str] = {
     "RunningSample": "no estimator but the record of everything one fit with a running variable was given, validated",
     "RegressionDiscontinuity": "rdrobust names them all: cutoff, orders, kernel, bandwidths, donut, variance, mass points",
+    "LocalRandomization": "rdlocrand names them: window, statistic, permutations, and the four settings of the search for a window",
     "Effect": "no estimator but the one record of results: its fields are the facts that every result has to carry",
 }
 

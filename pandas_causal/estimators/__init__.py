@@ -3,7 +3,16 @@
 from pandas_causal.estimators.discontinuity import RegressionDiscontinuity
 from pandas_causal.estimators.doubly_robust import AIPW, TMLE
 from pandas_causal.estimators.experiment import DifferenceInMeans
+from pandas_causal.estimators.local_randomization import LocalRandomization
 from pandas_causal.estimators.regression import RegressionAdjustment
 from pandas_causal.estimators.weighting import IPW
 
-__all__ = ["AIPW", "IPW", "TMLE", "DifferenceInMeans", "RegressionAdjustment", "RegressionDiscontinuity"]
+__all__ = [
+    "AIPW",
+    "IPW",
+    "TMLE",
+    "DifferenceInMeans",
+    "LocalRandomization",
+    "RegressionAdjustment",
+    "RegressionDiscontinuity",
+]

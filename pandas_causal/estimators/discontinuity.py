@@ -23,6 +23,7 @@ from pandas_causal.inference.influence import Component, Influence
 from pandas_causal.local_polynomial import KERNELS
 from pandas_causal.rd_bandwidth import SELECTORS, Setting
 from pandas_causal.rd_design import Design
+from pandas_causal.settings import check_settings
 
 __all__ = ["RegressionDiscontinuity"]
 
@@ -185,24 +186,22 @@ class RegressionDiscontinuity(CausalEstimator):
     # -- private -----------------------------------------------------------------------------------------------------
 
     def _check_settings(self) -> None:
+        check_settings(self.get_params(deep=False))
         for name, legal in _LEGAL.items():
-            if getattr(self, name) not in legal:
+            if not isinstance(getattr(self, name), str) or getattr(self, name) not in legal:
                 raise CausalArgumentError(f"{name}={getattr(self, name)!r} is not known; use one of {list(legal)}")
         if isinstance(self.bandwidth, str) and self.bandwidth not in SELECTORS:
             raise CausalArgumentError(
                 f"bandwidth={self.bandwidth!r} is not known; use a number, (left, right), or one of {list(SELECTORS)}"
             )
         q = self.order + 1 if self.bias_order is None else self.bias_order
-        whole = all(isinstance(v, int | np.integer) for v in (self.order, q, self.derivative, self.matches))
-        if not whole or not 0 <= self.derivative <= self.order < q <= 8 or self.matches < 1:
+        orders = (self.derivative, self.order, q)
+        whole = all(isinstance(v, int | np.integer) and not isinstance(v, bool) for v in orders)
+        if not whole or not 0 <= self.derivative <= self.order < q <= 8:
             raise CausalArgumentError(
-                "orders are whole numbers with derivative <= order < bias_order <= 8, and matches is at least 1; got"
-                f" derivative={self.derivative!r}, order={self.order!r}, bias_order={q!r}, matches={self.matches!r}"
+                "orders are whole numbers with derivative <= order < bias_order <= 8; got"
+                f" derivative={self.derivative!r}, order={self.order!r}, bias_order={q!r}"
             )
-        if not 0 < self.level < 1:
-            raise CausalArgumentError(f"level must lie between 0 and 1, e.g. 0.95; got {self.level!r}")
-        if not isinstance(self.donut, int | float | np.number) or not 0 <= float(self.donut) < np.inf:
-            raise CausalArgumentError(f"donut is a distance from the cutoff, 0 or more; got {self.donut!r}")
 
     def _setting(self, sample: RunningSample) -> Setting:
         if sample.clusters and self.vce in ("hc2", "hc3"):
@@ -339,10 +338,14 @@ class RegressionDiscontinuity(CausalEstimator):
         return found
 
 
+def _positive(v: Any) -> bool:
+    return isinstance(v, int | float | np.number) and not isinstance(v, bool) and 0 < float(v) < np.inf
+
+
 def _pair(value: Any, name: str) -> tuple[float, float]:
     """One positive number for both sides, or two."""
     pair = (value, value) if np.isscalar(value) else tuple(value) if isinstance(value, list | tuple) else ()
-    good = len(pair) == 2 and all(isinstance(v, int | float | np.number) and 0 < v < np.inf for v in pair)
+    good = len(pair) == 2 and all(_positive(v) for v in pair)
     if not good:
         raise CausalArgumentError(f"{name} must be a positive number, or two (left, right); got {value!r}")
     return float(pair[0]), float(pair[1])

@@ -11,7 +11,13 @@ from sklearn.base import clone
 
 import pandas_causal
 from pandas_causal import RegressionDiscontinuity
-from pandas_causal.errors import AssumptionWarning, CausalArgumentError, CausalDataError, CausalError, StandardErrorWarning
+from pandas_causal.errors import (
+    AssumptionWarning,
+    CausalArgumentError,
+    CausalDataError,
+    CausalError,
+    StandardErrorWarning,
+)
 from pandas_causal.kernels.neighbours import neighbour_residuals
 from pandas_causal.local_polynomial import Side
 from tests.rd import make
@@ -150,7 +156,9 @@ def test_units_order_and_labels_change_nothing(seed, shift, scale, bandwidth):
     other.index = [f"r{i}" for i in range(len(other))]
     moved = rdd(other, bandwidth=bandwidth).table.iloc[0]
     tolerance = 1e-6 + 1e-9 * abs(shift) / scale
-    np.testing.assert_allclose(moved[["estimate", "std_error"]] / scale, base[["estimate", "std_error"]], rtol=tolerance)
+    np.testing.assert_allclose(
+        moved[["estimate", "std_error"]] / scale, base[["estimate", "std_error"]], rtol=tolerance
+    )
 
 
 @pytest.mark.parametrize("dtype", ["float32", "Float64", "Int64", "int8"])
@@ -206,19 +214,31 @@ def test_several_cutoffs_pooled_and_by_cutoff():
 
 GOOD = make(n=300, seed=5)
 BAD = [
-    ({"cutoff": 7}, None, r"x: all rows are on one side .*300 left, 0 right; it runs from .*in 300 rows; give a cutoff="),
+    (
+        {"cutoff": 7},
+        None,
+        r"x: all rows are on one side .*300 left, 0 right; it runs from .*in 300 rows; give a cutoff=",
+    ),
     ({"cutoff": -7}, None, r"x: all rows are on one side .*0 left, 300 right"),
     ({}, {"x": GOOD["x"].abs() + 0.1}, "x: all rows are on one side"),
     ({"bandwidth": 0.001}, None, r"within 0.001 left of the cutoff .*the smallest workable bandwidth there is 0\.0\d+"),
     ({}, {"x": (np.arange(300) % 5) - 2.0}, r"x: has 5 distinct values \(2 left, 3 right.*LocalRandomization"),
-    ({"treatment": "coin"}, {"coin": np.arange(300) % 2}, "coin: the treatment does not jump at the cutoff .*rows; without a"),
+    (
+        {"treatment": "coin"},
+        {"coin": np.arange(300) % 2},
+        "coin: the treatment does not jump at the cutoff .*rows; without a",
+    ),
     ({}, {"x": GOOD["x"].mask(GOOD.index < 4)}, r"x: running is missing \(NaN\) in 4 rows; .*missing='drop'"),
     ({}, {"y": GOOD["y"].mask(GOOD.index < 3)}, r"y: outcome is missing \(NaN\) in 3 rows"),
     ({}, {"x": GOOD["x"].where(GOOD.index > 1, np.inf)}, r"x: running is infinite \(inf\) in 2 rows"),
     ({}, {"x": GOOD["x"].astype(str)}, "x: running is not numeric"),
     ({}, {"x": 1.0}, "x"),
     ({"covariates": ["z1"]}, {"z1": GOOD["z1"].mask(GOOD.index < 7)}, r"z1: covariate is missing \(NaN\).*in 7 rows"),
-    ({"covariates": ["copy"]}, {"copy": 3 * GOOD["x"] + 1}, r"copy: covariate equals the running \(x\), possibly rescaled"),
+    (
+        {"covariates": ["copy"]},
+        {"copy": 3 * GOOD["x"] + 1},
+        r"copy: covariate equals the running \(x\), possibly rescaled",
+    ),
     ({"treatment": "took"}, {"took": np.resize(["a", "b", "c"], 300)}, "took: treatment has 3 labels"),
     ({"treatment": "took"}, {"took": 1.0}, "took"),
 ]
@@ -244,11 +264,11 @@ def test_bad_data_gets_one_clear_error(setting, columns, message):
         ({"order": 2, "bias_order": 2}, "order < bias_order"),
         ({"derivative": 2}, "derivative <= order"),
         ({"order": 1.5}, "whole numbers"),
-        ({"donut": -1}, "donut is a distance"),
+        ({"donut": -1}, "donut must be a distance"),
         ({"mass_points": "yes"}, "mass_points='yes' is not known"),
         ({"missing": "ignore"}, "missing='ignore' is not known"),
         ({"cutoff": "zero"}, "cutoff must be a number"),
-        ({"level": 95}, "level must lie between 0 and 1"),
+        ({"level": 95}, "level must be a number between 0 and 1"),
         ({"cluster": "group", "vce": "hc3"}, "no clustered form"),
     ],
 )

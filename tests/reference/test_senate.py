@@ -123,7 +123,12 @@ def test_density_beside_rddensity(sample, order, kernel):
     samples = {"normal": rng.normal(size=2_000) * 2 + 0.3, "small": rng.normal(size=90) - 0.5}
     x = senate()[["vote", "margin"]].dropna()["margin"].to_numpy() if sample == "senate" else samples[sample]
     table = density_test(x, order=order, kernel=kernel).table
-    found = [*table["estimate"].iloc[:2], *table["std_error"].iloc[:2], table["statistic"].iloc[2], *table["h"].iloc[:2]]
+    found = [
+        *table["estimate"].iloc[:2],
+        *table["std_error"].iloc[:2],
+        table["statistic"].iloc[2],
+        *table["h"].iloc[:2],
+    ]
     np.testing.assert_allclose(found, rddensity(x, p=order, kernel=kernel), rtol=1e-6)
 
 
