@@ -1,0 +1,182 @@
+"""Pictures of a discontinuity: binned means, density, placebo cutoffs, bandwidths."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from pandas_causal.plotting.canvas import axes, number_format, require, tidy_up
+from pandas_causal.plotting.colours import BLACK, BLUE, GREY, ORANGE, VERMILLION
+
+__all__ = ["bandwidths", "density", "discontinuity", "placebo_cutoffs"]
+
+_SIDES = (("left", BLUE), ("right", ORANGE))
+_INTERVAL = ("estimate", "conf_low", "conf_high")
+
+
+def discontinuity(
+    bins: pd.DataFrame,
+    curve: pd.DataFrame | None = None,
+    ax: Any = None,
+    *,
+    cutoff: float = 0.0,
+    intervals: bool = False,
+    xlabel: str | None = None,
+    ylabel: str | None = None,
+    title: str | None = None,
+) -> Any:
+    """Draw binned means on both sides of the cutoff, and a polynomial through all rows of each side.
+
+    Parameters
+    ----------
+    bins : DataFrame
+        ``effect.diagnostics["bins"].table``: side, x, mean, conf_low, conf_high.
+    curve : DataFrame, optional
+        ``effect.diagnostics["polynomial"].table``: side, x, fit.
+    ax : matplotlib Axes, optional
+    cutoff : float
+        Added to x, which counts from the cutoff.
+    intervals : bool
+        Draw the interval of every mean.
+    xlabel, ylabel, title : str, optional
+
+    Returns
+    -------
+    matplotlib Axes
+
+    Raises
+    ------
+    CausalArgumentError
+        If a table lacks a column or has no rows.
+    MissingDependencyError
+        Where matplotlib is not installed.
+
+    References
+    ----------
+    Calonico, Cattaneo and Titiunik (2015), JASA 110, "Optimal data-driven regression discontinuity plots".
+    """
+    require(bins, ("side", "x", "mean", "conf_low", "conf_high"), 'effect.diagnostics["bins"].table')
+    ax = axes(ax, 6.8, 4.0)
+    ax.axvline(cutoff, color=GREY, linewidth=1, linestyle="--", zorder=0)
+    for side, colour in _SIDES:
+        part = bins[bins["side"] == side]
+        if intervals:
+            ax.vlines(part["x"] + cutoff, part["conf_low"], part["conf_high"], color=GREY, linewidth=0.8, zorder=1)
+        ax.plot(part["x"] + cutoff, part["mean"], "o", markersize=4, color=colour, zorder=2)
+        if curve is not None:
+            require(curve, ("side", "x", "fit"), 'effect.diagnostics["polynomial"].table')
+            line = curve[curve["side"] == side]
+            ax.plot(line["x"] + cutoff, line["fit"], color=BLACK, linewidth=1.5, zorder=3)
+    _finish(ax, xlabel or "running variable", ylabel or "mean outcome by bin", title)
+    return ax
+
+
+def density(
+    curve: pd.DataFrame, ax: Any = None, *, cutoff: float = 0.0, xlabel: str | None = None, title: str | None = None
+) -> Any:
+    """Draw the density of the running variable on each side of the cutoff, with its band.
+
+    Parameters
+    ----------
+    curve : DataFrame
+        ``effect.diagnostics["density_curve"].table``: side, z, density, conf_low, conf_high.
+    ax : matplotlib Axes, optional
+    cutoff : float
+        Added to z.
+    xlabel, title : str, optional
+
+    Returns
+    -------
+    matplotlib Axes
+    """
+    require(curve, ("side", "z", "density", "conf_low", "conf_high"), 'effect.diagnostics["density_curve"].table')
+    ax = axes(ax, 6.8, 3.6)
+    ax.axvline(cutoff, color=GREY, linewidth=1, linestyle="--", zorder=0)
+    for side, colour in _SIDES:
+        part = curve[curve["side"] == side]
+        at = part["z"] + cutoff
+        ax.fill_between(at, part["conf_low"], part["conf_high"], color=colour, alpha=0.25, linewidth=0)
+        ax.plot(at, part["density"], color=colour, linewidth=1.8)
+    ax.set_ylim(bottom=min(0.0, float(np.nanmin(curve["conf_low"]))))
+    _finish(ax, xlabel or "running variable", "density", title)
+    return ax
+
+
+def bandwidths(table: pd.DataFrame, ax: Any = None, *, ylabel: str | None = None, title: str | None = None) -> Any:
+    """Draw the bias-corrected estimate and its interval over bandwidths; the one used is filled.
+
+    Parameters
+    ----------
+    table : DataFrame
+        ``effect.diagnostics["bandwidth_sensitivity"].table``: estimate, conf_low, conf_high, h; the index holds the
+        ratio to the bandwidth used.
+    ax : matplotlib Axes, optional
+    ylabel, title : str, optional
+
+    Returns
+    -------
+    matplotlib Axes
+    """
+    require(table, (*_INTERVAL, "h"), 'effect.diagnostics["bandwidth_sensitivity"].table')
+    ax = axes(ax, 6.8, 3.6)
+    done = table.dropna(subset=list(_INTERVAL))
+    ax.axhline(0, color=GREY, linewidth=1, zorder=0)
+    ax.plot(done["h"], done["estimate"], color=BLUE, linewidth=1, zorder=1)
+    ax.vlines(done["h"], done["conf_low"], done["conf_high"], color=BLUE, linewidth=1.5, zorder=1)
+    used = np.isclose(done.index.to_numpy(dtype=float), 1.0)
+    for mask, face in ((used, BLUE), (~used, "white")):
+        ax.plot(done["h"][mask], done["estimate"][mask], "o", color=BLUE, markerfacecolor=face, zorder=2)
+    _finish(ax, "bandwidth h (filled: the one used)", ylabel or "bias-corrected estimate", title)
+    return ax
+
+
+def placebo_cutoffs(
+    table: pd.DataFrame,
+    ax: Any = None,
+    *,
+    cutoff: float = 0.0,
+    actual: tuple[float, float, float] | None = None,
+    xlabel: str | None = None,
+    ylabel: str | None = None,
+    title: str | None = None,
+) -> Any:
+    """Draw jumps at cutoffs where none should be, beside the actual one.
+
+    Parameters
+    ----------
+    table : DataFrame
+        ``effect.diagnostics["placebo_cutoffs"].table``: estimate, conf_low, conf_high; the index holds the cutoffs.
+    ax : matplotlib Axes, optional
+    cutoff : float
+        The actual one.
+    actual : (estimate, conf_low, conf_high), optional
+    xlabel, ylabel, title : str, optional
+
+    Returns
+    -------
+    matplotlib Axes
+    """
+    require(table, _INTERVAL, 'effect.diagnostics["placebo_cutoffs"].table')
+    ax = axes(ax, 6.8, 3.6)
+    ax.axhline(0, color=GREY, linewidth=1, zorder=0)
+    done = table.dropna(subset=list(_INTERVAL))
+    rows = [(done.index.to_numpy(dtype=float), done[list(_INTERVAL)].to_numpy(), BLUE, "placebo cutoffs")]
+    if actual is not None:
+        rows.append((np.array([cutoff]), np.array([actual]), VERMILLION, "the cutoff"))
+    for at, values, colour, label in rows:
+        ax.vlines(at, values[:, 1], values[:, 2], color=colour, linewidth=1.5)
+        ax.plot(at, values[:, 0], "o", color=colour, label=label)
+    where: dict[str, Any] = {"loc": "lower right", "bbox_to_anchor": (1.0, 1.0), "ncols": 2, "borderaxespad": 0.2}
+    ax.legend(frameon=False, fontsize="small", handletextpad=0.3, **where)
+    _finish(ax, xlabel or "cutoff", ylabel or "bias-corrected jump", title)
+    return ax
+
+
+def _finish(ax: Any, xlabel: str, ylabel: str, title: str | None) -> None:
+    ax.set_xlabel(xlabel)
+    ax.set_ylabel(ylabel)
+    number_format(ax.xaxis)
+    number_format(ax.yaxis)
+    tidy_up(ax, title)
