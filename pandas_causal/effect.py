@@ -328,8 +328,9 @@ class Effect:
 
         Parameters
         ----------
-        kind : {"forest", "overlap", "love"}, optional
-            "forest" by default; "overlap" and "love" where the diagnostics hold them.
+        kind : str, optional
+            "forest" by default, "discontinuity" of a discontinuity; others where the diagnostics hold them (a wrong one
+            is answered with the legal ones).
         ax : matplotlib Axes, optional
             Where to draw.
         """

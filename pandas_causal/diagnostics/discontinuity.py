@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from pandas_causal.algebra import Weighting
 from pandas_causal.check import Check
-from pandas_causal.diagnostics.density import density_test
+from pandas_causal.diagnostics.density import density_curve, density_test
+from pandas_causal.diagnostics.rd_bins import binned_means, global_polynomial
 from pandas_causal.errors import CausalError
 from pandas_causal.inference.reference import Student
 from pandas_causal.rd_bandwidth import Bandwidths
@@ -147,7 +148,18 @@ def lazily(sample: RunningSample, part: Part, level: float) -> dict[str, Callabl
     if sample.X.shape[1]:
         kept = sample.X if part.kept is None else sample.X[part.kept]
         checks["covariates"] = partial(covariate_continuity, part, kept, sample.names)
+    y = np.ascontiguousarray(part.design.columns[:, 0])
+    checks["bins"] = partial(binned_means, part.design.z, y, level=level)
+    checks["polynomial"] = partial(global_polynomial, part.design.z, y)
+    checks["density_curve"] = partial(_density_picture, part.design.z, level)
     return {name: partial(_guarded, check) for name, check in checks.items()}
+
+
+def _density_picture(z: Floats, level: float) -> Check:
+    """Density on a grid within the test's bandwidths."""
+    h = density_test(z).table["h"].iloc[:2]
+    curve = density_curve(z, h=(float(h.iloc[0]), float(h.iloc[1])), level=level)
+    return Check(None, curve, f"density within {h.iloc[0]:.4g} left and {h.iloc[1]:.4g} right")
 
 
 def _guarded(check: Callable[[], Check]) -> Check:

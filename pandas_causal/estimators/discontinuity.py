@@ -302,6 +302,7 @@ class RegressionDiscontinuity(CausalEstimator):
             "outcome": sample.outcome,
             "running": sample.running,
             "cutoff": sample.cutoff_text,
+            "cutoff_value": sample.cutoff if sample.cutoffs is None else 0.0,
             "treatment": sample.treatment,
             "h_left": float(first.h_left),
             "h_right": float(first.h_right),
