@@ -1,7 +1,8 @@
 """Draw the pictures of the pages: ``python docs/make_pictures.py``.
 
 A picture is made by the snippet below it: a line ``![...](img/name.png)`` and the first Python block after it. The
-snippets of a page run in order in one namespace, as the tests run them.
+snippets of a page run in order in one namespace, as the tests run them, in the folder this is called from: rdd.md reads
+senate.csv there.
 """
 
 import contextlib

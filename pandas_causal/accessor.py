@@ -441,7 +441,9 @@ def _to_pandas(table: Any) -> pd.DataFrame:
     try:
         native = nw.from_native(table)
     except TypeError:
-        raise CausalArgumentError(f"expected a table (pandas, polars, Arrow, DuckDB), got {type(table).__name__}") from None
+        raise CausalArgumentError(
+            f"expected a table (pandas, polars, Arrow, DuckDB), got {type(table).__name__}"
+        ) from None
     eager = native.collect() if isinstance(native, nw.LazyFrame) else native
     converted: pd.DataFrame = eager.to_pandas()
     return converted

@@ -38,7 +38,7 @@ class _Column:
         absent = x.isna().to_numpy()
         if self.levels is None:
             values = as_float(x)
-            out[:, 0] = np.where(np.isnan(values), self.mean, values) if absent.any() else values
+            out[:, 0] = np.where(absent, self.mean, values) if self.has_missing else values
             unseen = 0
         else:
             codes = pd.Index(self.levels, dtype=object).get_indexer(pd.Index(_plain(x), dtype=object))
@@ -146,8 +146,9 @@ class Encoder:
         return self._finite(out)
 
     def _finite(self, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
-        if np.isfinite(matrix.sum()):
-            return matrix
+        with np.errstate(over="ignore", invalid="ignore"):
+            if np.isfinite(matrix.sum()):
+                return matrix
         bad = [n for n, column in zip(self.names, matrix.T, strict=True) if not np.isfinite(column).all()]
         if not bad:  # finite values whose sum overflows
             return matrix

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from pandas_causal.errors import CausalArgumentError, CausalDataError
 from pandas_causal.roles import Arms, Inputs, resolve
+from pandas_causal.rules import missing
+from pandas_causal.settings import check_settings
 
 __all__ = ["CausalKFold", "assign_folds", "draw_folds", "folds_from_splits", "label_order"]
 
@@ -116,15 +118,22 @@ def draw_folds(cv: Any, inputs: Inputs, arms: Arms, rng: np.random.Generator, cl
 def folds_from_splits(splits: Any, n: int) -> NDArray[np.intp]:
     """Fold of every row from (train, test) pairs whose tests hold every row exactly once."""
     out = np.full(n, -1, dtype=np.intp)
-    for k, (train, test) in enumerate(splits):
-        held_out = np.asarray(test)
-        held_out = np.flatnonzero(held_out) if held_out.dtype == bool else held_out
-        if (out[held_out] >= 0).any() or len(train) + len(held_out) != n:
+    for k, pair in enumerate(splits):
+        try:
+            train, held_out = (_positions(rows, n) for rows in pair)
+        except (TypeError, ValueError, IndexError):
+            raise CausalArgumentError(f"cv= must give pairs (train, test) of positions below {n:,}") from None
+        if (out[held_out] >= 0).any() or not np.array_equal(np.setdiff1d(np.arange(n), held_out), np.sort(train)):
             raise CausalArgumentError("cv= must give splits whose test rows hold every row once, and train the others")
         out[held_out] = k
     if (out < 0).any():
         raise CausalArgumentError(f"cv= leaves {int((out < 0).sum()):,} rows in no test fold")
     return out
+
+
+def _positions(rows: Any, n: int) -> NDArray[np.intp]:
+    """Positions (or a mask) as positions; IndexError for those that are none."""
+    return np.arange(n)[np.asarray(rows)]
 
 
 class CausalKFold:
@@ -175,16 +184,19 @@ class CausalKFold:
         if self.treatment is None:
             raise CausalArgumentError("CausalKFold needs treatment=, a column name or an array, to stratify by")
         cluster = groups if self.cluster is None else self.cluster
-        inputs = resolve(X, None, {"treatment": self.treatment, "cluster": cluster}, outcome=False)
+        check_settings({"random_state": self.random_state})
+        inputs = resolve(X, None, {"treatment": self.treatment, "cluster": cluster}, multi=(), outcome=False)
+        absent = [missing(role)(values) for role, values in inputs.roles.items()]
+        problems = [problem for problem in absent if problem is not None]
+        if problems:
+            raise CausalDataError(problems)
         codes = pd.factorize(inputs.roles["treatment"], sort=True)[0]
-        counts = np.bincount(codes[codes >= 0])
+        counts = np.bincount(codes)
         if counts.min() < self.n_splits and cluster is None:
             raise CausalDataError(
                 f"the smallest arm has {counts.min()} rows, fewer than {self.n_splits} folds; lower n_splits"
             )
         rng = np.random.default_rng(self.random_state)
-        folds = assign_folds(
-            np.maximum(codes, 0), self.n_splits, rng, labels=inputs.index, cluster=inputs.roles.get("cluster")
-        )
+        folds = assign_folds(codes, self.n_splits, rng, labels=inputs.index, cluster=inputs.roles.get("cluster"))
         for k in range(self.n_splits):
             yield np.flatnonzero(folds != k), np.flatnonzero(folds == k)

@@ -17,7 +17,17 @@ from numpy.typing import NDArray
 
 from pandas_causal.errors import CausalArgumentError, CausalDataError, Problem, suggest
 
-__all__ = ["Arms", "Inputs", "as_frame", "check_columns", "plain", "resolve", "resolve_arms", "spelled_column", "taken_twice"]
+__all__ = [
+    "Arms",
+    "Inputs",
+    "as_frame",
+    "check_columns",
+    "plain",
+    "resolve",
+    "resolve_arms",
+    "spelled_column",
+    "taken_twice",
+]
 
 MAX_ARMS = 20
 _PIPELINE = (
@@ -134,7 +144,7 @@ def as_frame(X: Any, n_rows: int | None = None) -> tuple[pd.DataFrame, bool]:
         return pd.DataFrame(index=pd.RangeIndex(n_rows)), True
     if isinstance(X, pd.DataFrame):
         check_columns(X)
-        return (X.infer_objects() if (X.dtypes == object).any() else X), True
+        return (X.infer_objects() if (X.dtypes == "object").any() else X), True
     if isinstance(X, pd.Series):
         raise CausalDataError("X must be two-dimensional, got a Series. Reshape your data: use series.to_frame()")
     from sklearn.utils import check_array

@@ -22,6 +22,7 @@ __all__ = [
     "is_numeric",
     "is_rescaled",
     "lonely_categories",
+    "missing",
 ]
 
 Rule = Callable[["pd.Series[Any]"], Problem | None]
@@ -125,7 +126,9 @@ def labels(role: str, *, dates: bool = False) -> Rule:
                 s, f"{role} holds complex numbers: Complex data not supported", len(s), "use real and imaginary part"
             )
         if _is_date(s.dtype) and not dates:
-            return _named(s, f"{role} is a date or duration ({s.dtype})", len(s), "convert it, e.g. (s - s.min()).dt.days")
+            return _named(
+                s, f"{role} is a date or duration ({s.dtype})", len(s), "convert it, e.g. (s - s.min()).dt.days"
+            )
         if s.dtype != object:
             return None
         odd = s.dropna().map(lambda v: not isinstance(v, str | bool | int | float | np.number))
@@ -388,16 +391,16 @@ def lonely_categories(
         if is_numeric(x) and not pd.api.types.is_bool_dtype(x.dtype):
             continue
         groups, levels = pd.factorize(x)
-        for g, level in enumerate(levels):
-            inside = groups == g
-            n = int((inside & target).sum())
-            absent = n_arms - len(np.unique(codes[inside]))
+        known = groups >= 0
+        cells = np.bincount(groups[known] * n_arms + codes[known], minlength=len(levels) * n_arms).reshape(-1, n_arms)
+        rows = np.bincount(groups[known & target], minlength=len(levels))
+        for level, n, absent in zip(levels, rows, (cells == 0).sum(axis=1), strict=True):
             if n >= _RARE and absent:
                 problems.append(
                     _named(
                         x,
                         f"category {level!r} has {n:,} rows and {absent} arm{'s' if absent > 1 else ''} never",
-                        n,
+                        int(n),
                         "leave these rows out, or merge the category",
                     )
                 )

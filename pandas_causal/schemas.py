@@ -69,13 +69,15 @@ def build_schema(
         "running": running,
         "cutoffs": cutoffs,
         "received": received,
-        "covariate": list(covariates),
+        "covariate": list(dict.fromkeys(covariates)),
     }
-    named = {r: names if isinstance(names, list | tuple) else [names] for r, names in given.items() if names is not None}
+    named = {
+        r: names if isinstance(names, list | tuple) else [names] for r, names in given.items() if names is not None
+    }
     twice = taken_twice(named)
     if twice:
         raise CausalDataError(twice)
-    columns = {}
+    columns: dict[Any, Any] = {}
     for role, names in named.items():
         # pandera leaves missing values out unless told not to
         checks = [pa.Check(_Passes(rule), name=f"{role} {k}", ignore_na=False) for k, rule in enumerate(RULES[role])]

@@ -17,7 +17,7 @@ ROLES = {"treatment": "medication", "outcome": "recovery"}
 ALL = {**ROLES, "covariates": COVARIATES}
 
 
-# -- registration ------------------------------------------------------------------------------------------------------
+# -- registration -------------------------------------------------------------------------------------------------
 
 OTHER = """
 import warnings
@@ -97,7 +97,7 @@ def test_no_state_and_an_untouched_frame():
     pd.testing.assert_frame_equal(frame, copy)
 
 
-# -- questions -----------------------------------------------------------------------------------------------------------
+# -- questions ----------------------------------------------------------------------------------------------------
 
 
 def table(effect):
@@ -107,7 +107,12 @@ def table(effect):
 @pytest.mark.parametrize(
     ("name", "estimator", "covariates"),
     # without covariates every nuisance is a mean, so that the default models take no time
-    [("aipw", AIPW(), []), ("tmle", TMLE(), []), ("ipw", IPW(), COVARIATES), ("regression", RegressionAdjustment(), COVARIATES)],
+    [
+        ("aipw", AIPW(), []),
+        ("tmle", TMLE(), []),
+        ("ipw", IPW(), COVARIATES),
+        ("regression", RegressionAdjustment(), COVARIATES),
+    ],
 )
 def test_ate_by_short_name_is_that_estimator(name, estimator, covariates):
     frame = make()
@@ -176,7 +181,9 @@ def test_covariates_given_as_one_string(question):
         getattr(make().causal, question)(*first, **roles, covariates="age")
 
 
-@pytest.mark.parametrize("covariates", [("age", "severity"), pd.Index(["age", "severity"]), np.array(["age", "severity"])])
+@pytest.mark.parametrize(
+    "covariates", [("age", "severity"), pd.Index(["age", "severity"]), np.array(["age", "severity"])]
+)
 def test_covariates_of_any_sequence(covariates):
     frame = make()
     want = frame.causal.ate(**ROLES, covariates=["age", "severity"], estimator="ipw").estimate
@@ -257,9 +264,7 @@ def test_missing_drop_goes_through():
 def test_roles_may_be_arrays():
     frame = make()
     named = frame.causal.ate(**ALL, estimator="ipw", cluster="site", sample_weight="weight")
-    arrays = frame.causal.ate(
-        **ALL, estimator="ipw", cluster=frame["site"], sample_weight=frame["weight"].to_numpy()
-    )
+    arrays = frame.causal.ate(**ALL, estimator="ipw", cluster=frame["site"], sample_weight=frame["weight"].to_numpy())
     assert np.array_equal(table(arrays), table(named))
     t = frame.causal.ate(
         treatment=frame["medication"].rename("arm"), outcome="recovery", covariates=COVARIATES, estimator="ipw"
@@ -267,7 +272,7 @@ def test_roles_may_be_arrays():
     assert t.estimate == frame.causal.ate(**ALL, estimator="ipw").estimate
 
 
-# -- checks --------------------------------------------------------------------------------------------------------------
+# -- checks -------------------------------------------------------------------------------------------------------
 
 
 def test_overlap():
@@ -301,9 +306,7 @@ def test_balance():
     assert "smd_after" not in check.table
     fit = IPW().fit(frame[[*COVARIATES, "medication"]], frame["recovery"], treatment="medication")
     by_array = frame.causal.balance(treatment="medication", covariates=COVARIATES, weights=fit.weights_)
-    by_name = frame.assign(w=fit.weights_).causal.balance(
-        treatment="medication", covariates=COVARIATES, weights="w"
-    )
+    by_name = frame.assign(w=fit.weights_).causal.balance(treatment="medication", covariates=COVARIATES, weights="w")
     pd.testing.assert_frame_equal(by_array.table, by_name.table)
     assert by_array.passed
     assert by_array.table["smd_after"].abs().max() < 0.1 < by_array.table["smd_before"].abs().max()
@@ -326,5 +329,7 @@ def test_every_answer_is_an_effect_or_a_check():
     frame = make()
     assert isinstance(frame.causal.ab_test(**ROLES), Effect)
     assert isinstance(frame.causal.balance(treatment="medication", covariates=["age"]), Check)
-    compared = pandas_causal.compare({"naive": frame.causal.association(**ROLES), "ipw": frame.causal.ate(**ALL, estimator="ipw")})
+    compared = pandas_causal.compare(
+        {"naive": frame.causal.association(**ROLES), "ipw": frame.causal.ate(**ALL, estimator="ipw")}
+    )
     assert "naive" in repr(compared)

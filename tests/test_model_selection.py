@@ -5,11 +5,12 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.model_selection import GroupKFold, KFold, cross_validate
+
 from pandas_causal import CausalKFold
 from pandas_causal.errors import CausalArgumentError, CausalDataError
 from pandas_causal.model_selection import assign_folds, draw_folds, folds_from_splits, label_order
 from pandas_causal.roles import resolve, resolve_arms
-from sklearn.model_selection import GroupKFold, KFold, cross_validate
 
 
 def frame(n=90, arms=2, seed=0):
@@ -56,7 +57,7 @@ def test_clusters_stay_whole(way):
     else:
         cluster = "clinic" if way == "setting" else X["clinic"].to_numpy()
         folds = folds_of(CausalKFold(3, treatment="arm", cluster=cluster), X)
-    assert (pd.Series(folds).groupby(X["clinic"].to_numpy()).nunique() == 1).all()
+    assert (pd.Series(folds).groupby(X["clinic"].to_numpy()).nunique() < 2).all()
     assert set(folds) == {0, 1, 2}
     assert len({*np.bincount(folds)}) > 0
     assert np.bincount(folds).max() < 60
@@ -119,7 +120,7 @@ def test_any_clusters_stay_whole_whatever_the_coding(rows, seed):
     if len(set(cluster)) < 3:
         return
     folds = assign_folds(arms, 3, np.random.default_rng(seed), cluster=cluster)
-    assert (pd.Series(folds).groupby(cluster).nunique() == 1).all()
+    assert (pd.Series(folds).groupby(cluster).nunique() < 2).all()
     assert set(folds) == {0, 1, 2}
     assert np.array_equal(assign_folds(1 - arms, 3, np.random.default_rng(seed), cluster=cluster), folds)
 
@@ -167,7 +168,7 @@ def test_scikit_learn_takes_it_as_a_splitter():
     assert len(scores) == 4
 
 
-# -- the setting cv= -------------------------------------------------------------------------------------------------------
+# -- the setting cv= ----------------------------------------------------------------------------------------------
 
 
 def test_draw_folds_takes_numbers_splitters_and_pairs():
@@ -185,9 +186,9 @@ def test_draw_folds_takes_numbers_splitters_and_pairs():
         folds_of(KFold(3, shuffle=True, random_state=5), X),
     )
     by_group = draw_folds(GroupKFold(3), inputs, arms, rng(1), inputs.roles["cluster"])
-    assert (pd.Series(by_group).groupby(X["clinic"].to_numpy()).nunique() == 1).all()
-    with pytest.raises(CausalDataError, match=r"without fold 0 0 rows of arm 0 are left to learn from, and 2 are needed"):
-        whole = [(np.flatnonzero(arms.codes != a), np.flatnonzero(arms.codes == a)) for a in (0, 1)]
+    assert (pd.Series(by_group).groupby(X["clinic"].to_numpy()).nunique() < 2).all()
+    whole = [(np.flatnonzero(arms.codes != a), np.flatnonzero(arms.codes == a)) for a in (0, 1)]
+    with pytest.raises(CausalDataError, match=r"without fold 0 0 rows of arm 0 are left to learn from, and 2 are"):
         draw_folds(whole, inputs, arms, rng(0))
 
 
@@ -211,7 +212,10 @@ def test_splits_that_are_none(splits):
 
 def test_splits_by_mask():
     mask = np.arange(10) < 4
-    assert folds_from_splits([(np.flatnonzero(~mask), mask), (np.flatnonzero(mask), ~mask)], 10).tolist() == [0] * 4 + [1] * 6
+    assert (
+        folds_from_splits([(np.flatnonzero(~mask), mask), (np.flatnonzero(mask), ~mask)], 10).tolist()
+        == [0] * 4 + [1] * 6
+    )
 
 
 def test_label_order():

@@ -259,7 +259,9 @@ class CausalEstimator(BaseEstimator):
         given = {"treatment": treatment, "sample_weight": sample_weight}
         inputs = resolve(X, y, given, outcome=outcome)
         columns = {"outcome": inputs.outcome, **inputs.roles}
-        found = [rule(columns[role]) for role, rules in HELD_OUT.items() for rule in rules if columns.get(role) is not None]
+        found = [
+            rule(columns[role]) for role, rules in HELD_OUT.items() for rule in rules if columns.get(role) is not None
+        ]
         problems = [problem for problem in found if problem is not None]
         if problems:
             raise CausalDataError(problems)
@@ -339,6 +341,7 @@ class CausalEstimator(BaseEstimator):
             loadings=plan.loadings,
             components=components,
             clusters=sample.clusters,
+            clustering=None if components is None else sample.cluster,
         )
         if sample.cluster and components is None:
             u = u.cluster(sample.cluster)
@@ -363,8 +366,9 @@ class CausalEstimator(BaseEstimator):
     ) -> tuple[dict[str, Any], list[str]]:
         """Overlap and balance under the estimand's weights, and a warning where positivity is weak."""
         codes = sample.codes
-        lonely_categories(sample.inputs.covariates, codes, len(sample.arms), _target(estimand, codes))
         used = slice(None) if keep is None else keep
+        target = _target(estimand, codes)[used]
+        lonely_categories(sample.inputs.covariates[used], codes[used], len(sample.arms), target)
         w = None if sample.w is None else sample.w[used]
         check = overlap(propensity[used], codes[used], sample.arms.levels, estimand=estimand, w=w, clipped=clipped)
         weights = arm_weights(estimand, codes[used], propensity[used], w)
@@ -421,7 +425,11 @@ def _weights(values: pd.Series[Any] | None, arms: Arms) -> Floats | None:
     if len(empty):
         what = f"sample_weight is zero for every row of arm {arms.levels[empty[0]]!r}"
         raise CausalDataError(
-            [Problem(str(values.name), what, int(arms.counts[empty[0]]), "give these rows weight, or leave the arm out")]
+            [
+                Problem(
+                    str(values.name), what, int(arms.counts[empty[0]]), "give these rows weight, or leave the arm out"
+                )
+            ]
         )
     return w / w.mean()
 

@@ -290,10 +290,10 @@ class RegressionDiscontinuity(CausalEstimator):
         if sample.clusters:
             how = f"residuals summed by {next(iter(sample.clusters))} (CR1, each side its own factor)"
         elif self.vce == "nn":
-            how = f"{self.matches} nearest neighbours' differences in place of residuals"
+            how = f"{self.matches} nearest neighbours"
         else:
             how = f"residuals ({self.vce.upper()})"
-        return f"robust bias-corrected (Calonico, Cattaneo, Titiunik 2014): {how}, normal law"
+        return f"robust bias-corrected (Calonico, Cattaneo, Titiunik 2014), {how}, normal law"
 
     def _facts(self, sample: RunningSample, parts: list[Part]) -> Mapping[str, Any]:
         first = parts[0].run.bandwidths

@@ -142,7 +142,22 @@ def _from_sums(
 
     if clusters is not None:
         values = np.column_stack([np.bincount(clusters, weights=column) for column in values.T])
-    return finish(resampled_sums(np.ascontiguousarray(values), n_draws, seed, method == "bayesian"))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        replicates = finish(resampled_sums(np.ascontiguousarray(values), n_draws, seed, method == "bayesian"))
+    good = np.isfinite(replicates).all(axis=1)
+    _count_failures(["an arm has no row in the draw"] * int((~good).sum()), n_draws)
+    return replicates[good]
+
+
+def _count_failures(reasons: list[str], n_draws: int) -> None:
+    """Warn of draws that could not be estimated; more than a tenth of them is an error."""
+    if len(reasons) > n_draws / 10:
+        raise CausalDataError(
+            f"{len(reasons):,} of {n_draws:,} draws could not be estimated; the first said: {reasons[0]}"
+        )
+    if reasons:
+        text = f"{len(reasons):,} of {n_draws:,} draws could not be estimated and are left out: {reasons[0]}"
+        warnings.warn(text, CausalWarning, stacklevel=5)
 
 
 def _refits(
@@ -175,17 +190,8 @@ def _refits(
 
     jobs = Parallel(n_jobs=n_jobs, return_as="generator")(delayed(one)(k) for k in range(n_draws))
     results = list(tqdm(jobs, total=n_draws, desc="bootstrap", delay=2, disable=not progress))
-    good = [r for r in results if not isinstance(r, str)]
-    bad = [r for r in results if isinstance(r, str)]
-    if len(bad) > n_draws / 10:
-        raise CausalDataError(f"{len(bad):,} of {n_draws:,} draws could not be estimated; the first said: {bad[0]}")
-    if bad:
-        warnings.warn(
-            f"{len(bad):,} of {n_draws:,} draws could not be estimated and are left out: {bad[0]}",
-            CausalWarning,
-            stacklevel=4,
-        )
-    return np.stack(good)
+    _count_failures([r for r in results if isinstance(r, str)], n_draws)
+    return np.stack([r for r in results if not isinstance(r, str)])
 
 
 def _refit(estimator: Any, X: Any, y: Any, roles: dict[str, Any], w: Floats) -> Floats | str:

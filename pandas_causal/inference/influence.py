@@ -161,6 +161,7 @@ class Influence:
         loadings: Floats | None = None,
         components: tuple[Component, ...] | None = None,
         clusters: Mapping[str, NDArray[np.generic]] | None = None,
+        clustering: tuple[NDArray[np.generic], ...] | None = None,
     ) -> Influence:
         """Build from estimates and contributions; the variance is their outer product unless given."""
         values = np.asarray(values, dtype=float)
@@ -173,6 +174,7 @@ class Influence:
             contributions=contributions,
             rows=rows,
             clusters={} if clusters is None else clusters,
+            clustering=clustering or None,
         )
 
     def linear(self, matrix: Floats) -> Influence:

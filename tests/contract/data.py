@@ -48,9 +48,7 @@ def fitted(estimator, frame=None, outcome="recovery", covariates=COVARIATES, tre
 
     frame = make() if frame is None else frame
     taken = [name for name in roles.values() if isinstance(name, str) and name in frame]
-    return clone(estimator).fit(
-        frame[[*covariates, treatment, *taken]], frame[outcome], treatment=treatment, **roles
-    )
+    return clone(estimator).fit(frame[[*covariates, treatment, *taken]], frame[outcome], treatment=treatment, **roles)
 
 
 def numbers(estimator, *args, **roles):

@@ -1,4 +1,4 @@
-"""What bad data gets, from every estimator and from the accessor: one CausalError that says column, count and remedy."""
+"""What bad data gets, from every estimator and the accessor: one CausalError with column, count and remedy."""
 
 from decimal import Decimal
 
@@ -14,9 +14,7 @@ from tests.contract.data import COVARIATES, ESTIMATORS, NAMES, make
 
 N = 120
 # DifferenceInMeans looks at covariates only when it adjusts for them.
-ADJUSTED = [
-    clone(e).set_params(adjustment="lin") if "adjustment" in e.get_params() else clone(e) for e in ESTIMATORS
-]
+ADJUSTED = [clone(e).set_params(adjustment="lin") if "adjustment" in e.get_params() else clone(e) for e in ESTIMATORS]
 every = pytest.mark.parametrize("estimator", ADJUSTED, ids=NAMES)
 
 
@@ -185,6 +183,11 @@ def ask(estimator, frame, **roles):
     return clone(estimator).fit(frame[[*COVARIATES, "medication", *extra]], frame["recovery"], **given)
 
 
+def ask_accessor(estimator, frame, **roles):
+    """The same question, asked of the frame."""
+    return frame.causal.fit(estimator, treatment="medication", outcome="recovery", covariates=COVARIATES, **roles)
+
+
 @every
 @pytest.mark.parametrize(("change", "message"), COLUMNS.values(), ids=COLUMNS.keys())
 def test_bad_column(estimator, change, message):
@@ -217,7 +220,7 @@ def test_bad_column_before_an_outcome(question, change, message):
         call(treatment="medication", covariates=COVARIATES)
 
 
-# -- other roles -------------------------------------------------------------------------------------------------------------
+# -- other roles --------------------------------------------------------------------------------------------------
 
 ROLES = {
     "one cluster": ("cluster", 1, r"extra: cluster has 1 level; at least 2 clusters are needed"),
@@ -245,13 +248,9 @@ def test_bad_role(estimator, role, values, message, by):
         pytest.skip("takes no propensity")
     frame = make()
     frame["extra"] = values
+    given = "extra" if by != "array" else frame["extra"].to_numpy()
     with pytest.raises(CausalDataError, match=message if by != "array" else message.replace("extra", role)):
-        if by == "accessor":
-            frame.causal.fit(
-                estimator, treatment="medication", outcome="recovery", covariates=COVARIATES, **{role: "extra"}
-            )
-        else:
-            ask(estimator, frame, **{role: "extra" if by == "name" else frame["extra"].to_numpy()})
+        (ask if by != "accessor" else ask_accessor)(estimator, frame, **{role: given})
 
 
 @every
@@ -261,7 +260,7 @@ def test_weights_that_leave_an_arm_without_weight(estimator):
         ask(estimator, frame.assign(weight=1.0 - frame["medication"]), sample_weight="weight")
 
 
-# -- names and shapes ----------------------------------------------------------------------------------------------------------
+# -- names and shapes ---------------------------------------------------------------------------------------------
 
 
 @every
@@ -335,8 +334,8 @@ def test_lengths_that_differ(estimator, role):
     word = "outcome" if role == "y" else role
     with pytest.raises(CausalDataError, match=f"{word}: has 119 values for 120 rows"):
         clone(estimator).fit(frame[COVARIATES], **{**good, role: good[role][:-1]})
-    with pytest.raises(CausalDataError, match=f"{word}: .*(2|3) (columns|dimensions)"):
-        deep = np.zeros((N, 2, 2)) if role == "cluster" else np.column_stack([good[role]] * 3)
+    deep = np.zeros((N, 2, 2)) if role == "cluster" else np.column_stack([good[role]] * 3)
+    with pytest.raises(CausalDataError, match=f"{word}: has 3 (columns|dimensions)"):
         clone(estimator).fit(frame[COVARIATES], **{**good, role: deep})
 
 
@@ -388,7 +387,7 @@ def test_sparse_input_is_a_type_error_as_in_scikit_learn(estimator):
         clone(estimator).fit(X, frame["recovery"].to_numpy(), treatment=frame["medication"].to_numpy())
 
 
-# -- all at once ------------------------------------------------------------------------------------------------------------------
+# -- all at once --------------------------------------------------------------------------------------------------
 
 
 @every
@@ -422,7 +421,7 @@ def test_accessor_lists_every_absent_name_at_once():
     assert str(error.value).count("did you mean") == 3 - ("medicine" not in str(error.value))
 
 
-# -- what is allowed, and counted -----------------------------------------------------------------------------------------------------
+# -- what is allowed, and counted ---------------------------------------------------------------------------------
 
 
 @every
@@ -494,7 +493,9 @@ def test_a_category_with_one_arm_is_an_overlap_error(estimator):
     frame.loc[frame["medication"].eq(0) & (np.arange(N) % 2 == 0), "region"] = "control only"
     n = int((frame["region"] == "control only").sum())
     assert n >= 20
-    with pytest.raises(OverlapError, match=rf"region: category 'control only' has {n} rows and 1 arm never in {n} rows"):
+    with pytest.raises(
+        OverlapError, match=rf"region: category 'control only' has {n} rows and 1 arm never in {n} rows"
+    ):
         ask(estimator, frame)
 
 

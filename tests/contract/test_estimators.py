@@ -117,9 +117,10 @@ def test_effect_has_one_row_per_arm_compared_with_the_control(estimator, arms):
     assert (table["conf_low"] < table["estimate"]).all()
     assert (table["estimate"] < table["conf_high"]).all()
     assert effect.n_obs == 200
-    assert effect.facts["arm_sizes"] == make(n=200, arms=arms)["medication"].value_counts().sort_index().rename(
-        str
-    ).to_dict()
+    assert (
+        effect.facts["arm_sizes"]
+        == make(n=200, arms=arms)["medication"].value_counts().sort_index().rename(str).to_dict()
+    )
     assert effect.facts["control"] == 0
     assert effect.facts["control_chosen_by"] == "the first level in sorted order"
 
@@ -152,7 +153,7 @@ def test_effect_of_new_rows_is_one_per_row_or_refused(estimator):
             fit.effect(new)
 
 
-# -- seeds ------------------------------------------------------------------------------------------------------------
+# -- seeds --------------------------------------------------------------------------------------------------------
 
 
 @cross_fitted

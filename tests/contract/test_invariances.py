@@ -108,7 +108,9 @@ def test_dtypes_with_missing_covariates(estimator, dtype):
         frame.loc[frame.index[start::9], column] = np.nan
     coded = frame.astype({**(NULLABLE if dtype == "nullable" else ARROW), "smoker": "boolean"})
     assert coded["age"].isna().sum() == 14
-    np.testing.assert_allclose(numbers(estimator, coded, covariates=KINDS), numbers(estimator, frame, covariates=KINDS), rtol=1e-12)
+    np.testing.assert_allclose(
+        numbers(estimator, coded, covariates=KINDS), numbers(estimator, frame, covariates=KINDS), rtol=1e-12
+    )
 
 
 @every
@@ -155,7 +157,7 @@ def test_names_and_arrays_are_the_same_question(estimator):
     assert np.array_equal(lists.effect().table[["estimate", "std_error"]].to_numpy(), named)
 
 
-# -- rows -----------------------------------------------------------------------------------------------------------------
+# -- rows ---------------------------------------------------------------------------------------------------------
 
 
 @every
@@ -173,7 +175,11 @@ def test_row_order_of_learners(estimator):
     np.testing.assert_allclose(numbers(estimator, shuffled), numbers(estimator, frame), rtol=1e-10)
 
 
-@pytest.mark.parametrize("labels", [lambda i: i * 3.5 - 1e4, lambda i: [f"p{v:06d}" for v in i], pd.to_datetime], ids=["float", "string", "date"])
+@pytest.mark.parametrize(
+    "labels",
+    [lambda i: i * 3.5 - 1e4, lambda i: [f"p{v:06d}" for v in i], pd.to_datetime],
+    ids=["float", "string", "date"],
+)
 @pytest.mark.parametrize("estimator", LEARNERS[:2])
 def test_order_preserving_labels(estimator, labels):
     frame = make()
@@ -198,7 +204,7 @@ def test_row_order_without_labels_is_position(estimator):
     assert same == (estimator.get_params().get("cv") is None)
 
 
-# -- units ------------------------------------------------------------------------------------------------------------------
+# -- units --------------------------------------------------------------------------------------------------------
 
 
 @deterministic

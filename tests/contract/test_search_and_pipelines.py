@@ -36,7 +36,7 @@ def parts(frame=None):
     return frame[[*COVARIATES, "medication"]], frame["recovery"]
 
 
-# -- names, with scikit-learn's defaults ---------------------------------------------------------------------------------
+# -- names, with scikit-learn's defaults --------------------------------------------------------------------------
 
 
 @scored
@@ -88,7 +88,7 @@ def test_letters_that_spell_two_columns_are_refused():
         IPW().fit(frame, np.arange(6.0), treatment=list("listen"))
 
 
-# -- arrays ----------------------------------------------------------------------------------------------------------------
+# -- arrays -------------------------------------------------------------------------------------------------------
 
 
 @scored
@@ -104,9 +104,7 @@ def test_grid_search_by_array_with_routing(estimator):
     train, test = folds[0]
     weight = make()["weight"]
     first = clone(estimator).set_params(**search.cv_results_["params"][0])
-    first.fit(
-        covariates.iloc[train], y.iloc[train], treatment=treatment.iloc[train], sample_weight=weight.iloc[train]
-    )
+    first.fit(covariates.iloc[train], y.iloc[train], treatment=treatment.iloc[train], sample_weight=weight.iloc[train])
     score = first.score(covariates.iloc[test], y.iloc[test], treatment.iloc[test], weight.iloc[test])
     assert search.cv_results_["split0_test_score"][0] == pytest.approx(score, rel=1e-12)
 
@@ -161,7 +159,7 @@ def test_score_checks_the_outcome(estimator):
     assert weighted == pytest.approx(fit.score(X, y), rel=1e-12)
 
 
-# -- pipelines -------------------------------------------------------------------------------------------------------------
+# -- pipelines ----------------------------------------------------------------------------------------------------
 
 
 def transformer():
@@ -180,7 +178,9 @@ def test_pipeline_with_an_array(estimator):
     name = type(step).__name__.lower()
     pipe = make_pipeline(ColumnTransformer(transformer()), step)
     pipe.fit(frame[COVARIATES], frame["recovery"].to_numpy(), **{f"{name}__treatment": frame["medication"].to_numpy()})
-    direct = clone(step).fit(frame[COVARIATES].reset_index(drop=True), frame["recovery"].to_numpy(), treatment=frame["medication"].to_numpy())
+    direct = clone(step).fit(
+        frame[COVARIATES].reset_index(drop=True), frame["recovery"].to_numpy(), treatment=frame["medication"].to_numpy()
+    )
     assert pipe[-1].effect().estimate == pytest.approx(direct.effect().estimate, rel=1e-9)
 
 
@@ -267,7 +267,7 @@ def test_two_whole_numbers_are_arms(levels):
     assert effect.estimate == IPW().fit(X, y, treatment="medication").effect().estimate
 
 
-# -- a splitter as a setting ------------------------------------------------------------------------------------------------
+# -- a splitter as a setting --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("cls", [AIPW, IPW])
@@ -276,8 +276,6 @@ def test_folds_of_a_splitter_by_name_and_of_its_pairs(cls):
     folds = CausalKFold(3, treatment="medication", random_state=4)
     by_splitter = fast(cls, cv=folds).fit(X, y, treatment="medication").effect()
     by_pairs = fast(cls, cv=list(folds.split(X))).fit(X, y, treatment="medication").effect()
-    by_array = fast(cls, cv=CausalKFold(3, treatment=X["medication"], random_state=4)).fit(
-        X, y, treatment="medication"
-    )
+    by_array = fast(cls, cv=CausalKFold(3, treatment=X["medication"], random_state=4)).fit(X, y, treatment="medication")
     assert by_splitter.estimate == by_pairs.estimate == by_array.effect().estimate
     assert by_splitter.estimate != fast(cls, cv=2).fit(X, y, treatment="medication").effect().estimate

@@ -1,4 +1,4 @@
-"""Every constructor parameter with a wrong value is a CausalArgumentError that names the parameter and what is legal."""
+"""Every constructor parameter with a wrong value: a CausalArgumentError that names it and what is legal."""
 
 import numpy as np
 import pytest

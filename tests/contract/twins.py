@@ -12,7 +12,6 @@ import pandas as pd
 import pandas_causal
 
 
-
 def fast(cls, **settings):
     """An instance whose nuisance models fit in milliseconds, and fit small samples."""
     defaults = cls().get_params()
@@ -43,13 +42,13 @@ def _twin(cls):
     def fit(self, X, y=None, sample_weight=None):
         return cls.fit(self, X, y, treatment=_arms(X), sample_weight=sample_weight)
 
-    def __sklearn_tags__(self):
+    def tags_of(self):
         tags = cls.__sklearn_tags__(self)
         # With this tag scikit-learn rounds X and takes its first column as y, a copy that we refuse.
         tags.input_tags.categorical = False
         return tags
 
-    members = {"fit": fit, "__sklearn_tags__": __sklearn_tags__, "__module__": __name__, "__doc__": cls.__doc__}
+    members = {"fit": fit, "__sklearn_tags__": tags_of, "__module__": __name__, "__doc__": cls.__doc__}
     if hasattr(cls, "score"):
 
         def score(self, X, y=None, sample_weight=None):

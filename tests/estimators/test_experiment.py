@@ -387,7 +387,6 @@ def test_wrong_settings_are_refused(settings):
         ab_test(**settings)
 
 
-@pytest.mark.xfail(reason="components given to _finish hide that they are clustered: Influence.clustering is None")
 def test_comparisons_of_clustered_fits_keep_their_clusters():
     """Plain and adjusted answers from the same clusters: their difference is clustered too."""
     a, b = fit({"cluster": "shop"}), fit({"cluster": "shop"}, adjustment="lin")
@@ -449,7 +448,7 @@ def test_bootstrap_is_the_same_for_any_number_of_jobs():
 @pytest.mark.parametrize(
     ("adjustment", "treated"),
     [
-        pytest.param(None, 5, marks=pytest.mark.xfail(reason="the fast path of bootstrap() keeps draws that are NaN")),
+        (None, 5),
         ("lin", 8),
     ],
 )

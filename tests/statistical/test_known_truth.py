@@ -86,8 +86,8 @@ def draw_square(rng, n=2_000):
 def test_aipw_is_unbiased_when_either_model_is_wrong(estimand):
     """Unbiased in large samples, where single models are biased by 0.3 and more.
 
-    Out-of-fold propensities beside a wrong outcome model leave a bias of order 1 / n, here 0.01 at n = 2,000, for which
-    0.02 is allowed.
+    Out-of-fold propensities beside a wrong outcome model leave a bias of order 1 / n: at n = 2,000 here 0.01 (ATE) and
+    0.025 (ATT). 0.02 is allowed beyond the error of the draws.
     """
     draws = 400 if FULL else 60
     candidates = {
