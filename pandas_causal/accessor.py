@@ -333,7 +333,9 @@ class CausalAccessor:
         from pandas_causal.settings import check_settings
 
         check_settings({} if level is None else {"level": level})
-        fitted = clone(estimator).fit(X, self._frame[outcome], treatment=treatment, missing=missing, **given)
+        if treatment is not None:
+            given["treatment"] = treatment
+        fitted = clone(estimator).fit(X, self._frame[outcome], missing=missing, **given)
         effect: Effect = fitted.effect()
         return effect if level is None or level == effect.level else replace(effect, level=level)
 

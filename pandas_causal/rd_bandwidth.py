@@ -207,17 +207,18 @@ def pilot_bandwidth(left: Side, right: Side, kernel: str, mass_points: str) -> t
     repeats = max(1 - counts[0] / len(left), 1 - counts[1] / len(right))
     check = 10 if mass_points == "adjust" and repeats >= 0.2 else 0
     least = [
-        side.places[min(check, m) - 1] + 1e-8 if check else 0.0 for side, m in zip((left, right), counts, strict=True)
+        side.places[min(check, m) - 1] + 1e-8 * deviation if check else 0.0
+        for side, m in zip((left, right), counts, strict=True)
     ]
     pilot = min(_PILOT[kernel] * spread * n ** (-1 / 5), max(left.reach, right.reach))
     return max(pilot, *least), check, _Limits(least[0], left.reach), _Limits(least[1], right.reach)
 
 
 def _sorted_quantile(x: Floats, share: float) -> float:
-    """Quantile of a sorted array, linear between its values."""
-    at = share * (len(x) - 1)
-    low = int(at)
-    return float(x[low] + (at - low) * (x[min(low + 1, len(x) - 1)] - x[low]))
+    """Quantile of a sorted array: the inverse of its distribution function, averaged where that is flat."""
+    at = share * len(x)
+    low = int(np.ceil(at)) - 1
+    return float((x[low] + x[min(int(at), len(x) - 1)]) / 2) if at == int(at) else float(x[low])
 
 
 def _both(left: _Terms, right: _Terms, sign: float, scale: float) -> float:

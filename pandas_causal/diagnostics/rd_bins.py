@@ -84,7 +84,13 @@ def number_of_bins(x: Floats, y: Floats, rule: str = "esmv", order: int = 4, n_a
 
 
 def binned_means(
-    z: Floats, y: Floats, *, rule: str = "esmv", order: int = 4, bins: tuple[int, int] | None = None, level: float = 0.95
+    z: Floats,
+    y: Floats,
+    *,
+    rule: str = "esmv",
+    order: int = 4,
+    bins: tuple[int, int] | None = None,
+    level: float = 0.95,
 ) -> Check:
     """Means of the outcome in bins on each side of the cutoff: the table behind the picture.
 

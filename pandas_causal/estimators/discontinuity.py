@@ -233,7 +233,9 @@ class RegressionDiscontinuity(CausalEstimator):
 
     def _part(self, sample: RunningSample, design: Design, name: str, rows: NDArray[np.intp] | None) -> Part:
         """Rows with weight, outside the donut and of this cutoff; then the estimate."""
-        keep = np.ones(len(sample), dtype=bool) if rows is None else np.isin(np.arange(len(sample)), rows)
+        keep = np.full(len(sample), rows is None)
+        if rows is not None:
+            keep[rows] = True
         if self.donut > 0:
             keep &= np.abs(design.z) >= self.donut
         if sample.weight is not None:

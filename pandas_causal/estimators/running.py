@@ -124,7 +124,8 @@ def prepare_running(estimator: Any, X: Any, y: Any, *, running: Any, missing: st
         inputs = inputs if keep.all() else inputs.take(keep)
     inputs, cutoff, text, notes = _read_running(inputs, estimator.cutoff)
     inputs = _numeric_treatment(inputs)
-    check_inputs(inputs)
+    if not getattr(estimator, "_validated", False):  # repeated fits see rows that were checked
+        check_inputs(inputs)
     _refuse_missing_covariates(inputs)
     _remember(estimator, inputs)
     return _arrays(inputs, cutoff, text, notes, n_given)

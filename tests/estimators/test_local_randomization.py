@@ -122,6 +122,11 @@ def test_window_chosen_by_covariates(senators):
     assert effect.diagnostics["covariates"].table.shape == (4, 2)
 
 
+def test_through_the_accessor(senators):
+    effect = senators.causal.fit(LocalRandomization(window=1.0), outcome="vote", running="margin")
+    assert effect.estimate == fit(senators, window=1.0).estimate
+
+
 def test_same_seed_same_answer(senators):
     assert fit(senators, window=1.0).p_value == fit(senators, window=1.0).p_value
 

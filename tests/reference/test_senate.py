@@ -89,6 +89,31 @@ def test_mass_points_beside_rdrobust(grid, mass_points, bandwidth):
     np.testing.assert_allclose(ours(frame, **k), rdrobust(frame, **k), rtol=1e-6)
 
 
+@pytest.mark.filterwarnings("ignore::pandas_causal.errors.AssumptionWarning")
+@pytest.mark.parametrize("seed", range(25))
+def test_random_settings_beside_rdrobust(seed):
+    """Heavy tails (so that the interquartile range sets the pilot bandwidth), units, ties, all options at once."""
+    rng = np.random.default_rng(seed)
+    frame = make(n=int(rng.integers(300, 1_500)), seed=seed, grid=[None, None, 50][seed % 3])
+    frame["x"] = np.sign(frame["x"]) * np.abs(frame["x"]) ** 1.7 * rng.choice([1, 30, 0.001])
+    order = int(rng.choice([0, 1, 2]))
+    given = {
+        "kernel": str(rng.choice(KERNELS)),
+        "order": order,
+        "bias_order": order + 1,
+        "bandwidth": str(rng.choice(SELECTORS)),
+    }
+    if rng.random() < 0.5:
+        given["covariates"] = list(Z)
+    if rng.random() < 0.3:
+        given["sample_weight"] = "weight"
+    given |= (
+        {"cluster": "group"} if rng.random() < 0.3 else {"vce": str(rng.choice(["nn", "hc0", "hc1", "hc2", "hc3"]))}
+    )
+    peer = {**given, "vce": "cr1"} if "cluster" in given else given
+    np.testing.assert_allclose(ours(frame, **given), rdrobust(frame, **peer), rtol=1e-6)
+
+
 def test_perfect_compliance_on_one_side_uses_the_sharp_bandwidth():
     frame = make(seed=2, one_sided=True)
     for k in ({"treatment": "took"}, {"treatment": "took", "covariates": list(Z)}):
