@@ -206,10 +206,10 @@ def pilot_bandwidth(left: Side, right: Side, kernel: str, mass_points: str) -> t
     n = sum(counts) if mass_points == "adjust" else len(x)
     repeats = max(1 - counts[0] / len(left), 1 - counts[1] / len(right))
     check = 10 if mass_points == "adjust" and repeats >= 0.2 else 0
-    least = [
-        side.places[min(check, m) - 1] + 1e-8 * deviation if check else 0.0
-        for side, m in zip((left, right), counts, strict=True)
-    ]
+    least = [0.0, 0.0]
+    if check:
+        pairs = zip((left, right), counts, strict=True)
+        least = [float(side.places[min(check, m) - 1]) + 1e-8 * deviation for side, m in pairs]
     pilot = min(_PILOT[kernel] * spread * n ** (-1 / 5), max(left.reach, right.reach))
     return max(pilot, *least), check, _Limits(least[0], left.reach), _Limits(least[1], right.reach)
 

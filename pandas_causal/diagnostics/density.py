@@ -292,23 +292,25 @@ def density_curve(
         rows = []
         for at in np.linspace(0, min(reach * h[s], side.reach), points):
             inside = slice(*np.searchsorted(x, [at - h[s], at + h[s]]))
-            fits = [_density_at(x[inside] - at, height[inside], h[s], k, n, side.sign) for k in (order, order + 1)]
-            centre, se = fits[1]
-            rows.append([side.sign * at, fits[0][0], se, centre - width * se, centre + width * se])
+            value, centre, se = _density_at(x[inside] - at, height[inside], h[s], order, n, side.sign)
+            rows.append([side.sign * at, value, se, centre - width * se, centre + width * se])
         part = pd.DataFrame(rows, columns=["z", "density", "std_error", "conf_low", "conf_high"])
         part.insert(0, "side", ("left", "right")[s])
         parts.append(part.sort_values("z"))
     return pd.concat(parts, ignore_index=True)
 
 
-def _density_at(u: Floats, height: Floats, h: float, order: int, n: int, sign: int) -> tuple[float, float]:
-    """Density and its standard error at one point, from rows sorted by distance."""
-    if len(np.unique(u)) < order + 2:
-        return np.nan, np.nan
+def _density_at(u: Floats, height: Floats, h: float, order: int, n: int, sign: int) -> tuple[float, float, float]:
+    """Density by the order asked for; that of one order more, with its standard error. Rows are sorted by distance."""
+    if int(np.count_nonzero(np.diff(u))) < order + 2:
+        return np.nan, np.nan, np.nan
     t = u / h
     w = np.maximum(1 - np.abs(t), 0.0)
-    R = np.vander(t, order + 1, increasing=True)
-    a = np.linalg.solve(R.T @ (w[:, None] * R), np.eye(order + 1)[1]) / h
-    weights = sign * w * (R @ a)
-    tail = np.cumsum(weights[::-1])[::-1]
-    return float(weights @ height), float(np.sqrt(np.square(tail).sum())) / (n - 1)
+    R = np.vander(t, order + 2, increasing=True)
+    weighted = R * w[:, None]
+    gram, moments = R.T @ weighted, weighted.T @ height
+    k = order + 1
+    value = sign * float(np.linalg.solve(gram[:k, :k], moments[:k])[1]) / h
+    a = np.linalg.solve(gram, np.eye(order + 2)[1]) / h
+    tail = np.cumsum((sign * (weighted @ a))[::-1])[::-1]
+    return value, sign * float(a @ moments), float(np.sqrt(np.square(tail).sum())) / (n - 1)

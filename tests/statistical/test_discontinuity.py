@@ -1,4 +1,4 @@
-"""Known truth: the designs of Lee (2008) and of Ludwig and Miller (2007), as Calonico, Cattaneo and Titiunik simulate them.
+"""Known truth: the designs of Lee (2008) and of Ludwig and Miller (2007), as in Calonico, Cattaneo and Titiunik (2014).
 
 CCT (2014), section 5 and its supplement: X = 2 Beta(2, 4) - 1, errors N(0, 0.1295^2), n = 500.
 """
@@ -54,7 +54,7 @@ def test_draw_by_draw_like_rdrobust(design):
 
 @pytest.mark.parametrize("design", [LEE, LUDWIG_MILLER], ids=["Lee", "Ludwig-Miller"])
 def test_robust_intervals_cover_more_than_conventional_ones(design):
-    """rdrobust, to which ours are equal, covers 88 to 93% here: the bound is 88% less the binomial error of the draws."""
+    """rdrobust, to which ours are equal, covers 88 to 93%: the bound is 88% less the binomial error of the draws."""
     (conventional, robust), _ = simulate(design, 500, DRAWS, 5)
     assert robust > conventional
     assert binom.ppf(0.0005, DRAWS, 0.88) / DRAWS <= robust <= binom.ppf(0.9995, DRAWS, 0.95) / DRAWS
