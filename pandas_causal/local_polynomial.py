@@ -184,6 +184,12 @@ class Window:
         rows = self.side.distance[: self.n if n is None else n]
         return equivalent_kernel(rows, np.empty(0), self.h, 2, self.solve(order, values_moments[: order + 1]))
 
+    def orthonormal(self, order: int, n: int) -> Floats:
+        """Rows Q (n, order + 1) of polynomials that are orthonormal under the weights: ``Q Q'W`` is the hat matrix."""
+        k = order + 1
+        P = legendre.legvander(2.0 * self.side.distance[:n] / self.h - 1.0, order)
+        return np.asarray(P @ np.linalg.inv(np.linalg.cholesky(self.gram[:k, :k])).T)
+
     def leverage(self, order: int, n: int) -> Floats:
         """Leverages (n,) of the weighted fit, zero beyond the window."""
         out = np.zeros(n)

@@ -128,7 +128,12 @@ def row_residuals(window: Window, order: int, s: Floats, n: int, setting: Settin
     if setting.vce == "nn" and not setting.clustered:
         return window.side.neighbour_residuals(n, s, setting.matches)
     residual = window.side.columns[:n] @ s - window.fitted(order, window.moments @ s, n)
-    if setting.clustered or setting.vce == "hc0":
+    cluster = window.side.cluster
+    if cluster is not None and setting.clustered:
+        if setting.vce not in ("hc2", "hc3"):
+            return residual
+        return _cluster_adjusted(window, order, residual, cluster[:n], setting.vce)
+    if setting.vce == "hc0":
         return residual
     if setting.vce == "hc1":
         return residual * np.sqrt(n / (n - order - 1))
@@ -136,8 +141,32 @@ def row_residuals(window: Window, order: int, s: Floats, n: int, setting: Settin
     return residual / (np.sqrt(slack) if setting.vce == "hc2" else slack)
 
 
-def row_sum_variance(contributions: Floats, cluster: NDArray[np.intp] | None, k: int) -> float:
-    """Sum of squared contributions of rows, or of clusters with the factor ``G / (G - 1) (n - 1) / (n - k)``."""
+def _cluster_adjusted(window: Window, order: int, e: Floats, cluster: NDArray[np.intp], vce: str) -> Floats:
+    """Residuals of every cluster times ``(I - H_gg)^(-1/2)`` (hc2: CR2) or its inverse (hc3: CR3).
+
+    With ``H_gg = Q Q'W`` and ``N = Q'W Q``, any power is ``I + Q g(N) Q'W``, ``g(x) = ((1 - x)^a - 1) / x``: small
+    matrices, which also serve rows outside the window, whose weight is 0.
+
+    References
+    ----------
+    Bell and McCaffrey (2002), Survey Methodology 28; Pustejovsky and Tipton (2018), JBES 36, eq. (6).
+    """
+    Q, out = window.orthonormal(order, len(e)), e.copy()
+    w = np.zeros(len(e))
+    w[: window.n] = window.w
+    power = -0.5 if vce == "hc2" else -1.0
+    by = np.argsort(cluster, kind="stable")
+    for rows in np.split(by, np.flatnonzero(np.diff(cluster[by])) + 1):
+        weighted = Q[rows] * w[rows, None]
+        values, vectors = np.linalg.eigh(Q[rows].T @ weighted)
+        x = np.clip(values, 1e-9, 1 - 1e-12)
+        g = ((1 - x) ** power - 1) / x
+        out[rows] += Q[rows] @ (vectors @ (g * (vectors.T @ (weighted.T @ e[rows]))))
+    return out
+
+
+def row_sum_variance(contributions: Floats, cluster: NDArray[np.intp] | None, k: int, setting: Setting) -> float:
+    """Sum of squared contributions of rows, or of clusters: CR1 with the factor ``G / (G - 1) (n - 1) / (n - k)``."""
     if cluster is None:
         return float(np.square(contributions).sum())
     n = len(contributions)
@@ -147,7 +176,8 @@ def row_sum_variance(contributions: Floats, cluster: NDArray[np.intp] | None, k:
         raise CausalDataError(
             "there are fewer than 2 clusters within the bandwidth on one side of the cutoff; widen it"
         )
-    return float(G / (G - 1) * (n - 1) / (n - k) * (sums @ sums))
+    factor = 1.0 if setting.vce in ("hc2", "hc3") else G / (G - 1) * (n - 1) / (n - k)
+    return float(factor * (sums @ sums))
 
 
 def _terms(
@@ -166,14 +196,14 @@ def _terms(
     turn = float(side.sign**nu)  # derivatives with respect to the distance change sign on the left
     s = adjusted_outcome(turn * factorial(nu) * pilot.coefficient(order, nu), gamma, setting.fuzzy)
     weights = pilot.weights(order, nu)
-    V = row_sum_variance(weights * row_residuals(pilot, order, s, pilot.n, setting), side.cluster, order + 1)
+    V = row_sum_variance(weights * row_residuals(pilot, order, s, pilot.n, setting), side.cluster, order + 1, setting)
     constant = float((weights * (side.distance[: pilot.n] / pilot.h) ** (order + 1)).sum()) * pilot.h**nu
     window = side.window(h_bias, setting.kernel, bias_order)
     slope = float(window.coefficient(bias_order, order + 1) @ s)
     R = 0.0
     if scale > 0:
         lead = window.weights(bias_order, order + 1) * row_residuals(window, bias_order, s, window.n, setting)
-        R = 3 * constant**2 * row_sum_variance(lead, side.cluster, bias_order + 1)
+        R = 3 * constant**2 * row_sum_variance(lead, side.cluster, bias_order + 1, setting)
     gap = 2 * (order + 1 - nu)
     return _Terms(
         V=(2 * nu + 1) * pilot.h ** (2 * nu + 1) * V,

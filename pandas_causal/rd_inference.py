@@ -181,7 +181,7 @@ def _raw_jump(fits: tuple[SideFit, SideFit]) -> Floats:
 
 def _variance(fit: SideFit, weights: Floats, window: Window, order: int, s: Floats, setting: Setting) -> float:
     residual = row_residuals(window, order, s, fit.n, setting)
-    return row_sum_variance(weights * residual, fit.side.cluster, order + 1)
+    return row_sum_variance(weights * residual, fit.side.cluster, order + 1, setting)
 
 
 def _contributions(fit: SideFit, adjust: Floats, setting: Setting) -> Floats:
@@ -193,9 +193,9 @@ def _contributions(fit: SideFit, adjust: Floats, setting: Setting) -> Floats:
 def _meat(fit: SideFit, contributions: Floats, setting: Setting) -> Floats:
     """Variance (k, k) of this side's limits: by polarisation of the variance of sums."""
     k = contributions.shape[1]
-    own = [row_sum_variance(c, fit.side.cluster, setting.bias_order + 1) for c in contributions.T]
+    own = [row_sum_variance(c, fit.side.cluster, setting.bias_order + 1, setting) for c in contributions.T]
     meat = np.diag(own)
     if k == 2:
-        both = row_sum_variance(contributions.sum(axis=1), fit.side.cluster, setting.bias_order + 1)
+        both = row_sum_variance(contributions.sum(axis=1), fit.side.cluster, setting.bias_order + 1, setting)
         meat[0, 1] = meat[1, 0] = (both - own[0] - own[1]) / 2
     return meat

@@ -67,7 +67,8 @@ class RegressionDiscontinuity(CausalEstimator):
     donut : float
         Leave out rows nearer to the cutoff than this.
     vce : {"nn", "hc0", "hc1", "hc2", "hc3"}
-        Nearest-neighbour or plug-in residuals. With ``fit(cluster=...)`` raw residuals are summed by cluster (CR1).
+        Nearest-neighbour or plug-in residuals. With ``fit(cluster=...)`` residuals are summed by cluster: CR2 by "hc2",
+        CR3 by "hc3", else CR1.
     matches : int
         Nearest neighbours.
     mass_points : {"adjust", "check", "off"}
@@ -204,11 +205,6 @@ class RegressionDiscontinuity(CausalEstimator):
             )
 
     def _setting(self, sample: RunningSample) -> Setting:
-        if sample.clusters and self.vce in ("hc2", "hc3"):
-            raise CausalArgumentError(
-                f"vce={self.vce!r} has no clustered form here; with cluster= the residuals are summed by cluster (CR1):"
-                " leave vce at its default"
-            )
         return Setting(
             order=self.order,
             bias_order=self.order + 1 if self.bias_order is None else self.bias_order,
@@ -290,7 +286,8 @@ class RegressionDiscontinuity(CausalEstimator):
     def _method(self, sample: RunningSample) -> str:
         """Where the standard errors come from."""
         if sample.clusters:
-            how = f"residuals summed by {next(iter(sample.clusters))} (CR1, each side its own factor)"
+            kind = {"hc2": "CR2", "hc3": "CR3"}.get(self.vce, "CR1, each side its own factor")
+            how = f"residuals summed by {next(iter(sample.clusters))} ({kind})"
         elif self.vce == "nn":
             how = f"{self.matches} nearest neighbours"
         else:

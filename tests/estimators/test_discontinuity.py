@@ -269,7 +269,6 @@ def test_bad_data_gets_one_clear_error(setting, columns, message):
         ({"missing": "ignore"}, "missing='ignore' is not known"),
         ({"cutoff": "zero"}, "cutoff must be a number"),
         ({"level": 95}, "level must be a number between 0 and 1"),
-        ({"cluster": "group", "vce": "hc3"}, "no clustered form"),
     ],
 )
 def test_wrong_settings_are_answered_with_the_legal_ones(setting, message):
