@@ -258,7 +258,7 @@ def _both(left: _Terms, right: _Terms, sign: float, scale: float) -> float:
 
 
 def _one(terms: _Terms, scale: float) -> float:
-    return float((terms.V / (terms.B**2 + scale * terms.R)) ** terms.rate)
+    return float(np.float64(terms.V) / np.float64(terms.B**2 + scale * terms.R)) ** terms.rate
 
 
 def _three_steps(
@@ -309,7 +309,8 @@ def select(left: Side, right: Side, selector: str, setting: Setting, mass_points
     windows = (left.window(pilot, setting.kernel, top), right.window(pilot, setting.kernel, top))
     criterion, rule = selector[:3], selector[3:]
     kinds = {"comb1": ("rd", "sum"), "comb2": ("rd", "sum", "two")}.get(rule, (rule,))
-    found = np.array([_three_steps(kind, windows, (limits[0], limits[1]), setting) for kind in kinds])
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        found = np.array([_three_steps(kind, windows, (limits[0], limits[1]), setting) for kind in kinds])
     best = Bandwidths(*(np.min(found, axis=0) if rule == "comb1" else np.median(found, axis=0)))
     if not np.isfinite(best).all() or min(best) <= 0:
         raise CausalDataError(

@@ -336,3 +336,11 @@ def test_fit_through_the_accessor():
     frame = make()
     effect = frame.causal.fit(RegressionDiscontinuity(order=2), outcome="y", running="x", covariates=["z1"])
     assert effect.estimate == pytest.approx(rdd(frame, order=2, covariates=["z1"]).estimate)
+
+
+def test_an_outcome_without_noise_is_answered_or_explained():
+    x = np.linspace(-1, 1, 201)
+    assert rdd(pd.DataFrame({"x": x, "y": 1 + x})).estimate == pytest.approx(0, abs=1e-9)
+    with pytest.warns(StandardErrorWarning, match="standard errors are zero"):
+        effect = rdd(pd.DataFrame({"x": x, "y": (x >= 0).astype(float)}))
+    assert effect.estimate == pytest.approx(1, abs=1e-9)
