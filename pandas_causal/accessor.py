@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -114,7 +115,8 @@ class CausalAccessor:
             sample_weight=sample_weight,
             missing=missing,
         )
-        words = f"association of {treatment} with {outcome} (difference in means, NOT a causal effect)"
+        named = treatment if pd.api.types.is_scalar(treatment) else "treatment"
+        words = f"association of {named} with {outcome} (difference in means, NOT a causal effect)"
         return replace(effect, estimand=words, assumptions=_NOT_CAUSAL)
 
     def ate(
@@ -243,6 +245,9 @@ class CausalAccessor:
         """
         from pandas_causal.schemas import build_schema, validate
 
+        for role, name in (("treatment", treatment), ("outcome", outcome), ("sample_weight", sample_weight)):
+            if name is not None and not pd.api.types.is_scalar(name):
+                raise CausalArgumentError(f"validate takes the names of columns; {role} is a {type(name).__name__}")
         schema = build_schema(
             outcome=outcome,
             treatment=treatment,
@@ -335,6 +340,13 @@ class CausalAccessor:
         check_settings({} if level is None else {"level": level})
         if treatment is not None:
             given["treatment"] = treatment
+        if outcome is None:
+            raise CausalArgumentError("outcome= needs the name of a column")
+        legal = signature(estimator.fit).parameters
+        unknown = [role for role in given if role not in legal]
+        if unknown:
+            known = [role for role in legal if role not in ("X", "y", "missing")]
+            raise CausalArgumentError(f"{type(estimator).__name__} has no role {unknown[0]!r}; its roles: {known}")
         fitted = clone(estimator).fit(X, self._frame[outcome], missing=missing, **given)
         effect: Effect = fitted.effect()
         return effect if level is None or level == effect.level else replace(effect, level=level)
@@ -344,27 +356,33 @@ class CausalAccessor:
         from pandas_causal.roles import check_columns
 
         check_columns(self._frame)
-        named = {role: name for role, value in roles.items() for name in _columns_of(value)}
+        named = [(role, name) for role, value in roles.items() for name in self._columns_of(role, value)]
+        asked = [*([] if outcome is None else [("outcome", outcome)]), *named, *(("covariate", c) for c in covariates)]
         problems: list[Problem] = []
         used: dict[Any, str] = {}
-        for role, name in [("outcome", outcome), *[(r, n) for r, v in roles.items() for n in _columns_of(v)]]:
-            if name is None:
+        for role, name in asked:
+            if not pd.api.types.is_hashable(name):
+                what = f"is given as {role} but is no column name"
+                problems.append(Problem(type(name).__name__, what, None, "give the name of a column"))
                 continue
             if name not in self._frame.columns:
                 problems.append(self._absent(name, role))
-            elif name in used:
+            elif used.get(name, role) != role:
                 problems.append(Problem(str(name), f"is both {used[name]} and {role}", None, "a column has one role"))
             used[name] = role
-        for name in covariates:
-            if name not in self._frame.columns:
-                problems.append(self._absent(name, "covariate"))
-            elif name in used:
-                problems.append(
-                    Problem(str(name), f"is both {used[name]} and covariate", None, "a column has one role")
-                )
         if problems:
-            raise CausalDataError(problems)
-        return self._frame[[*dict.fromkeys(covariates), *[n for n in named.values() if n not in covariates]]]
+            raise CausalDataError(problems[:20])
+        return self._frame[list(dict.fromkeys([*covariates, *(name for _, name in named)]))]
+
+    def _columns_of(self, role: str, value: Any) -> list[Any]:
+        """Column names in a role: a name, or a list of names where a role may be several; an array names none."""
+        if isinstance(value, str) or (value is not None and pd.api.types.is_scalar(value)):
+            return [value]
+        several = role in ("cluster", "propensity") and isinstance(value, list | tuple)
+        if not several or not all(isinstance(v, str) for v in value):
+            return []
+        values_of_rows = len(value) == len(self._frame) and not set(value) <= set(self._frame.columns)
+        return [] if values_of_rows else list(value)
 
     def _absent(self, name: Any, role: str) -> Problem:
         columns = self._frame.columns
@@ -378,16 +396,9 @@ class CausalAccessor:
 
 
 def _names(covariates: Any) -> list[Any]:
-    if isinstance(covariates, str):
+    if isinstance(covariates, str) or not pd.api.types.is_list_like(covariates):
         raise CausalArgumentError(f"covariates takes a list of column names: [{covariates!r}]")
     return list(covariates)
-
-
-def _columns_of(value: Any) -> list[Any]:
-    """Column names in a role: a name or a list of names; an array names none."""
-    if isinstance(value, str) or (value is not None and pd.api.types.is_scalar(value)):
-        return [value]
-    return list(value) if isinstance(value, list | tuple) and all(isinstance(v, str) for v in value) else []
 
 
 def _estimator(estimator: Any, estimand: str | None, control: Any) -> Any:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from pandas_causal.errors import CausalArgumentError, CausalDataError, CausalError, StandardErrorWarning, suggest
 from pandas_causal.inference.influence import Influence, join
-from pandas_causal.inference.pointwise import Variance
+from pandas_causal.inference.pointwise import Draws, Variance
 
 if TYPE_CHECKING:
     from pandas_causal.effect import Effect
@@ -48,38 +48,70 @@ class Weighting:
 
 
 def linear(effect: Effect, W: Any, index: Any = None) -> Effect:
-    """Map estimates and uncertainty by a matrix (m, rows)."""
-    if index is None and isinstance(W, pd.DataFrame):
-        index = W.index
-    matrix = np.atleast_2d(np.asarray(W, dtype=float))
+    """Map estimates and uncertainty by a matrix (m, rows); a DataFrame may name its columns by the rows."""
+    if isinstance(W, pd.DataFrame):
+        index = W.index if index is None else index
+        if not isinstance(W.columns, pd.RangeIndex):
+            if len(W.columns) != len(effect) or not W.columns.isin(effect.estimates.index).all():
+                raise CausalArgumentError(
+                    f"the columns of W {list(W.columns[:5])} are not the effect's rows"
+                    f" {list(effect.estimates.index[:5])}"
+                )
+            W = W[list(effect.estimates.index)]
+    matrix = np.atleast_2d(_numbers(W, "W"))
     if matrix.shape[1] != len(effect):
         raise CausalArgumentError(f"W has {matrix.shape[1]} columns, the effect has {len(effect)} rows")
-    estimates = pd.Series(matrix @ effect.estimates.to_numpy(dtype=float), index=index, name="estimate")
+    estimates = _named(matrix @ effect.estimates.to_numpy(dtype=float), index)
     bias = None if effect.bias is None else matrix @ effect.bias
     return effect._derive(estimates, effect.uncertainty.linear(matrix), bias=bias)
 
 
+def _numbers(values: Any, name: str) -> Floats:
+    try:
+        return np.asarray(values, dtype=float)
+    except (TypeError, ValueError):
+        raise CausalArgumentError(f"{name} must hold numbers, got {type(values).__name__}") from None
+
+
+def _named(values: Floats, index: Any) -> pd.Series[float]:
+    if index is not None and len(index) != len(values):
+        raise CausalArgumentError(f"index names {len(index)} rows, there are {len(values)}")
+    return pd.Series(values, index=index, name="estimate")
+
+
 def transform(effect: Effect, f: Callable[[Floats], Any], jac: Any = None, index: Any = None) -> Effect:
-    """Transform smoothly by the delta method; the Jacobian is taken at ``estimate - bias``."""
+    """Transform by the delta method, the Jacobian at ``estimate - bias``; replicates one by one."""
     at, centre = np.asarray(effect.estimates, dtype=np.float64), effect._centre
-    value: Floats = np.atleast_1d(np.asarray(f(at), dtype=np.float64))
-    jacobian = numeric_jacobian(f, centre) if jac is None else (jac(centre) if callable(jac) else jac)
-    jacobian = np.asarray(jacobian, dtype=float).reshape(len(value), len(at))
+    value: Floats = np.atleast_1d(_numbers(f(at), "f(estimates)"))
     if index is None and len(value) == len(at):
         index = effect.estimates.index
+    estimates = _named(value, index)
+    u = effect.uncertainty
+    if isinstance(u, Draws):
+        if u.around == "null":
+            raise CausalError(
+                "a null distribution cannot be transformed: it varies around no effect, not around the estimate"
+            )
+        replicates = np.array([np.atleast_1d(_numbers(f(row), "f(estimates)")) for row in u.values()])
+        return effect._derive(estimates, Draws(replicates, np.eye(len(value))))
+    if jac is None:
+        jacobian = numeric_jacobian(f, centre, effect._std_errors)
+    else:
+        jacobian = _numbers(jac(centre) if callable(jac) else jac, "jac")
+    if jacobian.size != len(value) * len(at):
+        raise CausalArgumentError(f"jac must be {len(value)} x {len(at)}, got shape {jacobian.shape}")
     bias = None if effect.bias is None else value - np.atleast_1d(np.asarray(f(centre), dtype=float))
-    estimates = pd.Series(value, index=index, name="estimate")
-    return effect._derive(estimates, effect.uncertainty.transform(jacobian), bias=bias)
+    return effect._derive(estimates, u.transform(jacobian.reshape(len(value), len(at))), bias=bias)
 
 
-def numeric_jacobian(f: Callable[[Floats], Any], at: Floats) -> Floats:
-    """Central differences of f (rows,) -> (m,), as (m, rows)."""
-    scale = np.abs(at)
-    scale[scale == 0] = scale.max() if scale.any() else 1.0
+def numeric_jacobian(f: Callable[[Floats], Any], at: Floats, std_error: Floats) -> Floats:
+    """Central differences of f (rows,) -> (m,), as (m, rows); steps are small beside estimate and error."""
+    steps = np.maximum(6e-6 * np.abs(at), 1e-4 * np.nan_to_num(std_error))
+    steps[steps == 0] = 6e-6
     columns = []
     for j in range(len(at)):
         step = np.zeros(len(at))
-        step[j] = 6e-6 * scale[j]
+        step[j] = steps[j]
         high, low = np.asarray(f(at + step), dtype=float), np.asarray(f(at - step), dtype=float)
         columns.append(np.atleast_1d((high - low) / (2 * step[j])))
     return np.stack(columns, axis=1)
@@ -87,10 +119,17 @@ def numeric_jacobian(f: Callable[[Floats], Any], at: Floats) -> Floats:
 
 def difference(effect: Effect, other: Effect, rows: str | None = None) -> Effect:
     """Subtract another fit's effect, with the covariance of the two."""
+    if not hasattr(other, "estimates"):
+        raise CausalArgumentError(f"difference takes another Effect, got {type(other).__name__}")
     if len(effect) != len(other) or (len(effect) > 1 and not effect.estimates.index.equals(other.estimates.index)):
         raise CausalArgumentError(
             f"the effects have different rows ({list(effect.estimates.index[:5])} and "
             f"{list(other.estimates.index[:5])}); select the rows to compare first: effect[labels]"
+        )
+    if effect.reference != other.reference or effect.alternative != other.alternative:
+        raise CausalArgumentError(
+            f"the effects refer to different laws or sides ({effect.reference!r}, {effect.alternative!r} and"
+            f" {other.reference!r}, {other.alternative!r}); fit both with the same settings"
         )
     m = len(effect)
     left, right = effect.uncertainty, other.uncertainty
@@ -113,6 +152,9 @@ def difference(effect: Effect, other: Effect, rows: str | None = None) -> Effect
         u,
         bias=bias,
         estimand=f"difference of ({effect.estimand}) and ({other.estimand})",
+        reference_rows=None
+        if effect.reference_rows is None or other.reference_rows is None
+        else effect.reference_rows & other.reference_rows,
     )
     return replace(
         out,
@@ -131,6 +173,10 @@ def aggregate(effect: Effect, by: Any, weights: Any, population: bool) -> Effect
         codes, names = np.zeros(len(effect), dtype=np.intp), pd.Index(["average"])
     else:
         codes, names = pd.factorize(groups, sort=True)
+        if not len(names):
+            raise CausalDataError("every group label is missing; give at least one row a group")
+    if hasattr(weights, "uncertainty") and set(weights.estimates.index) == set(effect.estimates.index):
+        weights = weights[list(effect.estimates.index)]
     w = _weight_values(weights, effect)
     used = codes >= 0
     totals = np.bincount(codes[used], weights=w[used], minlength=len(names))
@@ -172,7 +218,8 @@ def _resolve_weighting(effect: Effect, by: Any, weights: Any) -> tuple[Any, Any,
         return index.get_level_values(by), weights, {}
     if isinstance(by, pd.Series) and not by.index.equals(effect.estimates.index):
         raise CausalDataError("the index of the group labels differs from the effect's rows; align them first")
-    if len(by) != len(effect):
+    if not hasattr(by, "__len__") or len(by) != len(effect):
+        by = by if hasattr(by, "__len__") else [by]
         raise CausalDataError(f"there are {len(by):,} group labels for {len(effect):,} rows")
     return pd.Index(by), weights, {}
 
@@ -186,7 +233,7 @@ def _weight_values(weights: Any, effect: Effect) -> Floats:
         if len(weights) != len(effect) or not weights.index.isin(effect.estimates.index).all():
             raise CausalDataError("the weights are labelled otherwise than the effect's rows; give one weight per row")
         weights = weights.reindex(effect.estimates.index)
-    out = np.asarray(weights, dtype=float)
+    out = _numbers(weights, "weights")
     if out.shape != (len(effect),) or not np.isfinite(out).all():
         raise CausalDataError(f"weights must be {len(effect):,} finite numbers, one per row")
     return out
@@ -230,18 +277,22 @@ def _with_sampled_units(effect: Effect, u: Any, codes: NDArray[np.intp], deviati
         )
     if units is None or u.rows is None:
         raise CausalError("the rows were dropped by compact(); aggregate(population=False) or refit")
-    contributions = np.zeros((len(deviation), len(names)))
     used = np.flatnonzero(codes >= 0)
-    contributions[used, codes[used]] = deviation[used]
-    sampling = Influence.from_contributions(np.zeros(len(names)), contributions, units, names=names)
-    if u.clustering is not None and units.same_order(u.rows):
-        sampling = sampling.cluster(u.clustering)
-    related = units.same_set(u.rows) or not (units.is_default or u.rows.is_default)
-    how = None if related and units.labels.is_unique and u.rows.labels.is_unique else "independent"
-    if units.same_order(u.rows):
-        how = None
     both = np.hstack([np.eye(len(names)), np.eye(len(names))])
-    return join(u, sampling, how, keep_factors=True).linear(both)
+    at = units.positions_in(u.rows)
+    if at is None and u.clustering is not None:
+        raise CausalError(
+            "the clusters of these units are unknown: they are not the fitted rows, and the fit is clustered; "
+            "aggregate(population=False) speaks of these very units"
+        )
+    contributions = np.zeros((len(units if at is None else u.rows), len(names)))
+    np.add.at(contributions, (used if at is None else at[used], codes[used]), deviation[used])
+    rows = units if at is None else u.rows
+    sampling = Influence.from_contributions(np.zeros(len(names)), contributions, rows, names=names)
+    if u.clustering is not None:
+        sampling = sampling.cluster(u.clustering)
+    apart = at is None and (units.is_default or u.rows.is_default or not units.labels.is_unique)
+    return join(u, sampling, "independent" if apart else None, keep_factors=True).linear(both)
 
 
 def explain_std_errors(effect: Effect) -> Effect:

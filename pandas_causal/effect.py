@@ -17,7 +17,7 @@ from pandas_causal.errors import CausalArgumentError, CausalError, suggest
 from pandas_causal.inference.bands import JointTest, joint_test, simultaneous_critical
 from pandas_causal.inference.influence import Influence
 from pandas_causal.inference.pointwise import Draws, Variance
-from pandas_causal.inference.reference import Reference, Student
+from pandas_causal.inference.reference import Normal, Reference, Student
 from pandas_causal.inference.rows import Rows
 from pandas_causal.inference.shrinkage import empirical_bayes
 
@@ -98,9 +98,13 @@ class Effect:
 
     # -- the table and its one row ---------------------------------------------------------------------------------
 
-    @cached_property
+    @property
     def table(self) -> pd.DataFrame:
-        """Estimates with std_error, statistic, p_value, conf_low and conf_high, one row per estimand."""
+        """Estimates with std_error, statistic, p_value, conf_low and conf_high, one row per estimand (a copy)."""
+        return self._table.copy()
+
+    @cached_property
+    def _table(self) -> pd.DataFrame:
         se, estimates = self._std_errors, self.estimates.to_numpy(dtype=float)
         with np.errstate(divide="ignore", invalid="ignore"):
             statistic = np.where(se > 0, self._centre / se, np.nan)
@@ -169,6 +173,11 @@ class Effect:
         """Select rows by label: estimates and uncertainty are sliced together."""
         index = self.estimates.index
         positions = pd.Series(np.arange(len(index)), index=index)
+        if isinstance(labels, list) and labels and all(isinstance(v, bool | np.bool_) for v in labels):
+            labels = np.array(labels)
+        mask = isinstance(labels, np.ndarray | pd.Series) and pd.api.types.is_bool_dtype(labels.dtype)
+        if mask and len(labels) != len(index):
+            raise CausalArgumentError(f"the mask has {len(labels)} entries, the effect {len(index)} rows")
         try:
             picked = np.atleast_1d(np.asarray(positions.loc[labels]))
         except KeyError:
@@ -243,13 +252,17 @@ class Effect:
         small_sample : bool
             Factor G / (G - 1) * (n - 1) / (n - p) and Student's t with G - 1; otherwise the raw sum and the normal.
         """
+        if by is None:
+            raise CausalArgumentError("cluster needs labels: an array, a Series, a list of two, or a name kept at fit")
+        if isinstance(by, pd.DataFrame):
+            by = [by[c] for c in by] if by.shape[1] == 2 else by.iloc[:, 0]
         ways = by if isinstance(by, list | tuple) and len(by) == 2 and not np.isscalar(by[0]) else [by]
         if isinstance(by, list | tuple) and len(by) == 2 and all(isinstance(b, str) for b in by):
             ways = by
         labels = [algebra.row_labels(self, way) for way in ways]
         u = self.uncertainty.cluster(labels, small_sample=small_sample)
         how = "CR1" if small_sample else "no small-sample factor"
-        return replace(self, uncertainty=u, std_error_method=f"clustered {len(ways)}-way ({how})")
+        return replace(self, uncertainty=u, std_error_method=f"clustered {len(ways)}-way ({how})").explained()
 
     def collapse(self, unit: Any) -> Effect:
         """Sum the contributions to a coarser row (unit, household), the rows of later comparisons."""
@@ -257,7 +270,7 @@ class Effect:
         if not isinstance(self.uncertainty, Influence):
             raise CausalError("only effects with contributions can be collapsed to a coarser row")
         u = self.uncertainty.collapse(algebra.row_labels(self, unit), name)
-        return replace(self, uncertainty=u, std_error_method=f"influence function, one row per {name}")
+        return replace(self, uncertainty=u, std_error_method=f"influence function, one row per {name}").explained()
 
     def interval(self, level: float | None = None, simultaneous: bool = False, random_state: int | None = 0) -> Any:
         """Confidence intervals (rows, 2), pointwise or jointly valid for all rows.
@@ -272,9 +285,10 @@ class Effect:
             Seed of the draws behind a simultaneous band.
         """
         level = self.level if level is None else level
-        if not 0 < level < 1:
+        if not isinstance(level, int | float | np.number) or not 0 < level < 1:
             raise CausalArgumentError(f"level must lie between 0 and 1, e.g. 0.95; got {level}")
         if simultaneous:
+            self._refuse_simultaneous()
             se = self._std_errors
             c = simultaneous_critical(self.uncertainty, level, random_state, se)
             low, high = self._centre - c * se, self._centre + c * se
@@ -427,27 +441,31 @@ class Effect:
         favoured = self._centre > 0 if self.alternative == "greater" else self._centre < 0
         return np.where(favoured, two_sided / 2, 1 - two_sided / 2)
 
+    def _refuse_simultaneous(self) -> None:
+        """Refuse bands that would not hold under this effect's law."""
+        if self.alternative != "two-sided" or not isinstance(self.reference, Student | Normal):
+            raise CausalError(
+                f"simultaneous bands are two-sided and asymptotic; this effect is {self.alternative} under"
+                f" {self.reference!r}: adjust its p-values instead, or fit it without these settings"
+            )
+        if isinstance(self.uncertainty, Draws) and self.uncertainty.around == "null":
+            raise CausalError("a null distribution (placebo or permutation) has no interval for the estimate")
+
     def _scalar(self, column: str) -> float:
         if len(self) != 1:
             raise CausalError(
                 f"this effect has {len(self):,} rows; read effect.table[{column!r}], or select: effect[label]"
             )
-        return float(self.table[column].iloc[0])
+        return float(self._table[column].iloc[0])
 
     def _take(self, positions: NDArray[np.intp]) -> Effect:
-        units = (
-            None
-            if self.units is None
-            else Rows(
-                self.units.labels[positions], None if self.units.content is None else self.units.content[positions]
-            )
-        )
+        units = None if self.units is None else self.units.take(positions)
         marked = None if self.reference_rows is None else self.reference_rows[positions]
         bias = None if self.bias is None else self.bias[positions]
-        out = self._derive(self.estimates.iloc[positions], self.uncertainty.take(positions), bias=bias)
-        return replace(
-            out, units=units, reference_rows=marked, inversion=algebra.picked(self.inversion, out.estimates.index)
+        out = self._derive(
+            self.estimates.iloc[positions], self.uncertainty.take(positions), bias=bias, reference_rows=marked
         )
+        return replace(out, units=units, inversion=algebra.picked(self.inversion, out.estimates.index))
 
     def _derive(
         self,
@@ -456,6 +474,7 @@ class Effect:
         *,
         bias: Floats | None = None,
         estimand: str | None = None,
+        reference_rows: NDArray[np.bool_] | None = None,
     ) -> Effect:
         """Return the same fit with other rows: what is tied to the old rows is dropped."""
         derived = replace(
@@ -467,6 +486,6 @@ class Effect:
             inversion=None,
             weightings={},
             units=None,
-            reference_rows=None,
+            reference_rows=reference_rows,
         )
         return derived.explained()

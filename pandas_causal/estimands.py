@@ -110,8 +110,8 @@ def target_share(population: int | None, codes: NDArray[np.integer], propensity:
 def common_support(estimand: str, propensity: Floats, bound: float) -> NDArray[np.bool_]:
     """Rows whose propensities stay `bound` away from what the estimand cannot bear.
 
-    ATE, ATO: every arm; ATT: the control arm (e near 1); ATC: the other arms (e near 0). A propensity at the bound itself
-    (bounded there by an estimator) counts as beyond.
+    ATE, ATO: every arm; ATT: the control arm (e near 1); ATC: the other arms (e near 0). A propensity at the bound
+    itself     (bounded there by an estimator) counts as beyond.
     """
     needed = {"ATT": slice(0, 1), "ATC": slice(1, None)}.get(estimand, slice(None))
     return np.asarray(propensity[:, needed].min(axis=1) > bound)

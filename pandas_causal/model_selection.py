@@ -92,25 +92,27 @@ def draw_folds(cv: Any, inputs: Inputs, arms: Arms, rng: np.random.Generator, cl
     CausalArgumentError
         For anything else.
     CausalDataError
-        If a fold leaves fewer than 2 rows of an arm to learn from.
+        If a fold leaves no row of an arm to learn from.
     """
     if isinstance(cv, int | np.integer) and cv >= 2 and not isinstance(cv, bool):
         folds = assign_folds(arms.codes, int(cv), rng, labels=inputs.index, cluster=cluster)
     elif hasattr(cv, "split") and not isinstance(cv, str):
         folds = folds_from_splits(cv.split(inputs.frame, inputs.outcome, cluster), len(arms.codes))
     elif isinstance(cv, Iterable) and not isinstance(cv, str):
-        folds = folds_from_splits(cv, len(arms.codes))
+        # positions speak of the rows of X, of which some may have been left out
+        kept = np.ones(len(arms.codes), dtype=bool) if inputs.kept is None else inputs.kept
+        folds = folds_from_splits(cv, len(kept))[kept]
     else:
         raise CausalArgumentError(
             f"cv must be a whole number of at least 2 folds, a splitter, or pairs (train, test); got {cv!r}"
         )
     for fold in range(int(folds.max()) + 1):
         left = np.bincount(arms.codes[folds != fold], minlength=len(arms))
-        if left.min() < 2:
+        if left.min() < 1:
             level = arms.levels[int(left.argmin())]
             raise CausalDataError(
-                f"without fold {fold} {left.min()} rows of arm {level!r} are left to learn from, and 2 are needed; use"
-                " fewer clusters per arm or another number of folds (cv=)"
+                f"without fold {fold} no row of arm {level!r} is left to learn from; use fewer clusters per arm or"
+                " another number of folds (cv=)"
             )
     return folds
 

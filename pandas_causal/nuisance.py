@@ -171,8 +171,8 @@ def cross_fit(
     use : ndarray (n,) of bool, optional
         Rows to learn from (one arm); all rows are predicted.
     n_classes : int
-        Predict the probabilities of so many classes, coded from 0; 0: predict a number. Where the rows to learn from hold
-        one class only, its probability is 1.
+        Predict the probabilities of so many classes, coded from 0; 0: predict a number. Where the rows to learn from
+        hold one class only, its probability is 1.
     w : ndarray (n,), optional
     columns : sequence of str, optional
         Give the model a DataFrame with these names.

@@ -53,6 +53,8 @@ class Inputs:
         All columns of X.
     named : bool
         Whether X came with column names.
+    kept : ndarray (rows of X,) of bool, or None
+        Which rows of X these are, where some were left out.
     """
 
     covariates: pd.DataFrame
@@ -61,6 +63,7 @@ class Inputs:
     taken: Mapping[str, tuple[Any, ...]]
     columns: pd.Index
     named: bool
+    kept: NDArray[np.bool_] | None = None
 
     @property
     def index(self) -> pd.Index:
@@ -94,6 +97,10 @@ class Inputs:
 
     def take(self, keep: NDArray[np.bool_]) -> Inputs:
         """Keep some rows."""
+        kept = keep
+        if self.kept is not None:
+            kept = self.kept.copy()
+            kept[self.kept] = keep
         return Inputs(
             self.covariates[keep],
             None if self.outcome is None else self.outcome[keep],
@@ -101,6 +108,7 @@ class Inputs:
             self.taken,
             self.columns,
             self.named,
+            kept,
         )
 
 
@@ -116,11 +124,14 @@ class Arms:
         Position in `levels`, row by row.
     chosen_by : str
         How the control was chosen.
+    natural : tuple
+        The levels in category or sorted order, whichever is the control: known propensities follow it.
     """
 
     levels: tuple[Any, ...]
     codes: NDArray[np.int8]
     chosen_by: str
+    natural: tuple[Any, ...] = ()
 
     def __len__(self) -> int:
         return len(self.levels)
@@ -167,8 +178,11 @@ def check_columns(X: pd.DataFrame) -> None:
         raise CausalDataError(
             "the columns are a MultiIndex; flatten them: df.columns = ['_'.join(c) for c in df.columns]"
         )
-    if not X.columns.is_unique:
-        twice = X.columns[X.columns.duplicated()].unique().tolist()
+    if X.columns.hasnans:
+        raise CausalDataError("a column has no name (NaN); name it: df.columns = [...]")
+    if not X.columns.is_unique or len({str(c) for c in X.columns}) < len(X.columns):
+        texts = X.columns.map(str)
+        twice = texts[texts.duplicated()].unique().tolist()
         raise CausalDataError(
             [Problem(str(c), "stands more than once among the columns", None, "rename one") for c in twice]
         )
@@ -211,7 +225,10 @@ def resolve(
         except KeyError as error:
             problems.append(_absent(error.args[0], role, frame))
             continue
-        if names is not None:
+        if role in multi and isinstance(given, list | tuple) and names is None and _are_arrays(given, len(frame)):
+            ways = {f"{role} {k}": _bare(way) for k, way in enumerate(given)}
+            values[role] = pd.DataFrame(ways, index=frame.index)
+        elif names is not None:
             taken[role] = tuple(names)
             values[role] = frame[names[0]] if len(names) == 1 else frame[list(names)]
         else:
@@ -258,7 +275,7 @@ def _names(frame: pd.DataFrame, given: Any, role: str, multi: bool) -> list[Any]
             if g not in frame.columns:
                 raise KeyError(g)
         return list(given)
-    if np.isscalar(given) and given in frame.columns:
+    if pd.api.types.is_hashable(given) and given in frame.columns:
         return [given]
     if np.isscalar(given):
         raise CausalArgumentError(f"{role}={given!r} is neither a column of X nor an array with one value per row")
@@ -342,6 +359,15 @@ def _as_series(given: Any, role: str, n: int, problems: list[Problem], columns: 
     return out.infer_objects()
 
 
+def _are_arrays(given: Sequence[Any], n: int) -> bool:
+    """Whether a list holds one or two arrays with a value per row, not the values themselves."""
+    return len(given) in (1, 2) and all(not np.isscalar(g) and hasattr(g, "__len__") and len(g) == n for g in given)
+
+
+def _bare(values: Any) -> Any:
+    return values.array if isinstance(values, pd.Series | pd.Index) else np.asarray(values)
+
+
 def _is_strings(given: Any) -> bool:
     return isinstance(given, list | tuple) and len(given) > 0 and any(isinstance(g, str) for g in given)
 
@@ -356,9 +382,8 @@ def _common_index(X: Any, y: Any, roles: Mapping[str, Any], frame: pd.DataFrame)
     problems = []
     for name, other in labelled.items():
         if other is not index and not index.equals(other):
-            same = len(other) == len(index) and bool(
-                np.array_equal(np.sort(index.astype(str)), np.sort(other.astype(str)))
-            )
+            hashes = [np.sort(pd.util.hash_pandas_object(i).to_numpy()) for i in (index, other)]
+            same = bool(np.array_equal(hashes[0], hashes[1]))
             how = "the same labels in another order" if same else "different labels"
             problems.append(
                 Problem(
@@ -400,6 +425,7 @@ def resolve_arms(treatment: pd.Series[Any], control: Any = None) -> Arms:
         rank[order] = np.arange(len(levels))
         codes, levels = rank[codes], [levels[i] for i in order]
         how = "the first level in sorted order"
+    natural = tuple(levels)
     if control is not None:
         matches = [i for i, level in enumerate(levels) if level == plain(control)]
         if not matches:
@@ -410,7 +436,7 @@ def resolve_arms(treatment: pd.Series[Any], control: Any = None) -> Arms:
         rank = np.empty(len(levels), dtype=np.intp)
         rank[order] = np.arange(len(levels))
         codes, levels, how = rank[codes], [levels[i] for i in order], "control="
-    return Arms(tuple(levels), codes.astype(np.int8), how)
+    return Arms(tuple(levels), codes.astype(np.int8), how, natural)
 
 
 def plain(level: Any) -> Any:

@@ -28,6 +28,7 @@ __all__ = [
 Rule = Callable[["pd.Series[Any]"], Problem | None]
 _RARE = 20
 _MAX_LEVELS = 1_000
+_LARGEST = 1e150
 _SCALED = (
     "treatment levels must be labels or whole numbers: if a scaler in a pipeline transformed it, let it pass through "
     "untouched; if it is a dose meant as arms, convert it with .astype('category')"
@@ -87,13 +88,17 @@ def numeric(role: str) -> Rule:
 
 
 def infinite(role: str) -> Rule:
-    """Infinite numbers."""
+    """Infinite numbers, and finite ones too large to be squared."""
 
     def rule(s: pd.Series[Any]) -> Problem | None:
         if not is_numeric(s) or pd.api.types.is_bool_dtype(s.dtype) or pd.api.types.is_integer_dtype(s.dtype):
             return None
-        n = int(np.isinf(as_float(s)).sum())
-        return _named(s, f"{role} is infinite (inf)", n, "replace by a finite value or by NaN") if n else None
+        values = np.abs(as_float(s))
+        n = int(np.isinf(values).sum())
+        if n:
+            return _named(s, f"{role} is infinite (inf)", n, "replace by a finite value or by NaN")
+        n = int((values > _LARGEST).sum())
+        return _named(s, f"{role} is beyond {_LARGEST:g}, its square overflows", n, "use larger units") if n else None
 
     return rule
 
@@ -285,12 +290,13 @@ def is_rescaled(x: NDArray[np.float64], role: NDArray[np.float64]) -> bool:
     if len(x) < 4:
         return False
     size = np.abs(x).max()
-    centred, basis = x - x.mean(), role - role.mean()
-    norm = basis @ basis
-    if norm == 0 or not np.isfinite(norm) or not centred.any():
-        return False
-    residual = centred - (basis @ centred) / norm * basis
-    return bool(np.abs(residual).max() <= 1e-9 * np.abs(centred).max() + 4 * np.finfo(float).eps * size)
+    with np.errstate(over="ignore", invalid="ignore"):  # too large to be squared: reported by itself
+        centred, basis = x - x.mean(), role - role.mean()
+        norm = basis @ basis
+        if norm == 0 or not np.isfinite(norm) or not centred.any():
+            return False
+        residual = centred - (basis @ centred) / norm * basis
+        return bool(np.abs(residual).max() <= 1e-9 * np.abs(centred).max() + 4 * np.finfo(float).eps * size)
 
 
 def determines(x: pd.Series[Any], codes: NDArray[np.integer[Any]]) -> str | None:
@@ -381,28 +387,35 @@ def copies(frame: pd.DataFrame, covariates: Sequence[Any], others: Mapping[str, 
     return problems
 
 
-def lonely_categories(
-    covariates: pd.DataFrame, codes: NDArray[np.integer[Any]], n_arms: int, target: NDArray[np.bool_]
-) -> None:
-    """Raise OverlapError for a category with 20 or more target rows in which an arm is absent."""
+def _two_valued(x: pd.Series[Any]) -> bool:
+    values = as_float(x)
+    low, high = np.nanmin(values), np.nanmax(values)
+    return bool(((values == low) | (values == high) | np.isnan(values)).all())
+
+
+def lonely_categories(covariates: pd.DataFrame, codes: NDArray[np.integer[Any]], n_arms: int, estimand: str) -> None:
+    """Raise OverlapError for a category whose 20 or more target rows lack an arm they are compared with.
+
+    Two-valued numbers are categories too. The target is everyone (ATE, ATO), each treated arm beside the control (ATT),
+    or the controls beside every arm (ATC).
+    """
     problems = []
     for name in covariates.columns:
         x = covariates[name]
-        if is_numeric(x) and not pd.api.types.is_bool_dtype(x.dtype):
+        if is_numeric(x) and not pd.api.types.is_bool_dtype(x.dtype) and not _two_valued(x):
             continue
         groups, levels = pd.factorize(x)
         known = groups >= 0
         cells = np.bincount(groups[known] * n_arms + codes[known], minlength=len(levels) * n_arms).reshape(-1, n_arms)
-        rows = np.bincount(groups[known & target], minlength=len(levels))
-        for level, n, absent in zip(levels, rows, (cells == 0).sum(axis=1), strict=True):
-            if n >= _RARE and absent:
-                problems.append(
-                    _named(
-                        x,
-                        f"category {level!r} has {n:,} rows and {absent} arm{'s' if absent > 1 else ''} never",
-                        int(n),
-                        "leave these rows out, or merge the category",
-                    )
-                )
+        if estimand == "ATT":
+            rows = np.where(cells[:, :1] == 0, cells[:, 1:], 0).max(axis=1)
+        else:
+            target = cells[:, 0] if estimand == "ATC" else cells.sum(axis=1)
+            rows = np.where((cells == 0).any(axis=1), target, 0)
+        for level, n in zip(levels, rows, strict=True):
+            if n >= _RARE:
+                what = f"category {level!r} has {n:,} rows and never an arm they are compared with"
+                remedy = "leave these rows out (trim= does where a propensity is fitted), or merge the category"
+                problems.append(_named(x, what, int(n), remedy))
     if problems:
         raise OverlapError(problems)

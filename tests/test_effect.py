@@ -549,3 +549,130 @@ def test_maketables_reads_an_effect():
     for value in effect.table["estimate"]:
         assert f"{value:.3f}" in typeset
     assert "40" in typeset
+
+
+# -- corner cases of maps and comparisons ------------------------------------------------------------------------------
+
+
+def test_transform_of_draws_transforms_every_replicate():
+    replicates = RNG.normal(size=(500, 1)) + 1
+    effect = draws_effect(replicates, [1.0]).transform(np.exp)
+    assert effect.estimate == pytest.approx(np.e)
+    assert effect.conf_low == pytest.approx(np.exp(np.quantile(replicates, 0.025)), rel=0.01)
+    with pytest.raises(CausalError, match="null distribution"):
+        draws_effect(replicates, [1.0], around="null").transform(np.exp)
+
+
+def test_numeric_jacobian_where_the_estimate_is_zero():
+    y = np.array([-1.0, 1.0, -2.0, 2.0])
+    effect = mean_effect(y, pd.RangeIndex(4))
+    assert effect.estimate == 0
+    assert effect.transform(np.exp).std_error == pytest.approx(effect.std_error, rel=1e-6)
+
+
+def test_estimated_weights_are_matched_to_rows_by_label():
+    w = shares()
+    assert cells_known_exactly().aggregate(weights=w[["b", "a"]]).std_error == pytest.approx(0.1)
+
+
+def test_linear_reads_column_labels():
+    effect = columns_effect(MATRIX, index=["a", "b", "c"])
+    picked = effect.linear(pd.DataFrame([[1.0, 0.0, 0.0]], columns=["c", "a", "b"], index=["just c"]))
+    assert picked.estimate == pytest.approx(MATRIX[:, 2].mean())
+    with pytest.raises(CausalArgumentError, match="columns of W"):
+        effect.linear(pd.DataFrame([[1.0, 0.0, 0.0]], columns=["c", "a", "z"]))
+
+
+def test_some_of_the_fitted_units_keep_their_clusters():
+    x, labels = np.array([-1, 0, 0, 1.0] * 25), np.repeat(np.arange(20), 5)
+    rows = Rows(pd.RangeIndex(100), x)
+    effect = unit_effect(x, rows)
+    clustered = replace(effect, uncertainty=effect.uncertainty.cluster([labels]))
+    mask = np.arange(100) < 40
+    by = clustered.aggregate(np.where(mask, "first", "second"))["first"]
+    with pytest.warns(StandardErrorWarning, match="taken as known"):
+        some = clustered[mask].aggregate()
+    assert some.std_error == pytest.approx(by.std_error, rel=0.01)  # but for the number of parameters in the factor
+
+
+def test_units_that_are_not_the_fitted_rows_of_a_clustered_fit_are_refused():
+    x = np.array([-1, 0, 0, 1.0])
+    effect = unit_effect(x, Rows(pd.RangeIndex(4), x))
+    u = effect.uncertainty.cluster([[0, 0, 1, 1]])
+    foreign = replace(effect, uncertainty=u, units=Rows(pd.RangeIndex(4), x + 1))
+    with pytest.raises(CausalError, match="clusters of these units are unknown"):
+        foreign.aggregate()
+
+
+def test_bands_refuse_laws_they_do_not_hold_under():
+    from pandas_causal.inference.reference import Anytime
+
+    effect = columns_effect(MATRIX)
+    for other in (replace(effect, alternative="greater"), replace(effect, reference=Anytime(40, 0.1))):
+        with pytest.raises(CausalError, match="simultaneous bands"):
+            other.interval(simultaneous=True)
+    with pytest.raises(CausalError, match="null distribution"):
+        draws_effect(RNG.normal(size=(9, 2)), [1, 2], around="null").interval(simultaneous=True)
+
+
+def test_joint_test_does_not_depend_on_units_of_rows():
+    effect = columns_effect(MATRIX)
+    scaled = effect.linear(np.diag([1, 1e9, 1e-9]))
+    assert scaled.test_zero().statistic == pytest.approx(effect.test_zero().statistic, rel=1e-9)
+
+
+def test_effects_under_different_laws_are_not_compared():
+    a = columns_effect(MATRIX[:, :1])
+    for b in (replace(a, alternative="less"), replace(a, reference=Normal())):
+        with pytest.raises(CausalArgumentError, match="different laws"):
+            a.difference(b)
+
+
+def test_comparisons_keep_the_clusters_law_and_reference_rows():
+    labels = np.repeat(np.arange(10), 4)
+    a, b = columns_effect(MATRIX[:, :1]), columns_effect(MATRIX[:, 1:2])
+    raw = a.cluster(labels, small_sample=False).difference(b.cluster(labels, small_sample=False), rows="labels")
+    assert np.isinf(raw.uncertainty.df()[0])
+    zero = MATRIX.copy()
+    zero[:, 1] = 0
+    marked = columns_effect(zero, reference_rows=np.array([False, True, False]))
+    other = columns_effect(2 * zero, reference_rows=np.array([False, True, False]))
+    assert marked.difference(other, rows="labels").warnings == ()
+
+
+def test_the_table_is_a_copy():
+    effect = columns_effect(MATRIX)
+    mine = effect.table
+    before = mine["estimate"].iloc[0]
+    mine.iloc[0, 0] = 99
+    assert effect.table["estimate"].iloc[0] == before
+
+
+@pytest.mark.parametrize(
+    ("use", "error"),
+    [
+        (lambda e: e.cluster(None), CausalArgumentError),
+        (lambda e: e[[True, False]], CausalArgumentError),
+        (lambda e: e.linear([[1, 0, 0]], index=["a", "b"]), CausalArgumentError),
+        (lambda e: e.linear([["a", "b", "c"]]), CausalArgumentError),
+        (lambda e: e.transform(np.exp, index=["a"]), CausalArgumentError),
+        (lambda e: e.transform(np.exp, jac=[1.0]), CausalArgumentError),
+        (lambda e: e.aggregate(3), CausalDataError),
+        (lambda e: e.aggregate([np.nan] * 3), CausalDataError),
+        (lambda e: e.aggregate(weights=["a", "b", "c"]), CausalArgumentError),
+        (lambda e: e.interval("a"), CausalArgumentError),
+        (lambda e: e.difference(5), CausalArgumentError),
+        (lambda e: e[[]].test_zero(), CausalDataError),
+    ],
+)
+def test_wrong_uses_of_an_effect_get_one_clear_error(use, error):
+    with pytest.raises(error):
+        use(columns_effect(MATRIX))
+
+
+def test_rows_are_selected_by_a_mask_and_clustered_by_a_frame():
+    effect = columns_effect(MATRIX, index=["a", "b", "c"])
+    assert list(effect[[True, False, True]].table.index) == ["a", "c"]
+    labels = pd.DataFrame({"g": np.repeat(np.arange(10), 4), "h": np.tile(np.arange(8), 5)})
+    two = columns_effect(MATRIX[:, :1])
+    assert two.cluster(labels).std_error == two.cluster([labels["g"], labels["h"]]).std_error

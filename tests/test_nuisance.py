@@ -61,7 +61,7 @@ def test_without_folds_predictions_are_in_sample():
 
 def test_folds_that_leave_an_arm_out_are_refused():
     splits = [(np.flatnonzero(D != a), np.flatnonzero(D == a)) for a in (0, 1)]
-    with pytest.raises(CausalDataError, match="rows of arm"):
+    with pytest.raises(CausalDataError, match="row of arm"):
         AIPW(outcome_model=Ridge(), propensity_model=LogisticRegression(), cv=splits).fit(X, Y, treatment=D)
 
 

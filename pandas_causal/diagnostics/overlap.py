@@ -104,8 +104,8 @@ def overlap(
     least = float(table["effective_share"].min())
     passed = share <= 0.05 and least >= 0.10
     text = (
-        f"{100 * share:.1f}% of target rows have a propensity within {bound:g} of 0 or 1; smallest effective share of an arm "
-        f"{100 * least:.0f}%"
+        f"{100 * share:.1f}% of target rows have a propensity within {bound:g} of 0 or 1; "
+        f"smallest effective share of an arm {100 * least:.0f}%"
     )
     return Check(passed, table, text + (f"; {clipped:,} propensities bounded" if clipped else ""))
 

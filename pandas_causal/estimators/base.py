@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any, ClassVar
 
@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
+from sklearn.utils import RegressorTags
 from sklearn.utils.validation import check_is_fitted
 
 from pandas_causal.check import Checks
@@ -19,17 +20,24 @@ from pandas_causal.diagnostics.balance import balance
 from pandas_causal.diagnostics.overlap import arm_weights, overlap, propensity_histogram
 from pandas_causal.effect import Effect
 from pandas_causal.encoding import Encoder
-from pandas_causal.errors import CausalArgumentError, CausalDataError, OverlapWarning, Problem, suggest
+from pandas_causal.errors import CausalArgumentError, CausalDataError, OverlapWarning, suggest
 from pandas_causal.estimands import Plan
+from pandas_causal.estimators.sample import (
+    HeldOut,
+    Sample,
+    enough_clusters,
+    known_propensity,
+    normalised_weights,
+    notes,
+)
 from pandas_causal.inference.influence import Component, Influence
 from pandas_causal.inference.rows import Rows
-from pandas_causal.nuisance import arm_loss, skill
-from pandas_causal.roles import Arms, Inputs, as_frame, resolve, resolve_arms
+from pandas_causal.roles import Inputs, as_frame, resolve, resolve_arms
 from pandas_causal.rules import HELD_OUT, as_float, lonely_categories
 from pandas_causal.schemas import check_inputs
 from pandas_causal.settings import check_settings
 
-__all__ = ["UNCONFOUNDED", "CausalEstimator", "Sample", "trimmed"]
+__all__ = ["UNCONFOUNDED", "CausalEstimator"]
 
 Floats = NDArray[np.float64]
 UNCONFOUNDED = (
@@ -37,110 +45,6 @@ UNCONFOUNDED = (
     "overlap: every unit could have received every arm (checked)",
     "no interference between units, and one version of each arm",
 )
-
-
-@dataclass(frozen=True, eq=False)
-class Sample:
-    """Validated arrays of one fit.
-
-    Attributes
-    ----------
-    inputs : Inputs
-    y : ndarray (n,), float64
-    arms : Arms
-    X : ndarray (n, q), float64
-        Encoded covariates.
-    encoder : Encoder
-    w : ndarray (n,) or None
-        Sample weights with mean 1.
-    clusters : mapping of str to ndarray (n,)
-        Cluster labels by column name: none, one or two ways.
-    propensity : ndarray (n, K) or None
-        Known assignment probabilities.
-    rows : Rows
-    n_dropped : int
-    """
-
-    inputs: Inputs
-    y: Floats
-    arms: Arms
-    X: Floats
-    encoder: Encoder
-    w: Floats | None
-    clusters: Mapping[str, NDArray[Any]]
-    propensity: Floats | None
-    rows: Rows
-    n_dropped: int
-
-    def __len__(self) -> int:
-        return len(self.y)
-
-    @property
-    def cluster(self) -> tuple[NDArray[Any], ...]:
-        """Cluster labels, none, one or two ways."""
-        return tuple(self.clusters.values())
-
-    @property
-    def codes(self) -> NDArray[np.int8]:
-        """Arm of every row, the control 0."""
-        return self.arms.codes
-
-    @property
-    def treatment(self) -> str:
-        """Name of the treatment."""
-        return str(self.inputs.roles["treatment"].name)
-
-    @property
-    def outcome(self) -> str:
-        """Name of the outcome."""
-        return str(self.inputs.outcome.name) if self.inputs.outcome is not None else "outcome"
-
-    @property
-    def columns(self) -> list[str] | None:
-        """Names of the encoded covariates, where X had names."""
-        return self.encoder.names if self.inputs.named else None
-
-    def facts(self) -> dict[str, Any]:
-        """Facts for ``glance``."""
-        return {
-            "treatment": self.treatment,
-            "outcome": self.outcome,
-            "control": self.arms.levels[0],
-            "control_chosen_by": self.arms.chosen_by,
-            "arm_sizes": dict(zip(map(str, self.arms.levels), self.arms.counts.tolist(), strict=True)),
-            "n_dropped": self.n_dropped,
-            "n_imputed": sum(self.encoder.imputed.values()),
-            "covariates_dropped": list(self.encoder.dropped),
-        }
-
-
-@dataclass(frozen=True, eq=False)
-class HeldOut:
-    """Validated arrays of the rows a score is computed on.
-
-    Attributes
-    ----------
-    codes : ndarray (m,), int8
-        Arm of every row, coded as at fit.
-    X : ndarray (m, q)
-        Encoded covariates.
-    y : ndarray (m,)
-        Empty where the score does not look at outcomes.
-    w : ndarray (m,) or None
-    """
-
-    codes: NDArray[np.int8]
-    X: Floats
-    y: Floats
-    w: Floats | None
-
-    def skills(self, predicted: Floats, means: Floats) -> list[float]:
-        """Skill of predictions (m, K), arm by arm, beside the fitted arm means (K,)."""
-        out = []
-        for a, mean in enumerate(means):
-            base = arm_loss(self.y, np.full(len(self.y), mean), self.codes, a, self.w)
-            out.append(skill(arm_loss(self.y, predicted[:, a], self.codes, a, self.w), base))
-        return out
 
 
 class CausalEstimator(BaseEstimator):
@@ -165,6 +69,9 @@ class CausalEstimator(BaseEstimator):
         tags.input_tags.allow_nan = True
         tags.input_tags.string = True
         tags.input_tags.categorical = True
+        if hasattr(self, "predict"):  # effects row by row are numbers; they do not predict y
+            tags.estimator_type = "regressor"
+            tags.regressor_tags = RegressorTags(poor_score=True)
         return tags
 
     # -- fit ---------------------------------------------------------------------------------------------------------
@@ -186,6 +93,9 @@ class CausalEstimator(BaseEstimator):
             inputs = replace(inputs, covariates=inputs.covariates.iloc[:, :0])
         if not getattr(self, "_validated", False):  # refits of the bootstrap see rows that were checked
             check_inputs(inputs)
+        n_dropped = n_given - len(inputs.index)
+        inputs = self._weighted_rows(inputs)
+        self.used_ = np.ones(n_given, dtype=bool) if inputs.kept is None else inputs.kept
         self._remember(inputs, treatment)
         arms = resolve_arms(inputs.roles["treatment"], control)
         encoder = Encoder.fit(inputs.covariates)
@@ -196,18 +106,31 @@ class CausalEstimator(BaseEstimator):
         values = as_float(outcome)
         cluster = inputs.roles.get("cluster")
         ways = [] if cluster is None else [cluster] if isinstance(cluster, pd.Series) else [cluster[c] for c in cluster]
+        if len(ways) == 1:
+            enough_clusters(ways[0], arms)
         return Sample(
             inputs=inputs,
             y=values,
             arms=arms,
             X=encoder.transform(inputs.covariates),
             encoder=encoder,
-            w=_weights(inputs.roles.get("sample_weight"), arms),
+            w=normalised_weights(inputs.roles.get("sample_weight"), arms),
             clusters={str(way.name): way.to_numpy() for way in ways},
-            propensity=_known_propensity(inputs.roles.get("propensity"), arms),
+            propensity=known_propensity(inputs.roles.get("propensity"), arms),
             rows=Rows(inputs.index, values),
-            n_dropped=n_given - len(inputs.index),
+            n_dropped=n_dropped,
         )
+
+    def _weighted_rows(self, inputs: Inputs) -> Inputs:
+        """Leave out rows of weight 0, which tell nothing; refits of the bootstrap, mere estimates, keep them."""
+        weight = inputs.roles.get("sample_weight")
+        self._n_zero_weight = 0
+        if weight is None or getattr(self, "_validated", False):
+            return inputs
+        normalised_weights(weight, resolve_arms(inputs.roles["treatment"]))  # every arm must have some
+        keep = as_float(weight) > 0
+        self._n_zero_weight = int((~keep).sum())
+        return inputs.take(keep) if self._n_zero_weight else inputs
 
     def _remember(self, inputs: Inputs, treatment: Any) -> None:
         """Remember what a new X needs: names of covariates and of roles."""
@@ -353,9 +276,9 @@ class CausalEstimator(BaseEstimator):
             n_obs=len(sample),
             assumptions=tuple(assumptions),
             diagnostics=Checks(diagnostics or {}),
-            warnings=(*warned, *_notes(sample)),
+            warnings=(*warned, *notes(sample, self._n_zero_weight)),
             std_error_method=std_error_method,
-            facts={**sample.facts(), **(facts or {})},
+            facts={**sample.facts(), "n_zero_weight": self._n_zero_weight, **(facts or {})},
             population=population,
             **more,
         )
@@ -367,8 +290,7 @@ class CausalEstimator(BaseEstimator):
         """Overlap and balance under the estimand's weights, and a warning where positivity is weak."""
         codes = sample.codes
         used = slice(None) if keep is None else keep
-        target = _target(estimand, codes)[used]
-        lonely_categories(sample.inputs.covariates[used], codes[used], len(sample.arms), target)
+        lonely_categories(sample.inputs.covariates[used], codes[used], len(sample.arms), estimand)
         w = None if sample.w is None else sample.w[used]
         check = overlap(propensity[used], codes[used], sample.arms.levels, estimand=estimand, w=w, clipped=clipped)
         weights = arm_weights(estimand, codes[used], propensity[used], w)
@@ -387,67 +309,3 @@ class CausalEstimator(BaseEstimator):
         )
         warnings.warn(text, OverlapWarning, stacklevel=4)
         return checks, [text]
-
-
-def trimmed(n: int, keep: NDArray[np.bool_] | None, bound: float | None) -> tuple[int, str, list[str]]:
-    """Rows trimmed, the population the answer then speaks of, and a note for the reader."""
-    out = 0 if keep is None else int((~keep).sum())
-    if not out:
-        return 0, "the population the rows were sampled from", []
-    about = f"rows whose propensity stays {bound:g} away from the extremes ({n - out:,} of {n:,})"
-    return out, about, [f"{out:,} rows beyond the propensity bound {bound:g} were trimmed"]
-
-
-def _target(estimand: str, codes: NDArray[np.int8]) -> NDArray[np.bool_]:
-    if estimand == "ATT":
-        return codes > 0
-    return codes == 0 if estimand == "ATC" else np.ones(len(codes), dtype=bool)
-
-
-def _notes(sample: Sample) -> list[str]:
-    """What was imputed or left out, for the reader."""
-    notes = []
-    if sample.n_dropped:
-        notes.append(f"{sample.n_dropped:,} rows with a missing outcome or role were left out (missing='drop')")
-    if sample.encoder.imputed:
-        parts = ", ".join(f"{k} {v:,}" for k, v in list(sample.encoder.imputed.items())[:5])
-        notes.append(f"missing covariates were imputed by the mean, with indicators: {parts}")
-    if sample.encoder.dropped:
-        notes.append(f"constant covariates were left out: {', '.join(sample.encoder.dropped[:5])}")
-    return notes
-
-
-def _weights(values: pd.Series[Any] | None, arms: Arms) -> Floats | None:
-    if values is None:
-        return None
-    w = as_float(values)
-    empty = np.flatnonzero(np.bincount(arms.codes, weights=w, minlength=len(arms)) == 0)
-    if len(empty):
-        what = f"sample_weight is zero for every row of arm {arms.levels[empty[0]]!r}"
-        raise CausalDataError(
-            [
-                Problem(
-                    str(values.name), what, int(arms.counts[empty[0]]), "give these rows weight, or leave the arm out"
-                )
-            ]
-        )
-    return w / w.mean()
-
-
-def _known_propensity(values: Any, arms: Arms) -> Floats | None:
-    """Known assignment probabilities as (n, K): of the second arm for two arms, else one column per arm."""
-    if values is None:
-        return None
-    K = len(arms)
-    if isinstance(values, pd.Series):
-        if K != 2:
-            raise CausalDataError(f"propensity needs one column per arm for {K} arms: {list(arms.levels)}")
-        e = as_float(values)
-        return np.column_stack([1 - e, e])
-    if values.shape[1] != K:
-        raise CausalDataError(f"propensity has {values.shape[1]} columns for {K} arms: {list(arms.levels)}")
-    named = values[list(arms.levels)] if set(values.columns) == set(arms.levels) else values
-    matrix = np.column_stack([as_float(named.iloc[:, k]) for k in range(K)])
-    if not np.allclose(matrix.sum(axis=1), 1, atol=1e-6):
-        raise CausalDataError("propensity: the columns must sum to 1 in every row, one column per arm")
-    return matrix

@@ -6,7 +6,7 @@ learner for both because every row is predicted by models that did not see it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from pandas_causal import nuisance as nuisances
 from pandas_causal.errors import CausalArgumentError
-from pandas_causal.estimands import Plan, common_support, in_words, plan_estimand, target_share, tilt
-from pandas_causal.estimators.base import CausalEstimator, Sample, trimmed
+from pandas_causal.estimands import Plan, in_words, plan_estimand, target_share, tilt
+from pandas_causal.estimators.base import CausalEstimator
+from pandas_causal.estimators.sample import Sample, supported, trimmed
 from pandas_causal.inference.influence import Component
 from pandas_causal.linear_models import Design
 from pandas_causal.model_selection import draw_folds, label_order
@@ -220,8 +221,9 @@ class _CrossFitted(CausalEstimator):
         rng = np.random.default_rng(self.random_state)
         runs = [self._cross_fit(sample, design, rng)]
         runs += [self._cross_fit(sample, design, rng, runs[0]) for _ in range(self.n_repeats - 1)]
-        keeps = [None if not self.trim else common_support(self.estimand, r.e, self.trim) for r in runs]
-        scores = [self._scores(plan, sample, r, keep) for r, keep in zip(runs, keeps, strict=True)]
+        parts = [supported(self.estimand, r.e, sample.codes, self.trim, sample.arms.levels) for r in runs]
+        keeps, safe = [keep for keep, _ in parts], [replace(r, e=e) for r, (_, e) in zip(runs, parts, strict=True)]
+        scores = [self._scores(plan, sample, r, keep) for r, keep in zip(safe, keeps, strict=True)]
         values = np.mean([s[0] for s in scores], axis=0)
         contributions = scores[0][1] if len(scores) == 1 else np.mean([s[1] for s in scores], axis=0)
         self._store(runs, sample)
@@ -302,7 +304,8 @@ class _CrossFitted(CausalEstimator):
         if sample.propensity is None:
             at = None if _is_linear(self.propensity_model) else order
             before = None if first is None else first.propensity
-            spec = self.propensity_model if before is None or not isinstance(self.propensity_model, str) else before.chosen[0]
+            settled = before is not None and isinstance(self.propensity_model, str)
+            spec = before.chosen[0] if before is not None and settled else self.propensity_model
             model = nuisances.in_label_order(nuisances.fit_propensity, at, spec, X, None, codes, K, folds, **shared)
         raw = sample.propensity if model is None else model.predictions
         assert raw is not None  # noqa: S101 - one of the two is there
@@ -336,9 +339,9 @@ class _CrossFitted(CausalEstimator):
             0 if raw is None or not self.clip else int(((raw < self.clip) | (raw > 1 - self.clip)).any(axis=1).sum())
         )
         self._outcome, self._propensity = first.outcome, first.propensity
-        counts = sample.arms.counts
-        self._arm_means = np.bincount(sample.codes, weights=sample.y) / counts
-        self._arm_shares = counts / counts.sum()
+        self._arm_means = sample.arm_means()
+        shares = np.bincount(sample.codes, weights=sample.w)
+        self._arm_shares = shares / shares.sum()
 
 
 def _is_linear(model: Any) -> bool:

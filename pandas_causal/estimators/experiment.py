@@ -19,7 +19,8 @@ from pandas_causal.diagnostics.balance import balance
 from pandas_causal.effect import Effect
 from pandas_causal.errors import AssumptionWarning, CausalArgumentError, CausalDataError
 from pandas_causal.estimands import Plan, plan_estimand
-from pandas_causal.estimators.base import CausalEstimator, Sample
+from pandas_causal.estimators.base import CausalEstimator
+from pandas_causal.estimators.sample import Sample
 from pandas_causal.experiment_design import sample_ratio
 from pandas_causal.inference.influence import Component, cluster_component, cluster_sums
 from pandas_causal.inference.multiplicity import adjust_p_values
@@ -165,7 +166,7 @@ class DifferenceInMeans(CausalEstimator):
         """Held-out skill of the (adjusted) arm means: 1 - loss / loss of arm means, averaged; 0 without adjustment."""
         check_is_fitted(self, "effect_")
         held_out, sample = self._held_out(X, y, treatment, sample_weight), self._sample
-        means = np.bincount(sample.codes, weights=sample.y) / sample.arms.counts
+        means = sample.arm_means()
         if self.adjustment is None:
             predicted = np.broadcast_to(means, (len(held_out.y), len(means)))
         else:

@@ -16,7 +16,8 @@ from pandas_causal.check import Check
 from pandas_causal.effect import Effect
 from pandas_causal.errors import CausalArgumentError, CausalDataError, OverlapError
 from pandas_causal.estimands import Plan, in_words, plan_estimand, target_share
-from pandas_causal.estimators.base import CausalEstimator, Sample
+from pandas_causal.estimators.base import CausalEstimator
+from pandas_causal.estimators.sample import Sample
 from pandas_causal.inference.influence import Component, Influence
 from pandas_causal.inference.rows import Rows
 from pandas_causal.linear_models import Design, fit_logistic, logistic_probabilities
@@ -184,7 +185,7 @@ class RegressionAdjustment(CausalEstimator):
         held_out, sample = self._held_out(X, y, treatment, sample_weight), self._sample
         eta = self._design.on(held_out.X).rows(slice(None)) @ self.coefficients_.to_numpy().T
         predicted = eta if self.outcome_model == "linear" else 1 / (1 + np.exp(-eta))
-        means = np.bincount(sample.codes, weights=sample.y) / sample.arms.counts
+        means = sample.arm_means()
         return float(np.mean(held_out.skills(predicted, means)))
 
     def _fit_report(self, sample: Sample, predictions: Floats) -> Check:

@@ -11,8 +11,9 @@ from pandas_causal import nuisance as nuisances
 from pandas_causal.diagnostics.balance import largest_difference
 from pandas_causal.diagnostics.overlap import arm_weights
 from pandas_causal.errors import CausalArgumentError
-from pandas_causal.estimands import ESTIMANDS, Plan, common_support, in_words, plan_estimand, tilt
-from pandas_causal.estimators.base import CausalEstimator, Sample, trimmed
+from pandas_causal.estimands import ESTIMANDS, Plan, in_words, plan_estimand, tilt
+from pandas_causal.estimators.base import CausalEstimator
+from pandas_causal.estimators.sample import Sample, supported, trimmed
 from pandas_causal.linear_models import Design, Logistic, invert_gram
 from pandas_causal.model_selection import draw_folds, label_order
 from pandas_causal.nuisance import Nuisance
@@ -183,7 +184,8 @@ class IPW(CausalEstimator):
         model = None if sample.propensity is not None else self._propensity_model(sample, design)
         e = sample.propensity if model is None else model.predictions
         assert e is not None  # noqa: S101 - one of the two is there
-        keep = None if not self.trim else common_support(self.estimand, e, self.trim)
+        self.propensity_, self._model = e, model
+        keep, e = supported(self.estimand, e, sample.codes, self.trim, sample.arms.levels)
         unit = (np.ones(len(sample)) if sample.w is None else sample.w) * (1.0 if keep is None else keep)
         values, contributions, _ = hajek_means(plan, sample.y, sample.codes, e, unit)
         how = "influence function, propensity taken as known (cross-fitted, penalised or given), normal law"
@@ -192,8 +194,8 @@ class IPW(CausalEstimator):
                 plan, contributions, sample.codes, e, design, model.logistic, sample.w
             )
             how = "influence function, estimation of the logistic propensity included, normal law"
-        self.propensity_, self._model = e, model
-        self.weights_ = arm_weights(self.estimand, sample.codes, e, unit)
+        self.weights_ = np.zeros(len(self.used_))
+        self.weights_[self.used_] = arm_weights(self.estimand, sample.codes, e, unit)
         checks, warned = self._overlap(sample, e, self.estimand, keep)
         if model is not None:
             checks["nuisance"] = nuisances.report(None, model, sample.arms.levels)

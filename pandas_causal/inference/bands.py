@@ -91,13 +91,17 @@ def joint_test(uncertainty: Influence | Draws | Variance, centre: Floats) -> Joi
     from scipy import special
 
     covariance = uncertainty.covariance(joint=True)
-    r = int(np.linalg.matrix_rank(covariance, hermitian=True))
+    if not len(centre):
+        raise CausalDataError("there is no row to test")
+    scale = np.sqrt(np.diag(covariance))
+    correlation = covariance / np.outer(scale, scale) if (scale > 0).all() else covariance
+    r = int(np.linalg.matrix_rank(correlation, hermitian=True))
     if r < len(centre):
         raise CausalDataError(
             f"the {len(centre)} rows vary in only {r} directions (some are constant or combinations of others); test "
             "fewer rows: effect[labels].test_zero()"
         )
-    wald = float(centre @ np.linalg.solve(covariance, centre))
+    wald = float((centre / scale) @ np.linalg.solve(correlation, centre / scale))
     df = float(np.min(uncertainty.df()))
     if not np.isfinite(df):
         return JointTest(wald, r, np.inf, float(special.chdtrc(r, wald)))

@@ -289,7 +289,7 @@ def join(left: Influence, right: Influence, how: str | None = None, *, keep_fact
     out = replace(out, loadings=stacked["loadings"])
     labels = _joint_clustering(left, right, len(joined.rows), joined.left, joined.right)
     if labels is not None:
-        out = out.cluster(labels)
+        out = out.cluster(labels, small_sample=all(np.isfinite(c.df) for c in left.components))
     if keep_factors:
         meat = out.meat()
         meat[:k, :k], meat[k:, k:] = left.meat(), right.meat()

@@ -26,13 +26,38 @@ class Rows:
     content : ndarray (n,) or None
         The outcome (or, without one, anything computed row by row from the input): with the labels it tells whether
         two fits saw the same rows.
+    parent, positions : Rows and ndarray (n,), or None
+        For some rows of another input: which.
     """
 
     labels: pd.Index
     content: NDArray[np.float64] | None = None
+    parent: Rows | None = None
+    positions: NDArray[np.intp] | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def take(self, positions: NDArray[np.intp]) -> Rows:
+        """Some of these rows, which remember where they come from."""
+        content = None if self.content is None else self.content[positions]
+        origin, at = (self, positions) if self.parent is None else (self.parent, self._at[positions])
+        return Rows(self.labels[positions], content, origin, at)
+
+    @property
+    def _at(self) -> NDArray[np.intp]:
+        return np.arange(len(self)) if self.positions is None else self.positions
+
+    def positions_in(self, rows: Rows) -> NDArray[np.intp] | None:
+        """Positions of these rows in others, None where they are not all there or labels cannot tell."""
+        if self.parent is not None and self.parent.same_order(rows):
+            return self._at
+        if self.same_order(rows):
+            return np.arange(len(self))
+        if self.is_default or rows.is_default or not (self.labels.is_unique and rows.labels.is_unique):
+            return None
+        found = rows.labels.get_indexer(self.labels)
+        return np.asarray(found) if (found >= 0).all() else None
 
     @property
     def is_default(self) -> bool:
@@ -111,6 +136,10 @@ def join_rows(left: Rows, right: Rows, how: str | None = None) -> Joined:
             "the two effects come from different data and a default index says nothing about which rows are the same "
             "units; pass rows='labels' if equal labels are the same unit, or rows='independent' if none is shared"
         )
+    if left.same_set(right) and len(np.unique(left.row_hashes)) == len(left):
+        at = np.empty(len(right), dtype=np.intp)
+        at[np.argsort(right.row_hashes)] = np.argsort(left.row_hashes)
+        return Joined(left, np.arange(len(left)), at)
     if not (left.labels.is_unique and right.labels.is_unique):
         raise CausalDataError(
             "the two effects come from different rows and their labels repeat, so rows cannot be matched; sum the "

@@ -88,6 +88,7 @@ COLUMNS = {
         r"recovery: outcome is missing \(NaN\) in 1 row; the outcome must be known; pass missing='drop'",
     ),
     "outcome infinite": (set_rows("recovery", 4, -np.inf), r"recovery: outcome is infinite \(inf\) in 4 rows"),
+    "outcome too large": (with_column("recovery", lambda f: f["recovery"] * 1e200), r"outcome is beyond 1e\+150"),
     "outcome constant": (with_column("recovery", 3.5), r"recovery: outcome is constant \(3.5\)"),
     "outcome all missing": (with_column("recovery", np.nan), r"outcome is missing \(NaN\) in 120 rows"),
     "outcome strings": (
@@ -110,6 +111,10 @@ COLUMNS = {
     ),
     # covariates
     "covariate infinite": (set_rows("age", 2, np.inf), r"age: covariate is infinite \(inf\) in 2 rows; replace"),
+    "covariate too large": (
+        with_column("age", lambda f: f["age"] * 1e200),
+        r"age: covariate is beyond 1e\+150.*120 rows",
+    ),
     "covariate all missing": (with_column("age", np.nan), r"age: covariate is missing \(NaN\) in every row"),
     "covariate all None": (with_column("age", None), r"age: covariate is missing \(NaN\) in every row"),
     "covariate all NA strings": (
@@ -494,7 +499,7 @@ def test_a_category_with_one_arm_is_an_overlap_error(estimator):
     n = int((frame["region"] == "control only").sum())
     assert n >= 20
     with pytest.raises(
-        OverlapError, match=rf"region: category 'control only' has {n} rows and 1 arm never in {n} rows"
+        OverlapError, match=rf"region: category 'control only' has {n} rows and never an arm they are compared with in {n} rows"
     ):
         ask(estimator, frame)
 

@@ -4,8 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import sklearn
-from sklearn.base import clone
+from sklearn.base import clone, is_regressor
 from sklearn.compose import ColumnTransformer
+from sklearn.inspection import partial_dependence
 from sklearn.model_selection import GridSearchCV, KFold, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
@@ -279,3 +280,22 @@ def test_folds_of_a_splitter_by_name_and_of_its_pairs(cls):
     by_array = fast(cls, cv=CausalKFold(3, treatment=X["medication"], random_state=4)).fit(X, y, treatment="medication")
     assert by_splitter.estimate == by_pairs.estimate == by_array.effect().estimate
     assert by_splitter.estimate != fast(cls, cv=2).fit(X, y, treatment="medication").effect().estimate
+
+
+# -- inspection -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("estimator", [e for e in ESTIMATORS if hasattr(e, "predict")], ids=lambda e: type(e).__name__)
+def test_effects_by_row_work_with_scikit_learns_inspection(estimator):
+    X, y = parts()
+    fit = clone(estimator).fit(X, y, treatment="medication")
+    assert is_regressor(fit)
+    effects = fit.predict(X)
+    curve = partial_dependence(fit, X[COVARIATES], ["severity"], grid_resolution=3, kind="average")
+    low = X.assign(severity=curve["grid_values"][0][0])
+    assert curve["average"][0][0] == pytest.approx(fit.predict(low).mean(), rel=1e-12)
+    assert effects.std() > 0
+
+
+def test_averages_are_no_regressors():
+    assert not [e for e in ESTIMATORS if is_regressor(e) and not hasattr(e, "predict")]

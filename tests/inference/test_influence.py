@@ -129,8 +129,16 @@ def test_rows_know_order_and_content():
 
 
 def test_rows_with_repeated_labels_in_another_order_are_refused():
-    labels = pd.Index(["a", "a", "b"])
+    labels, alike = pd.Index(["a", "a", "b"]), np.array([1.0, 1.0, 2.0])
     with pytest.raises(CausalDataError, match="repeat"):
-        join_rows(Rows(labels, np.arange(3.0)), Rows(labels[::-1], np.arange(3.0)[::-1].copy()))
+        join_rows(Rows(labels, alike), Rows(labels[::-1], alike[::-1].copy()))
     same = Rows(labels, np.arange(3.0))
     assert join_rows(same, Rows(labels, np.arange(3.0))).left is None
+
+
+def test_rows_with_repeated_labels_and_different_content_are_told_apart():
+    labels, y = pd.Index(["a", "a", "b", "a"]), np.array([3.0, 1.0, 2.0, 4.0])
+    order = np.array([2, 3, 0, 1])
+    joined = join_rows(Rows(labels, y), Rows(labels[order], y[order]))
+    np.testing.assert_array_equal(joined.left, range(4))
+    np.testing.assert_array_equal(joined.right, order)
