@@ -1,4 +1,4 @@
-"""1,000 bootstrap draws of a difference in means on 1,000,000 rows: sums under weights, beside a loop of refits (10 draws)."""
+"""1,000 bootstrap draws of a difference in means on 1,000,000 rows, beside a loop of 10 refits."""
 
 from __future__ import annotations
 

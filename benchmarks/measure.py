@@ -31,7 +31,7 @@ def job(prepare: Callable[[], Any], warm_up: Callable[[Any], Any], run: Callable
 def compare(
     script: str, sides: tuple[str, ...], repeats: int = 3, arguments: tuple[str, ...] = ()
 ) -> dict[str, dict[str, Any]]:
-    """Alternate the sides, `repeats` times each; return median seconds, median extra MiB and the last result by side."""
+    """Alternate the sides; return median seconds, median extra MiB and the last result by side."""
     runs: dict[str, list[dict[str, Any]]] = {side: [] for side in sides}
     for _ in range(repeats):
         for side in sides:

@@ -31,7 +31,8 @@ def main() -> None:
     print(f"AIPW: ours {aipw['ours']['result']}, DoubleML {aipw['doubleml']['result']}")
     print(f"AIPW seconds: ours {aipw['ours']['seconds']:.2f}, DoubleML {aipw['doubleml']['seconds']:.2f}")
     print(
-        f"AIPW extra memory: ours {aipw['ours']['extra_mib']:.0f} MiB, DoubleML {aipw['doubleml']['extra_mib']:.0f} MiB; input 92 MiB"
+        f"AIPW extra memory: ours {aipw['ours']['extra_mib']:.0f} MiB,"
+        f" DoubleML {aipw['doubleml']['extra_mib']:.0f} MiB; input 92 MiB"
     )
     print(f"bootstrap seconds: {boot['ours']['seconds']:.2f}; band of 1,000,000 rows: {bands['ours']['seconds']:.2f} s")
     print(f"discontinuity: ours {jump['ours']['result']}, rdrobust {jump['rdrobust']['result']}")

@@ -262,7 +262,9 @@ class Effect:
         labels = [algebra.row_labels(self, way) for way in ways]
         u = self.uncertainty.cluster(labels, small_sample=small_sample)
         how = "CR1" if small_sample else "no small-sample factor"
-        return replace(self, uncertainty=u, std_error_method=f"clustered {len(ways)}-way ({how})").explained()
+        return replace(
+            self, uncertainty=u, std_error_method=f"clustered{' two ways' if len(ways) == 2 else ''} ({how})"
+        ).explained()
 
     def collapse(self, unit: Any) -> Effect:
         """Sum the contributions to a coarser row (unit, household), the rows of later comparisons."""

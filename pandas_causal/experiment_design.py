@@ -68,7 +68,7 @@ def power(
     _check(effect, std, share, alpha, alternative, r_squared, cluster_size, icc)
     from scipy import stats
 
-    if n < 4:
+    if not isinstance(n, int | float | np.number) or not n >= 4:
         raise CausalArgumentError(f"n must be at least 4, got {n}")
     variance = std**2 * (1 - r_squared) * (1 + (cluster_size - 1) * icc)
     noncentrality = effect * np.sqrt(n * share * (1 - share) / variance)
@@ -140,6 +140,9 @@ def _check(
     cluster_size: float,
     icc: float,
 ) -> None:
+    numbers = (effect, std, share, alpha, r_squared, cluster_size, icc)
+    if not all(isinstance(v, int | float | np.number) and np.isfinite(v) for v in numbers):
+        raise CausalArgumentError("effect, std, share, alpha, r_squared, cluster_size and icc must be finite numbers")
     if not np.isfinite(effect) or not std > 0:
         raise CausalArgumentError(f"effect must be finite and std positive, got {effect!r} and {std!r}")
     if alternative not in _ALTERNATIVES:
@@ -182,7 +185,7 @@ def sample_ratio(
         share = np.asarray(allocation, dtype=float)
     except (TypeError, ValueError):
         share = np.empty(0)
-    if share.shape != (len(levels),) or not (share > 0).all():
+    if share.shape != (len(levels),) or not (share > 0).all() or not np.isfinite(share).all():
         raise CausalArgumentError(f"allocation must hold {len(levels)} positive shares, one per arm: {list(levels)}")
     expected = share / share.sum() * counts.sum()
     statistic = float((np.square(counts - expected) / expected).sum())

@@ -47,13 +47,17 @@ class Design:
         """Learn centre, scale and collinear columns."""
         n, q = X.shape
         centre = X.mean(axis=0) if q else np.empty(0)
+        # the spread first: squares of very large or small numbers leave the range of floats
+        spread = np.maximum(X.max(axis=0, initial=-np.inf) - centre, centre - X.min(axis=0, initial=np.inf))
+        spread = np.where(spread > 0, spread, 1.0)
         gram = np.zeros((q, q))
         for start in range(0, n, _BLOCK):
-            block = X[start : start + _BLOCK] - centre
+            block = (X[start : start + _BLOCK] - centre) / spread
             gram += block.T @ block
-        scale = np.sqrt(np.diag(gram) / max(n, 1))
-        scale = np.where(scale > 0, scale, 1.0)
-        kept = independent_columns(gram / np.outer(scale, scale) / max(n, 1))
+        root = np.sqrt(np.diag(gram) / max(n, 1))
+        root = np.where(root > 0, root, 1.0)
+        scale = spread * root
+        kept = independent_columns(gram / np.outer(root, root) / max(n, 1))
         return cls(X, centre, scale, kept)
 
     def __len__(self) -> int:

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pandas_causal.errors import OverlapError, Problem
-from pandas_causal.roles import MAX_ARMS, plain
+from pandas_causal.errors import CausalDataError, OverlapError, Problem
+from pandas_causal.roles import MAX_ARMS, Arms, plain
 
 __all__ = [
     "HELD_OUT",
@@ -23,6 +23,7 @@ __all__ = [
     "is_rescaled",
     "lonely_categories",
     "missing",
+    "normalised_weights",
 ]
 
 Rule = Callable[["pd.Series[Any]"], Problem | None]
@@ -299,7 +300,9 @@ def is_rescaled(x: NDArray[np.float64], role: NDArray[np.float64]) -> bool:
         return bool(np.abs(residual).max() <= 1e-9 * np.abs(centred).max() + 4 * np.finfo(float).eps * size)
 
 
-def determines(x: pd.Series[Any], codes: NDArray[np.integer[Any]]) -> str | None:
+def determines(
+    x: pd.Series[Any], codes: NDArray[np.integer[Any]], cluster: NDArray[np.integer[Any]] | None = None
+) -> str | None:
     """How a covariate reproduces the treatment exactly: by a threshold, or by groups of at least 5 rows."""
     two = int(codes.max()) == 1
     if two and is_numeric(x):
@@ -318,7 +321,8 @@ def determines(x: pd.Series[Any], codes: NDArray[np.integer[Any]]) -> str | None
     first[groups[keep][::-1]] = codes[keep][::-1]
     if bool((codes[keep] != first[groups[keep]]).any()):
         return None
-    sizes = np.bincount(groups[keep], minlength=len(names))
+    units = pd.DataFrame({"group": groups[keep], "unit": np.flatnonzero(keep) if cluster is None else cluster[keep]})
+    sizes = np.bincount(units.drop_duplicates()["group"], minlength=len(names))  # whole clusters got one arm by design
     if len(names) == int(codes.max()) + 1 or (sizes.min() >= 5 and len(names) > 1):
         return f"determines the treatment: each of its {len(names):,} values has one arm"
     return None
@@ -348,7 +352,11 @@ def _factorized(s: pd.Series[Any]) -> NDArray[np.intp] | None:
 
 
 def copies(frame: pd.DataFrame, covariates: Sequence[Any], others: Mapping[str, Any]) -> list[Problem]:
-    """Covariates that are another role under another name, or that determine the treatment."""
+    """Covariates that are another role under another name, or that determine the treatment.
+
+    With a cluster among `others`, a covariate of whole clusters determines nothing unless many clusters share its
+    values.
+    """
     problems = []
     numbers = {
         role: as_float(frame[c])
@@ -363,6 +371,7 @@ def copies(frame: pd.DataFrame, covariates: Sequence[Any], others: Mapping[str, 
     if "treatment" in others:
         codes = _factorized(frame[others["treatment"]])
         codes = None if codes is None or (codes < 0).any() or not 0 < codes.max() < MAX_ARMS else codes
+    cluster = _factorized(frame[others["cluster"]]) if "cluster" in others else None
     for name in covariates:
         x = frame[name]
         if not is_numeric(x) and not isinstance(x.dtype, pd.CategoricalDtype | pd.StringDtype) and x.dtype != object:
@@ -379,7 +388,7 @@ def copies(frame: pd.DataFrame, covariates: Sequence[Any], others: Mapping[str, 
                 )
             )
         elif codes is not None and _factorized(x.iloc[:1_000]) is not None:
-            how = determines(x, codes)
+            how = determines(x, codes, cluster)
             if how:
                 problems.append(
                     _named(x, f"covariate {how}", None, "leave it out: no comparison remains within its values")
@@ -419,3 +428,21 @@ def lonely_categories(covariates: pd.DataFrame, codes: NDArray[np.integer[Any]],
                 problems.append(_named(x, what, int(n), remedy))
     if problems:
         raise OverlapError(problems)
+
+
+def normalised_weights(values: pd.Series[Any] | None, arms: Arms) -> NDArray[np.float64] | None:
+    """Sample weights with mean 1; every arm must have some."""
+    if values is None:
+        return None
+    w = as_float(values)
+    empty = np.flatnonzero(np.bincount(arms.codes, weights=w, minlength=len(arms)) == 0)
+    if len(empty):
+        what = f"sample_weight is zero for every row of arm {arms.levels[empty[0]]!r}"
+        raise CausalDataError(
+            [
+                Problem(
+                    str(values.name), what, int(arms.counts[empty[0]]), "give these rows weight, or leave the arm out"
+                )
+            ]
+        )
+    return w / w.mean()

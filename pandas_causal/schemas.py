@@ -82,7 +82,8 @@ def build_schema(
         # pandera leaves missing values out unless told not to
         checks = [pa.Check(_Passes(rule), name=f"{role} {k}", ignore_na=False) for k, rule in enumerate(RULES[role])]
         columns |= {name: pa.Column(checks=checks, nullable=True, required=True) for name in names}
-    others = {r: given[r] for r in ("outcome", "treatment", "received", "running") if given[r] is not None}
+    one = ("outcome", "treatment", "received", "running", "cluster")
+    others = {r: given[r] for r in one if given[r] is not None and not isinstance(given[r], list | tuple)}
     across = [pa.Check(_NoCopies(list(covariates), others), name="copies")]
     rows = [pa.Check(_has_rows, name="rows")]
     return pa.DataFrameSchema(columns, checks=rows + across, strict=False)

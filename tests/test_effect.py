@@ -20,7 +20,7 @@ RNG = np.random.default_rng(7)
 MATRIX = RNG.normal(size=(40, 3)) @ np.array([[1, 0.5, 0], [0, 1, 0.2], [0, 0, 1]]) + [1, 2, 3]
 
 
-# -- effect.md, test 1 ------------------------------------------------------------------------------------------------
+# -- effect.md, test 1 -----------------------------------------------------------------------------------------------
 
 
 def test_welch_standard_error_and_satterthwaite_degrees_of_freedom():
@@ -44,7 +44,7 @@ def test_cluster_without_small_sample_factor_is_the_raw_sum_under_the_normal():
     assert effect.conf_high - effect.estimate == pytest.approx(stats.norm.ppf(0.975) * effect.std_error)
 
 
-# -- effect.md, test 2 ------------------------------------------------------------------------------------------------
+# -- effect.md, test 2 -----------------------------------------------------------------------------------------------
 
 
 def cells_known_exactly():
@@ -75,7 +75,7 @@ def test_estimated_weights_may_be_zero_and_still_count():
     assert average.std_error == pytest.approx(np.sqrt(100 * (2 * 0.5 / 100) ** 2), abs=1e-12)
 
 
-# -- effect.md, test 3 ------------------------------------------------------------------------------------------------
+# -- effect.md, test 3 -----------------------------------------------------------------------------------------------
 
 
 def test_difference_joins_rows_on_labels():
@@ -175,7 +175,7 @@ def test_difference_of_clustered_effects_clusters_the_joint_contributions():
         a.cluster("c").difference(b, rows="labels")
 
 
-# -- linear maps, transformations, selection ----------------------------------------------------------------------------
+# -- linear maps, transformations, selection -------------------------------------------------------------------------
 
 
 def test_linear_maps_estimates_and_covariance_together():
@@ -250,7 +250,7 @@ def test_nothing_mutates_and_fields_are_frozen():
         effect.level = 0.5
 
 
-# -- averages ---------------------------------------------------------------------------------------------------------------
+# -- averages --------------------------------------------------------------------------------------------------------
 
 
 def test_aggregate_by_level_labels_and_weights():
@@ -300,7 +300,7 @@ def test_wrong_aggregations_are_refused(arguments, error, match):
         columns_effect(MATRIX).aggregate(**arguments)
 
 
-# -- one row per unit ---------------------------------------------------------------------------------------------------------
+# -- one row per unit ------------------------------------------------------------------------------------------------
 
 
 def unit_effect(x, rows, labels=None):
@@ -344,7 +344,7 @@ def test_covariance_of_units_and_joint_tests_are_refused():
         effect.test_zero()
 
 
-# -- labels for clusters ----------------------------------------------------------------------------------------------------
+# -- labels for clusters ---------------------------------------------------------------------------------------------
 
 
 def test_cluster_labels_by_array_series_and_kept_name():
@@ -384,7 +384,7 @@ def test_kept_names_of_two_ways():
     assert effect.cluster(["a", "b"]).std_error == effect.cluster([labels["a"], labels["b"]]).std_error
 
 
-# -- draws and pointwise variances ----------------------------------------------------------------------------------------------
+# -- draws and pointwise variances -----------------------------------------------------------------------------------
 
 
 def test_draws_around_the_estimate_give_percentile_intervals():
@@ -427,7 +427,7 @@ def test_pointwise_variances_refuse_what_they_cannot_know():
     np.testing.assert_allclose(effect.difference(other, rows="independent").table["std_error"], np.sqrt([0.09, 0.16]))
 
 
-# -- confidence sets, references, one-sided ---------------------------------------------------------------------------------------
+# -- confidence sets, references, one-sided --------------------------------------------------------------------------
 
 
 def two_pieces(level):
@@ -492,7 +492,7 @@ def test_levels_outside_zero_and_one_are_refused(level):
         columns_effect(MATRIX).interval(level)
 
 
-# -- reading and storing -----------------------------------------------------------------------------------------------------------
+# -- reading and storing ---------------------------------------------------------------------------------------------
 
 
 def test_pickle_and_compact():
@@ -551,7 +551,7 @@ def test_maketables_reads_an_effect():
     assert "40" in typeset
 
 
-# -- corner cases of maps and comparisons ------------------------------------------------------------------------------
+# -- corner cases of maps and comparisons ----------------------------------------------------------------------------
 
 
 def test_transform_of_draws_transforms_every_replicate():

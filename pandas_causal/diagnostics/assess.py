@@ -16,7 +16,7 @@ from pandas_causal.errors import CausalArgumentError
 from pandas_causal.estimands import ESTIMANDS
 from pandas_causal.model_selection import assign_folds
 from pandas_causal.roles import Arms, resolve, resolve_arms
-from pandas_causal.rules import as_float
+from pandas_causal.rules import normalised_weights
 from pandas_causal.schemas import check_inputs
 
 __all__ = ["assess_balance", "assess_overlap"]
@@ -45,7 +45,7 @@ def assess_overlap(
         raise CausalArgumentError(f"estimand={estimand!r} is not known; use one of {list(ESTIMANDS)}")
     arms, encoder, matrix, inputs = _read(X, treatment, control, missing, sample_weight=sample_weight)
     weight = inputs.roles.get("sample_weight")
-    w = None if weight is None else as_float(weight)
+    w = normalised_weights(weight, arms)
     folds = assign_folds(arms.codes, 5, np.random.default_rng(0), labels=inputs.index)
     fit = nuisances.fit_propensity(propensity_model, matrix, arms.codes, len(arms), folds, w=w, columns=encoder.names)
     return overlap(fit.predictions, arms.codes, arms.levels, estimand=estimand, bound=bound, w=w)
@@ -55,4 +55,4 @@ def assess_balance(X: pd.DataFrame, treatment: Any, *, weights: Any, control: An
     """Compare the arms, covariate by covariate; see :func:`balance`."""
     arms, encoder, matrix, inputs = _read(X, treatment, control, missing, sample_weight=weights)
     w = inputs.roles.get("sample_weight")
-    return balance(matrix, encoder.names, arms.codes, arms.levels, None if w is None else as_float(w))
+    return balance(matrix, encoder.names, arms.codes, arms.levels, normalised_weights(w, arms))

@@ -27,13 +27,12 @@ from pandas_causal.estimators.sample import (
     Sample,
     enough_clusters,
     known_propensity,
-    normalised_weights,
     notes,
 )
 from pandas_causal.inference.influence import Component, Influence
 from pandas_causal.inference.rows import Rows
 from pandas_causal.roles import Inputs, as_frame, resolve, resolve_arms
-from pandas_causal.rules import HELD_OUT, as_float, lonely_categories
+from pandas_causal.rules import HELD_OUT, as_float, lonely_categories, normalised_weights
 from pandas_causal.schemas import check_inputs
 from pandas_causal.settings import check_settings
 

@@ -16,7 +16,7 @@ from pandas_causal import nuisance as nuisances
 from pandas_causal.errors import CausalArgumentError
 from pandas_causal.estimands import Plan, in_words, plan_estimand, target_share, tilt
 from pandas_causal.estimators.base import CausalEstimator
-from pandas_causal.estimators.sample import Sample, supported, trimmed
+from pandas_causal.estimators.sample import Sample, collinear, supported, trimmed
 from pandas_causal.inference.influence import Component
 from pandas_causal.linear_models import Design
 from pandas_causal.model_selection import draw_folds, label_order
@@ -240,7 +240,7 @@ class _CrossFitted(CausalEstimator):
             std_error_method=f"influence function, cross-fitted in {int(runs[0].folds.max()) + 1} folds, normal law",
             components=self._components(scores, values, contributions, sample),
             diagnostics=checks,
-            warned=[*warned, *notes],
+            warned=[*warned, *notes, *([] if design is None else collinear(sample, design.dropped))],
             population=about,
             facts={"n_trimmed": n_trimmed, "n_clipped": clipped},
         )

@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
 from pandas_causal import nuisance as nuisances
+from pandas_causal.algebra import Weighting
 from pandas_causal.arm_regression import ArmRegression, fit_arm_regression, means_components
 from pandas_causal.check import Check
 from pandas_causal.effect import Effect
 from pandas_causal.errors import CausalArgumentError, CausalDataError, OverlapError
 from pandas_causal.estimands import Plan, in_words, plan_estimand, target_share
 from pandas_causal.estimators.base import CausalEstimator
-from pandas_causal.estimators.sample import Sample
+from pandas_causal.estimators.sample import Sample, collinear
 from pandas_causal.inference.influence import Component, Influence
 from pandas_causal.inference.rows import Rows
 from pandas_causal.linear_models import Design, fit_logistic, logistic_probabilities
@@ -108,11 +109,10 @@ class RegressionAdjustment(CausalEstimator):
         )
         checks, warned = self._overlap(sample, _check_propensity(sample, design), self.estimand)
         checks["nuisance"] = self._fit_report(sample, predictions)
-        if len(design.dropped):
-            names = [sample.encoder.names[j] for j in design.dropped]
-            warned.append(
-                f"collinear covariates were left out (explained by those before them): {', '.join(names[:5])}"
-            )
+        warned += collinear(sample, design.dropped)
+        lost = 0 if self._fit is None else int((np.einsum("aii->ai", self._fit.bread) == 0).sum())
+        if lost:
+            warned.append(f"{lost} coefficients are not identified within their arm (constant there) and were set to 0")
         self.effect_ = self._finish(
             sample,
             plan,
@@ -123,7 +123,7 @@ class RegressionAdjustment(CausalEstimator):
             components=components,
             diagnostics=checks,
             warned=warned,
-            facts={"collinear_dropped": len(design.dropped)},
+            facts={"collinear_dropped": len(design.dropped), "unidentified_in_arm": lost},
         )
         return self
 
@@ -165,6 +165,7 @@ class RegressionAdjustment(CausalEstimator):
             warnings=self.effect_.warnings,
             std_error_method="clustered (CR1)" if self._sample.cluster else "HC2, Student's t",
             estimator=self,
+            weightings={"population": Weighting(weights=self._sample.w)} if same and self._sample.w is not None else {},
             units=self._sample.rows if same else Rows(frame.index, Z.sum(axis=1) if len(Z) else None),
             facts=self.effect_.facts,
         )

@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pandas_causal.encoding import Encoder
-from pandas_causal.errors import CausalDataError, OverlapError, Problem
+from pandas_causal.errors import CausalDataError, OverlapError
 from pandas_causal.estimands import common_support
 from pandas_causal.inference.rows import Rows
 from pandas_causal.nuisance import arm_loss, skill
@@ -21,9 +21,9 @@ from pandas_causal.rules import as_float
 __all__ = [
     "HeldOut",
     "Sample",
+    "collinear",
     "enough_clusters",
     "known_propensity",
-    "normalised_weights",
     "notes",
     "supported",
     "trimmed",
@@ -175,6 +175,16 @@ def supported(
     return keep, propensity if keep is None else np.where(keep[:, None], propensity, 1 / len(levels))
 
 
+def collinear(sample: Sample, dropped: NDArray[np.intp]) -> list[str]:
+    """A note of the columns that those before them explain, which unpenalised models leave out."""
+    names = [sample.encoder.names[j] for j in dropped]
+    return (
+        [f"collinear covariates were left out (explained by those before them): {', '.join(names[:5])}"]
+        if names
+        else []
+    )
+
+
 def notes(sample: Sample, n_zero_weight: int) -> list[str]:
     """What was imputed or left out, for the reader."""
     out = []
@@ -188,24 +198,6 @@ def notes(sample: Sample, n_zero_weight: int) -> list[str]:
     if sample.encoder.dropped:
         out.append(f"constant covariates were left out: {', '.join(sample.encoder.dropped[:5])}")
     return out
-
-
-def normalised_weights(values: pd.Series[Any] | None, arms: Arms) -> Floats | None:
-    """Sample weights with mean 1; every arm must have some."""
-    if values is None:
-        return None
-    w = as_float(values)
-    empty = np.flatnonzero(np.bincount(arms.codes, weights=w, minlength=len(arms)) == 0)
-    if len(empty):
-        what = f"sample_weight is zero for every row of arm {arms.levels[empty[0]]!r}"
-        raise CausalDataError(
-            [
-                Problem(
-                    str(values.name), what, int(arms.counts[empty[0]]), "give these rows weight, or leave the arm out"
-                )
-            ]
-        )
-    return w / w.mean()
 
 
 def enough_clusters(cluster: pd.Series[Any], arms: Arms) -> None:

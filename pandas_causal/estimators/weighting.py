@@ -13,7 +13,7 @@ from pandas_causal.diagnostics.overlap import arm_weights
 from pandas_causal.errors import CausalArgumentError
 from pandas_causal.estimands import ESTIMANDS, Plan, in_words, plan_estimand, tilt
 from pandas_causal.estimators.base import CausalEstimator
-from pandas_causal.estimators.sample import Sample, supported, trimmed
+from pandas_causal.estimators.sample import Sample, collinear, supported, trimmed
 from pandas_causal.linear_models import Design, Logistic, invert_gram
 from pandas_causal.model_selection import draw_folds, label_order
 from pandas_causal.nuisance import Nuisance
@@ -189,6 +189,7 @@ class IPW(CausalEstimator):
         unit = (np.ones(len(sample)) if sample.w is None else sample.w) * (1.0 if keep is None else keep)
         values, contributions, _ = hajek_means(plan, sample.y, sample.codes, e, unit)
         how = "influence function, propensity taken as known (cross-fitted, penalised or given), normal law"
+        fitted_linear = model is not None and model.logistic is not None
         if model is not None and model.logistic is not None and self.cv is None:
             contributions += propensity_correction(
                 plan, contributions, sample.codes, e, design, model.logistic, sample.w
@@ -210,7 +211,7 @@ class IPW(CausalEstimator):
             estimand=in_words(self.estimand, sample.treatment, sample.outcome),
             std_error_method=how,
             diagnostics=checks,
-            warned=[*warned, *notes],
+            warned=[*warned, *notes, *(collinear(sample, design.dropped) if fitted_linear else [])],
             population=about,
             facts={"n_trimmed": n_trimmed},
         )

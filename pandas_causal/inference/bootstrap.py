@@ -84,6 +84,10 @@ def bootstrap(
         raise CausalArgumentError(f"method={method!r} is not known; use one of {list(_METHODS)}")
     if not isinstance(n_draws, int | np.integer) or n_draws < 2:
         raise CausalArgumentError(f"n_draws must be a whole number of at least 2, got {n_draws!r}")
+    if not isinstance(random_state, int | np.integer) or random_state < 0:
+        raise CausalArgumentError(f"random_state must be a whole number of at least 0, got {random_state!r}")
+    if n_jobs == 0 or isinstance(estimator, str | type) or not hasattr(estimator, "fit"):
+        raise CausalArgumentError("bootstrap takes an estimator instance, e.g. AIPW(), and n_jobs other than 0")
     refusal = getattr(estimator, "bootstrap_refusal", None)
     if refusal:
         raise CausalArgumentError(refusal)
@@ -91,6 +95,8 @@ def bootstrap(
 
     fitted = clone(estimator).fit(X, y, **roles)
     effect = fitted.effect()
+    if effect.facts.get("n_zero_weight"):
+        raise CausalDataError(f"{effect.facts['n_zero_weight']:,} rows have weight 0; drop them before the bootstrap")
     if effect.facts.get("n_dropped"):
         raise CausalDataError(
             f"{effect.facts['n_dropped']:,} rows have missing roles; drop them before the bootstrap:"
@@ -117,9 +123,10 @@ def bootstrap(
     name = {"pairs": "pairs bootstrap", "bayesian": "Bayesian bootstrap"}[method]
     whole = "" if clusters is None else " of whole clusters"
     draws = Draws(replicates, np.eye(replicates.shape[1]))
-    return replace(
+    drawn = replace(
         effect, uncertainty=draws, std_error_method=f"{name}{whole}, {len(replicates):,} draws, percentile interval"
     )
+    return drawn.explained()
 
 
 def _cluster_codes(effect: Any) -> NDArray[np.intp] | None:

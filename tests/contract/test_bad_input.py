@@ -499,7 +499,8 @@ def test_a_category_with_one_arm_is_an_overlap_error(estimator):
     n = int((frame["region"] == "control only").sum())
     assert n >= 20
     with pytest.raises(
-        OverlapError, match=rf"region: category 'control only' has {n} rows and never an arm they are compared with in {n} rows"
+        OverlapError,
+        match=rf"region: category 'control only' has {n} rows and never an arm they are compared with in {n} rows",
     ):
         ask(estimator, frame)
 

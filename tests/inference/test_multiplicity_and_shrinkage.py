@@ -25,7 +25,7 @@ def test_equal_variances_give_james_stein():
     y = np.array([1.0, 4.0, -2.0, 7.0, 3.0, 0.5])
     m, v = len(y), 2.0
     shrunk = empirical_bayes(y, np.full(m, v))
-    # equal variances: A = sum (y - mean)^2 / (m - 1) - V, so B = (m - 3) V / sum (y - mean)^2: James-Stein about the mean
+    # equal variances: A = sum (y - mean)^2 / (m - 1) - V, so B = (m - 3) V / sum (y - mean)^2: James-Stein
     pull = (m - 3) * v / np.square(y - y.mean()).sum()
     np.testing.assert_allclose(shrunk.mean, (1 - pull) * y + pull * y.mean(), rtol=1e-8)
     expected = v * (1 - (m - 1) / m * pull) + 2 / (m - 3) * pull**2 * np.square(y - y.mean())
