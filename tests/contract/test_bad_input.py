@@ -500,7 +500,7 @@ def test_a_category_with_one_arm_is_an_overlap_error(estimator):
     assert n >= 20
     with pytest.raises(
         OverlapError,
-        match=rf"region: category 'control only' has {n} rows and never an arm they are compared with in {n} rows",
+        match=rf"region: category 'control only' has {n} rows and never an arm .* in {n} rows",
     ):
         ask(estimator, frame)
 
