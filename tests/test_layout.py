@@ -26,9 +26,9 @@ MAX_LONG_PARAMETERS = 24
 # Classes whose constructor takes more than 10 parameters, and the paper or reference implementation that names them.
 # Their parameters are keyword-only.
 LONG_CONSTRUCTORS: dict[str, str] = {
-    "RunningSample": "no estimator but the record of everything one fit with a running variable was given, validated",
+    "RunningSample": "no estimator but the record of what one fit with a running variable was given",
     "RegressionDiscontinuity": "rdrobust names them all: cutoff, orders, kernel, bandwidths, donut, variance, mass points",
-    "LocalRandomization": "rdlocrand names them: window, statistic, permutations, and the four settings of the search for a window",
+    "LocalRandomization": "rdlocrand names them: window, statistic, permutations, settings of the search for windows",
     "Effect": "no estimator but the one record of results: its fields are the facts that every result has to carry",
 }
 
