@@ -174,17 +174,17 @@ class DifferenceInMeans(CausalEstimator):
             predicted = self._design.on(held_out.X).rows(slice(None)) @ fit.coefficients.T
         return float(np.mean(held_out.skills(predicted, means)))
 
-    def _bootstrap_statistics(self) -> tuple[Floats, Callable[[Floats], Floats]] | None:
-        """Rows whose sums give the estimate, and the function of the sums: plain means need no refit in a bootstrap."""
+    def _bootstrap_statistics(self) -> tuple[Floats, NDArray[np.int8], int, Callable[[Floats], Floats]] | None:
+        """Rows, arms, and the function of sums by arm that is the estimate: a bootstrap needs no refit."""
         sample = self._sample
         if self._design.p > 1:
             return None
-        K = len(sample.arms)
-        unit = np.zeros((len(sample), K))
-        unit[np.arange(len(sample)), sample.codes] = 1.0 if sample.w is None else sample.w
         ratio = sample.inputs.roles.get("denominator")
-        below = unit if ratio is None else unit * as_float(ratio)[:, None]
-        return np.hstack([below, unit * sample.y[:, None]]), partial(_contrasts_of_sums, K=K, relative=self.relative)
+        columns = [sample.y] if ratio is None else [sample.y, as_float(ratio)]
+        if sample.w is not None:
+            columns = [c * sample.w for c in columns] + ([sample.w] if ratio is None else [])
+        finish = partial(_contrasts_of_sums, relative=self.relative)
+        return np.column_stack(columns), sample.codes, len(sample.arms), finish
 
     # -- private -----------------------------------------------------------------------------------------------------
 
@@ -272,9 +272,9 @@ class DifferenceInMeans(CausalEstimator):
         return effect if self.correction is None else _corrected(effect, self.correction)
 
 
-def _contrasts_of_sums(sums: Floats, K: int, relative: bool) -> Floats:
-    """Contrasts or lifts (draws, K - 1) from sums of weights and weighted outcomes (draws, 2 K)."""
-    means = sums[:, K:] / sums[:, :K]
+def _contrasts_of_sums(sums: Floats, relative: bool) -> Floats:
+    """Contrasts or lifts (draws, K - 1) from sums by arm: rows, outcome, and what divides it where rows do not."""
+    means = sums[:, :, 1] / (sums[:, :, 0] if sums.shape[2] == 2 else sums[:, :, 2])
     return means[:, 1:] / means[:, :1] - 1 if relative else means[:, 1:] - means[:, :1]
 
 

@@ -105,7 +105,7 @@ def bootstrap(
     clusters = _cluster_codes(effect)
     sums: Any = getattr(fitted, "_bootstrap_statistics", lambda: None)()
     if sums is not None:
-        replicates = _from_sums(sums[0], sums[1], clusters, n_draws, method, random_state)
+        replicates = _from_sums(sums[0], sums[1], sums[2], sums[3], clusters, n_draws, method, random_state)
     else:
         replicates = _refits(
             estimator,
@@ -138,6 +138,8 @@ def _cluster_codes(effect: Any) -> NDArray[np.intp] | None:
 
 def _from_sums(
     values: Floats,
+    groups: NDArray[np.int8],
+    n_groups: int,
     finish: Callable[[Floats], Floats],
     clusters: NDArray[np.intp] | None,
     n_draws: int,
@@ -147,10 +149,18 @@ def _from_sums(
     """Draws of an estimate that is a function of sums over rows: no refit, one pass per draw."""
     from pandas_causal.kernels.resampling import resampled_sums
 
-    if clusters is not None:
-        values = np.column_stack([np.bincount(clusters, weights=column) for column in values.T])
+    bayesian = method == "bayesian"
+    if clusters is None:
+        sums = resampled_sums(np.ascontiguousarray(values), groups, n_groups, n_draws, seed, bayesian)
+    else:  # a row per cluster, with what every group sums to in it
+        cells, m = clusters * n_groups + groups, values.shape[1] + 1
+        size = (int(clusters.max()) + 1) * n_groups
+        parts = [np.bincount(cells, minlength=size), *(np.bincount(cells, column, size) for column in values.T)]
+        whole = np.stack(parts, axis=1).astype(float).reshape(-1, n_groups * m)
+        alone = np.zeros(len(whole), dtype=np.int8)
+        sums = resampled_sums(whole, alone, 1, n_draws, seed, bayesian)[:, 0, 1:].reshape(-1, n_groups, m)
     with np.errstate(divide="ignore", invalid="ignore"):
-        replicates = finish(resampled_sums(np.ascontiguousarray(values), n_draws, seed, method == "bayesian"))
+        replicates = finish(sums)
     good = np.isfinite(replicates).all(axis=1)
     _count_failures(["an arm has no row in the draw"] * int((~good).sum()), n_draws)
     return replicates[good]

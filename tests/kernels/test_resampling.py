@@ -9,10 +9,15 @@ from pandas_causal.kernels.resampling import resampled_sums
 
 RNG = np.random.default_rng(0)
 VALUES = np.column_stack([np.ones(500), RNG.normal(size=500)])
+ALONE = np.zeros(500, dtype=np.int8)
+
+
+def draw(n_draws, seed, bayesian):
+    return resampled_sums(VALUES, ALONE, 1, n_draws, seed, bayesian)[:, 0, 1:]
 
 
 def test_pairs_draw_n_rows_with_replacement():
-    sums = resampled_sums(VALUES, 4_000, 1, False)
+    sums = draw(4_000, 1, False)
     np.testing.assert_array_equal(sums[:, 0], 500)
     # the sum of n draws with replacement: mean n * mean, variance n * variance
     assert sums[:, 1].mean() == pytest.approx(VALUES[:, 1].sum(), abs=4 * np.sqrt(500 / 4_000))
@@ -20,20 +25,27 @@ def test_pairs_draw_n_rows_with_replacement():
 
 
 def test_bayesian_weights_are_exponential():
-    sums = resampled_sums(VALUES, 4_000, 1, True)
+    sums = draw(4_000, 1, True)
     assert sums[:, 0].mean() == pytest.approx(500, abs=4 * np.sqrt(500 / 4_000))
     assert sums[:, 0].var() == pytest.approx(500, rel=0.1)  # the variance of a sum of 500 standard exponentials
 
 
+def test_groups_share_the_draw():
+    groups = (np.arange(500) % 3).astype(np.int8)
+    by = resampled_sums(VALUES, groups, 3, 50, 1, False)
+    np.testing.assert_allclose(by.sum(axis=1)[:, 1:], draw(50, 1, False))
+    np.testing.assert_array_equal(by[:, :, 0], by[:, :, 1])  # the first value is 1, the first sum the number of rows
+
+
 def test_every_draw_has_a_generator_of_its_own():
     few = numba.get_num_threads()
-    many = resampled_sums(VALUES, 50, 7, False)
+    many = draw(50, 7, False)
     numba.set_num_threads(1)
     try:
-        np.testing.assert_array_equal(resampled_sums(VALUES, 50, 7, False), many)
+        np.testing.assert_array_equal(draw(50, 7, False), many)
     finally:
         numba.set_num_threads(few)
-    assert not np.array_equal(resampled_sums(VALUES, 50, 8, False), many)
+    assert not np.array_equal(draw(50, 8, False), many)
     assert len(np.unique(many[:, 1])) == 50
 
 
