@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import scipy
 from scipy import stats
 from statsmodels.stats.power import TTestIndPower
 
@@ -11,6 +12,10 @@ from pandas_causal.experiment_design import power, sample_ratio, sample_size
 NAMES = {"two-sided": "two-sided", "greater": "larger", "less": "smaller"}
 
 
+@pytest.mark.skipif(
+    tuple(map(int, scipy.__version__.split(".")[:2])) < (1, 13),
+    reason="statsmodels' power reads scipy's special.nctdtr, which scipy 1.12 gets wrong in the tails",
+)
 @pytest.mark.parametrize("alternative", NAMES)
 @pytest.mark.parametrize("effect", [0.2, -0.3, 0.5])
 @pytest.mark.parametrize(("n", "share"), [(60, 0.5), (200, 0.25), (900, 0.8)])
