@@ -25,8 +25,9 @@ from pandas_causal.linear_models import (
     logistic_probabilities,
     predict_by_fold,
 )
+from pandas_causal.model_selection import label_order
 
-__all__ = ["Nuisance", "cross_fit", "fit_outcome", "fit_propensity", "report", "weighted_fit"]
+__all__ = ["Nuisance", "cross_fit", "fit_outcome", "fit_propensity", "is_linear", "report", "weighted_fit"]
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.integer]
@@ -259,7 +260,7 @@ class _LinearPredictor:
         )
 
 
-def _is_linear(spec: Any, X: Floats) -> bool:
+def is_linear(spec: Any, X: Floats) -> bool:
     """Whether the unpenalised model is asked for; without covariates every named model is that one, a mean."""
     return isinstance(spec, str) and (spec == "linear" or not X.shape[1])
 
@@ -285,7 +286,7 @@ def fit_outcome(
     """
     check_model(spec, "outcome_model", "predict")
     baselines = tuple(arm_baseline(y, arms, a, w) for a in range(n_arms))
-    if _is_linear(spec, X):
+    if is_linear(spec, X):
         design = Design.of(X) if design is None else design
         n_folds = 0 if folds is None else int(folds.max()) + 1
         coefficients = least_squares(design, y, arms, n_arms, folds, n_folds, w)
@@ -370,7 +371,7 @@ def fit_propensity(
     shares = np.bincount(arms, weights=w, minlength=n_arms)
     shares = shares / shares.sum()
     baseline = float(-(shares * np.log(shares)).sum())
-    if _is_linear(spec, X):
+    if is_linear(spec, X):
         design = Design.of(X) if design is None else design
         fit = fit_logistic(design, arms, n_arms, folds, 0 if folds is None else int(folds.max()) + 1, w)
         predictions = logistic_probabilities(design, fit.coefficients, folds)
@@ -407,7 +408,7 @@ def fit_propensity(
 
 def in_label_order(
     fit: Callable[..., Nuisance],
-    order: NDArray[np.intp] | None,
+    labels: pd.Index,
     spec: Any,
     X: Floats,
     y: Floats | None,
@@ -424,9 +425,10 @@ def in_label_order(
     Parameters
     ----------
     fit : fit_outcome or fit_propensity
-    order : ndarray (n,) or None
-        From :func:`label_order`; None: rows are in order, or sums make their order immaterial.
+    labels : Index (n,)
+        Of the rows. Unpenalised models are sums over rows, to which their order is immaterial.
     """
+    order = None if is_linear(spec, X) else label_order(labels)
     first = (spec, X) if y is None else (spec, X, y)
     if order is None:
         return fit(*first, arms, n_arms, folds, design=design, w=w, **settings)

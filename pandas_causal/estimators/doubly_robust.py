@@ -11,15 +11,16 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.utils.validation import check_is_fitted
 
 from pandas_causal import nuisance as nuisances
 from pandas_causal.errors import CausalArgumentError
 from pandas_causal.estimands import Plan, in_words, plan_estimand, target_share, tilt
 from pandas_causal.estimators.base import CausalEstimator
 from pandas_causal.estimators.sample import Sample, collinear, supported, trimmed
-from pandas_causal.inference.influence import Component
+from pandas_causal.inference.influence import Component, cluster_component
 from pandas_causal.linear_models import Design
-from pandas_causal.model_selection import draw_folds, label_order
+from pandas_causal.model_selection import draw_folds
 from pandas_causal.nuisance import Nuisance
 
 __all__ = ["AIPW", "TMLE"]
@@ -216,7 +217,7 @@ class _CrossFitted(CausalEstimator):
             propensity=propensity,
         )
         plan = plan_estimand(self.estimand, sample.arms, sample.treatment)
-        linear = _is_linear(self.outcome_model) or _is_linear(self.propensity_model)
+        linear = any(nuisances.is_linear(model, sample.X) for model in (self.outcome_model, self.propensity_model))
         design = Design.of(sample.X) if linear else None
         rng = np.random.default_rng(self.random_state)
         runs = [self._cross_fit(sample, design, rng)]
@@ -258,8 +259,6 @@ class _CrossFitted(CausalEstimator):
             By default the column named at fit.
         sample_weight : array-like (n,), optional
         """
-        from sklearn.utils.validation import check_is_fitted
-
         check_is_fitted(self, "effect_")
         held_out = self._held_out(X, y, treatment, sample_weight)
         skills = held_out.skills(self._outcome.on(held_out.X), self._arm_means)
@@ -286,11 +285,10 @@ class _CrossFitted(CausalEstimator):
             "n_jobs": self.n_jobs,
             "design": design,
         }
-        order = label_order(sample.inputs.index)
-        at = None if _is_linear(self.outcome_model) else order
+        labels = sample.inputs.index
         outcome = nuisances.in_label_order(
             nuisances.fit_outcome,
-            at,
+            labels,
             self.outcome_model,
             X,
             sample.y,
@@ -302,11 +300,10 @@ class _CrossFitted(CausalEstimator):
         )
         model = None
         if sample.propensity is None:
-            at = None if _is_linear(self.propensity_model) else order
             before = None if first is None else first.propensity
             settled = before is not None and isinstance(self.propensity_model, str)
             spec = before.chosen[0] if before is not None and settled else self.propensity_model
-            model = nuisances.in_label_order(nuisances.fit_propensity, at, spec, X, None, codes, K, folds, **shared)
+            model = nuisances.in_label_order(nuisances.fit_propensity, labels, spec, X, None, codes, K, folds, **shared)
         raw = sample.propensity if model is None else model.predictions
         assert raw is not None  # noqa: S101 - one of the two is there
         e = np.clip(raw, self.clip, 1 - self.clip) if model is not None and self.clip else raw
@@ -319,8 +316,6 @@ class _CrossFitted(CausalEstimator):
         M = len(scores)
         if M == 1:
             return None
-        from pandas_causal.inference.influence import cluster_component
-
         if sample.cluster:
             within = cluster_component(contributions, sample.cluster, p=len(values))
         else:
@@ -342,10 +337,6 @@ class _CrossFitted(CausalEstimator):
         self._arm_means = sample.arm_means()
         shares = np.bincount(sample.codes, weights=sample.w)
         self._arm_shares = shares / shares.sum()
-
-
-def _is_linear(model: Any) -> bool:
-    return isinstance(model, str) and model == "linear"
 
 
 class AIPW(_CrossFitted):

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.utils.validation import check_is_fitted
 
 from pandas_causal import nuisance as nuisances
 from pandas_causal.diagnostics.balance import largest_difference
@@ -15,7 +16,7 @@ from pandas_causal.estimands import ESTIMANDS, Plan, in_words, plan_estimand, ti
 from pandas_causal.estimators.base import CausalEstimator
 from pandas_causal.estimators.sample import Sample, collinear, supported, trimmed
 from pandas_causal.linear_models import Design, Logistic, invert_gram
-from pandas_causal.model_selection import draw_folds, label_order
+from pandas_causal.model_selection import draw_folds
 from pandas_causal.nuisance import Nuisance
 
 __all__ = ["IPW"]
@@ -219,8 +220,6 @@ class IPW(CausalEstimator):
 
     def score(self, X: Any, y: Any = None, treatment: Any = None, sample_weight: Any = None) -> float:
         """Minus the largest standardised mean difference under the weights the fitted model gives the held-out rows."""
-        from sklearn.utils.validation import check_is_fitted
-
         check_is_fitted(self, "effect_")
         held_out = self._held_out(X, y, treatment, sample_weight, outcome=False)
         if self._model is None:
@@ -236,11 +235,9 @@ class IPW(CausalEstimator):
         if self.cv is not None:
             folds = draw_folds(self.cv, sample.inputs, sample.arms, rng, sample.cluster[0] if sample.cluster else None)
         seed = int(rng.integers(2**31 - 1))
-        linear = isinstance(self.propensity_model, str) and self.propensity_model == "linear"
-        order = None if linear else label_order(sample.inputs.index)
         return nuisances.in_label_order(
             nuisances.fit_propensity,
-            order,
+            sample.inputs.index,
             self.propensity_model,
             sample.X,
             None,

@@ -62,4 +62,5 @@ def test_numpy_scalars_are_numbers(value):
     name = {"i": "cv", "f": "clip", "b": "relative"}[np.asarray(value).dtype.kind]
     for estimator in ESTIMATORS:
         if estimator.get_params().get(name) is not None:
-            fitted(clone(estimator).set_params(**{name: value}), make(n=60))
+            model = fitted(clone(estimator).set_params(**{name: value}), make(n=60))
+            assert np.isfinite(model.effect().estimates).all()
