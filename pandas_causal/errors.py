@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from typing import Any
 
 __all__ = [
     "AssumptionWarning",
+    "BadControlError",
+    "BadControlWarning",
     "CausalArgumentError",
     "CausalDataError",
     "CausalError",
     "CausalWarning",
+    "FewTreatedWarning",
+    "GraphError",
     "MissingDependencyError",
+    "NotIdentifiedError",
     "OverlapError",
     "OverlapWarning",
     "Problem",
@@ -82,6 +88,32 @@ class OverlapError(CausalDataError):
     """Positivity fails: some units could never have received the other arm."""
 
 
+class GraphError(CausalError):
+    """A graph that is none: a cycle, a self-loop, malformed text, a node nobody knows."""
+
+
+class NotIdentifiedError(CausalError):
+    """The graph, or the design, does not determine the effect; the message says what stands in the way."""
+
+
+class BadControlError(CausalError):
+    """A covariate must not be adjusted for.
+
+    Parameters
+    ----------
+    message : str
+    controls : mapping of name to (kind, path)
+        Kind is "mediator", "descendant" or "collider"; path holds the nodes from treatment to outcome.
+    """
+
+    def __init__(self, message: str, controls: Mapping[Any, tuple[str, tuple[Any, ...]]]) -> None:
+        self.controls = dict(controls)
+        super().__init__(message)
+
+    def __reduce__(self) -> tuple[type, tuple[str, dict[Any, tuple[str, tuple[Any, ...]]]]]:
+        return type(self), (str(self), self.controls)
+
+
 class MissingDependencyError(CausalError, ImportError):
     """An optional dependency is absent; the message holds the exact pip command."""
 
@@ -107,6 +139,14 @@ class StandardErrorWarning(CausalWarning):
 
 class AssumptionWarning(CausalWarning):
     """The data contradict something the answer rests on."""
+
+
+class BadControlWarning(CausalWarning):
+    """A covariate that does no good: it costs precision or amplifies bias."""
+
+
+class FewTreatedWarning(CausalWarning):
+    """An answer rests on so few treated units or clusters that its standard error is too small."""
 
 
 def suggest(name: object, known: Iterable[object]) -> str:

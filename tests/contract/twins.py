@@ -11,6 +11,8 @@ import pandas as pd
 
 import pandas_causal
 
+FURTHER = {"running", "time", "mediators"}  # roles without which a design is none
+
 
 def fast(cls, **settings):
     """An instance whose nuisance models fit in milliseconds, and fit small samples."""
@@ -59,8 +61,9 @@ def _twin(cls):
 
 
 def cross_sectional():
-    """Estimators that compare arms of rows; designs with a running variable have a contract of their own tests."""
-    return [cls for cls in pandas_causal.all_estimators() if "running" not in inspect.signature(cls.fit).parameters]
+    """Estimators that compare arms of rows; designs with further roles have a contract in tests of their own."""
+    classes = pandas_causal.all_estimators()
+    return [cls for cls in classes if not FURTHER & set(inspect.signature(cls.fit).parameters)]
 
 
 TWINS = {cls: _twin(cls) for cls in cross_sectional()}

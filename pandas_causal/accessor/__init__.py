@@ -1,0 +1,62 @@
+"""``DataFrame.causal``: one short method per question. Names columns, delegates; no statistics, no state.
+
+The questions of each design are in a file of their own; :class:`CausalAccessor` brings them together.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from pandas_causal.accessor.cross_sections import CrossSectionQuestions
+from pandas_causal.accessor.discontinuities import DiscontinuityQuestions
+from pandas_causal.errors import CausalArgumentError, MissingDependencyError
+
+__all__ = ["CausalAccessor", "causal"]
+
+
+class CausalAccessor(CrossSectionQuestions, DiscontinuityQuestions):
+    """Causal questions to a DataFrame.
+
+    Columns are given by name. The frame is never changed. Every answer is an :class:`Effect` or a :class:`Check`.
+    """
+
+
+def causal(frame: Any) -> CausalAccessor:
+    """Return the same accessor as ``frame.causal``, typed, and ours whatever else registers that name.
+
+    Parameters
+    ----------
+    frame : DataFrame, or a polars, Arrow or DuckDB table
+        Other tables are converted to pandas, once (``pip install 'pandas-causal[arrow]'``).
+
+    Raises
+    ------
+    CausalArgumentError
+        For anything that is no table.
+    MissingDependencyError
+        If narwhals, which converts, is not installed.
+
+    Examples
+    --------
+    >>> causal(df).ate(treatment="treat", outcome="re78", covariates=["age"])  # doctest: +SKIP
+    """
+    return CausalAccessor(frame if isinstance(frame, pd.DataFrame) else _to_pandas(frame))
+
+
+def _to_pandas(table: Any) -> pd.DataFrame:
+    """Convert a polars, Arrow or DuckDB table."""
+    try:
+        import narwhals as nw
+    except ImportError:
+        raise MissingDependencyError("narwhals", "arrow") from None
+    try:
+        native = nw.from_native(table)
+    except TypeError:
+        raise CausalArgumentError(
+            f"expected a table (pandas, polars, Arrow, DuckDB), got {type(table).__name__}"
+        ) from None
+    eager = native.collect() if isinstance(native, nw.LazyFrame) else native
+    converted: pd.DataFrame = eager.to_pandas()
+    return converted

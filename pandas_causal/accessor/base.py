@@ -1,0 +1,161 @@
+"""What every question does with a frame: select columns, fit an estimator on them, return its effect."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from inspect import signature
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from pandas_causal.effect import Effect
+from pandas_causal.errors import CausalArgumentError, CausalDataError, Problem, suggest
+
+if TYPE_CHECKING:
+    from pandas_causal.estimators.base import CausalEstimator
+
+__all__ = ["Questions", "names"]
+
+
+class Questions:
+    """A frame and the way from names of columns to an effect; the questions are in the subclasses."""
+
+    def __init__(self, frame: pd.DataFrame) -> None:
+        if not isinstance(frame, pd.DataFrame):
+            raise CausalArgumentError(f"expected a pandas DataFrame, got {type(frame).__name__}")
+        self._frame = frame
+
+    def fit(
+        self,
+        estimator: CausalEstimator,
+        *,
+        treatment: Any = None,
+        outcome: Any,
+        covariates: Sequence[Any] | None = None,
+        level: float | None = None,
+        **roles: Any,
+    ) -> Effect:
+        """Fit any estimator on columns of this frame and return its effect; `covariates` None means none.
+
+        Example: ``df.causal.fit(IPW(estimand="ATO"), treatment="treat", outcome="re78", covariates=["age"])``.
+        """
+        if not hasattr(estimator, "fit") or isinstance(estimator, type):
+            raise CausalArgumentError(f"fit takes an estimator instance, e.g. AIPW(); got {estimator!r}")
+        return self._fit(
+            estimator, treatment=treatment, outcome=outcome, covariates=names(covariates or ()), level=level, **roles
+        )
+
+    def validate(
+        self,
+        *,
+        treatment: Any,
+        outcome: Any = None,
+        covariates: Sequence[Any] = (),
+        cluster: Any = None,
+        sample_weight: Any = None,
+        propensity: Any = None,
+    ) -> pd.DataFrame:
+        """Check the columns before anything is estimated; return the frame, or raise one error with every problem.
+
+        Example: ``df.causal.validate(treatment="treat", outcome="re78", covariates=["age"])``; see
+        :func:`schemas.build_schema`.
+        """
+        from pandas_causal.schemas import build_schema, validate
+
+        for role, name in (("treatment", treatment), ("outcome", outcome), ("sample_weight", sample_weight)):
+            if name is not None and not pd.api.types.is_scalar(name):
+                raise CausalArgumentError(f"validate takes the names of columns; {role} is a {type(name).__name__}")
+        schema = build_schema(
+            outcome=outcome,
+            treatment=treatment,
+            covariates=names(covariates),
+            cluster=cluster,
+            sample_weight=sample_weight,
+            propensity=propensity,
+        )
+        validate(self._frame, schema)
+        return self._frame
+
+    # -- private -----------------------------------------------------------------------------------------------------
+
+    def _fit(
+        self,
+        estimator: Any,
+        *,
+        treatment: Any,
+        outcome: Any,
+        covariates: list[Any],
+        level: float | None = None,
+        missing: str = "raise",
+        **roles: Any,
+    ) -> Effect:
+        given = {k: v for k, v in roles.items() if v is not None}
+        X = self._select(treatment=treatment, covariates=covariates, outcome=outcome, **given)
+        from sklearn.base import clone
+
+        from pandas_causal.settings import check_settings
+
+        check_settings({} if level is None else {"level": level})
+        if treatment is not None:
+            given["treatment"] = treatment
+        if outcome is None:
+            raise CausalArgumentError("outcome= needs the name of a column")
+        legal = signature(estimator.fit).parameters
+        unknown = [role for role in given if role not in legal]
+        if unknown:
+            known = [role for role in legal if role not in ("X", "y", "missing")]
+            raise CausalArgumentError(f"{type(estimator).__name__} has no role {unknown[0]!r}; its roles: {known}")
+        fitted = clone(estimator).fit(X, self._frame[outcome], missing=missing, **given)
+        effect: Effect = fitted.effect()
+        return effect if level is None or level == effect.level else replace(effect, level=level)
+
+    def _select(self, *, covariates: list[Any], outcome: Any = None, **roles: Any) -> pd.DataFrame:
+        """Columns of covariates and of roles given by name; every absent or doubled name is reported at once."""
+        from pandas_causal.roles import check_columns
+
+        check_columns(self._frame)
+        named = [(role, name) for role, value in roles.items() for name in self._columns_of(role, value)]
+        asked = [*([] if outcome is None else [("outcome", outcome)]), *named, *(("covariate", c) for c in covariates)]
+        problems: list[Problem] = []
+        used: dict[Any, str] = {}
+        for role, name in asked:
+            if not pd.api.types.is_hashable(name):
+                what = f"is given as {role} but is no column name"
+                problems.append(Problem(type(name).__name__, what, None, "give the name of a column"))
+                continue
+            if name not in self._frame.columns:
+                problems.append(self._absent(name, role))
+            elif used.get(name, role) != role:
+                problems.append(Problem(str(name), f"is both {used[name]} and {role}", None, "a column has one role"))
+            used[name] = role
+        if problems:
+            raise CausalDataError(problems[:20])
+        return self._frame[list(dict.fromkeys([*covariates, *(name for _, name in named)]))]
+
+    def _columns_of(self, role: str, value: Any) -> list[Any]:
+        """Column names in a role: a name, or a list of names where a role may be several; an array names none."""
+        if isinstance(value, str) or (value is not None and pd.api.types.is_scalar(value)):
+            return [value]
+        several = role in ("cluster", "propensity") and isinstance(value, list | tuple)
+        if not several or not all(isinstance(v, str) for v in value):
+            return []
+        values_of_rows = len(value) == len(self._frame) and not set(value) <= set(self._frame.columns)
+        return [] if values_of_rows else list(value)
+
+    def _absent(self, name: Any, role: str) -> Problem:
+        columns = self._frame.columns
+        known = ", ".join(map(str, columns[:8])) + (", ..." if len(columns) > 8 else "")
+        return Problem(
+            str(name),
+            f"is given as {role} but is no column of the frame{suggest(name, columns)}",
+            None,
+            f"columns: {known}",
+        )
+
+
+def names(covariates: Any) -> list[Any]:
+    """Return a list of column names, or say that one is wanted."""
+    if isinstance(covariates, str) or not pd.api.types.is_list_like(covariates):
+        raise CausalArgumentError(f"covariates takes a list of column names: [{covariates!r}]")
+    return list(covariates)

@@ -1,0 +1,220 @@
+"""Questions to a cross-section: who was treated, what came out, and what else is known of each row."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import pandas as pd
+
+from pandas_causal.accessor.base import Questions, names
+from pandas_causal.check import Check
+from pandas_causal.effect import Effect
+from pandas_causal.errors import CausalArgumentError
+
+__all__ = ["CrossSectionQuestions"]
+
+_NOT_CAUSAL = (
+    (
+        "nothing: this is an association. To read it as an effect, treatment must have been assigned at random"
+        " (ab_test), or the covariates that drive both treatment and outcome must be adjusted for (ate)"
+    ),
+)
+
+
+class CrossSectionQuestions(Questions):
+    """Randomised or observed arms, compared row by row."""
+
+    def ab_test(
+        self,
+        *,
+        treatment: Any,
+        outcome: Any,
+        covariates: Sequence[Any] = (),
+        adjustment: str | None = None,
+        variance: str = "welch",
+        relative: bool = False,
+        alternative: str = "two-sided",
+        correction: str | None = None,
+        allocation: Any = None,
+        anytime_n: int | None = None,
+        strata: Any = None,
+        denominator: Any = None,
+        cluster: Any = None,
+        sample_weight: Any = None,
+        control: Any = None,
+        level: float = 0.95,
+        missing: str = "raise",
+    ) -> Effect:
+        """Compare randomised arms; covariates sharpen the answer ("lin" unless `adjustment` says otherwise).
+
+        Example: ``df.causal.ab_test(treatment="variant", outcome="revenue")``; see :class:`DifferenceInMeans`.
+        """
+        from pandas_causal.estimators import DifferenceInMeans
+
+        covariates = names(covariates)
+        estimator = DifferenceInMeans(
+            adjustment="lin" if covariates and adjustment is None else adjustment,
+            variance=variance,
+            relative=relative,
+            alternative=alternative,
+            correction=correction,
+            allocation=allocation,
+            anytime_n=anytime_n,
+            level=level,
+            control=control,
+        )
+        return self._fit(
+            estimator,
+            treatment=treatment,
+            outcome=outcome,
+            covariates=covariates,
+            strata=strata,
+            denominator=denominator,
+            cluster=cluster,
+            sample_weight=sample_weight,
+            missing=missing,
+        )
+
+    def association(
+        self,
+        *,
+        treatment: Any,
+        outcome: Any,
+        cluster: Any = None,
+        sample_weight: Any = None,
+        control: Any = None,
+        level: float = 0.95,
+        missing: str = "raise",
+    ) -> Effect:
+        """Rung one: the naive difference in means, labelled as not causal.
+
+        Example: ``df.causal.association(treatment="medication", outcome="readmission")``; see
+        :class:`DifferenceInMeans`.
+        """
+        from pandas_causal.estimators import DifferenceInMeans
+
+        effect = self._fit(
+            DifferenceInMeans(level=level, control=control),
+            treatment=treatment,
+            outcome=outcome,
+            covariates=[],
+            cluster=cluster,
+            sample_weight=sample_weight,
+            missing=missing,
+        )
+        named = treatment if pd.api.types.is_scalar(treatment) else "treatment"
+        words = f"association of {named} with {outcome} (difference in means, NOT a causal effect)"
+        return replace(effect, estimand=words, assumptions=_NOT_CAUSAL)
+
+    def ate(
+        self,
+        *,
+        treatment: Any,
+        outcome: Any,
+        covariates: Sequence[Any] | None = None,
+        estimand: str | None = None,
+        estimator: Any = "aipw",
+        cluster: Any = None,
+        sample_weight: Any = None,
+        propensity: Any = None,
+        control: Any = None,
+        level: float | None = None,
+        missing: str = "raise",
+    ) -> Effect:
+        """Average effect, adjusted for covariates; `estimator` is "aipw", "ipw", "regression", "tmle" or an instance.
+
+        Example: ``df.causal.ate(treatment="medication", outcome="readmission", covariates=["age", "severity"])``; see
+        :class:`AIPW`. `estimand` and `control` override an instance's own.
+        """
+        if covariates is None:
+            raise CausalArgumentError(
+                "ate adjusts for covariates, and none were given. If treatment was randomised ask"
+                " df.causal.ab_test(...); for the unadjusted difference ask df.causal.association(...); covariates=[]"
+                " says none on purpose"
+            )
+        chosen = _estimator(estimator, estimand, control)
+        return self._fit(
+            chosen,
+            treatment=treatment,
+            outcome=outcome,
+            covariates=names(covariates),
+            level=level,
+            cluster=cluster,
+            sample_weight=sample_weight,
+            propensity=propensity,
+            missing=missing,
+        )
+
+    def overlap(
+        self,
+        *,
+        treatment: Any,
+        covariates: Sequence[Any],
+        estimand: str = "ATE",
+        propensity_model: Any = "ridge",
+        control: Any = None,
+        bound: float = 0.01,
+        sample_weight: Any = None,
+        missing: str = "raise",
+    ) -> Check:
+        """Check positivity: propensities by arm, the share near 0 or 1, effective sample sizes.
+
+        Example: ``df.causal.overlap(treatment="treat", covariates=["age", "educ"])``; see
+        :func:`diagnostics.overlap.overlap`.
+        """
+        from pandas_causal.diagnostics.assess import assess_overlap
+
+        X = self._select(treatment=treatment, covariates=names(covariates), sample_weight=sample_weight)
+        return assess_overlap(
+            X,
+            treatment,
+            estimand=estimand,
+            propensity_model=propensity_model,
+            control=control,
+            bound=bound,
+            sample_weight=sample_weight,
+            missing=missing,
+        )
+
+    def balance(
+        self,
+        *,
+        treatment: Any,
+        covariates: Sequence[Any],
+        weights: Any = None,
+        control: Any = None,
+        missing: str = "raise",
+    ) -> Check:
+        """Compare covariates between arms, before and, given `weights` (a column or array), after weighting.
+
+        Example: ``df.causal.balance(treatment="treat", covariates=["age", "educ"])``; see
+        :func:`diagnostics.balance.balance`.
+        """
+        from pandas_causal.diagnostics.assess import assess_balance
+
+        X = self._select(treatment=treatment, covariates=names(covariates), weights=weights)
+        return assess_balance(X, treatment, weights=weights, control=control, missing=missing)
+
+
+def _estimator(estimator: Any, estimand: str | None, control: Any) -> Any:
+    """Return the estimator of a short name, or the instance given, with the call's estimand and control."""
+    from sklearn.base import clone
+
+    from pandas_causal.estimators import AIPW, IPW, TMLE, RegressionAdjustment
+
+    classes = {"aipw": AIPW, "ipw": IPW, "regression": RegressionAdjustment, "tmle": TMLE}
+    if isinstance(estimator, str) and estimator in classes:
+        chosen = classes[estimator]()
+    elif isinstance(estimator, str | type) or not hasattr(estimator, "fit"):
+        raise CausalArgumentError(
+            f"estimator={estimator!r} is not known; use one of {list(classes)} or an instance, e.g. AIPW()"
+        )
+    else:
+        chosen = clone(estimator)
+    asked = {name: value for name, value in (("estimand", estimand), ("control", control)) if value is not None}
+    absent = [name for name in asked if name not in chosen.get_params()]
+    if absent:
+        raise CausalArgumentError(f"{type(chosen).__name__} has no setting {absent[0]!r}")
+    return chosen.set_params(**asked)
