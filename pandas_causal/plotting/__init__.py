@@ -13,12 +13,15 @@ from pandas_causal.plotting.discontinuity import bandwidths, density, discontinu
 from pandas_causal.plotting.forest import forest
 from pandas_causal.plotting.love import love
 from pandas_causal.plotting.overlap import overlap
+from pandas_causal.plotting.panel_diagnostics import bacon, honest_bounds
 
 __all__ = [
+    "bacon",
     "bandwidths",
     "density",
     "discontinuity",
     "forest",
+    "honest_bounds",
     "love",
     "overlap",
     "placebo_cutoffs",
@@ -34,6 +37,7 @@ _SOURCES = {
     "density": "density_curve",
     "bandwidths": "bandwidth_sensitivity",
     "placebo_cutoffs": "placebo_cutoffs",
+    "bacon": "bacon",
 }
 
 
@@ -43,7 +47,7 @@ def plot_effect(effect: Any, kind: str | None = None, ax: Any = None) -> Any:
     Parameters
     ----------
     effect : Effect
-    kind : {"forest", "overlap", "love", "discontinuity", "density", "bandwidths", "placebo_cutoffs"}, optional
+    kind : {"forest", "overlap", "love", "discontinuity", "density", "bandwidths", "placebo_cutoffs", "bacon"}, optional
         "discontinuity" of a discontinuity, else "forest"; the others where the effect has their diagnostic.
     ax : matplotlib Axes, optional
 
@@ -72,6 +76,8 @@ def plot_effect(effect: Any, kind: str | None = None, ax: Any = None) -> Any:
         return love(effect.diagnostics["balance"].table, ax, title=f"Balance, {n}")
     if kind in _OF_DISCONTINUITIES:
         return _OF_DISCONTINUITIES[kind](effect, ax, n)
+    if kind == "bacon":
+        return bacon(effect.diagnostics["bacon"].table, ax, title=f"Comparisons of cohorts, {n}")
     sided = "" if effect.alternative == "two-sided" else "one-sided "
     return forest(effect.table, ax, xlabel=effect.estimand, title=f"{n}, {sided}{100 * effect.level:g}% intervals")
 
