@@ -60,7 +60,7 @@ def bacon_decomposition(panel: Panel) -> Check:
     label = {int(g): (panel.periods[int(g)] if g < panel.n_periods else "never") for g in starts}
     columns = ["treated", "control", "kind", "weight", "estimate"]
     table = pd.DataFrame([(label[g], label[h], *rest) for g, h, *rest in rows], columns=columns)
-    coefficient = float(table["weight"] @ table["estimate"])
+    coefficient = sum(row[3] * row[4] for row in rows)
     share = float(table.loc[table["kind"] == EARLIER, "weight"].sum())
     summary = (
         f"two-way fixed effects ({coefficient:.4g}) averages {len(table)} comparisons of two cohorts; {share:.0%} of"

@@ -85,7 +85,7 @@ def bacon(table: pd.DataFrame, ax: Any = None, *, ylabel: str | None = None, tit
     require(table, ("kind", "weight", "estimate"), 'effect.diagnostics["bacon"].table')
     ax = axes(ax, 6.4, 4.0)
     ax.axhline(0, color=GREY, linewidth=1, zorder=0)
-    average = float(table["weight"] @ table["estimate"])
+    average = float(np.dot(table["weight"].to_numpy(dtype=float), table["estimate"].to_numpy(dtype=float)))
     ax.axhline(average, color=ORANGE, linewidth=1.5, linestyle="--", label=f"two-way coefficient ({average:.3g})")
     for (kind, colour), marker in zip(_KINDS.items(), "o^X", strict=True):
         rows = table[table["kind"] == kind]

@@ -35,7 +35,7 @@ _DRAWS = 10_000  # of the least favourable law; with 1,000 the ends move by 0.02
 _INFINITE = np.array([np.inf])
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class HonestBounds(Check):
     """Confidence intervals under violations of parallel trends of bounded size.
 
