@@ -31,19 +31,22 @@ class Treated:
         Independent units of each kind.
     groups : ndarray (n,) or None
         Group of every row of the contributions, -1 for the untreated; None after ``compact()``.
+    most : ndarray (k,) or None
+        Treated units that each parameter itself was computed from, where not the whole group was seen.
     """
 
     source: NDArray[np.intp]
     patterns: NDArray[np.bool_]
     counts: NDArray[np.intp]
     groups: NDArray[np.intp] | None = None
+    most: NDArray[np.int64] | None = None
 
     @classmethod
-    def of(cls, source: NDArray[np.intp], groups: NDArray[np.intp]) -> Treated:
+    def of(cls, source: NDArray[np.intp], groups: NDArray[np.intp], most: NDArray[np.int64] | None = None) -> Treated:
         """Count the treated rows of every group."""
         n_groups = int(max(source.max(initial=-1), groups.max(initial=-1))) + 1
         counts = np.bincount(groups[groups >= 0], minlength=n_groups)
-        return cls(source, np.eye(n_groups, dtype=bool), counts, groups)
+        return cls(source, np.eye(n_groups, dtype=bool), counts, groups, most)
 
     def clustered(self, labels: Any) -> Treated:
         """Count clusters in place of rows."""
@@ -67,6 +70,8 @@ class Treated:
         for j in np.flatnonzero(self.source >= 0):
             rests[:, self.source[j]] |= loadings[:, j] != 0
         found = (rests.astype(np.int64) @ self.patterns.T.astype(np.int64) > 0) @ self.counts
+        if self.most is not None:
+            found = np.minimum(found, (loadings[:, self.source >= 0] != 0) @ self.most[self.source >= 0])
         return np.where(rests.any(axis=1), found, np.inf)
 
     def compact(self) -> Treated:
