@@ -15,7 +15,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pandas_causal.errors import CausalArgumentError, CausalDataError, CausalError, StandardErrorWarning, suggest
+from pandas_causal.errors import (
+    CausalArgumentError,
+    CausalDataError,
+    CausalError,
+    FewTreatedWarning,
+    StandardErrorWarning,
+    suggest,
+)
 from pandas_causal.inference.influence import Influence, join
 from pandas_causal.inference.pointwise import Draws, Variance
 
@@ -25,6 +32,8 @@ if TYPE_CHECKING:
 __all__ = ["Weighting", "aggregate", "difference", "explain_std_errors", "linear", "picked", "row_labels", "transform"]
 
 Floats = NDArray[np.float64]
+_FEW = 10
+_FEW_REMEDY = "randomisation inference (permuting which units are treated)"
 _NOTHING = 1e-14  # of the estimate: what rounding leaves of a standard error that is zero
 
 
@@ -194,7 +203,11 @@ def aggregate(effect: Effect, by: Any, weights: Any, population: bool) -> Effect
         u = _with_estimated_weights(effect.uncertainty, weights.uncertainty, codes, share, slope, len(names))
     elif effect.units is not None and population:
         u = _with_sampled_units(effect, u, codes, share * distance, names)
-    out = effect._derive(pd.Series(mean, index=names, name="estimate"), u, bias=bias)
+    marked = None
+    if effect.reference_rows is not None:  # an average of nothing but reference rows is one
+        others = np.bincount(codes[used & ~effect.reference_rows], minlength=len(names))
+        marked = others == 0 if (others == 0).any() else None
+    out = effect._derive(pd.Series(mean, index=names, name="estimate"), u, bias=bias, reference_rows=marked)
     about = effect.population
     if effect.units is not None and not population:
         about = "these very units: their covariates are taken as fixed"
@@ -264,6 +277,8 @@ def _with_estimated_weights(
     jacobian = np.zeros((n_groups, 2 * len(share)))
     jacobian[codes[used], used] = share[used]
     jacobian[codes[used], len(share) + used] = slope[used]
+    if u.values is v.values:  # weights and rows are maps of the same parameters, whatever was clustered since
+        return replace(u, loadings=np.vstack([u.loadings, v.loadings])).linear(jacobian)
     return join(u, v).linear(jacobian)
 
 
@@ -296,7 +311,8 @@ def _with_sampled_units(effect: Effect, u: Any, codes: NDArray[np.intp], deviati
 
 
 def explain_std_errors(effect: Effect) -> Effect:
-    """Warn of rows whose standard error is NaN, infinite or zero, reference rows excepted."""
+    """Warn of rows whose standard error is NaN, infinite or zero, or rests on few treated units; references excepted."""
+    effect = _explain_few_treated(effect)
     se = effect._std_errors
     bad = ~np.isfinite(se) | (se <= _NOTHING * np.abs(effect.estimates.to_numpy(dtype=float)))
     if effect.reference_rows is not None:
@@ -314,6 +330,31 @@ def explain_std_errors(effect: Effect) -> Effect:
         return effect
     warnings.warn(text, StandardErrorWarning, stacklevel=4)
     return replace(effect, warnings=(*effect.warnings, text))
+
+
+def _explain_few_treated(effect: Effect) -> Effect:
+    """Warn of rows that rest on fewer than 10 treated units or clusters; what was said of other rows is dropped."""
+    u = effect.uncertainty
+    if not isinstance(u, Influence) or u.treated is None:
+        return effect
+    behind = u.n_treated()
+    few = behind < _FEW
+    if effect.reference_rows is not None:
+        few &= ~effect.reference_rows
+    others = tuple(text for text in effect.warnings if _FEW_REMEDY not in text)
+    if not few.any():
+        return effect if len(others) == len(effect.warnings) else replace(effect, warnings=others)
+    least = int(np.argmin(np.where(few, behind, np.inf)))
+    kind = "units" if u.clustering is None else "clusters"
+    text = (
+        f"{int(few.sum()):,} of {len(few):,} rows rest on fewer than {_FEW} treated {kind} (the fewest,"
+        f" {int(behind[least])}: {effect.estimates.index[least]!r}), so that standard errors are too small;"
+        f" {_FEW_REMEDY} does not need many"
+    )
+    if text in effect.warnings:
+        return effect
+    warnings.warn(text, FewTreatedWarning, stacklevel=5)
+    return replace(effect, warnings=(*others, text))
 
 
 def row_labels(effect: Effect, by: Any) -> Any:
