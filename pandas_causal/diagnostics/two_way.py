@@ -189,8 +189,7 @@ def _least_spread(beta: float, ratio: Floats, share: Floats) -> tuple[float, flo
     r, p = ratio[order], share[order]
     tails = [np.cumsum(values[::-1])[::-1] for values in (p, p * r, p * r**2)]
     P, S, T = tails
-    with np.errstate(divide="ignore"):
-        candidates = np.flatnonzero(r < -S / (1 - P))
+    candidates = 1 + np.flatnonzero(r[1:] < -S[1:] / (1 - P[1:]))  # the first tail is everything, 1 - P nothing
     if not len(candidates):
         return zero, None
     s = candidates[0]
