@@ -85,7 +85,8 @@ def read_event_study(effect: Effect, target: Any) -> EventStudy:
         Without exactly one reference period, with gaps in event time, or without a period on either side.
     """
     index = effect.estimates.index
-    if index.nlevels != 1 or index.name != "event" or not pd.api.types.is_integer_dtype(index.dtype):
+    whole = pd.api.types.is_integer_dtype(index.dtype) or all(isinstance(label, int) for label in index)
+    if index.nlevels != 1 or index.name != "event" or not whole:
         raise CausalArgumentError(
             "honest bounds read an event study, one row per integer event time: df.causal.event_study(...), or"
             " did(..., base_period='universal').aggregate('event')"
@@ -96,8 +97,9 @@ def read_event_study(effect: Effect, target: Any) -> EventStudy:
             "honest bounds need every period compared with one reference period; ask"
             " df.causal.event_study(...) or did(..., base_period='universal').aggregate('event')"
         )
-    order = np.argsort(index.to_numpy())
-    events, reference = index.to_numpy()[order], np.asarray(marked)[order]
+    times = index.to_numpy().astype(np.int64)  # a marked reference period makes the labels objects
+    order = np.argsort(times)
+    events, reference = times[order], np.asarray(marked)[order]
     at = int(np.flatnonzero(reference)[0])
     gaps = np.flatnonzero(np.diff(events) != 1)
     if len(gaps):
