@@ -75,7 +75,7 @@ def read_event_study(effect: Effect, target: Any) -> EventStudy:
     effect : Effect
         One row per integer event time, one of them a reference row.
     target : None, int, "average" or mapping of event time to weight
-        None: the first period after the reference period.
+        None: the period in which treatment starts (0), else the first after the reference period.
 
     Raises
     ------
@@ -123,8 +123,8 @@ def read_event_study(effect: Effect, target: Any) -> EventStudy:
 def _weights_of(target: Any, events: NDArray[Any]) -> Floats:
     """Weights over the periods after treatment."""
     weights = np.zeros(len(events))
-    if target is None:
-        weights[0] = 1.0
+    if target is None:  # with anticipation, periods before treatment come after the reference period
+        weights[np.searchsorted(events, 0) if 0 in events else 0] = 1.0
     elif isinstance(target, str) and target == "average":
         weights[:] = 1 / len(events)
     else:

@@ -74,7 +74,7 @@ def honest_bounds(
         At least 0; by default 0.5, 1, 1.5 and 2 ("relative_magnitudes") or five steps from 0 to the largest change of
         slope that the periods before treatment do not rule out ("smoothness").
     target : int, "average" or mapping of event time to weight, optional
-        Effect asked for: by default that of the first period after treatment.
+        Effect asked for: by default that of the period in which treatment starts.
     level : float, optional
         Of the intervals; the effect's own by default.
     random_state : int or None

@@ -208,3 +208,9 @@ def test_intervals_cover_under_the_worst_violation_and_usual_ones_do_not():
     stepped = np.array([0.5, 0.5, 0.0, 0.5, 1.0])  # changes by 0.5 before and after: at the bound 1
     assert coverage("relative_magnitudes", 1.0, stepped, draws) >= floor
     assert coverage("relative_magnitudes", 0.0, stepped, draws) < 0.5
+
+
+def test_default_target_is_the_start_of_treatment():
+    """With anticipation the reference period lies earlier, and periods before treatment follow it."""
+    effect = event_effect(events=(-4, -3, -2, -1, 0, 1), reference=-2)
+    np.testing.assert_array_equal(read_event_study(effect, None).target, [0, 1, 0])
