@@ -222,6 +222,10 @@ def _resolve_weighting(effect: Effect, by: Any, weights: Any) -> tuple[Weighting
     if isinstance(by, str) and by in effect.weightings:
         named = effect.weightings[by]
         return named, named.weights if weights is None else weights
+    if by is None and weights is None and effect.weightings:
+        first = next(iter(effect.weightings.values()))
+        if first.labels is not None and len(first.labels) == 1:  # the estimator's own single average
+            return first, first.weights
     weights = attached if weights is None else weights
     if by is None:
         return Weighting(), weights

@@ -345,7 +345,7 @@ def _weightings(
     by_share = _share_weights(effect, own, shares, index)
     events, event = np.unique(time - cohorts[own], return_inverse=True)
     marked = {int(e): e for e in index.get_level_values("event")}
-    event_labels = pd.Index([marked[int(e)] for e in events], dtype=index.levels[2].dtype, name="event")
+    event_labels = pd.Index([marked[int(e)] for e in events], dtype=index.get_level_values("event").dtype, name="event")
     alive = np.unique(own[post])
     cohort_labels = panel.periods[cohorts[alive]].rename("cohort")
     by_cohort = _share_weights(effect, alive, shares, cohort_labels)
