@@ -100,7 +100,7 @@ def test_beside_diff_diff(covariates, method, control_group, base_period):
         if cell is None or (event == -1 and base_period == "universal"):
             continue
         compared += 1
-        assert [row["estimate"], row["std_error"]] == pytest.approx([cell["effect"], cell["se"]], abs=1e-8)
+        assert [row["estimate"], row["std_error"]] == pytest.approx([cell["effect"], cell["se"]], abs=1e-6)
     assert compared == 12
 
 
