@@ -49,11 +49,17 @@ class Weighting:
         The averaged row that each row belongs to (missing: to none); None for a single average.
     then : mapping of str to Weighting
         The weightings that the average carries in its turn.
+    labels : Index (averaged rows,) or None
+        Labels of the averaged rows; `groups` then holds positions in them, negative for a row that belongs to none.
+    estimand : str or None
+        What the averages are, in words; the effect's own words where None.
     """
 
     weights: Any = None
     groups: pd.Index | None = None
     then: Mapping[str, Weighting] = field(default_factory=dict)
+    labels: pd.Index | None = None
+    estimand: str | None = None
 
 
 def linear(effect: Effect, W: Any, index: Any = None) -> Effect:
@@ -177,13 +183,8 @@ def difference(effect: Effect, other: Effect, rows: str | None = None) -> Effect
 
 def aggregate(effect: Effect, by: Any, weights: Any, population: bool) -> Effect:
     """Average the rows, all of them or by group; see :meth:`Effect.aggregate`."""
-    groups, weights, then = _resolve_weighting(effect, by, weights)
-    if groups is None:
-        codes, names = np.zeros(len(effect), dtype=np.intp), pd.Index(["average"])
-    else:
-        codes, names = pd.factorize(groups, sort=True)
-        if not len(names):
-            raise CausalDataError("every group label is missing; give at least one row a group")
+    named, weights = _resolve_weighting(effect, by, weights)
+    codes, names = _grouped(named, len(effect))
     if hasattr(weights, "uncertainty") and set(weights.estimates.index) == set(effect.estimates.index):
         weights = weights[list(effect.estimates.index)]
     w = _weight_values(weights, effect)
@@ -211,30 +212,47 @@ def aggregate(effect: Effect, by: Any, weights: Any, population: bool) -> Effect
     about = effect.population
     if effect.units is not None and not population:
         about = "these very units: their covariates are taken as fixed"
-    return replace(out, weightings=then, population=about)
+    words = out.estimand if named.estimand is None else named.estimand
+    return replace(out, weightings=named.then, population=about, estimand=words)
 
 
-def _resolve_weighting(effect: Effect, by: Any, weights: Any) -> tuple[Any, Any, Mapping[str, Weighting]]:
+def _resolve_weighting(effect: Effect, by: Any, weights: Any) -> tuple[Weighting, Any]:
     """Find groups and weights; the first attached weighting supplies the default weights."""
     attached = next(iter(effect.weightings.values())).weights if effect.weightings else None
     if isinstance(by, str) and by in effect.weightings:
         named = effect.weightings[by]
-        return named.groups, named.weights if weights is None else weights, named.then
+        return named, named.weights if weights is None else weights
+    if by is None and weights is None and effect.weightings:
+        first = next(iter(effect.weightings.values()))
+        if first.labels is not None and len(first.labels) == 1:  # the estimator's own single average
+            return first, first.weights
     weights = attached if weights is None else weights
     if by is None:
-        return None, weights, {}
+        return Weighting(), weights
     if isinstance(by, str):
         index = effect.estimates.index
         if by not in index.names:
             known = [*effect.weightings, *(n for n in index.names if n is not None)]
             raise CausalArgumentError(f"{by!r} is no weighting or index level{suggest(by, known)}; known: {known}")
-        return index.get_level_values(by), weights, {}
+        return Weighting(groups=index.get_level_values(by)), weights
     if isinstance(by, pd.Series) and not by.index.equals(effect.estimates.index):
         raise CausalDataError("the index of the group labels differs from the effect's rows; align them first")
     if not hasattr(by, "__len__") or len(by) != len(effect):
         by = by if hasattr(by, "__len__") else [by]
         raise CausalDataError(f"there are {len(by):,} group labels for {len(effect):,} rows")
-    return pd.Index(by), weights, {}
+    return Weighting(groups=pd.Index(by)), weights
+
+
+def _grouped(named: Weighting, n: int) -> tuple[NDArray[np.intp], pd.Index]:
+    """Averaged row of every row (negative: none), and the labels of the averaged rows."""
+    if named.labels is not None:
+        return np.zeros(n, dtype=np.intp) if named.groups is None else np.asarray(named.groups), named.labels
+    if named.groups is None:
+        return np.zeros(n, dtype=np.intp), pd.Index(["average"])
+    codes, names = pd.factorize(named.groups, sort=True)
+    if not len(names):
+        raise CausalDataError("every group label is missing; give at least one row a group")
+    return codes, names
 
 
 def _weight_values(weights: Any, effect: Effect) -> Floats:
@@ -311,7 +329,7 @@ def _with_sampled_units(effect: Effect, u: Any, codes: NDArray[np.intp], deviati
 
 
 def explain_std_errors(effect: Effect) -> Effect:
-    """Warn of rows whose standard error is NaN, infinite or zero, or rests on few treated units; references excepted."""
+    """Warn of rows whose standard error is NaN, infinite or zero, or rests on few treated units (references apart)."""
     effect = _explain_few_treated(effect)
     se = effect._std_errors
     bad = ~np.isfinite(se) | (se <= _NOTHING * np.abs(effect.estimates.to_numpy(dtype=float)))

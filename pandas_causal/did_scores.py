@@ -221,57 +221,101 @@ def compare_rows(
     Sant'Anna and Zhao (2020), eq. (2.8), (2.9), (3.3), (3.4) and appendix A. Of each weighted mean the contribution is
     that of a ratio; the four regressions enter through the gradient of the estimate in their coefficients.
     """
-    n = len(y)
-    weight = np.ones(n) if w is None else w
-    Z = np.ones((n, 1)) if design is None else design.rows(slice(None))
-    if design is None:
-        method = "regression"
-    share = {(d, t): _share(weight, (treated == d) & (post == t)) for d in (False, True) for t in (False, True)}
-    a1, a0 = share[True, True], share[True, False]
-    d = _share(weight, treated)
-    if method != "regression":
-        if fitted is None:
-            raise TypeError("method needs a fitted propensity")
-        c1, c0 = (_share(weight * fitted.odds, ~treated & (post == t)) for t in (True, False))
-    att, out = 0.0, np.zeros(n)
+    weight = np.ones(len(y)) if w is None else w
+    Z = np.ones((len(y), 1)) if design is None else design.rows(slice(None))
+    cells = _Cells(y, treated, post, Z, weight)
+    if design is None or method == "regression":
+        return _rows_by_regression(cells)
+    if fitted is None:
+        raise TypeError("method needs a fitted propensity")
+    return _rows_by_weights(cells, fitted, method == "dr")
 
-    def add(sign: float, share: Floats, values: Floats) -> None:
-        nonlocal att, out
+
+class _Sum:
+    """A sum of weighted means and its contributions."""
+
+    def __init__(self, n: int) -> None:
+        self.value, self.contributions = 0.0, np.zeros(n)
+
+    def add(self, sign: float, share: Floats, values: Floats) -> None:
+        """Add ``sign * share . values``, the shares summing to 1."""
         mean = float(share @ values)
-        att += sign * mean
-        out += sign * share * (values - mean)
+        self.value += sign * mean
+        self.contributions += sign * share * (values - mean)
 
-    def through(group: bool, when: bool, gradient: Floats) -> Floats:
-        """Contributions of the regression in one group and period, given the gradient in its coefficients."""
-        own = np.where((treated == group) & (post == when), weight, 0.0)
-        gram, coefficients = models[group, when]
-        scores: Floats = own * (Z @ (invert_gram(gram) @ gradient)) * (y - Z @ coefficients)
+    def result(self) -> Comparison:
+        """As a comparison of one column."""
+        return Comparison(np.array([self.value]), self.contributions[:, None])
+
+
+class _Cells:
+    """Rows of two groups in two periods, with a regression in each of the four where it is asked for."""
+
+    def __init__(self, y: Floats, treated: Bools, post: Bools, Z: Floats, weight: Floats) -> None:
+        self.y, self.treated, self.post, self.Z, self.weight = y, treated, post, Z, weight
+        self._models: dict[tuple[bool, bool], tuple[Floats, Floats]] = {}
+
+    def own(self, group: bool, when: bool) -> Floats:
+        """Weights of the rows of one group and period, zero elsewhere."""
+        return np.where((self.treated == group) & (self.post == when), self.weight, 0.0)
+
+    def share(self, group: bool, when: bool) -> Floats:
+        """The same, summing to 1."""
+        own = self.own(group, when)
+        return own / own.sum()
+
+    def model(self, group: bool, when: bool) -> tuple[Floats, Floats]:
+        """Gram matrix and coefficients of the regression in one group and period."""
+        if (group, when) not in self._models:
+            self._models[group, when] = _regress(self.Z, self.y, self.own(group, when))
+        return self._models[group, when]
+
+    def mean(self, group: bool, when: bool) -> Floats:
+        """What the regression of one group and period predicts for all rows."""
+        return self.Z @ self.model(group, when)[1]
+
+    def through(self, group: bool, when: bool, gradient: Floats) -> Floats:
+        """Contributions of that regression to an estimate with this gradient in its coefficients."""
+        gram, coefficients = self.model(group, when)
+        scores: Floats = (
+            self.own(group, when) * (self.Z @ (invert_gram(gram) @ gradient)) * (self.y - self.Z @ coefficients)
+        )
         return scores
 
-    models = {}
-    if method != "ipw":
-        for group, when in share if method == "dr" else ((False, False), (False, True)):
-            models[group, when] = _regress(Z, y, np.where((treated == group) & (post == when), weight, 0.0))
-        mu = {key: Z @ coefficients for key, (_, coefficients) in models.items()}
-    if method == "regression":
-        add(1.0, a1, y)
-        add(-1.0, a0, y)
-        add(-1.0, d, mu[False, True] - mu[False, False])
-        out += through(False, True, -(d @ Z)) + through(False, False, d @ Z)
-        return Comparison(np.array([att]), out[:, None])
-    residual = y if method == "ipw" else y - np.where(post, mu[False, True], mu[False, False])
+
+def _rows_by_regression(cells: _Cells) -> Comparison:
+    """Change of the treated means minus the change that the regressions of the untreated predict for the treated."""
+    total = _Sum(len(cells.y))
+    d = _share(cells.weight, cells.treated)
+    total.add(1.0, cells.share(True, True), cells.y)
+    total.add(-1.0, cells.share(True, False), cells.y)
+    total.add(-1.0, d, cells.mean(False, True) - cells.mean(False, False))
+    toward = d @ cells.Z
+    total.contributions += cells.through(False, False, toward) - cells.through(False, True, toward)
+    return total.result()
+
+
+def _rows_by_weights(cells: _Cells, fitted: Propensity, doubly_robust: bool) -> Comparison:
+    """Weighted changes of both groups; doubly robust in residuals, and locally efficient."""
+    Z, weight, treated = cells.Z, cells.weight, cells.treated
+    total = _Sum(len(cells.y))
+    d, a1, a0 = _share(weight, treated), cells.share(True, True), cells.share(True, False)
+    c1, c0 = (_share(weight * fitted.odds, ~treated & (cells.post == t)) for t in (True, False))
+    residual = cells.y
+    if doubly_robust:
+        residual = cells.y - np.where(cells.post, cells.mean(False, True), cells.mean(False, False))
     for sign, own in ((1.0, a1), (-1.0, a0), (-1.0, c1), (1.0, c0)):
-        add(sign, own, residual)
+        total.add(sign, own, residual)
     moment = (c1 * (residual - c1 @ residual) - c0 * (residual - c0 @ residual)) @ Z
-    assert fitted is not None  # noqa: S101 - refused above
-    out -= weight * (treated - fitted.e) * (Z @ (invert_gram(fitted.information) @ moment))
-    if method == "dr":
+    total.contributions -= weight * (treated - fitted.e) * (Z @ (invert_gram(fitted.information) @ moment))
+    if doubly_robust:
         for sign, when, own, control in ((1.0, True, a1, c1), (-1.0, False, a0, c0)):
-            gap = mu[True, when] - mu[False, when]
-            add(sign, d, gap)
-            add(-sign, own, gap)
-            out += sign * (through(True, when, (d - own) @ Z) + through(False, when, (control - d) @ Z))
-    return Comparison(np.array([att]), out[:, None])
+            gap = cells.mean(True, when) - cells.mean(False, when)
+            total.add(sign, d, gap)
+            total.add(-sign, own, gap)
+            total.contributions += sign * cells.through(True, when, (d - own) @ Z)
+            total.contributions += sign * cells.through(False, when, (control - d) @ Z)
+    return total.result()
 
 
 def _share(weight: Floats, of: Bools) -> Floats:

@@ -1,4 +1,4 @@
-"""Group-time effects: which cells a staggered panel has, and every cell as a comparison of two groups in two periods."""
+"""Group-time effects: which cells a staggered panel has, and each as a comparison of two groups in two periods."""
 
 from __future__ import annotations
 

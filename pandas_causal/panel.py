@@ -81,9 +81,9 @@ def read_panel(
     n_given = len(inputs.index)
     kept = np.arange(n_given, dtype=np.intp)
     if missing == "drop":
-        keep = _complete(inputs)
-        kept = np.flatnonzero(keep)
-        inputs = inputs if keep.all() else inputs.take(keep)
+        whole = _complete(inputs)
+        kept = np.flatnonzero(whole)
+        inputs = inputs if whole.all() else inputs.take(whole)
     if not getattr(estimator, "_validated", False):  # refits of the bootstrap see rows that were checked
         check_inputs(inputs)
     _remember(estimator, inputs)
