@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -15,7 +14,7 @@ from pandas_causal.algebra import Weighting
 from pandas_causal.diagnostics import panels as checks
 from pandas_causal.errors import CausalArgumentError, CausalDataError
 from pandas_causal.fixed_effects import singletons
-from pandas_causal.group_time import Cell
+from pandas_causal.group_time import Cell, ReferenceEvent
 from pandas_causal.imputation import Rows
 from pandas_causal.inference.influence import Component, cluster_sums
 from pandas_causal.inference.support import Treated
@@ -24,18 +23,19 @@ from pandas_causal.panel import Panel
 __all__ = [
     "cell_text",
     "index_of",
+    "known_weightings",
     "panel_checks",
     "panel_facts",
     "panel_rows",
     "regression_component",
     "require_unit",
     "treated_units",
-    "with_weights",
     "without_singletons",
 ]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+_ATT = pd.Index(["ATT"])
 
 
 def require_unit(estimator: Any, unit: Any) -> None:
@@ -83,25 +83,55 @@ def treated_units(panel: Panel, cells: Sequence[Cell], more: int, n_treated: Int
     return Treated.of(source, groups, most)
 
 
-def with_weights(weightings: Mapping[str, Weighting], weights: Floats, overall: Mapping[Any, float]) -> dict[str, Weighting]:
-    """The four averages at known weights of the cells in place of estimated shares.
+def known_weightings(panel: Panel, cells: Sequence[Cell], mass: Floats, leads: Sequence[int] = ()) -> dict[str, Weighting]:
+    """The four averages of cells at known weights; leads that pool the cohorts stand in the one by event.
 
     Parameters
     ----------
-    weightings : mapping
-        As those of :class:`CallawaySantAnna`, on the same cells.
-    weights : ndarray (K,)
-    overall : mapping of cohort label to float
-        Weights of the cohorts in the overall average by cohort.
+    panel : Panel
+    cells : sequence of Cell (K,)
+    mass : ndarray (K,)
+        Weight of every cell; a cohort's in the overall average is that of its mean cell from treatment on.
+    leads : sequence of int
+        Periods since treatment of further rows after the cells.
     """
-    out = {}
-    for name, weighting in weightings.items():
-        then = dict(weighting.then)
-        if name == "cohort" and weighting.labels is not None:
-            known = np.array([overall[label] for label in weighting.labels])
-            then = {k: replace(w, weights=known) for k, w in then.items()}
-        out[name] = replace(weighting, weights=None if weighting.weights is None else weights, then=then)
-    return out
+    n_rows, K = len(cells) + len(leads), len(cells)
+    cohort, time = np.array([c.cohort for c in cells]), np.array([c.time for c in cells])
+    post = time >= cohort
+    weights = np.concatenate([mass, np.ones(n_rows - K)])
+    what = f"effect on the treated of {panel.names['outcome']}"
+
+    def averaged(values: NDArray[Any], used: NDArray[np.bool_], labels: Any, how: str, overall: Any) -> Weighting:
+        levels, codes = np.unique(values[used], return_inverse=True)
+        groups = np.full(n_rows, -1)
+        groups[: len(used)][used] = codes
+        then = {"overall": Weighting(overall(levels), labels=_ATT, estimand=f"{what}, overall average {how}")}
+        return Weighting(weights, pd.Index(groups), then, labels(levels), f"{what}, {how}")
+
+    events = np.concatenate([time - cohort, np.array(leads, dtype=int)])
+    references = {c.time - c.cohort for c in cells if c.is_reference}
+    simple = np.where(np.r_[post, np.zeros(n_rows - K, dtype=bool)], 0, -1)
+    return {
+        "simple": Weighting(weights, pd.Index(simple), labels=_ATT, estimand=what),
+        "event": averaged(
+            events, np.ones(n_rows, dtype=bool), lambda e: _event_labels(e, references), "by periods since treatment",
+            lambda e: (e >= 0).astype(float),
+        ),
+        "cohort": averaged(
+            cohort, post, lambda g: panel.periods[g].rename("cohort"), "by cohort",
+            lambda g: np.array([mass[post & (cohort == k)].mean() for k in g]),
+        ),
+        "calendar": averaged(
+            time, post, lambda t: panel.periods[t].rename("time"), f"by {panel.axis.name}", lambda t: None
+        ),
+    }  # fmt: skip
+
+
+def _event_labels(events: NDArray[Any], references: set[int]) -> pd.Index:
+    if not references:
+        return pd.Index(events, name="event")
+    marked = [ReferenceEvent(e) if int(e) in references else int(e) for e in events]
+    return pd.Index(marked, dtype=object, name="event")
 
 
 def regression_component(

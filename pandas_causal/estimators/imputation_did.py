@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pandas_causal.algebra import Weighting
 from pandas_causal.check import Checks
 from pandas_causal.diagnostics.pre_trends import pre_trends
 from pandas_causal.effect import Effect
@@ -19,6 +18,7 @@ from pandas_causal.estimators.base import CausalEstimator
 from pandas_causal.estimators.cells import (
     cell_text,
     index_of,
+    known_weightings,
     panel_checks,
     panel_facts,
     panel_rows,
@@ -34,7 +34,6 @@ from pandas_causal.settings import check_settings
 __all__ = ["ImputationDiD"]
 
 Floats = NDArray[np.float64]
-_ATT = pd.Index(["ATT"])
 
 
 class ImputationDiD(CausalEstimator):
@@ -207,7 +206,7 @@ class ImputationDiD(CausalEstimator):
             population="treated rows of this sample that can be imputed",
             facts={**panel_facts(panel), "anticipation": self.anticipation, "n_imputed_rows": len(found.table)},
         ).explained()
-        effect = replace(effect, weightings=_weightings(panel, found, leads, K + P))
+        effect = replace(effect, weightings=known_weightings(panel, found.cells, found.mass, leads.events))
         diagnostics = {"pre_trends": partial(pre_trends, effect, self.anticipation), **panel_checks(panel)}
         return replace(effect, diagnostics=Checks(diagnostics))
 
@@ -271,37 +270,3 @@ def _impute(panel: Panel, anticipation: int, leave_out: bool) -> _Found:
         table=table,
         notes=notes,
     )
-
-
-def _weightings(panel: Panel, found: _Found, leads: Leads, n_rows: int) -> dict[str, Weighting]:
-    """The four averages, cells weighed by their treated rows; leads stand in the one by event."""
-    cells, K = found.cells, len(found.cells)
-    cohort, time = np.array([c.cohort for c in cells]), np.array([c.time for c in cells])
-    post = time >= cohort
-    mass = np.concatenate([found.mass, np.ones(n_rows - K)])
-    what = f"effect on the treated of {panel.names['outcome']}"
-
-    def averaged(values: NDArray[Any], used: NDArray[np.bool_], labels: Any, how: str, overall: Any) -> Weighting:
-        levels, codes = np.unique(values[used], return_inverse=True)
-        groups = np.full(n_rows, -1)
-        groups[: len(used)][used] = codes
-        weights = None if overall is None else overall(levels)
-        then = {"overall": Weighting(weights, labels=_ATT, estimand=f"{what}, overall average {how}")}
-        return Weighting(mass, pd.Index(groups), then, labels(levels), f"{what}, {how}")
-
-    events = np.concatenate([time - cohort, np.array(leads.events, dtype=int)])
-    by_cohort = dict(zip(*np.unique(cohort[post], return_inverse=False, return_counts=True), strict=True))
-    shares = {g: found.mass[post & (cohort == g)].sum() / by_cohort[g] for g in by_cohort}
-    simple = np.where(np.r_[post, np.zeros(n_rows - K, dtype=bool)], 0, -1)
-    return {
-        "simple": Weighting(mass, pd.Index(simple), labels=_ATT, estimand=what),
-        "event": averaged(
-            events, np.ones(n_rows, dtype=bool), lambda e: pd.Index(e, name="event"), "by periods since treatment",
-            lambda e: (e >= 0).astype(float),
-        ),
-        "cohort": averaged(
-            cohort, post, lambda g: panel.periods[g].rename("cohort"), "by cohort",
-            lambda g: np.array([shares[k] for k in g]),
-        ),
-        "calendar": averaged(time, post, lambda t: panel.periods[t].rename("time"), f"by {panel.axis.name}", None),
-    }  # fmt: skip
