@@ -351,7 +351,7 @@ def explain_std_errors(effect: Effect) -> Effect:
 
 
 def _explain_few_treated(effect: Effect) -> Effect:
-    """Warn of rows that rest on fewer than 10 treated units or clusters; what was said of other rows is dropped."""
+    """Warn of rows that rest on fewer than 10 units or clusters on a side; what was said of other rows is dropped."""
     u = effect.uncertainty
     if not isinstance(u, Influence) or u.treated is None:
         return effect
@@ -365,8 +365,8 @@ def _explain_few_treated(effect: Effect) -> Effect:
     least = int(np.argmin(np.where(few, behind, np.inf)))
     kind = "units" if u.clustering is None else "clusters"
     text = (
-        f"{int(few.sum()):,} of {len(few):,} rows rest on fewer than {_FEW} treated {kind} (the fewest,"
-        f" {int(behind[least])}: {effect.estimates.index[least]!r}), so that standard errors are too small;"
+        f"{int(few.sum()):,} of {len(few):,} rows rest on fewer than {_FEW} treated (or untreated) {kind} (the fewest,"
+        f" {int(behind[least])}: {list(effect.estimates.index)[least]!r}), so that standard errors are too small;"
         f" {_FEW_REMEDY} does not need many"
     )
     if text in effect.warnings:

@@ -320,7 +320,7 @@ def _uncertainty(
     groups = np.full(panel.n_units, -1, dtype=np.intp)
     for j, g in enumerate(cohorts):
         groups[panel.cohort == g] = j
-    most = None if panel.balanced else np.concatenate([found.n_treated, np.zeros(S, dtype=np.int64)])
+    most, controls = (np.concatenate([n, np.zeros(S, dtype=np.int64)]) for n in (found.n_treated, found.n_control))
     u = Influence.from_contributions(
         np.concatenate([found.att, shares]),
         found.contributions,
@@ -328,7 +328,7 @@ def _uncertainty(
         names=pd.Index(names, name="parameter"),
         loadings=np.eye(K, K + S),
     )
-    return replace(u, treated=Treated.of(source, groups, most), factor_p=1)
+    return replace(u, treated=Treated.of(source, groups, most, controls), factor_p=1)
 
 
 def _weightings(

@@ -203,13 +203,13 @@ class Influence:
         return total
 
     def std_error(self) -> Floats:
-        """Standard error of every row reported; NaN where a single treated unit stands behind it."""
+        """Standard error of every row reported; NaN where one side of the comparison is a single unit."""
         out = np.sqrt(quadratic_forms(self.loadings, self.meat()))
         out[self.n_treated() == 1] = np.nan
         return out
 
     def n_treated(self) -> Floats:
-        """Independent treated units behind every row reported; infinite where they are not counted."""
+        """Independent units behind every row, treated or compared with; infinite where they are not counted."""
         if self.treated is None:
             return np.full(len(self.loadings), np.inf)
         return self.treated.behind(self.loadings)

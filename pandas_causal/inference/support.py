@@ -1,4 +1,4 @@
-"""How many treated units stand behind an estimate: an influence function knows nothing of a single one."""
+"""How many units stand behind a comparison: an influence function knows nothing of a single one."""
 
 from __future__ import annotations
 
@@ -31,8 +31,9 @@ class Treated:
         Independent units of each kind.
     groups : ndarray (n,) or None
         Group of every row of the contributions, -1 for the untreated; None after ``compact()``.
-    most : ndarray (k,) or None
-        Treated units that each parameter itself was computed from, where not the whole group was seen.
+    most, controls : ndarray (k,) or None
+        Treated units and comparison units that each parameter itself was computed from. A row of several parameters
+        rests on at most the sum of the former; the latter may be the same units throughout.
     """
 
     source: NDArray[np.intp]
@@ -40,13 +41,20 @@ class Treated:
     counts: NDArray[np.intp]
     groups: NDArray[np.intp] | None = None
     most: NDArray[np.int64] | None = None
+    controls: NDArray[np.int64] | None = None
 
     @classmethod
-    def of(cls, source: NDArray[np.intp], groups: NDArray[np.intp], most: NDArray[np.int64] | None = None) -> Treated:
+    def of(
+        cls,
+        source: NDArray[np.intp],
+        groups: NDArray[np.intp],
+        most: NDArray[np.int64] | None = None,
+        controls: NDArray[np.int64] | None = None,
+    ) -> Treated:
         """Count the treated rows of every group."""
         n_groups = int(max(source.max(initial=-1), groups.max(initial=-1))) + 1
         counts = np.bincount(groups[groups >= 0], minlength=n_groups)
-        return cls(source, np.eye(n_groups, dtype=bool), counts, groups, most)
+        return cls(source, np.eye(n_groups, dtype=bool), counts, groups, most, controls)
 
     def clustered(self, labels: Any) -> Treated:
         """Count clusters in place of rows."""
@@ -65,13 +73,16 @@ class Treated:
         return replace(self, patterns=patterns, counts=counts)
 
     def behind(self, loadings: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Independent treated units behind each row reported; infinite where a row rests on no such parameter."""
+        """Independent units behind each row reported, of the side that has fewer; infinite where it rests on none."""
         rests = np.zeros((len(loadings), self.patterns.shape[1]), dtype=bool)
         for j in np.flatnonzero(self.source >= 0):
             rests[:, self.source[j]] |= loadings[:, j] != 0
         found = (rests.astype(np.int64) @ self.patterns.T.astype(np.int64) > 0) @ self.counts
+        used = (loadings != 0) & (self.source >= 0)
         if self.most is not None:
-            found = np.minimum(found, (loadings[:, self.source >= 0] != 0) @ self.most[self.source >= 0])
+            found = np.minimum(found, used @ self.most)
+        if self.controls is not None:
+            found = np.minimum(found, (used * self.controls).max(axis=1, initial=0))
         return np.where(rests.any(axis=1), found, np.inf)
 
     def compact(self) -> Treated:
