@@ -1,4 +1,4 @@
-"""Means of groups with Welch's law, and least squares with HC2 errors: the two-by-two designs are contrasts of these."""
+"""Means of groups with Welch's law, and least squares with HC2 errors: two-by-two designs are contrasts of these."""
 
 from __future__ import annotations
 

@@ -180,7 +180,7 @@ def impute(untreated: Rows, treated: Rows, cell: Ints, n_cells: int, *, leave_ou
     excess = treated.y - model.mean_y[treated.unit] - model.fitted(coefficients, treated, X)
     total = np.bincount(cell, treated.weight, n_cells)
     within_cell = treated.weight / total[cell]
-    effects = np.bincount(cell, within_cell * excess, n_cells)
+    effects = np.asarray(np.bincount(cell, within_cell * excess, n_cells), dtype=np.float64)
     targets = _targets(model, treated, cell, within_cell, X, n_cells)
     directions = model.inverse @ targets
     directions += model.inverse @ (targets - model.gram @ directions)

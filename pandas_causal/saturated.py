@@ -98,7 +98,9 @@ def saturated_regression(rows: Rows, cohort: Ints, cells: Sequence[tuple[int, in
     )
 
 
-def _places(cohort: Ints, cells: Sequence[tuple[int, int]], n_periods: int) -> list[tuple[NDArray[np.intp], Ints, Ints]]:
+def _places(
+    cohort: Ints, cells: Sequence[tuple[int, int]], n_periods: int
+) -> list[tuple[NDArray[np.intp], Ints, Ints]]:
     """Of every cohort: its units, its cells' places among the coefficients, and their periods."""
     first = np.array([g for g, _ in cells], dtype=np.int64)
     period = np.array([t for _, t in cells], dtype=np.int64)

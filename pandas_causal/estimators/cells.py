@@ -21,6 +21,7 @@ from pandas_causal.inference.support import Treated
 from pandas_causal.panel import Panel
 
 __all__ = [
+    "UNTESTED",
     "cell_text",
     "index_of",
     "known_weightings",
@@ -36,6 +37,7 @@ __all__ = [
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 _ATT = pd.Index(["ATT"])
+UNTESTED = " (cannot be tested from treatment on; before it: diagnostics['pre_trends'])"
 
 
 def require_unit(estimator: Any, unit: Any) -> None:
@@ -72,18 +74,20 @@ def without_singletons(panel: Panel) -> Panel:
     return panel.take_units(keep, f"{n:,} units with one row only were left out: their own effect fits them exactly")
 
 
-def treated_units(panel: Panel, cells: Sequence[Cell], more: int, n_treated: Ints | None = None) -> Treated:
-    """Treated units behind cells and further parameters that rest on no few units."""
+def treated_units(panel: Panel, cells: Sequence[Cell], more: int, n_treated: Ints, n_control: Ints) -> Treated:
+    """Treated units (and comparison units) behind cells, and further parameters that rest on no few units."""
     cohorts = panel.treated_cohorts
     source = np.concatenate([np.searchsorted(cohorts, [c.cohort for c in cells]), np.full(more, -1)]).astype(np.intp)
     groups = np.full(panel.n_units, -1, dtype=np.intp)
     for j, g in enumerate(cohorts):
         groups[panel.cohort == g] = j
-    most = None if n_treated is None else np.concatenate([n_treated, np.zeros(more, dtype=np.int64)])
-    return Treated.of(source, groups, most)
+    rest = np.zeros(more, dtype=np.int64)
+    return Treated.of(source, groups, np.concatenate([n_treated, rest]), np.concatenate([n_control, rest]))
 
 
-def known_weightings(panel: Panel, cells: Sequence[Cell], mass: Floats, leads: Sequence[int] = ()) -> dict[str, Weighting]:
+def known_weightings(
+    panel: Panel, cells: Sequence[Cell], mass: Floats, leads: Sequence[int] = ()
+) -> dict[str, Weighting]:
     """The four averages of cells at known weights; leads that pool the cohorts stand in the one by event.
 
     Parameters
@@ -122,7 +126,7 @@ def known_weightings(panel: Panel, cells: Sequence[Cell], mass: Floats, leads: S
             lambda g: np.array([mass[post & (cohort == k)].mean() for k in g]),
         ),
         "calendar": averaged(
-            time, post, lambda t: panel.periods[t].rename("time"), f"by {panel.axis.name}", lambda t: None
+            time, post, lambda t: panel.periods[t].rename("time"), f"by {panel.axis.name}", lambda _: None
         ),
     }  # fmt: skip
 
@@ -199,8 +203,7 @@ def index_of(panel: Panel, cells: Sequence[Cell], leads: Sequence[int] = ()) -> 
     time = np.concatenate([[c.time for c in cells], np.full(len(leads), -1)]).astype(np.intp)
     events = [c.time - c.cohort for c in cells] + list(leads)
     levels = sorted(set(events))
-    return pd.MultiIndex(
-        levels=[panel.periods, panel.periods, pd.Index(levels)],
-        codes=[cohort, time, np.searchsorted(levels, events)],
-        names=["cohort", "time", "event"],
-    )
+    event = np.searchsorted(levels, events)
+    frame = [panel.periods, panel.periods, pd.Index(levels)]
+    codes = [cohort, time, event]
+    return pd.MultiIndex(frame, codes, names=["cohort", "time", "event"])  # type: ignore[arg-type]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from pandas_causal.check import Check, Checks
 from pandas_causal.effect import Effect
-from pandas_causal.errors import CausalArgumentError, CausalDataError, NotIdentifiedError, Problem
+from pandas_causal.errors import CausalDataError, NotIdentifiedError, Problem
 from pandas_causal.estimators.base import CausalEstimator
 from pandas_causal.estimators.cells import panel_checks, panel_facts, regression_component
 from pandas_causal.fixed_effects import Absorber, counted_parameters, singletons
@@ -28,6 +28,7 @@ __all__ = ["DifferenceInDifferences"]
 
 Floats = NDArray[np.float64]
 _ATT = pd.Index(["ATT"], name="estimand")
+_UNTESTED = "cannot be tested after treatment"
 _CELLS = ("untreated group, before", "untreated group, after", "treated group, before", "treated group, after")
 
 
@@ -152,7 +153,8 @@ class DifferenceInDifferences(CausalEstimator):
         if panel.is_panel:
             change, w = _changes(panel, after)
             assert panel.group is not None  # noqa: S101 - read with group=
-            means, names = group_means(change, panel.group, 2, w), ("change, untreated", "change, treated")
+            names: tuple[str, ...] = ("change, untreated", "change, treated")
+            means = group_means(change, panel.group, 2, w)
             contrast, groups = np.array([[-1.0, 1.0]]), panel.group
         else:
             assert panel.group is not None  # noqa: S101 - read with group=
@@ -164,7 +166,7 @@ class DifferenceInDifferences(CausalEstimator):
             components=means.components,
         )  # fmt: skip
         source = np.where(np.arange(len(names)) == len(names) - 1, 0, -1)
-        u = replace(u, treated=Treated.of(source, groups - 1))
+        u = replace(u, treated=_treated(source, groups))
         how = "HC2" if panel.covariates else "Welch"
         kind = "changes of units" if panel.is_panel else "rows by group and period"
         method = f"{kind}, {how}"
@@ -172,7 +174,7 @@ class DifferenceInDifferences(CausalEstimator):
             ways = panel.unit_clusters()
             u = replace(u, clusters=ways).cluster(tuple(ways.values()))
             method = f"{kind}, clustered by {' and '.join(ways)} (CR1)"
-        return self._finish(panel, u, float(contrast[0] @ means.values), method, two_groups=True)
+        return self._result(panel, u, float(contrast[0] @ means.values), method, two_groups=True)
 
     def _two_way(self, panel: Panel, two_groups: bool = False) -> Effect:
         """Treatment, outcome and covariates less their unit and period effects; then least squares."""
@@ -199,9 +201,9 @@ class DifferenceInDifferences(CausalEstimator):
         u, how = _clustered(panel, u, factors, found.n_parameters, panel.unit[at])
         self.treatment_residual_ = pd.Series(found.residual, index=rows.labels, name="treatment_residual")
         notes = [f"{int(alone.sum()):,} rows alone in their unit or period were left out"] if keep is not None else []
-        return self._finish(panel, u, found.coefficient, f"two-way fixed effects, {how}", two_groups, notes)
+        return self._result(panel, u, found.coefficient, f"two-way fixed effects, {how}", two_groups, notes)
 
-    def _finish(
+    def _result(
         self, panel: Panel, u: Influence, estimate: float, method: str, two_groups: bool, notes: list[str] | None = None
     ) -> Effect:
         """Arrange as an Effect."""
@@ -214,8 +216,7 @@ class DifferenceInDifferences(CausalEstimator):
             )
         given = ", given the covariates" if panel.covariates else ""
         assumptions = [
-            f"parallel trends{given}: untreated, the treated would have changed as the untreated did (cannot be tested"
-            " after treatment)",
+            f"parallel trends{given}: untreated, the treated would have changed as the others did ({_UNTESTED})",
             "no anticipation, and no interference between units",
         ]
         if not two_groups:
@@ -227,7 +228,7 @@ class DifferenceInDifferences(CausalEstimator):
             estimates=pd.Series([estimate], index=_ATT, name="estimate"),
             uncertainty=u,
             estimand=f"{what} of {panel.names['outcome']}" if two_groups else f"{what}, {panel.names['outcome']}",
-            n_obs=len(panel) if u.rows is None or panel.is_panel and two_groups else len(u.rows),
+            n_obs=len(panel) if u.rows is None or (panel.is_panel and two_groups) else len(u.rows),
             level=self.level,
             assumptions=tuple(assumptions),
             warnings=tuple(warned),
@@ -249,7 +250,7 @@ class _Partialled(NamedTuple):
 
 
 def _partialled(columns: Floats, absorber: Absorber, w: Floats | None) -> _Partialled | None:
-    """Frisch, Waugh and Lovell: treatment, outcome and covariates after the absorbed effects; None if nothing is left."""
+    """Treatment on outcome after covariates and absorbed effects (Frisch, Waugh, Lovell); None if nothing is left."""
     size = float(np.square(columns[:, 0] - columns[:, 0].mean()).sum())
     within = absorber.residuals(columns)
     d, y, X = within[:, 0], within[:, 1], within[:, 2:]
@@ -292,12 +293,12 @@ def _clustered(
     if given:
         codes = np.asarray(pd.factorize(pd.Series(given[0]))[0])
         p = counted_parameters(n_parameters, factors, codes)
-        sums = np.bincount(codes, contributions[:, 0])[:, None]
+        sums = _by_cluster(codes, contributions)
         treated = Treated.of(source, groups).clustered(codes)
         name, clustering = next(iter(panel.clusters)), (given[0],)
     elif panel.is_panel:
         p = counted_parameters(n_parameters, factors, factors[0])
-        sums = np.bincount(factors[0], contributions[:, 0])[:, None]
+        sums = _by_cluster(factors[0], contributions)
         units = np.unique(unit) if len(np.unique(factors[0])) < len(ever) else slice(None)
         treated = Treated(source, np.ones((1, 1), dtype=bool), np.array([int(ever[units].sum())]), groups)
         name = str(panel.units.labels.name)
@@ -309,6 +310,16 @@ def _clustered(
     component = regression_component(sums, (), n, p, every)
     u = replace(u, components=(component,), clustering=clustering, treated=treated, factor_p=p)
     return u, f"clustered by {name} (CR1)"
+
+
+def _by_cluster(codes: NDArray[Any], contributions: Floats) -> Floats:
+    return np.asarray(np.bincount(codes, contributions[:, 0])[:, None], dtype=np.float64)
+
+
+def _treated(source: NDArray[np.intp], groups: NDArray[np.int64]) -> Treated:
+    """Treated and comparison units behind the last parameter."""
+    counts = np.bincount(groups, minlength=2)
+    return Treated.of(source, groups - 1, np.full(len(source), counts[1]), np.full(len(source), counts[0]))
 
 
 def _recode(codes: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -335,7 +346,9 @@ def _changes(panel: Panel, after: NDArray[np.bool_]) -> tuple[Floats, Floats | N
     return means[0] - means[1], panel.unit_weights()
 
 
-def _four_means(panel: Panel, group: NDArray[np.int64], after: NDArray[np.bool_]) -> tuple[Means, tuple[str, ...], Floats]:
+def _four_means(
+    panel: Panel, group: NDArray[np.int64], after: NDArray[np.bool_]
+) -> tuple[Means, tuple[str, ...], Floats]:
     """Means of rows by group and period, or a regression on them and covariates; names and the contrast."""
     code = 2 * group + after
     counts = np.bincount(code, minlength=4)
@@ -343,7 +356,11 @@ def _four_means(panel: Panel, group: NDArray[np.int64], after: NDArray[np.bool_]
         empty = _CELLS[int(np.argmin(counts))]
         column = panel.names.get("group", "group")
         raise CausalDataError(
-            [Problem(column, f"there is no row of the {empty} treatment", None, "both groups are needed in both periods")]
+            [
+                Problem(
+                    column, f"there is no row of the {empty} treatment", None, "both groups are needed in both periods"
+                )
+            ]
         )
     if panel.covariates:
         Z = np.column_stack([np.ones(len(panel)), group, after, group * after]).astype(float)
@@ -360,6 +377,8 @@ def _cell_means(panel: Panel) -> Check:
         ever = panel.group == 1
     frame = pd.DataFrame({"group": np.where(ever[panel.unit], "treated", "untreated"), "w": w, "wy": w * panel.y})
     frame[panel.axis.name] = panel.periods.take(panel.time)
-    sums = frame.groupby(["group", panel.axis.name], observed=True).agg(n=("w", "size"), w=("w", "sum"), wy=("wy", "sum"))
+    sums = frame.groupby(["group", panel.axis.name], observed=True).agg(
+        n=("w", "size"), w=("w", "sum"), wy=("wy", "sum")
+    )
     table = pd.DataFrame({"mean": sums["wy"] / sums["w"], "n": sums["n"]})
     return Check(None, table, "mean outcome of the ever and the never treated by period")

@@ -16,6 +16,7 @@ from pandas_causal.effect import Effect
 from pandas_causal.errors import CausalArgumentError, CausalDataError, Problem
 from pandas_causal.estimators.base import CausalEstimator
 from pandas_causal.estimators.cells import (
+    UNTESTED,
     cell_text,
     index_of,
     known_weightings,
@@ -172,14 +173,14 @@ class ImputationDiD(CausalEstimator):
     def _arrange(self, panel: Panel, found: _Found, leads: Leads) -> Effect:
         """Cells, then leads, as one Effect."""
         index = index_of(panel, found.cells, leads.events)
-        K, P = len(found.cells), len(leads.events)
+        P = len(leads.events)
         u = Influence.from_contributions(
             np.concatenate([found.effects, leads.effects]),
             np.hstack([found.contributions, leads.contributions]),
             panel.units,
             names=pd.Index([str(label) for label in index], name="parameter"),
         )
-        u = replace(u, treated=treated_units(panel, found.cells, P, found.n_treated), factor_p=1)
+        u = replace(u, treated=treated_units(panel, found.cells, P, found.n_treated, found.n_untreated), factor_p=1)
         method = f"imputation (Borusyak et al. 2024), one row per {panel.units.labels.name}"
         if self.leave_out:
             method += ", leave-out averages"
@@ -196,8 +197,7 @@ class ImputationDiD(CausalEstimator):
             n_obs=len(panel),
             level=self.level,
             assumptions=(
-                f"parallel trends in all periods{given}: untreated, all units would have changed alike (cannot be tested"
-                " from treatment on; before it: diagnostics['pre_trends'])",
+                f"parallel trends in all periods{given}: untreated, all units would have changed alike{UNTESTED}",
                 f"no anticipation: outcomes do not react{early} before treatment starts",
                 "no interference between units, and treatment stays on",
             ),
@@ -219,6 +219,7 @@ class _Found:
     effects: Floats
     contributions: Floats
     n_treated: NDArray[np.int64]
+    n_untreated: NDArray[np.int64]
     mass: Floats
     table: pd.DataFrame
     notes: list[str]
@@ -266,7 +267,8 @@ def _impute(panel: Panel, anticipation: int, leave_out: bool) -> _Found:
         effects=found.effects[keep],
         contributions=found.contributions[:, keep],
         n_treated=np.bincount(cell, minlength=len(cells))[keep],
-        mass=np.bincount(cell, rows.weight[treated], len(cells))[keep],
+        n_untreated=np.bincount(panel.time[~on], minlength=panel.n_periods)[[cells[k].time for k in keep]],
+        mass=np.asarray(np.bincount(cell, rows.weight[treated], len(cells))[keep], dtype=np.float64),
         table=table,
         notes=notes,
     )

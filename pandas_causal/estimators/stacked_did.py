@@ -19,6 +19,7 @@ from pandas_causal.errors import CausalArgumentError, CausalDataError, Problem
 from pandas_causal.estimators.base import CausalEstimator
 from pandas_causal.estimators.callaway_santanna import _index, _share_weights
 from pandas_causal.estimators.cells import (
+    UNTESTED,
     known_weightings,
     panel_checks,
     panel_facts,
@@ -77,8 +78,8 @@ class StackedDiD(CausalEstimator):
     it is a clean control in. Contributions are summed by unit, and standard errors clustered by unit or by `cluster`
     (whole units): G / (G - 1) (n - 1) / (n - p) with n rows of the stacked data and p event times and periods by
     stack, Student's t with G - 1, as fixest has it for the stacked regression. Weights of the stacks are estimates and
-    enter the errors, which with "variance" are those of the stacked regression. Sample weights are those of the reference period. Covariates are not taken; adjust with
-    :class:`CallawaySantAnna` or :class:`ImputationDiD`.
+    enter the errors, which with "variance" are those of the stacked regression. Sample weights are those of the
+    reference period. Covariates are not taken; adjust with :class:`CallawaySantAnna` or :class:`ImputationDiD`.
 
     References
     ----------
@@ -194,7 +195,9 @@ class StackedDiD(CausalEstimator):
             stacks.append(_Stack.of(wide[at], at, n1, Cell(g, base, base), range(low, high + 1), w, self.weighting))
         return stacks, self._left_out(panel, stacks, outside, alone, gaps)
 
-    def _left_out(self, panel: Panel, stacks: list[_Stack], outside: list[int], alone: list[int], gaps: int) -> list[str]:
+    def _left_out(
+        self, panel: Panel, stacks: list[_Stack], outside: list[int], alone: list[int], gaps: int
+    ) -> list[str]:
         """What the stacks do without; an error where nothing is left."""
         window = f"{self.pre_periods + self.anticipation} periods before and {self.post_periods} after"
         notes = []
@@ -214,27 +217,8 @@ class StackedDiD(CausalEstimator):
 
     def _arrange(self, panel: Panel, stacks: list[_Stack], notes: list[str]) -> Effect:
         """Cells of all stacks as one Effect."""
-        cells = [cell for stack in stacks for cell in stack.cells]
-        shares = np.zeros((panel.n_units, len(stacks)))
-        for j, stack in enumerate(stacks):
-            shares[stack.at, j] = stack.shares
-        K, S = len(cells), shares.shape[1]
-        contributions = np.zeros((panel.n_units, K + S), order="F")
-        start = 0
-        for stack in stacks:
-            contributions[stack.at, start : start + len(stack.cells)] = stack.contributions
-            start += len(stack.cells)
-        contributions[:, K:] = (shares - shares.mean(axis=0)) / panel.n_units
-        counts = np.concatenate([np.full(len(s.cells), s.n_treated) for s in stacks])
-        found = GroupTime(
-            cells=cells,
-            att=np.concatenate([s.att for s in stacks]),
-            contributions=contributions,
-            n_treated=counts,
-            n_control=np.concatenate([np.full(len(s.cells), len(s.at) - s.n_treated) for s in stacks]),
-            left_out=[],
-            overlap=[],
-        )
+        found, shares = _joined(panel, stacks)
+        cells = found.cells
         index, reference = _index(panel, found)
         u, how = self._uncertainty(panel, stacks, found, index, shares.mean(axis=0))
         mass = np.concatenate([np.full(len(s.cells), s.weight) for s in stacks])
@@ -245,8 +229,7 @@ class StackedDiD(CausalEstimator):
             n_obs=sum(len(s.at) * len(s.cells) for s in stacks),
             level=self.level,
             assumptions=(
-                "parallel trends of each cohort and its clean controls (cannot be tested from treatment on; before it:"
-                " diagnostics['pre_trends'])",
+                f"parallel trends of each cohort and its clean controls{UNTESTED}",
                 "no anticipation: outcomes do not react before the window's reference period",
                 "no interference between units, and treatment stays on",
             ),
@@ -282,7 +265,7 @@ class StackedDiD(CausalEstimator):
             names=pd.Index(names, name="parameter"),
             loadings=np.eye(K, K + S),
         )
-        u = replace(u, treated=treated_units(panel, found.cells, S, found.n_treated), factor_p=1)
+        u = replace(u, treated=treated_units(panel, found.cells, S, found.n_treated, found.n_control), factor_p=1)
         ways = panel.unit_clusters()
         if len(ways) > 1:
             u = replace(u, clusters=ways).cluster(tuple(ways.values()))
@@ -341,6 +324,32 @@ class _Stack:
         # derivatives of N1 and of N1 N0 / (N1 + N0) in a treated and in a control unit
         slopes = {"treated": (1.0, 0.0), "variance": ((1 - part) ** 2, part**2)}[weighting]
         return cls(cells, at, n1, found.att, found.contributions, own * np.where(treated, *slopes))
+
+
+def _joined(panel: Panel, stacks: list[_Stack]) -> tuple[GroupTime, Floats]:
+    """Cells of all stacks with their contributions, and what every unit (N, S) adds to the weights of the stacks."""
+    cells = [cell for stack in stacks for cell in stack.cells]
+    shares = np.zeros((panel.n_units, len(stacks)))
+    for j, stack in enumerate(stacks):
+        shares[stack.at, j] = stack.shares
+    K, S = len(cells), shares.shape[1]
+    contributions = np.zeros((panel.n_units, K + S), order="F")
+    start = 0
+    for stack in stacks:
+        contributions[stack.at, start : start + len(stack.cells)] = stack.contributions
+        start += len(stack.cells)
+    contributions[:, K:] = (shares - shares.mean(axis=0)) / panel.n_units
+    counts = np.concatenate([np.full(len(s.cells), s.n_treated) for s in stacks])
+    found = GroupTime(
+        cells=cells,
+        att=np.concatenate([s.att for s in stacks]),
+        contributions=contributions,
+        n_treated=counts,
+        n_control=np.concatenate([np.full(len(s.cells), len(s.at) - s.n_treated) for s in stacks]),
+        left_out=[],
+        overlap=[],
+    )
+    return found, shares
 
 
 def _at_shares(weightings: dict[str, Weighting], effect: Effect, shares: Floats, width: int) -> dict[str, Weighting]:

@@ -17,6 +17,7 @@ from pandas_causal.errors import CausalDataError, Problem
 from pandas_causal.estimators.base import CausalEstimator
 from pandas_causal.estimators.callaway_santanna import _index, _shares, _uncertainty, _weightings
 from pandas_causal.estimators.cells import (
+    UNTESTED,
     cell_text,
     panel_checks,
     panel_facts,
@@ -161,8 +162,7 @@ class SunAbraham(CausalEstimator):
             n_obs=len(panel),
             level=self.level,
             assumptions=(
-                f"parallel trends of all cohorts in all periods{given} (cannot be tested from treatment on; before it:"
-                " diagnostics['pre_trends'])",
+                f"parallel trends of all cohorts in all periods{given}{UNTESTED}",
                 f"no anticipation: outcomes do not react{early} before treatment starts",
                 "no interference between units, and treatment stays on",
             ),
@@ -182,7 +182,7 @@ class SunAbraham(CausalEstimator):
 
 
 def _comparable(panel: Panel, anticipation: int) -> Panel:
-    """Without never-treated units: the last cohort serves, its periods from treatment (and anticipation) on left out."""
+    """Without never-treated units the last cohort serves, its periods from treatment (and anticipation) on left out."""
     panel = _without_late(panel, anticipation)
     if panel.never.any():
         return panel
@@ -193,9 +193,7 @@ def _comparable(panel: Panel, anticipation: int) -> Panel:
     stop = g - anticipation
     if stop < 2 or not (cohorts[:-1] < stop).any():
         what = "there is no never-treated unit, and no period in which the last cohort is untreated and another treated"
-        raise CausalDataError(
-            [Problem(panel.names.get("cohort", "cohort"), what, None, "include never-treated units")]
-        )
+        raise CausalDataError([Problem(panel.names.get("cohort", "cohort"), what, None, "include never-treated units")])
     rows = panel.time < stop
     text = (
         f"there is no never-treated unit: the cohort of {panel.periods[g]}, treated last, serves as the comparison, and"
@@ -245,9 +243,7 @@ def _seen(panel: Panel, cells: list[Cell]) -> list[Cell]:
     return [c for c in cells if c.cohort * T + c.time in present and c.cohort * T + c.base in present]
 
 
-def _cells(
-    panel: Panel, cells: list[Cell], free: NDArray[np.intp], fitted: Saturated, n_shares: int
-) -> GroupTime:
+def _cells(panel: Panel, cells: list[Cell], free: NDArray[np.intp], fitted: Saturated, n_shares: int) -> GroupTime:
     """Coefficients that the regression determines and the reference cells, with room for the shares."""
     known = np.ones(len(cells), dtype=bool)
     known[free[~fitted.reached]] = False

@@ -29,6 +29,7 @@ __all__ = ["TripleDifference"]
 Floats = NDArray[np.float64]
 _ATT = pd.Index(["ATT"], name="estimand")
 _LEGAL = {"method": ("dr", "ipw", "regression")}
+_UNTESTED = "cannot be tested after treatment"
 _GROUPS = ("untreated group, ineligible", "untreated group, eligible", "treated group, ineligible", "treated, eligible")
 
 
@@ -172,15 +173,14 @@ class TripleDifference(CausalEstimator):
             n_obs=len(panel),
             level=self.level,
             assumptions=(
-                f"untreated, the gap in trends between the groups would be the same for the eligible and the ineligible"
-                f"{given} (cannot be tested after treatment)",
+                f"untreated, the groups' gap in trends would be the same for eligible and ineligible{given} ({_UNTESTED})",
                 "no anticipation, no effect on the ineligible, and no interference between units",
             ),
             warnings=(*panel.notes, *notes),
             std_error_method=method,
             population="eligible units of the treated group after treatment",
             facts={**panel_facts(panel), "partition": panel.names.get("partition"), "method": self.method},
-            diagnostics=Checks({"cells": partial(_cell_means, panel, data)}),
+            diagnostics=Checks({"cells": partial(_cell_means, data)}),
         ).explained()
 
     def _adjusted(self, panel: Panel, data: _Data) -> tuple[Floats, Floats, tuple[Component, ...], Floats]:
@@ -200,15 +200,13 @@ class TripleDifference(CausalEstimator):
                 fitted = None if self.method == "regression" else propensity(design, treated, w)
             except OverlapError:
                 raise OverlapError(
-                    f"the covariates separate the treated from the {_GROUPS[other]}, so that no weights make them alike;"
+                    f"the covariates separate the treated from the {_GROUPS[other]}: no weights make them alike;"
                     " leave out the covariate that does, or use method='regression', which extrapolates"
                 ) from None
             if data.after is None:
                 found = compare_changes(data.y[at, None], treated, design, w, method=self.method, fitted=fitted)
             else:
-                found = compare_rows(
-                    data.y[at], treated, data.after[at], design, w, method=self.method, fitted=fitted
-                )
+                found = compare_rows(data.y[at], treated, data.after[at], design, w, method=self.method, fitted=fitted)
             values[j], contributions[at, j] = found.att[0], found.contributions[:, 0]
         return values, contributions, (Component(contributions.T @ contributions),), np.array([[1.0, 1.0, -1.0]])
 
@@ -306,7 +304,7 @@ def _eligible(panel: Panel) -> tuple[NDArray[np.int64], tuple[str, ...]]:
     return own, tuple(note.replace("treated", "eligible").replace("uneligible", "ineligible") for note in notes)
 
 
-def _cell_means(panel: Panel, data: _Data) -> Check:
+def _cell_means(data: _Data) -> Check:
     """Mean outcome (or change) of every group."""
     w = np.ones(len(data.y)) if data.w is None else data.w
     names = list(_GROUPS) if data.n_means == 4 else [f"{g}, {t}" for t in ("before", "after") for g in _GROUPS]
