@@ -173,7 +173,7 @@ class TripleDifference(CausalEstimator):
             n_obs=len(panel),
             level=self.level,
             assumptions=(
-                f"untreated, the groups' gap in trends would be the same for eligible and ineligible{given} ({_UNTESTED})",
+                f"untreated, the groups' gap in trends would be the same for the ineligible{given} ({_UNTESTED})",
                 "no anticipation, no effect on the ineligible, and no interference between units",
             ),
             warnings=(*panel.notes, *notes),
