@@ -45,7 +45,7 @@ def test_balanced_panel_by_hand():
 
 @pytest.mark.parametrize("direct", [True, False], ids=["direct", "gradients"])
 def test_components_and_chains(monkeypatch, direct):
-    """Levels in two unconnected parts, and a chain where alternating projections crawl: still the dummies' residuals."""
+    """Levels in two unconnected parts, and a chain where alternating projections crawl: still exact."""
     monkeypatch.setattr(fixed_effects, "_DIRECT_LEVELS", 1_000 if direct else 0)
     rng = np.random.default_rng(2)
     links = np.arange(60)

@@ -273,9 +273,12 @@ class StackedDiD(CausalEstimator):
         labels = tuple(ways.values())
         n_rows = sum(len(s.at) * len(s.cells) for s in stacks)
         width = len(stacks[0].cells)
+        used = np.zeros(panel.n_units, dtype=bool)
+        for stack in stacks:
+            used[stack.at] = True
         every = np.ones(K + S, dtype=bool)
         p = width - 1 + width * len(stacks)
-        component = regression_component(found.contributions, labels, n_rows, p, every)
+        component = regression_component(found.contributions[used], [x[used] for x in labels], n_rows, p, every)
         treated = u.treated
         if labels and treated is not None:
             treated = treated.clustered(labels[0])
