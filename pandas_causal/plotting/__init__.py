@@ -154,7 +154,8 @@ def _event_study(effect: Any, ax: Any, n: str) -> Any:
 
 def _group_time(effect: Any, ax: Any, n: str) -> Any:
     title = f"{n}, bold: {100 * effect.level:g}% interval without 0"
-    return group_time(effect.table, ax, title=title, label=f"effect on {effect.facts.get('outcome', '')}")
+    label = f"effect on {effect.facts.get('outcome', '')}"
+    return group_time(effect.table, ax, xlabel=effect.facts.get("time"), label=label, title=title)
 
 
 def _trends(effect: Any, ax: Any, n: str) -> Any:
