@@ -6,8 +6,8 @@ a treated row is what it exceeds the model by; effects are averaged by cell (coh
 References
 ----------
 Borusyak, Jaravel and Spiess (2024), "Revisiting event-study designs: robust and efficient estimation", Review of
-Economic Studies: the estimator is their Theorem 2, the variance their Theorem 3 (eq. 8, with average effects by cohort
-and period), the leave-out version and the test of pre-trends their sections 4.3 and 4.4.
+Economic Studies 91: the variance is their Theorem 3 (eq. 7), with the average effects of appendix A.8 by cohort and
+period; the leave-out version is that of appendix A.9, the test of pre-trends that of eq. (9).
 """
 
 from __future__ import annotations
@@ -172,7 +172,7 @@ def impute(untreated: Rows, treated: Rows, cell: Ints, n_cells: int, *, leave_ou
         Cell of every treated row.
     n_cells : int
     leave_out : bool
-        Compare every treated row with the average effect of the others of its cell (their section 4.3).
+        Compare every treated row with the average effect of the others of its cell (appendix A.9).
     """
     model = _Model.of(untreated)
     coefficients, residuals = model.fit()

@@ -6,7 +6,7 @@ coefficients are sums over the units of a cohort. No dummy is ever formed.
 References
 ----------
 Sun and Abraham (2021), "Estimating dynamic treatment effects in event studies with heterogeneous treatment effects",
-Journal of Econometrics, section 4.1 (the regression of step 1 of the interaction-weighted estimator).
+Journal of Econometrics 225, section 4 (the first step of the interaction-weighted estimator).
 """
 
 from __future__ import annotations

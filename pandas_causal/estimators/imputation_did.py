@@ -81,7 +81,8 @@ class ImputationDiD(CausalEstimator):
     References
     ----------
     Borusyak, Jaravel and Spiess (2024), "Revisiting event-study designs: robust and efficient estimation", Review of
-    Economic Studies 91, Theorems 1 to 3, Proposition 9 on pre-trends, section 4.3 on the leave-out errors.
+    Economic Studies 91, Theorem 3 and eq. (7) for the errors, appendices A.8 and A.9 for the average effects in them, eq.
+    (9) for the pre-trends.
     """
 
     __metadata_request__fit: ClassVar[dict[str, bool]] = {"unit": True, "time": True, "cohort": True}

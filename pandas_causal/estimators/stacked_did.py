@@ -84,8 +84,8 @@ class StackedDiD(CausalEstimator):
     References
     ----------
     Cengiz, Dube, Lindner and Zipperer (2019), "The effect of minimum wages on low-wage jobs", Quarterly Journal of
-    Economics 134, section III.D; Wing, Freedman and Hollingsworth (2024), "Stacked difference-in-differences", NBER
-    Working Paper 32054, section 4.
+    Economics 134; Wing, Freedman and Hollingsworth (2024), "Stacked difference-in-differences", NBER
+    Working Paper 32054.
     """
 
     __metadata_request__fit: ClassVar[dict[str, bool]] = {"unit": True, "time": True, "cohort": True}

@@ -43,7 +43,7 @@ class SunAbraham(CausalEstimator):
     The outcome is regressed on unit and period effects and an indicator of every cohort in every period but the one
     before treatment (the reference row). Each coefficient is the effect on one cohort; in the usual event-study
     regression, with one coefficient per event time, effects of other event times and cohorts leak into each. Averages
-    over cohorts use the cohorts' shares, whose own estimation enters the standard errors (the paper's Proposition 6).
+    over cohorts use the cohorts' shares, whose own estimation enters the standard errors.
 
     It rests on parallel trends of all cohorts in all periods, on no anticipation, and on treatment that stays on.
     Compared with are the never treated; where there are none, the cohort treated last, its periods from treatment on
@@ -71,7 +71,7 @@ class SunAbraham(CausalEstimator):
     References
     ----------
     Sun and Abraham (2021), "Estimating dynamic treatment effects in event studies with heterogeneous treatment
-    effects", Journal of Econometrics 225, section 4.1 (estimator) and Propositions 5 and 6 (its variance).
+    effects", Journal of Econometrics 225, section 4.
     """
 
     __metadata_request__fit: ClassVar[dict[str, bool]] = {"unit": True, "time": True, "cohort": True}

@@ -68,9 +68,9 @@ class TripleDifference(CausalEstimator):
 
     References
     ----------
-    Olden and Moen (2022), "The triple difference estimator", Econometrics Journal 25, eq. (2) to (8);
-    Ortiz-Villavicencio and Sant'Anna (2025), "Better understanding triple differences estimators", eq. (3.6) and
-    (4.1); Gruber (1994), American Economic Review.
+    Olden and Moen (2022), "The triple difference estimator", Econometrics Journal 25;
+    Ortiz-Villavicencio and Sant'Anna (2025), "Better understanding triple differences estimators"; Gruber
+    (1994), American Economic Review.
     """
 
     __metadata_request__fit: ClassVar[dict[str, bool]] = {
@@ -184,7 +184,7 @@ class TripleDifference(CausalEstimator):
         ).explained()
 
     def _adjusted(self, panel: Panel, data: _Data) -> tuple[Floats, Floats, tuple[Component, ...], Floats]:
-        """Three comparisons of the eligible treated, each given the covariates (eq. 4.1)."""
+        """Three comparisons of the eligible treated, each given the covariates."""
         values, contributions = np.zeros(3), np.zeros((len(data.y), 3))
         for j, other in enumerate((2, 1, 0)):  # treated group ineligible, untreated group eligible, neither
             at = np.flatnonzero((data.group == 3) | (data.group == other))
