@@ -22,10 +22,12 @@ from numpy.typing import NDArray
 from pandas_causal.fixed_effects import Absorber, pseudo_inverse
 from pandas_causal.linear_models import independent_columns
 
-__all__ = ["Imputed", "Leads", "impute", "lead_effects"]
+__all__ = ["CONSTANT", "Imputed", "Leads", "impute", "lead_effects"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+CONSTANT = 1e-10
+"""Share of a covariate's variance that must be left within units: less is rounding."""
 _UNREACHED = 1e-8  # how far normal equations may be off before a cell counts as not imputable
 
 
@@ -115,6 +117,7 @@ class _Model:
     mean_x: Floats  # (N, q) means of the covariates over a unit's untreated rows
     gram: Floats  # (T + q, T + q)
     inverse: Floats
+    centre: Floats  # (q,)
     scale: Floats  # (q,)
 
     @classmethod
@@ -125,7 +128,8 @@ class _Model:
         share = weights / mass[:, None]
         scale = rows.X.std(axis=0)
         scale = np.where(scale > 0, scale, 1.0)
-        X = rows.X / scale
+        centre = rows.X.mean(axis=0)
+        X = (rows.X - centre) / scale
         mean_x = rows.by_unit(X) / mass[:, None]
         within = X - mean_x[rows.unit]
         T, q = rows.n_periods, X.shape[1]
@@ -135,8 +139,15 @@ class _Model:
             gram[:T, T:] = rows.by_time(within)
             gram[T:, :T] = gram[:T, T:].T
             gram[T:, T:] = (within * rows.weight[:, None]).T @ within
+            constant = T + np.flatnonzero(np.diag(gram)[T:] < CONSTANT * weights.sum())
+            gram[constant, :] = gram[:, constant] = 0.0
         mass_all = np.concatenate([weights.sum(axis=0), np.maximum(np.diag(gram)[T:], 0.0)])
-        return cls(rows, mass, share, mean_x, gram, pseudo_inverse(gram, mass_all), scale)
+        return cls(rows, mass, share, mean_x, gram, pseudo_inverse(gram, mass_all), centre, scale)
+
+    def within(self, rows: Rows) -> Floats:
+        """Covariates of rows less the mean of their unit's untreated rows, on the scale of the fit."""
+        out: Floats = (rows.X - self.centre) / self.scale - self.mean_x[rows.unit]
+        return out
 
     @cached_property
     def mean_y(self) -> Floats:
@@ -147,7 +158,7 @@ class _Model:
         """Coefficients (T + q,) and residuals (n,) of the untreated rows."""
         rows = self.rows
         within = rows.y - self.mean_y[rows.unit]
-        X = rows.X / self.scale - self.mean_x[rows.unit]
+        X = self.within(rows)
         right = np.concatenate([rows.by_time(within[:, None])[:, 0], X.T @ (rows.weight * within)])
         coefficients = self.inverse @ right
         coefficients += self.inverse @ (right - self.gram @ coefficients)
@@ -176,7 +187,7 @@ def impute(untreated: Rows, treated: Rows, cell: Ints, n_cells: int, *, leave_ou
     """
     model = _Model.of(untreated)
     coefficients, residuals = model.fit()
-    X = treated.X / model.scale - model.mean_x[treated.unit]
+    X = model.within(treated)
     excess = treated.y - model.mean_y[treated.unit] - model.fitted(coefficients, treated, X)
     total = np.bincount(cell, treated.weight, n_cells)
     within_cell = treated.weight / total[cell]
@@ -215,7 +226,7 @@ def _untreated_part(model: _Model, residuals: Floats, directions: Floats) -> Flo
     scores = rows.wide(rows.weight * residuals)
     out = scores @ directions[:T]
     if directions.shape[0] > T:
-        within = rows.X / model.scale - model.mean_x[rows.unit]
+        within = model.within(rows)
         out += rows.by_unit(within * residuals[:, None]) @ directions[T:]
     return np.negative(out, out=out)
 

@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pandas_causal.fixed_effects import pseudo_inverse
-from pandas_causal.imputation import Rows
+from pandas_causal.imputation import CONSTANT, Rows
+from pandas_causal.linear_models import independent_columns
 
 __all__ = ["Saturated", "saturated_regression"]
 
@@ -62,7 +63,7 @@ def saturated_regression(rows: Rows, cohort: Ints, cells: Sequence[tuple[int, in
     weights = rows.wide(rows.weight)
     mass = np.maximum(weights.sum(axis=1), np.finfo(float).tiny)
     scale = rows.X.std(axis=0)
-    X = rows.X / np.where(scale > 0, scale, 1.0)
+    X = (rows.X - rows.X.mean(axis=0)) / np.where(scale > 0, scale, 1.0)
     within = np.column_stack([rows.y, X])
     within -= (rows.by_unit(within) / mass[:, None])[rows.unit]
     sums = [rows.wide(rows.weight * column) for column in within.T]  # outcome, then covariates
@@ -82,6 +83,8 @@ def saturated_regression(rows: Rows, cohort: Ints, cells: Sequence[tuple[int, in
         right[own] = moments[times, 0]
     S[T + k :, : T + k] = S[: T + k, T + k :].T
     S[T + k :, T + k :] = (within[:, 1:] * rows.weight[:, None]).T @ within[:, 1:]
+    constant = T + k + np.flatnonzero(np.diag(S)[T + k :] < CONSTANT * weights.sum())
+    S[constant, :] = S[:, constant] = 0.0
     right[T + k :] = within[:, 1:].T @ (rows.weight * within[:, 0])
     inverse = pseudo_inverse(S, np.maximum(np.diag(S), 0.0))
     coefficients = inverse @ right
@@ -94,8 +97,20 @@ def saturated_regression(rows: Rows, cohort: Ints, cells: Sequence[tuple[int, in
         effects=coefficients[T : T + k],
         contributions=contributions,
         reached=reached,
-        n_parameters=int(reached.sum()) + q,
+        n_parameters=int(reached.sum()) + _rank(S, T, k),
     )
+
+
+def _rank(S: Floats, T: int, k: int) -> int:
+    """Covariates that periods, cells and the covariates before them do not explain."""
+    q = len(S) - T - k
+    if not q:
+        return 0
+    others = S[: T + k, : T + k]
+    cross = S[: T + k, T + k :]
+    rest = S[T + k :, T + k :] - cross.T @ pseudo_inverse(others, np.maximum(np.diag(others), 0.0)) @ cross
+    rest[np.diag(rest) < CONSTANT * np.diag(S)[T + k :], :] = 0.0
+    return len(independent_columns(rest))
 
 
 def _places(

@@ -81,7 +81,7 @@ class ImputationDiD(CausalEstimator):
     References
     ----------
     Borusyak, Jaravel and Spiess (2024), "Revisiting event-study designs: robust and efficient estimation", Review of
-    Economic Studies 91, Theorem 3 and eq. (7) for the errors, appendices A.8 and A.9 for the average effects in them, eq.
+    Economic Studies 91, Theorem 3 (eq. 7) for the errors, appendices A.8 and A.9 for the average effects in them, eq.
     (9) for the pre-trends.
     """
 
