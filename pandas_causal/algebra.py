@@ -6,7 +6,6 @@ Everything here is a linear map of estimates together with their uncertainty; wh
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -22,6 +21,7 @@ from pandas_causal.errors import (
     FewTreatedWarning,
     StandardErrorWarning,
     suggest,
+    warn,
 )
 from pandas_causal.inference.influence import Influence, join
 from pandas_causal.inference.pointwise import Draws, Variance
@@ -346,7 +346,7 @@ def explain_std_errors(effect: Effect) -> Effect:
     text = f"{int(bad.sum()):,} of {len(se):,} standard errors are {reason}; rows: {which}"
     if text in effect.warnings:
         return effect
-    warnings.warn(text, StandardErrorWarning, stacklevel=4)
+    warn(text, StandardErrorWarning)
     return replace(effect, warnings=(*effect.warnings, text))
 
 
@@ -371,7 +371,7 @@ def _explain_few_treated(effect: Effect) -> Effect:
     )
     if text in effect.warnings:
         return effect
-    warnings.warn(text, FewTreatedWarning, stacklevel=5)
+    warn(text, FewTreatedWarning)
     return replace(effect, warnings=(*others, text))
 
 

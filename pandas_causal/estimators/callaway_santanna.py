@@ -203,6 +203,8 @@ class CallawaySantAnna(CausalEstimator):
         """Cells and cohort shares as parameters of one Effect."""
         index, reference = _index(panel, found)
         u = _uncertainty(panel, found, cohorts, shares, index)
+        treated = _support(panel, found, cohorts, untreated_only=self.control_group == "never_treated")
+        u = replace(u, treated=treated, factor_p=1)
         method = f"influence function, one row per {panel.units.labels.name or 'row'}"
         if panel.clusters:
             ways = panel.unit_clusters()
@@ -312,23 +314,31 @@ def _index(panel: Panel, found: GroupTime) -> tuple[pd.MultiIndex, NDArray[np.bo
 def _uncertainty(
     panel: Panel, found: GroupTime, cohorts: NDArray[np.int64], shares: Floats, index: pd.MultiIndex
 ) -> Influence:
-    """Cells, then cohort shares, with the treated units behind each."""
-    K, S = len(found.cells), len(shares)
+    """Cells, then cohort shares, with the contributions of every unit."""
+    K = len(found.cells)
     names = [f"{g}, {t}" for g, t, _ in index] + [f"share of {panel.periods[g]}" for g in cohorts]
-    place = {int(g): j for j, g in enumerate(cohorts)}
-    source = np.array([place[c.cohort] for c in found.cells] + [-1] * S, dtype=np.intp)
-    groups = np.full(panel.n_units, -1, dtype=np.intp)
-    for j, g in enumerate(cohorts):
-        groups[panel.cohort == g] = j
-    most, controls = (np.concatenate([n, np.zeros(S, dtype=np.int64)]) for n in (found.n_treated, found.n_control))
-    u = Influence.from_contributions(
+    return Influence.from_contributions(
         np.concatenate([found.att, shares]),
         found.contributions,
         panel.units,
         names=pd.Index(names, name="parameter"),
-        loadings=np.eye(K, K + S),
+        loadings=np.eye(K, K + len(shares)),
     )
-    return replace(u, treated=Treated.of(source, groups, most, controls), factor_p=1)
+
+
+def _support(panel: Panel, found: GroupTime, cohorts: NDArray[np.int64], *, untreated_only: bool) -> Treated:
+    """Units behind every cell: its cohort, those of them that were seen, and those compared with."""
+    none = np.zeros(len(cohorts), dtype=np.int64)  # shares rest on all units
+    own = np.searchsorted(cohorts, [c.cohort for c in found.cells])
+    place = np.searchsorted(cohorts, panel.cohort)
+    groups = np.where(np.append(cohorts, -1)[place] == panel.cohort, place, -1)
+    return Treated.of(
+        np.concatenate([own, none - 1]).astype(np.intp),
+        groups.astype(np.intp),
+        np.concatenate([found.n_treated, none]),
+        np.concatenate([found.n_control, none]),
+        untreated_only=untreated_only,
+    )
 
 
 def _weightings(

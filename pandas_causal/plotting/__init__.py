@@ -15,14 +15,17 @@ from pandas_causal.plotting.event_study import event_study, group_time, trends
 from pandas_causal.plotting.forest import forest
 from pandas_causal.plotting.love import love
 from pandas_causal.plotting.overlap import overlap
+from pandas_causal.plotting.panel_diagnostics import bacon, honest_bounds
 
 __all__ = [
+    "bacon",
     "bandwidths",
     "density",
     "discontinuity",
     "event_study",
     "forest",
     "group_time",
+    "honest_bounds",
     "love",
     "overlap",
     "placebo_cutoffs",
@@ -39,6 +42,7 @@ _SOURCES = {
     "density": "density_curve",
     "bandwidths": "bandwidth_sensitivity",
     "placebo_cutoffs": "placebo_cutoffs",
+    "bacon": "bacon",
     "trends": "trends",
 }
 _CELLS = ["cohort", "time", "event"]
@@ -50,10 +54,9 @@ def plot_effect(effect: Any, kind: str | None = None, ax: Any = None) -> Any:
     Parameters
     ----------
     effect : Effect
-    kind : {"forest", "overlap", "love", "discontinuity", "density", "bandwidths", "placebo_cutoffs", "event_study", \
-            "group_time", "trends"}, optional
-        "discontinuity" of a discontinuity, "event_study" where there are event times, else "forest"; the others where
-        the effect has their diagnostic, "group_time" where it has cells.
+    kind : str, optional
+        "discontinuity" of a discontinuity, "event_study" where there are event times, else "forest"; others where the
+        effect has what they draw. A wrong one is answered with those it has.
     ax : matplotlib Axes, optional
 
     Returns
@@ -164,7 +167,11 @@ def _trends(effect: Any, ax: Any, n: str) -> Any:
     return trends(effect.diagnostics["trends"].table, ax, **labels, title=f"{n}, filled: treated")
 
 
-_OF_PANELS = {"event_study": _event_study, "group_time": _group_time, "trends": _trends}
+def _bacon(effect: Any, ax: Any, n: str) -> Any:
+    return bacon(effect.diagnostics["bacon"].table, ax, title=f"Comparisons of cohorts, {n}")
+
+
+_OF_PANELS = {"event_study": _event_study, "group_time": _group_time, "trends": _trends, "bacon": _bacon}
 _OF_DISCONTINUITIES = {
     "discontinuity": _discontinuity,
     "density": _density,
