@@ -294,7 +294,7 @@ def _clustered(
         codes = np.asarray(pd.factorize(pd.Series(given[0]))[0])
         p = counted_parameters(n_parameters, factors, codes)
         sums = _by_cluster(codes, contributions)
-        treated = Treated.of(source, groups).clustered(codes)
+        treated = Treated.of(source, groups).clustered([codes])
         name, clustering = next(iter(panel.clusters)), (given[0],)
     elif panel.is_panel:
         p = counted_parameters(n_parameters, factors, factors[0])

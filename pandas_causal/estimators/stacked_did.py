@@ -281,7 +281,7 @@ class StackedDiD(CausalEstimator):
         component = regression_component(found.contributions[used], [x[used] for x in labels], n_rows, p, every)
         treated = u.treated
         if labels and treated is not None:
-            treated = treated.clustered(labels[0])
+            treated = treated.clustered(labels)
         u = replace(u, components=(component,), clusters=ways, clustering=labels or None, treated=treated)
         return u, f"clustered by {next(iter(ways), panel.units.labels.name)} (CR1)"
 

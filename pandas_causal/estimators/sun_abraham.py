@@ -24,6 +24,7 @@ from pandas_causal.estimators.cells import (
     panel_rows,
     regression_component,
     require_unit,
+    treated_units,
     without_singletons,
 )
 from pandas_causal.group_time import Cell, GroupTime
@@ -148,6 +149,9 @@ class SunAbraham(CausalEstimator):
         shares = _shares(panel, found, cohorts)
         index, reference = _index(panel, found)
         u = _uncertainty(panel, found, cohorts, shares, index)
+        u = replace(
+            u, treated=treated_units(panel, found.cells, len(shares), found.n_treated, found.n_control), factor_p=1
+        )
         u, how = _clustered(panel, u, len(shares), fitted.n_parameters)
         early = f" more than {self.anticipation} periods" if self.anticipation else ""
         given = ", given the covariates" if panel.covariates else ""
@@ -288,6 +292,6 @@ def _clustered(panel: Panel, u: Influence, n_shares: int, n_parameters: int) -> 
     component = regression_component(u.contributions, labels, len(panel), p, coefficients)
     treated = u.treated
     if labels and treated is not None:
-        treated = treated.clustered(labels[0])
+        treated = treated.clustered(labels)
     u = replace(u, components=(component,), clusters=ways, clustering=labels or None, treated=treated)
     return u, f"clustered by {next(iter(ways), panel.units.labels.name)} (CR1)"
