@@ -275,3 +275,22 @@ def test_triple_difference_of_a_panel_with_covariates(method):
     assert abs(plain.estimate - 2.8) < 0.2
     assert abs(adjusted.estimate - 2) < 4 * adjusted.std_error
     assert adjusted.std_error < 0.1
+
+
+def test_two_way_beside_imputation():
+    """Summed by unit, the regression's contributions stand beside those of other designs: is the gap more than noise?"""
+    frame = staggered(n=240, effect=0.0)
+    regression = fit(DifferenceInDifferences(), frame)
+    by_unit = regression.collapse("unit")
+    imputed = fit(ImputationDiD(), frame).aggregate("simple")
+    gap = imputed.difference(by_unit)
+    assert by_unit.std_error == pytest.approx(regression.std_error, rel=0.01)
+    assert gap.estimate == pytest.approx(imputed.estimate - regression.estimate)
+    assert gap.std_error < imputed.std_error
+    growing = staggered(n=240, effect=1.0)
+    gap = (
+        fit(ImputationDiD(), growing)
+        .aggregate("simple")
+        .difference(fit(DifferenceInDifferences(), growing).collapse("unit"))
+    )
+    assert gap.p_value < 1e-6
