@@ -51,7 +51,8 @@ def test_staggered_designs_cover_and_two_way_does_not():
     """Event times from 0 on, and leads; two-way fixed effects are far from the average effect, and sure of it.
 
     Imputation speaks of the shares of cohorts in the sample, the others of those they were drawn with. With variances
-    that the paper calls conservative, imputation may cover more.
+    that the paper calls conservative, imputation may cover more; having no small-sample factor, with 200 units in place
+    of 400 (40 of them never treated) it covered 93 to 96%.
     """
     n_draws = max(DRAWS // 5, 50) if not FULL else DRAWS
     designs = {
@@ -62,7 +63,7 @@ def test_staggered_designs_cover_and_two_way_does_not():
     hits, errors = {name: [] for name in designs}, {name: [] for name in designs}
     leads, two_way = [], []
     for draw in range(n_draws):
-        frame = panel(np.random.default_rng(draw), 200)
+        frame = panel(np.random.default_rng(draw), 400)
         sample = frame.groupby("unit")["cohort"].first().value_counts().to_dict()
         for name, (estimator, n_events) in designs.items():
             events = list(range(n_events))
