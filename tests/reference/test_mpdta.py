@@ -91,16 +91,19 @@ def test_beside_diff_diff(covariates, method, control_group, base_period):
             control_group=control_group,
             estimation_method={"regression": "reg"}.get(method, method),
             base_period=base_period,
-            pscore_trim=1e-9,  # theirs moves propensities below 0.01, which ours and R's did do not
+            pscore_trim=1e-9,
         ).fit(frame, outcome="lemp", unit="countyreal", time="year", first_treat="first_treat",
               covariates=list(covariates) or None)  # fmt: skip
+    # with covariates its "dr" divides the weights of the untreated by the number of treated units, R's did and ours by
+    # their sum, which differ by the noise of the propensity
+    tolerance = 2e-5 if method == "dr" and covariates else 1e-9
     compared = 0
     for (g, t, event), row in effect.table.iterrows():
         cell = theirs.group_time_effects.get((g, t))
         if cell is None or (event == -1 and base_period == "universal"):
             continue
         compared += 1
-        assert [row["estimate"], row["std_error"]] == pytest.approx([cell["effect"], cell["se"]], abs=1e-6)
+        assert [row["estimate"], row["std_error"]] == pytest.approx([cell["effect"], cell["se"]], abs=tolerance)
     assert compared == 12
 
 
