@@ -112,6 +112,10 @@ CSDID = {
     "not yet": ({"control_group": "not_yet_treated"}, {"control_group": ["notyettreated"]}),
     "universal": ({"base_period": "universal"}, {"base_period": "universal"}),
     "anticipation": ({"anticipation": 1}, {"anticipation": 1}),
+    "not yet, anticipation": (
+        {"anticipation": 1, "control_group": "not_yet_treated", "base_period": "universal"},
+        {"anticipation": 1, "control_group": ["notyettreated"], "base_period": "universal"},
+    ),
     "ipw": ({"method": "ipw"}, {"est_method": "ipw"}),
     "regression": ({"method": "regression"}, {"est_method": "reg"}),
     "weights": ({"sample_weight": "w"}, {"weights_name": "w"}),
