@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import replace
 from functools import partial
 from typing import Any, ClassVar
@@ -16,7 +15,7 @@ from pandas_causal.check import Checks
 from pandas_causal.diagnostics import panels as checks
 from pandas_causal.diagnostics.pre_trends import pre_trends
 from pandas_causal.effect import Effect
-from pandas_causal.errors import CausalArgumentError, OverlapWarning
+from pandas_causal.errors import CausalArgumentError, OverlapWarning, warn
 from pandas_causal.estimators.base import CausalEstimator
 from pandas_causal.group_time import GroupTime, Plan, ReferenceEvent, estimate_cells
 from pandas_causal.inference.influence import Influence
@@ -245,7 +244,7 @@ class CallawaySantAnna(CausalEstimator):
             out.append(f"{trimmed:,} untreated units with a propensity beyond 0.995 were trimmed, over all comparisons")
         if overlap and overlap["overlap"].passed is False:
             text = f"weak overlap: {overlap['overlap'].summary}; method='regression' does not weight, it extrapolates"
-            warnings.warn(text, OverlapWarning, stacklevel=5)
+            warn(text, OverlapWarning)
             out.append(text)
         return out
 
