@@ -278,7 +278,7 @@ def test_triple_difference_of_a_panel_with_covariates(method):
 
 
 def test_two_way_beside_imputation():
-    """Summed by unit, the regression's contributions stand beside those of other designs: is the gap more than noise?"""
+    """Summed by unit, the contributions of a regression stand beside those of other designs: is the gap noise?"""
     frame = staggered(n=240, effect=0.0)
     regression = fit(DifferenceInDifferences(), frame)
     by_unit = regression.collapse("unit")

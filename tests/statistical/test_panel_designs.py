@@ -54,7 +54,7 @@ def test_staggered_designs_cover_and_two_way_does_not():
     that the paper calls conservative, imputation may cover more; having no small-sample factor, with 200 units in place
     of 400 (40 of them never treated) it covered 93 to 96%.
     """
-    n_draws = max(DRAWS // 5, 50) if not FULL else DRAWS
+    n_draws = DRAWS if FULL else 150
     designs = {
         "imputation": (ImputationDiD(pre_periods=2), 4),
         "sun_abraham": (SunAbraham(), 4),
