@@ -25,6 +25,7 @@ Codes = NDArray[np.integer]
 _DIRECT_LEVELS = 1_000
 _TOLERANCE = 1e-10  # of one round; rounds repeat until the residuals' sums by level are rounding
 _EXACT = 1e-13
+_ACCEPTED = 1e-10  # mean residual of a level, as a share of the largest value, that is none
 _ROUNDS = 4
 _MAX_STEPS = 5_000
 _PATIENCE = 100  # steps without a gain: what is left is rounding
@@ -65,13 +66,14 @@ class Absorber:
         out = np.array(columns, dtype=np.float64, order="C")
         out -= out.mean(axis=0)
         scale = np.abs(out).max(axis=0, initial=0.0)
-        for rounds in range(_ROUNDS + 1):
+        for _ in range(_ROUNDS):
             sums = level_sums(self.codes, out, self.weight, self.sizes)
-            off = float((np.abs(sums) / self.mass[:, None] - _EXACT * scale).max(initial=-1.0))
-            if off <= 0 or rounds == _ROUNDS:
-                break
+            off = (np.abs(sums) / self.mass[:, None]).max(axis=0, initial=0.0)
+            if bool((off <= _EXACT * scale).all()):
+                return out
             subtract_effects(out, self.codes, self._starts, self.solve(sums))
-        if off > 1e-10 * float(scale.max(initial=0.0)):
+        sums = level_sums(self.codes, out, self.weight, self.sizes)
+        if bool((np.abs(sums) > _ACCEPTED * scale * self.mass[:, None]).any()):
             raise CausalError(
                 "the absorbed effects did not converge: their levels hardly overlap; absorb fewer or coarser effects"
             )

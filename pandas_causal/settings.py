@@ -42,6 +42,9 @@ LEGAL: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "n_windows": (lambda v: _whole(v) and v >= 1, "a whole number of at least 1"),
     "balance_level": (lambda v: _number(v) and 0 <= v < 1, "a number in [0, 1)"),
     "anticipation": (lambda v: _whole(v) and v >= 0, "a whole number of periods, 0 or more"),
+    "pre_periods": (lambda v: v is None or (_whole(v) and v >= 0), "None or a whole number of periods, 0 or more"),
+    "post_periods": (lambda v: _whole(v) and v >= 0, "a whole number of periods, 0 or more"),
+    "leave_out": (lambda v: isinstance(v, bool | np.bool_), "True or False"),
     "anytime_n": (lambda v: v is None or (_whole(v) and v > 0), "None or the number of rows planned for"),
 }
 

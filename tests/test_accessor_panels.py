@@ -60,5 +60,8 @@ def test_wrong_arguments(frame):
         frame.causal.did(outcome="y", unit="unit", time="time")
     with pytest.raises(CausalDataError, match="'units' .*|units: is given as unit but is no column"):
         frame.causal.did(**{**ROLES, "unit": "units"})
+    for question in (frame.causal.did, frame.causal.event_study):
+        with pytest.raises(CausalArgumentError, match="clustered by it already"):
+            question(**ROLES, cluster="unit")
     with pytest.raises(CausalDataError, match="is both unit and time"):
         frame.causal.did(**{**ROLES, "unit": "time"})

@@ -1,11 +1,16 @@
 """Estimators: one class per method, one file per design."""
 
 from pandas_causal.estimators.callaway_santanna import CallawaySantAnna
+from pandas_causal.estimators.difference_in_differences import DifferenceInDifferences
 from pandas_causal.estimators.discontinuity import RegressionDiscontinuity
 from pandas_causal.estimators.doubly_robust import AIPW, TMLE
 from pandas_causal.estimators.experiment import DifferenceInMeans
+from pandas_causal.estimators.imputation_did import ImputationDiD
 from pandas_causal.estimators.local_randomization import LocalRandomization
 from pandas_causal.estimators.regression import RegressionAdjustment
+from pandas_causal.estimators.stacked_did import StackedDiD
+from pandas_causal.estimators.sun_abraham import SunAbraham
+from pandas_causal.estimators.triple_difference import TripleDifference
 from pandas_causal.estimators.weighting import IPW
 
 __all__ = [
@@ -13,8 +18,13 @@ __all__ = [
     "IPW",
     "TMLE",
     "CallawaySantAnna",
+    "DifferenceInDifferences",
     "DifferenceInMeans",
+    "ImputationDiD",
     "LocalRandomization",
     "RegressionAdjustment",
     "RegressionDiscontinuity",
+    "StackedDiD",
+    "SunAbraham",
+    "TripleDifference",
 ]

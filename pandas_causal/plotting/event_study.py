@@ -117,6 +117,7 @@ def group_time(
     matplotlib Axes
     """
     require(table, _COLUMNS, "effect.table of group-time effects")
+    table = table[table.index.get_level_values("cohort").notna()]  # leads that pool the cohorts are no cells
     cohorts, periods = (table.index.unique(level).sort_values() for level in ("cohort", "time"))
     row = cohorts.get_indexer(table.index.get_level_values("cohort"))
     column = periods.get_indexer(table.index.get_level_values("time"))

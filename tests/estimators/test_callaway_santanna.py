@@ -346,6 +346,27 @@ def test_few_clusters_are_counted(frame):
         frame.assign(big=frame["site"] // 6).causal.did(**ROLES, cluster="big")
 
 
+def test_untreated_units_of_one_cluster(frame):
+    """Sixty clusters of treated units, one of untreated: half of the comparison has no variance to speak of."""
+    lumped = frame.assign(site=frame["unit"].where(frame["cohort"] > 0, "all"))
+    with pytest.warns(FewTreatedWarning, match=r"\(or untreated\) clusters"), pytest.warns(StandardErrorWarning):
+        effect = lumped.causal.did(**ROLES, cluster="site")
+    assert effect.table["std_error"].isna().all()
+    wider = lumped.causal.did(**ROLES, cluster="site", control_group="not_yet_treated")
+    assert np.isfinite(wider[[(3, 3, 0)]].std_error)
+
+
+def test_a_difference_from_a_cohort_of_one_unit_has_no_standard_error():
+    frame = staggered(n=60, cohorts=(0, 3, 4))
+    alone = frame[(frame["cohort"] != 4) | (frame["unit"] == frame.loc[frame["cohort"] == 4, "unit"].iloc[0])]
+    with pytest.warns(StandardErrorWarning), pytest.warns(FewTreatedWarning):
+        first = alone.causal.did(**ROLES)
+    with pytest.warns(StandardErrorWarning), pytest.warns(FewTreatedWarning):
+        second = alone.causal.did(**ROLES, covariates=["x"])
+    gap = first.difference(second)  # whose warnings are the first fit's
+    assert gap.table["std_error"].isna().tolist() == [False] * 5 + [True] * 5
+
+
 def test_covariates_that_separate_are_refused(frame):
     apart = frame.assign(z=(frame["cohort"] == 3) + 0.01 * frame["x"])
     with pytest.raises(OverlapError, match="cohort 3.* in 2 .*separate the cohort.*method='regression'"):
