@@ -1,0 +1,318 @@
+"""Least squares with weights on the simplex: the point of smallest norm in a hull of points (Wolfe 1976)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import prange
+
+from pandas_causal.kernels import kernel, serial_kernel
+
+__all__ = ["min_norm_weights", "placebo_time_weights", "placebo_unit_weights"]
+
+_GAP = 1e-14  # duality gap, beside the mean squared length of the points, at which the search ends
+_FACE = 1e-9  # points this near to the supporting plane may share the weight
+_TIE = 1e-9  # ridge, beside the same length, that picks the smallest weights among equals
+_ROOM = 32
+
+
+@serial_kernel
+def min_norm_weights(points: Any, ridge: float, weights: Any) -> float:
+    """Weights w >= 0, sum(w) = 1, that minimise ``|w' points|^2 + ridge |w|^2``; returns the relative duality gap.
+
+    Where several weights are optimal, those of smallest norm, found by a ridge of 1e-9 on the optimal face.
+
+    Parameters
+    ----------
+    points : ndarray (n, d), float64
+        C-contiguous.
+    ridge : float
+        Zero or more.
+    weights : ndarray (n,), float64
+        Filled.
+
+    References
+    ----------
+    Wolfe (1976), "Finding the nearest point in a polytope", Mathematical Programming 11.
+    """
+    n, d = points.shape
+    scale = 0.0
+    for j in range(n):
+        for t in range(d):
+            scale += points[j, t] * points[j, t]
+    scale = scale / n + ridge
+    if scale == 0.0:  # every point is the target
+        weights[:] = 1.0 / n
+        return 0.0
+    gradient = np.empty(n)
+    size = _wolfe(points, ridge, scale, weights, gradient)
+    if ridge == 0.0 and size < n:
+        level = 0.0
+        for j in range(n):
+            level += weights[j] * gradient[j]
+        face = np.flatnonzero(gradient <= level + _FACE * scale)
+        if len(face) > size:
+            part = np.ascontiguousarray(points[face])
+            share = np.zeros(len(face))
+            _wolfe(part, _TIE * scale, scale, share, np.empty(len(face)))
+            weights[:] = 0.0
+            weights[face] = share
+    return _gap(points, ridge, weights, gradient) / scale
+
+
+@serial_kernel
+def _gap(points: Any, ridge: float, weights: Any, gradient: Any) -> float:
+    """Duality gap ``w'g - min g`` of the gradient g = points x + ridge w, which it fills."""
+    n, d = points.shape
+    x = np.zeros(d)
+    for j in range(n):
+        if weights[j] > 0.0:
+            for t in range(d):
+                x[t] += weights[j] * points[j, t]
+    level, least = 0.0, np.inf
+    for j in range(n):
+        g = ridge * weights[j]
+        for t in range(d):
+            g += points[j, t] * x[t]
+        gradient[j] = g
+        level += weights[j] * g
+        least = min(least, g)
+    return max(0.0, level - least)
+
+
+@serial_kernel
+def _dot(points: Any, i: int, j: int) -> float:
+    total = 0.0
+    for t in range(points.shape[1]):
+        total += points[i, t] * points[j, t]
+    return total
+
+
+@serial_kernel
+def _append(points: Any, ridge: float, shift: float, held: Any, k: int, new: int, root: Any) -> bool:
+    """Add a row to the Cholesky factor of Gram + shift 11'; False where the point depends on those held."""
+    own = _dot(points, new, new) + ridge + shift
+    rest = own
+    for i in range(k):
+        value = _dot(points, new, held[i]) + shift
+        for m in range(i):
+            value -= root[i, m] * root[k, m]
+        value /= root[i, i]
+        root[k, i] = value
+        rest -= value * value
+    if rest <= 1e-14 * own:
+        return False
+    root[k, k] = np.sqrt(rest)
+    held[k] = new
+    return True
+
+
+@serial_kernel
+def _remove(held: Any, k: int, at: int, w: Any, root: Any) -> None:
+    """Take a row out of the factor and restore its triangle by Givens rotations."""
+    for i in range(at, k - 1):
+        held[i] = held[i + 1]
+        w[i] = w[i + 1]
+        for m in range(i + 2):
+            root[i, m] = root[i + 1, m]
+    for i in range(at, k - 1):
+        a, b = root[i, i], root[i, i + 1]
+        length = np.sqrt(a * a + b * b)
+        c, s = a / length, b / length
+        for m in range(i, k - 1):
+            a, b = root[m, i], root[m, i + 1]
+            root[m, i], root[m, i + 1] = c * a + s * b, c * b - s * a
+        root[i, i + 1] = 0.0
+
+
+@serial_kernel
+def _solve(root: Any, k: int, right: Any, out: Any) -> None:
+    """Solve root root' out = right."""
+    for i in range(k):
+        value = right[i]
+        for m in range(i):
+            value -= root[i, m] * out[m]
+        out[i] = value / root[i, i]
+    for i in range(k - 1, -1, -1):
+        value = out[i]
+        for m in range(i + 1, k):
+            value -= root[m, i] * out[m]
+        out[i] = value / root[i, i]
+
+
+@serial_kernel
+def _wolfe(points: Any, ridge: float, scale: float, weights: Any, gradient: Any) -> int:
+    """Wolfe's algorithm; fills weights and gradient, returns how many points carry weight."""
+    n = points.shape[0]
+    start, least = 0, np.inf
+    for j in range(n):
+        length = _dot(points, j, j)
+        if length < least:
+            start, least = j, length
+    room = min(n, _ROOM)
+    held, w, root = np.empty(room, dtype=np.int64), np.empty(room), np.zeros((room, room))
+    _append(points, ridge, scale, held, 0, start, root)
+    w[0] = 1.0
+    k = 1
+    weights[:] = 0.0
+    weights[start] = 1.0
+    before = np.inf
+    for _ in range(20 * (n + points.shape[1]) + 100):
+        gap = _gap(points, ridge, weights, gradient)
+        new = np.argmin(gradient)
+        now = 0.0
+        for i in range(k):
+            now += w[i] * gradient[held[i]]
+        if gap <= _GAP * scale or weights[new] > 0.0 or now >= before:
+            break
+        before = now
+        if k == room:
+            held, w, root, room = _grown(held, w, root, n)
+        if not _append(points, ridge, scale, held, k, new, root):
+            break
+        w[k] = 0.0
+        k = _towards_affine(held, k + 1, w, root)
+        weights[:] = 0.0
+        for i in range(k):
+            weights[held[i]] = w[i]
+    _refine(points, ridge, scale, held[:k].copy(), weights)
+    _gap(points, ridge, weights, gradient)
+    return int(np.sum(weights > 0.0))
+
+
+@serial_kernel
+def _grown(held: Any, w: Any, root: Any, n: int) -> Any:
+    """Return the same arrays with twice the room."""
+    old = len(held)
+    room = min(n, 2 * old)
+    more_held, more_w, more_root = np.empty(room, dtype=np.int64), np.empty(room), np.zeros((room, room))
+    more_held[:old], more_w[:old], more_root[:old, :old] = held, w, root
+    return more_held, more_w, more_root, room
+
+
+@serial_kernel
+def _towards_affine(held: Any, k: int, w: Any, root: Any) -> int:
+    """Minor cycles: move to the smallest point of the affine hull, dropping points whose weight reaches zero."""
+    ones, v = np.ones(k), np.empty(k)
+    while True:
+        _solve(root, k, ones, v)
+        total = 0.0
+        for i in range(k):
+            total += v[i]
+        step, at = 1.0, -1
+        for i in range(k):
+            v[i] /= total
+            if v[i] <= 0.0 and w[i] - v[i] > 0.0 and w[i] / (w[i] - v[i]) < step:
+                step, at = w[i] / (w[i] - v[i]), i
+        for i in range(k):
+            w[i] += step * (v[i] - w[i])
+        if at < 0:
+            return k
+        _remove(held, k, at, w, root)
+        k -= 1
+
+
+@serial_kernel
+def _refine(points: Any, ridge: float, shift: float, held: Any, weights: Any) -> None:
+    """Two Newton steps on a fresh factor, the gradient from the points themselves (corrected seminormal equations)."""
+    k = len(held)
+    root, index = np.zeros((k, k)), np.empty(k, dtype=np.int64)
+    for i in range(k):
+        if not _append(points, ridge, shift, index, i, held[i], root):
+            return
+    slope, ones, step, along = np.empty(k), np.ones(k), np.empty(k), np.empty(k)
+    _solve(root, k, ones, along)
+    for _ in range(2):
+        x = np.zeros(points.shape[1])
+        for i in range(k):
+            for t in range(len(x)):
+                x[t] += weights[held[i]] * points[held[i], t]
+        for i in range(k):
+            slope[i] = ridge * weights[held[i]]
+            for t in range(len(x)):
+                slope[i] += points[held[i], t] * x[t]
+        _solve(root, k, slope, step)
+        level = step.sum() / along.sum()
+        least, total = np.inf, 0.0
+        for i in range(k):
+            step[i] = weights[held[i]] - step[i] + level * along[i]
+            least = min(least, step[i])
+            total += step[i]
+        if least < 0.0:
+            return
+        for i in range(k):
+            weights[held[i]] = step[i] / total
+
+
+@kernel
+def placebo_unit_weights(pool: Any, target: Any, excluded: Any, ridge: float, weights: Any, gaps: Any) -> None:
+    """Unit weights of many placebo runs: the mean of some rows of the pool is fitted by rows not excluded.
+
+    Parameters
+    ----------
+    pool : ndarray (n, d), float64
+        Outcomes before treatment, one row per unit (centred by row for a fit with an intercept).
+    target : ndarray (runs, m), int64
+        Rows that play the treated.
+    excluded : ndarray (runs, q), int64
+        Rows that may have no weight, those in `target` among them.
+    ridge : float
+    weights : ndarray (runs, n), float64
+        Filled; zero for excluded rows.
+    gaps : ndarray (runs,), float64
+        Filled with relative duality gaps.
+    """
+    n, d = pool.shape
+    for run in prange(len(target)):
+        kept = np.ones(n, dtype=np.bool_)
+        for i in excluded[run]:
+            kept[i] = False
+        rows = np.flatnonzero(kept)
+        goal = np.zeros(d)
+        for i in target[run]:
+            for t in range(d):
+                goal[t] += pool[i, t] / target.shape[1]
+        points = np.empty((len(rows), d))
+        for i in range(len(rows)):
+            for t in range(d):
+                points[i, t] = pool[rows[i], t] - goal[t]
+        share = np.zeros(len(rows))
+        gaps[run] = min_norm_weights(points, ridge, share)
+        weights[run, :] = 0.0
+        for i in range(len(rows)):
+            weights[run, rows[i]] = share[i]
+
+
+@kernel
+def placebo_time_weights(pool: Any, after: Any, excluded: Any, ridge: float, weights: Any, gaps: Any) -> None:
+    """Time weights of many placebo runs: the mean after treatment of rows not excluded is fitted, with an intercept.
+
+    Parameters
+    ----------
+    pool : ndarray (n, d), float64
+        Outcomes before treatment.
+    after : ndarray (n,), float64
+        Mean outcome after it.
+    excluded : ndarray (runs, q), int64
+    ridge : float
+    weights : ndarray (runs, d), float64
+        Filled.
+    gaps : ndarray (runs,), float64
+        Filled with relative duality gaps.
+    """
+    n, d = pool.shape
+    for run in prange(len(excluded)):
+        kept = np.ones(n, dtype=np.bool_)
+        for i in excluded[run]:
+            kept[i] = False
+        rows = np.flatnonzero(kept)
+        points = np.empty((d, len(rows)))
+        for t in range(d):
+            mean = 0.0
+            for i in range(len(rows)):
+                points[t, i] = pool[rows[i], t] - after[rows[i]]
+                mean += points[t, i] / len(rows)
+            for i in range(len(rows)):
+                points[t, i] -= mean
+        gaps[run] = min_norm_weights(points, ridge, weights[run])
