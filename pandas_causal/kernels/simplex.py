@@ -14,6 +14,8 @@ __all__ = ["min_norm_weights", "placebo_time_weights", "placebo_unit_weights"]
 _GAP = 1e-14  # duality gap, beside the mean squared length of the points, at which the search ends
 _FACE = 1e-9  # points this near to the supporting plane may share the weight
 _TIE = 1e-9  # ridge, beside the same length, that picks the smallest weights among equals
+_SPOILT = 1e-8  # beside the same length: a tie is broken only if the fit stays as good as this
+_STRONG = 1e-6  # ridge, beside the same length, from which small systems lose no digits that matter
 _ROOM = 32
 
 
@@ -46,19 +48,117 @@ def min_norm_weights(points: Any, ridge: float, weights: Any) -> float:
         weights[:] = 1.0 / n
         return 0.0
     gradient = np.empty(n)
+    if ridge >= _STRONG * scale and d < n and _pivot(points, ridge, scale, weights):
+        return _gap(points, ridge, weights, gradient) / scale
     size = _wolfe(points, ridge, scale, weights, gradient)
     if ridge == 0.0 and size < n:
         level = 0.0
         for j in range(n):
             level += weights[j] * gradient[j]
-        face = np.flatnonzero(gradient <= level + _FACE * scale)
-        if len(face) > size:
-            part = np.ascontiguousarray(points[face])
-            share = np.zeros(len(face))
-            _wolfe(part, _TIE * scale, scale, share, np.empty(len(face)))
-            weights[:] = 0.0
-            weights[face] = share
+        face, k = np.empty(n, dtype=np.int64), 0
+        for j in range(n):
+            if gradient[j] <= level + _FACE * scale:
+                face[k] = j
+                k += 1
+        face = face[:k]
+        if k > size:
+            _break_ties(points, face, scale, level <= _FACE * scale, weights)
     return _gap(points, ridge, weights, gradient) / scale
+
+
+@serial_kernel
+def _break_ties(points: Any, face: Any, scale: float, perfect: bool, weights: Any) -> None:
+    """Among all weights on the optimal face, take those of smallest norm, unless rounding spoils the fit."""
+    part = np.empty((len(face), points.shape[1]))
+    for i in range(len(face)):
+        for t in range(points.shape[1]):
+            part[i, t] = points[face[i], t]
+    share, gradient = np.zeros(len(face)), np.empty(len(face))
+    done = perfect and points.shape[1] < len(face) and _pivot(part, _TIE * scale, scale, share)
+    if not done or _gap(part, 0.0, share, gradient) > _SPOILT * scale:
+        _wolfe(part, _TIE * scale, scale, share, gradient)
+    if _gap(part, 0.0, share, gradient) <= _SPOILT * scale:
+        weights[:] = 0.0
+        for i in range(len(face)):
+            weights[face[i]] = share[i]
+
+
+@serial_kernel
+def _pivot(points: Any, ridge: float, scale: float, weights: Any) -> bool:
+    """Block pivoting (Judice and Pires 1994) with d x d systems: fast where many points carry weight.
+
+    On a set S the best weights are proportional to ``1 - P (P'P + ridge I)^-1 P'1``. Returns False where it does not
+    end, and then another way must be found.
+    """
+    n, d = points.shape
+    inside, wrong, gradient = np.ones(n, dtype=np.bool_), np.empty(n, dtype=np.bool_), np.empty(n)
+    best, patience = n + 1, 3
+    for _ in range(200):
+        x = _ridge_weights(points, inside, ridge, weights)
+        level = 0.0
+        for j in range(n):
+            g = ridge * weights[j]
+            for t in range(d):
+                g += points[j, t] * x[t]
+            gradient[j] = g
+            level += weights[j] * g
+        count, last, held = 0, -1, 0
+        for j in range(n):
+            wrong[j] = weights[j] < 0.0 if inside[j] else gradient[j] < level - 1e-13 * scale
+            if wrong[j]:
+                count += 1
+                last = j
+        if count == 0:
+            return True
+        single = False
+        if count < best:
+            best, patience = count, 3
+        elif patience > 0:
+            patience -= 1
+        else:  # Murty's rule: one at a time ends for certain
+            single = True
+        for j in range(n):
+            if wrong[j] and (j == last or not single):
+                inside[j] = not inside[j]
+            held += inside[j]
+        if held == 0:
+            return False
+    return False
+
+
+@serial_kernel
+def _ridge_weights(points: Any, inside: Any, ridge: float, weights: Any) -> Any:
+    """Fill the weights, of any sign, that minimise the norm over an affine hull; returns the point reached."""
+    n, d = points.shape
+    root, right = np.zeros((d, d)), np.zeros(d)
+    for j in range(n):
+        if inside[j]:
+            for t in range(d):
+                right[t] += points[j, t]
+                for u in range(t + 1):
+                    root[t, u] += points[j, t] * points[j, u]
+    for t in range(d):
+        root[t, t] += ridge
+        for u in range(t + 1):
+            value = root[t, u]
+            for m in range(u):
+                value -= root[t, m] * root[u, m]
+            root[t, u] = value / root[u, u] if u < t else np.sqrt(max(value, 1e-300))
+    slope, x, total = np.empty(d), np.zeros(d), 0.0
+    _solve(root, d, right, slope)
+    for j in range(n):
+        weights[j] = 0.0
+        if inside[j]:
+            weights[j] = 1.0
+            for t in range(d):
+                weights[j] -= points[j, t] * slope[t]
+            total += weights[j]
+    for j in range(n):
+        if inside[j]:
+            weights[j] /= total
+            for t in range(d):
+                x[t] += weights[j] * points[j, t]
+    return x
 
 
 @serial_kernel
@@ -160,7 +260,10 @@ def _wolfe(points: Any, ridge: float, scale: float, weights: Any, gradient: Any)
     before = np.inf
     for _ in range(20 * (n + points.shape[1]) + 100):
         gap = _gap(points, ridge, weights, gradient)
-        new = np.argmin(gradient)
+        new = 0
+        for j in range(1, n):
+            if gradient[j] < gradient[new]:
+                new = j
         now = 0.0
         for i in range(k):
             now += w[i] * gradient[held[i]]
@@ -176,9 +279,12 @@ def _wolfe(points: Any, ridge: float, scale: float, weights: Any, gradient: Any)
         weights[:] = 0.0
         for i in range(k):
             weights[held[i]] = w[i]
-    _refine(points, ridge, scale, held[:k].copy(), weights)
+    _refine(points, ridge, scale, held[:k], weights)
     _gap(points, ridge, weights, gradient)
-    return int(np.sum(weights > 0.0))
+    size = 0
+    for j in range(n):
+        size += weights[j] > 0.0
+    return size
 
 
 @serial_kernel
@@ -263,25 +369,43 @@ def placebo_unit_weights(pool: Any, target: Any, excluded: Any, ridge: float, we
     gaps : ndarray (runs,), float64
         Filled with relative duality gaps.
     """
-    n, d = pool.shape
     for run in prange(len(target)):
-        kept = np.ones(n, dtype=np.bool_)
-        for i in excluded[run]:
-            kept[i] = False
-        rows = np.flatnonzero(kept)
-        goal = np.zeros(d)
-        for i in target[run]:
-            for t in range(d):
-                goal[t] += pool[i, t] / target.shape[1]
-        points = np.empty((len(rows), d))
-        for i in range(len(rows)):
-            for t in range(d):
-                points[i, t] = pool[rows[i], t] - goal[t]
-        share = np.zeros(len(rows))
-        gaps[run] = min_norm_weights(points, ridge, share)
-        weights[run, :] = 0.0
-        for i in range(len(rows)):
-            weights[run, rows[i]] = share[i]
+        gaps[run] = _unit_run(pool, target[run], excluded[run], ridge, weights[run])
+
+
+@serial_kernel
+def _unit_run(pool: Any, target: Any, excluded: Any, ridge: float, weights: Any) -> float:
+    n, d = pool.shape
+    rows = _kept(n, excluded)
+    goal = np.zeros(d)
+    for i in target:
+        for t in range(d):
+            goal[t] += pool[i, t] / len(target)
+    points = np.empty((len(rows), d))
+    for i in range(len(rows)):
+        for t in range(d):
+            points[i, t] = pool[rows[i], t] - goal[t]
+    share = np.zeros(len(rows))
+    gap = min_norm_weights(points, ridge, share)
+    for i in range(n):
+        weights[i] = 0.0
+    for i in range(len(rows)):
+        weights[rows[i]] = share[i]
+    return gap
+
+
+@serial_kernel
+def _kept(n: int, excluded: Any) -> Any:
+    """Positions 0..n-1 without those excluded."""
+    out = np.zeros(n, dtype=np.bool_)
+    for i in excluded:
+        out[i] = True
+    rows, k = np.empty(n, dtype=np.int64), 0
+    for i in range(n):
+        if not out[i]:
+            rows[k] = i
+            k += 1
+    return rows[:k]
 
 
 @kernel
@@ -301,18 +425,20 @@ def placebo_time_weights(pool: Any, after: Any, excluded: Any, ridge: float, wei
     gaps : ndarray (runs,), float64
         Filled with relative duality gaps.
     """
-    n, d = pool.shape
     for run in prange(len(excluded)):
-        kept = np.ones(n, dtype=np.bool_)
-        for i in excluded[run]:
-            kept[i] = False
-        rows = np.flatnonzero(kept)
-        points = np.empty((d, len(rows)))
-        for t in range(d):
-            mean = 0.0
-            for i in range(len(rows)):
-                points[t, i] = pool[rows[i], t] - after[rows[i]]
-                mean += points[t, i] / len(rows)
-            for i in range(len(rows)):
-                points[t, i] -= mean
-        gaps[run] = min_norm_weights(points, ridge, weights[run])
+        gaps[run] = _time_run(pool, after, excluded[run], ridge, weights[run])
+
+
+@serial_kernel
+def _time_run(pool: Any, after: Any, excluded: Any, ridge: float, weights: Any) -> float:
+    n, d = pool.shape
+    rows = _kept(n, excluded)
+    points = np.empty((d, len(rows)))
+    for t in range(d):
+        mean = 0.0
+        for i in range(len(rows)):
+            points[t, i] = pool[rows[i], t] - after[rows[i]]
+            mean += points[t, i] / len(rows)
+        for i in range(len(rows)):
+            points[t, i] -= mean
+    return min_norm_weights(points, ridge, weights)
