@@ -14,8 +14,9 @@ from pandas_causal.synthetic import Blockwise, Ints, Runs, kept_rows
 __all__ = ["Predictor", "PredictorControl", "predictor_values", "search_predictor_weights", "weights_given"]
 
 Floats = NDArray[np.float64]
-_HINT = 1e-8  # weight of the outcomes, beside the predictors: decides only among weights that predictors leave open
-_STARTS = 3
+_STARTS = 6
+_RANDOM = 400
+_FLOOR = 1e-8  # least weight beside the largest: at zero many weights would be equally good, and which is taken decides
 
 
 @dataclass(frozen=True)
@@ -27,14 +28,13 @@ class Predictor:
     name : str
     column : int
         Position among the covariates; -1 for the outcome.
-    first, last : int or None
-        Periods averaged, both included; None: from the first, or up to the last before treatment.
+    periods : tuple of int or None
+        Positions of the periods averaged; None: all before treatment.
     """
 
     name: str
     column: int
-    first: int | None = None
-    last: int | None = None
+    periods: tuple[int, ...] | None = None
 
 
 def predictor_values(
@@ -52,10 +52,10 @@ def predictor_values(
     """
     used, columns = [], []
     for p in predictors:
-        first, last = p.first or 0, start - 1 if p.last is None else min(p.last, start - 1)
-        if first > last:
+        periods = [t for t in (range(start) if p.periods is None else p.periods) if t < start]
+        if not periods:
             continue
-        values = (Y if p.column < 0 else covariates[:, :, p.column])[:, first : last + 1]
+        values = (Y if p.column < 0 else covariates[:, :, p.column])[:, periods]
         known = ~np.isnan(values)
         with np.errstate(invalid="ignore"):
             columns.append(np.where(known, values, 0.0).sum(axis=1) / known.sum(axis=1))
@@ -77,15 +77,13 @@ def weights_given(differences: Floats, paths: Floats, v: Floats) -> tuple[Floats
 
     References
     ----------
-    Abadie, Diamond and Hainmueller (2010), JASA 105, section 2.3. Where predictors are fitted perfectly by many weights
-    the outcomes decide among them (the optimistic form of a problem with two levels).
+    Abadie, Diamond and Hainmueller (2010), JASA 105, section 2.3. Every predictor keeps 1e-8 of the largest weight:
+    where a few predictors have it all and donors match them exactly, many unit weights are equally good, and the outer
+    search would live off the choice among them (Malo, Eskelinen, Zhou and Kuosmanen 2024, Computational Economics).
     """
     from pandas_causal.kernels.simplex import min_norm_weights
 
-    points = np.empty((len(paths), differences.shape[1] + paths.shape[1]))
-    scale = np.sqrt(_HINT * np.square(differences).mean() * v.sum() / max(float(np.square(paths).mean()), 1e-300))
-    np.multiply(differences, np.sqrt(v), out=points[:, : len(v)])
-    np.multiply(paths, scale / np.sqrt(paths.shape[1]), out=points[:, len(v) :])
+    points = np.ascontiguousarray(differences * np.sqrt(np.maximum(v, _FLOOR * v.max())))
     weights = np.zeros(len(points))
     check_gaps(np.array([min_norm_weights(points, 0.0, weights)]))
     return weights, float(np.square(weights @ paths).mean())
@@ -94,39 +92,28 @@ def weights_given(differences: Floats, paths: Floats, v: Floats) -> tuple[Floats
 def search_predictor_weights(differences: Floats, paths: Floats) -> tuple[Floats, Floats, float]:
     """Predictor weights v (sum one) whose unit weights follow the outcomes before treatment best.
 
-    The outer problem is neither convex nor smooth: the best of equal, regression-based (Abadie, Diamond and Hainmueller
-    2011), single-predictor and 200 seeded random starts are improved by the simplex method of Nelder and Mead. The same
-    input gives the same answer.
+    The outer problem is neither convex nor smooth, and weights matter over many orders of magnitude: logarithms are
+    searched, from equal weights, from those of a regression (Abadie, Diamond and Hainmueller 2011) and from 400 seeded
+    random starts, the best six of which are improved by Nelder and Mead's simplex. The same input, the same answer.
 
     Returns
     -------
     ndarray (k,), ndarray (n,), float
         Predictor weights, unit weights, mean squared gap.
     """
-    from scipy.optimize import minimize
+    from pandas_causal.kernels.predictor_search import search
 
     k = differences.shape[1]
-    if k == 1:
-        return np.ones(1), *weights_given(differences, paths, np.ones(1))
-    rng = np.random.default_rng(0)
-    starts = [np.full(k, 1.0 / k), _regression_based(differences, paths)]
-    starts += [0.9 * row + 0.1 / k for row in np.eye(k)]
-    starts += list(rng.dirichlet(np.full(k, 0.5), 200))
-    losses = [weights_given(differences, paths, v)[1] for v in starts]
-    scale = max(min(losses), 1e-12 * float(np.square(paths).mean()), 1e-300)
-
-    def loss(root: Floats) -> float:
-        v = np.square(root)
-        return weights_given(differences, paths, v / v.sum())[1] / scale if v.sum() > 0 else np.inf
-
-    best, value = starts[int(np.argmin(losses))], min(losses)
-    options = {"maxfev": 200 * k, "xatol": 1e-6, "fatol": 1e-9, "adaptive": True}
-    for at in np.argsort(losses, kind="stable")[:_STARTS]:
-        found = minimize(loss, np.sqrt(starts[at]), method="Nelder-Mead", options=options)
-        found = minimize(loss, found.x, method="Nelder-Mead", options=options)  # a fresh simplex leaves false corners
-        if found.fun * scale < value:
-            best, value = np.square(found.x) / np.square(found.x).sum(), float(found.fun) * scale
-    return best, *weights_given(differences, paths, best)
+    v = np.ones(k)
+    if k > 1:
+        lowest = float(np.log(_FLOOR))
+        regression = np.log(np.maximum(_regression_based(differences, paths), _FLOOR))
+        random = np.random.default_rng(0).uniform(lowest, 0, (_RANDOM, k))
+        starts = np.vstack([np.zeros(k), regression, random])
+        best = np.zeros(k)
+        search(np.ascontiguousarray(differences), np.ascontiguousarray(paths), starts, _STARTS, lowest, best)
+        v = np.exp(np.maximum(best - best.max(), lowest))
+    return v / v.sum(), *weights_given(differences, paths, v)
 
 
 def _regression_based(differences: Floats, paths: Floats) -> Floats:
