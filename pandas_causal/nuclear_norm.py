@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pandas_causal.errors import CausalError
+from pandas_causal.synthetic import Block, Ints, Runs
 
-__all__ = ["Completion", "choose_penalty", "complete", "largest_penalty"]
+__all__ = ["Completion", "CompletionMethod", "choose_penalty", "complete", "largest_penalty", "untreated_cells"]
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -176,3 +177,47 @@ def _keep_one(training: Mask, seen: Mask) -> None:
         training[i, np.flatnonzero(seen[i])[0]] = True
     for t in np.flatnonzero(~training.any(axis=0)):
         training[np.flatnonzero(seen[:, t])[0], t] = True
+
+
+def untreated_cells(Y: Floats, blocks: list[Block]) -> Mask:
+    """Cells (N, T) that were seen and are not treated."""
+    seen = ~np.isnan(Y)
+    for block in blocks:
+        seen[block.rows, block.start :] = False
+    return seen
+
+
+@dataclass(frozen=True, eq=False)
+class CompletionMethod:
+    """Counterfactuals from one completion of all untreated cells; see :class:`synthetic.Method`.
+
+    Attributes
+    ----------
+    penalty : float
+        The same in every placebo.
+    """
+
+    penalty: float
+    demeaned: bool = True
+
+    def take(self, rows: Ints) -> CompletionMethod:
+        """Return itself: nothing is held by row."""
+        return self
+
+    def actual(self, Y: Floats, blocks: list[Block], donors: Ints) -> list[Runs]:
+        """Complete donors and treated together."""
+        rows = np.concatenate([donors, *(b.rows for b in blocks)])
+        fitted = np.full(Y.shape, np.nan)
+        fitted[rows] = complete(Y[rows], untreated_cells(Y, blocks)[rows], self.penalty).fitted
+        return [Runs((Y[b.rows] - fitted[b.rows]).mean(axis=0)[None, :]) for b in blocks]
+
+    def placebos(self, pool: Floats, blocks: list[Block], drawn: Ints) -> list[Floats]:
+        """Complete the pool anew for every draw."""
+        out = [np.empty((len(drawn), pool.shape[1])) for _ in blocks]
+        for k, treated in enumerate(drawn):
+            parts = np.split(treated, np.cumsum([b.size for b in blocks])[:-1])
+            played = [Block(b.start, rows) for b, rows in zip(blocks, parts, strict=True)]
+            runs = self.actual(pool, played, np.setdiff1d(np.arange(len(pool)), treated))
+            for gaps, run in zip(out, runs, strict=True):
+                gaps[k] = run.gaps[0]
+        return out

@@ -41,6 +41,13 @@ LEGAL: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "add_rows": (lambda v: _whole(v) and v >= 1, "a whole number of at least 1"),
     "n_windows": (lambda v: _whole(v) and v >= 1, "a whole number of at least 1"),
     "balance_level": (lambda v: _number(v) and 0 <= v < 1, "a number in [0, 1)"),
+    "by_period": (lambda v: isinstance(v, bool | np.bool_), "True or False"),
+    "pooled": (lambda v: isinstance(v, bool | np.bool_), "True or False"),
+    "folds": (lambda v: _whole(v) and v >= 2, "a whole number of at least 2"),
+    "n_penalties": (lambda v: _whole(v) and v >= 2, "a whole number of at least 2"),
+    "penalty": (lambda v: v == "cv" if isinstance(v, str) else _number(v) and 0 < v < np.inf, "'cv' or a number above 0"),
+    "ridge": (lambda v: v == "cv" if isinstance(v, str) else _number(v) and 0 < v < np.inf, "'cv' or a number above 0"),
+    "zeta": (lambda v: v is None or (_number(v) and 0 <= v < np.inf), "None or a number of 0 or more"),
     "anytime_n": (lambda v: v is None or (_whole(v) and v > 0), "None or the number of rows planned for"),
 }
 

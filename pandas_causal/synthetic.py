@@ -145,9 +145,9 @@ def noise_level(before: Floats) -> float:
     Parameters
     ----------
     before : ndarray (N, T0)
-        At least two differences in all.
     """
-    return float(np.diff(before, axis=1).std(ddof=1))
+    steps = np.diff(before, axis=1)
+    return float(steps.std(ddof=1)) if steps.size > 1 else 0.0
 
 
 def kept_rows(n: int, excluded: Ints) -> NDArray[np.bool_]:
@@ -175,30 +175,42 @@ class DoubleDifference(Blockwise):
 
     Attributes
     ----------
-    ridge : float
-        ``zeta^2 T0`` of the unit weights (Arkhangelsky et al. 2021, eq. 2.1).
-    time_ridge : float
-        The same of the time weights, a hair that makes them unique (eq. 2.3).
+    reference : ndarray (n0, T)
+        Outcomes of all donors: the noise level before treatment scales the regularisation, in placebos too.
+    zeta : float or None
+        Regularisation of the unit weights; None: ``(treated unit-periods)^(1/4)`` noise levels.
     optimal_units, optimal_times : bool
         Whether weights are fitted, or equal.
     """
 
-    ridge: float
-    time_ridge: float
+    reference: Floats
+    zeta: float | None = None
     optimal_units: bool = True
     optimal_times: bool = True
     demeaned: bool = True
 
+    def ridges(self, size: int, start: int, n_periods: int, n_controls: int) -> tuple[float, float]:
+        """Ridges of unit and time weights: ``zeta^2 T0`` and, a hair for uniqueness, ``(1e-6 noise)^2 N0``.
+
+        References
+        ----------
+        Arkhangelsky et al. (2021), eq. (2.1) to (2.3).
+        """
+        noise = noise_level(self.reference[:, :start]) if start > 1 else 0.0
+        zeta = (size * (n_periods - start)) ** 0.25 * noise if self.zeta is None else self.zeta
+        return zeta**2 * start, (1e-6 * noise) ** 2 * n_controls
+
     def runs(self, Y: Floats, start: int, target: Ints, excluded: Ints) -> Runs:
         """See :class:`Method`."""
-        before = Y[:, :start]
+        before, controls = Y[:, :start], len(Y) - excluded.shape[1]
+        ridge, hair = self.ridges(target.shape[1], start, Y.shape[1], controls)
         if self.optimal_units:
-            weights = unit_weights(before, target, excluded, self.ridge, intercept=True)
+            weights = unit_weights(before, target, excluded, ridge, intercept=True)
         else:
             kept = kept_rows(len(Y), excluded)
             weights = kept / kept.sum(axis=1, keepdims=True)
         if self.optimal_times:
-            times = time_weights(before, Y[:, start:].mean(axis=1), excluded, self.time_ridge)
+            times = time_weights(before, Y[:, start:].mean(axis=1), excluded, hair)
         else:
             times = np.full((len(target), start), 1.0 / start)
         difference = Y[target].mean(axis=1) - weights @ Y

@@ -4,15 +4,22 @@ from pandas_causal.estimators.discontinuity import RegressionDiscontinuity
 from pandas_causal.estimators.doubly_robust import AIPW, TMLE
 from pandas_causal.estimators.experiment import DifferenceInMeans
 from pandas_causal.estimators.local_randomization import LocalRandomization
+from pandas_causal.estimators.matrix_completion import MatrixCompletion
 from pandas_causal.estimators.regression import RegressionAdjustment
+from pandas_causal.estimators.synthetic_control import AugmentedSyntheticControl, SyntheticControl
+from pandas_causal.estimators.synthetic_did import SyntheticDiD
 from pandas_causal.estimators.weighting import IPW
 
 __all__ = [
     "AIPW",
     "IPW",
     "TMLE",
+    "AugmentedSyntheticControl",
     "DifferenceInMeans",
     "LocalRandomization",
+    "MatrixCompletion",
     "RegressionAdjustment",
     "RegressionDiscontinuity",
+    "SyntheticControl",
+    "SyntheticDiD",
 ]
