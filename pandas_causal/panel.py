@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from pandas_causal.encoding import Encoder
 from pandas_causal.errors import CausalArgumentError, CausalDataError, Problem
 from pandas_causal.inference.rows import Rows
+from pandas_causal.panel_data import Panel, mean_one
 from pandas_causal.roles import Inputs, plain, resolve
 from pandas_causal.rules import as_float
 from pandas_causal.schemas import check_inputs
@@ -24,182 +24,6 @@ __all__ = ["NEVER", "Panel", "read_panel"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Panel:
-    """Validated rows of one fit, sorted by unit, then period (n rows, N units, T periods).
-
-    Without a unit (repeated cross-sections) every row is a unit of its own, and rows keep the caller's order.
-
-    Attributes
-    ----------
-    y : ndarray (n,)
-        Outcome.
-    unit, time : ndarray (n,), int64
-        Codes of unit and period.
-    units : Rows (N,)
-        Identity of the units, for contributions: the name of the labels is the unit's.
-    axis : Axis
-        Labels of the periods, and positions of further ones.
-    cohort : ndarray (N,), int64
-        Position of every unit's first treated period; NEVER where it is never treated. From T on: treated later than
-        the last period seen.
-    treated : ndarray (n,) of bool
-        Treatment row by row, as given or as the cohort says.
-    group : ndarray (N,) of int64 or None
-        0 and 1 of the role `group`; `group_labels` names both.
-    weight : ndarray (n,) or None
-        Sample weights with mean 1.
-    clusters : mapping of str to ndarray (n,)
-        Cluster labels row by row; see :meth:`unit_clusters`.
-    roles : mapping of str to Series (n,)
-        Further roles of a design (the partition of a triple difference), sorted alike.
-    X : ndarray (n, q)
-        Encoded covariates, constant columns left out.
-    covariates : list of str (q,)
-    order : ndarray (n,)
-        Position of every row in the rows given to ``fit``.
-    row_labels : Index (n,)
-        The caller's labels of these rows.
-    names : mapping of str to str
-        Role to column: outcome, unit, time, cohort, treatment, group.
-    notes : tuple of str
-        What was dropped, filled or read in a way the reader should know.
-    facts : mapping of str to object
-        Counts for ``glance``.
-    """
-
-    y: Floats
-    unit: Ints
-    time: Ints
-    units: Rows
-    axis: Axis
-    cohort: Ints
-    treated: NDArray[np.bool_]
-    group: Ints | None
-    group_labels: tuple[Any, ...]
-    weight: Floats | None
-    clusters: Mapping[str, NDArray[Any]]
-    roles: Mapping[str, pd.Series[Any]]
-    X: Floats
-    covariates: list[str]
-    order: NDArray[np.intp]
-    row_labels: pd.Index
-    names: Mapping[str, str]
-    is_panel: bool
-    notes: tuple[str, ...] = ()
-    facts: Mapping[str, Any] = field(default_factory=dict)
-
-    def __len__(self) -> int:
-        return len(self.y)
-
-    @property
-    def n_units(self) -> int:
-        """Units, or rows of repeated cross-sections."""
-        return len(self.cohort)
-
-    @property
-    def n_periods(self) -> int:
-        """Distinct periods T."""
-        return len(self.axis)
-
-    @property
-    def periods(self) -> pd.Index:
-        """Labels of the periods in order."""
-        return self.axis.labels
-
-    @cached_property
-    def balanced(self) -> bool:
-        """Whether every unit has a row in every period."""
-        return self.is_panel and len(self) == self.n_units * self.n_periods
-
-    @property
-    def never(self) -> NDArray[np.bool_]:
-        """Units (N,) that are untreated in every period seen."""
-        return self.cohort >= self.n_periods
-
-    @cached_property
-    def treated_cohorts(self) -> Ints:
-        """Positions of first treatment that occur within the periods seen, in order."""
-        found = np.unique(self.cohort)
-        return found[(found >= 0) & (found < self.n_periods)]
-
-    @cached_property
-    def starts(self) -> NDArray[np.intp]:
-        """First row (N,) of every unit."""
-        return np.flatnonzero(np.r_[True, self.unit[1:] != self.unit[:-1]])
-
-    @property
-    def event(self) -> Ints:
-        """Periods since first treatment (n,), row by row; meaningless (hugely negative) where never treated."""
-        return self.time - self.cohort[self.unit]
-
-    def wide(self, values: Floats | None = None) -> Floats:
-        """Outcome, or values (n,), as units by periods (N, T), NaN where a unit has no row; a view where balanced."""
-        values = self.y if values is None else values
-        if self.balanced:
-            return values.reshape(self.n_units, self.n_periods)
-        out = np.full((self.n_units, self.n_periods), np.nan)
-        out[self.unit, self.time] = values
-        return out
-
-    def unit_clusters(self) -> dict[str, NDArray[Any]]:
-        """Cluster labels unit by unit.
-
-        Raises
-        ------
-        CausalDataError
-            If a unit changes its cluster.
-        """
-        out = {}
-        for name, labels in self.clusters.items():
-            codes = np.asarray(pd.factorize(pd.Series(labels))[0])
-            moved = self._changes(codes)
-            if moved:
-                raise CausalDataError(
-                    [
-                        Problem(
-                            name,
-                            f"cluster changes within {moved:,} units (the first is {self._first_changed(codes)!r})",
-                            None,
-                            "a unit belongs to one cluster: give each unit the cluster it had when treatment was"
-                            " assigned",
-                        )
-                    ]
-                )
-            out[name] = np.asarray(labels)[self.starts]
-        return out
-
-    def _changed(self, codes: NDArray[Any]) -> NDArray[np.bool_]:
-        return np.bincount(self.unit, weights=codes != codes[self.starts][self.unit], minlength=self.n_units) > 0
-
-    def _changes(self, codes: NDArray[Any]) -> int:
-        return int(self._changed(codes).sum())
-
-    def _first_changed(self, codes: NDArray[Any]) -> Any:
-        return plain(self.units.labels[int(np.flatnonzero(self._changed(codes))[0])])
-
-    def require_never_treated(self) -> None:
-        """Refuse a panel in which everyone is treated at last.
-
-        Raises
-        ------
-        CausalDataError
-            Saying what a comparison with units not yet treated can do.
-        """
-        if self.never.any():
-            return
-        last = int(self.treated_cohorts[-1])
-        n_cohorts = len(self.treated_cohorts)
-        can = (
-            f"control_group='not_yet_treated' compares with cohorts that are treated later: it estimates effects of"
-            f" {n_cohorts - 1} of the {n_cohorts} cohorts, before {self.periods[last]}, when the last one starts"
-            if n_cohorts > 1
-            else "and as all start at once no unit is untreated afterwards: no comparison remains"
-        )
-        column = self.names.get("cohort") or self.names.get("treatment") or self.names.get("group") or "cohort"
-        raise CausalDataError([Problem(column, "there is no never-treated unit", None, can)])
 
 
 def read_panel(
@@ -257,9 +81,9 @@ def read_panel(
     n_given = len(inputs.index)
     kept = np.arange(n_given, dtype=np.intp)
     if missing == "drop":
-        keep = _complete(inputs)
-        kept = np.flatnonzero(keep)
-        inputs = inputs if keep.all() else inputs.take(keep)
+        whole = _complete(inputs)
+        kept = np.flatnonzero(whole)
+        inputs = inputs if whole.all() else inputs.take(whole)
     if not getattr(estimator, "_validated", False):  # refits of the bootstrap see rows that were checked
         check_inputs(inputs)
     _remember(estimator, inputs)
@@ -268,9 +92,10 @@ def read_panel(
     timing = cohorts(
         name, ordered.roles, ordered.axis, ordered.unit, ordered.time, ordered.labels, post=post, absorbing=absorbing
     )
-    keep_rows, notes, counts = _usable(ordered, timing, drop_always_treated, anticipation)
+    keep, notes, counts = _usable(ordered, timing, drop_always_treated, anticipation)
     facts = {"n_dropped": n_given - len(order), **counts}
-    return _assemble(inputs, ordered, timing, keep_rows, kept[order], [*timing.notes, *notes], facts)
+    panel = _assemble(inputs, ordered, timing, kept[order], [*timing.notes, *notes], facts)
+    return panel if keep is None else panel.take_units(keep)
 
 
 @dataclass(frozen=True, eq=False)
@@ -383,7 +208,7 @@ def _unit_codes(values: pd.Series[Any]) -> tuple[pd.Index, Ints]:
 def _usable(
     rows: _Sorted, timing: Timing, drop_always_treated: bool, anticipation: int
 ) -> tuple[NDArray[np.bool_] | None, list[str], dict[str, Any]]:
-    """Rows of units that are not treated from the start, what to say of the others, and counts."""
+    """Units (N,) that are not treated from the start (None: all), what to say of the others, and counts."""
     cohort, T = timing.cohort, len(rows.axis)
     column = timing.column
     always = cohort <= anticipation
@@ -408,38 +233,29 @@ def _usable(
     who = "units" if rows.is_panel else "rows"
     by = "in the first period" if not anticipation else f"within {anticipation} periods of the first"
     notes.append(f"{int(always.sum()):,} {who} treated {by} were left out: they have no untreated period to compare")
-    return ~always[rows.unit], notes, counts
+    return ~always, notes, counts
 
 
 def _assemble(
     inputs: Inputs,
     rows: _Sorted,
     timing: Timing,
-    keep: NDArray[np.bool_] | None,
     positions: NDArray[np.intp],
     notes: Sequence[str],
     facts: Mapping[str, Any],
 ) -> Panel:
-    """Arrays of the rows kept."""
+    """Arrays of all rows."""
     outcome = inputs.outcome
     assert outcome is not None  # noqa: S101 - resolve() has required it
     order, unit, time = rows.order, rows.unit, rows.time
-    cohort, group, labels = timing.cohort, timing.group, rows.labels
-    treated, roles, covariates = timing.treated, rows.roles, inputs.covariates
+    cohort = timing.cohort
+    roles, covariates = rows.roles, inputs.covariates
     sorted_already = bool((order[1:] > order[:-1]).all()) and len(order) == len(inputs.index)
     y = as_float(outcome) if sorted_already else as_float(outcome)[order]
     covariates = covariates if sorted_already else covariates.iloc[order]
-    if keep is not None:
-        stays = np.zeros(len(cohort), dtype=bool)
-        stays[unit[keep]] = True
-        renumber = np.cumsum(stays) - 1
-        unit, time, y, treated, order = renumber[unit[keep]], time[keep], y[keep], treated[keep], order[keep]
-        cohort, labels, positions = cohort[stays], labels[stays], positions[keep]
-        group = None if group is None else group[stays]
-        roles, covariates = {r: v[keep] for r, v in roles.items()}, covariates[keep]
     encoder = Encoder.fit(covariates)
     weight = roles.get("sample_weight")
-    content: Floats = np.bincount(unit, weights=y, minlength=len(cohort)) if rows.is_panel else y
+    content = np.bincount(unit, weights=y, minlength=len(cohort)).astype(np.float64) if rows.is_panel else y
     if rows.is_panel and len(unit) < len(cohort) * len(rows.axis):
         notes = [*notes, _unbalanced(unit, len(rows.axis))]
     column: Any = roles.get("cluster")
@@ -449,13 +265,13 @@ def _assemble(
         y=y,
         unit=unit,
         time=time,
-        units=Rows(labels, content),
+        units=Rows(rows.labels, content),
         axis=rows.axis,
         cohort=cohort,
-        treated=treated,
-        group=group,
+        treated=timing.treated,
+        group=timing.group,
         group_labels=timing.group_labels,
-        weight=None if weight is None else _mean_one(as_float(weight)),
+        weight=None if weight is None else mean_one(as_float(weight)),
         clusters={str(way.name): way.to_numpy() for way in ways},
         roles={r: v for r, v in roles.items() if r not in core},
         X=encoder.transform(covariates),
@@ -467,10 +283,6 @@ def _assemble(
         notes=(*notes, *_encoding_notes(encoder)),
         facts=facts,
     )
-
-
-def _mean_one(weight: Floats) -> Floats:
-    return weight / weight.mean()
 
 
 def _unbalanced(unit: Ints, n_periods: int) -> str:

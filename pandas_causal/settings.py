@@ -9,7 +9,7 @@ import numpy as np
 
 from pandas_causal.errors import CausalArgumentError
 
-__all__ = ["check_settings"]
+__all__ = ["check_choices", "check_settings"]
 
 
 def _whole(value: Any) -> bool:
@@ -45,9 +45,13 @@ LEGAL: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "pooled": (lambda v: isinstance(v, bool | np.bool_), "True or False"),
     "folds": (lambda v: _whole(v) and v >= 2, "a whole number of at least 2"),
     "n_penalties": (lambda v: _whole(v) and v >= 2, "a whole number of at least 2"),
-    "penalty": (lambda v: v == "cv" if isinstance(v, str) else _number(v) and 0 < v < np.inf, "'cv' or a number above 0"),
+    "penalty": (
+        lambda v: v == "cv" if isinstance(v, str) else _number(v) and 0 < v < np.inf,
+        "'cv' or a number above 0",
+    ),
     "ridge": (lambda v: v == "cv" if isinstance(v, str) else _number(v) and 0 < v < np.inf, "'cv' or a number above 0"),
     "zeta": (lambda v: v is None or (_number(v) and 0 <= v < np.inf), "None or a number of 0 or more"),
+    "anticipation": (lambda v: _whole(v) and v >= 0, "a whole number of periods, 0 or more"),
     "anytime_n": (lambda v: v is None or (_whole(v) and v > 0), "None or the number of rows planned for"),
 }
 
@@ -64,3 +68,17 @@ def check_settings(settings: Mapping[str, Any]) -> None:
         legal, words = LEGAL.get(name, (None, ""))
         if legal is not None and not legal(value):
             raise CausalArgumentError(f"{name} must be {words}; got {value!r}")
+
+
+def check_choices(estimator: Any, legal: Mapping[str, tuple[str, ...]]) -> None:
+    """Check the settings of an estimator that are one of a few words.
+
+    Raises
+    ------
+    CausalArgumentError
+        For a wrong one, naming the legal ones.
+    """
+    for name, words in legal.items():
+        value = getattr(estimator, name)
+        if not isinstance(value, str) or value not in words:
+            raise CausalArgumentError(f"{name}={value!r} is not known; use one of {list(words)}")

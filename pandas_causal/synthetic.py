@@ -364,4 +364,3 @@ def backdated(method: Method, Y: Floats, blocks: list[Block], donors: Ints, shif
     sizes = np.array([b.size for b in blocks], dtype=float)
     effects = sum(size * gap[-shift:] for size, gap in zip(sizes, gaps, strict=True)) / sizes.sum()
     return np.asarray(effects), gaps
-

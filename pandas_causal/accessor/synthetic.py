@@ -73,5 +73,7 @@ def _estimator(estimator: Any, settings: dict[str, Any]) -> Any:
     known = estimator.get_params(deep=False)
     absent = [name for name in settings if name not in known]
     if absent:
-        raise CausalArgumentError(f"{type(estimator).__name__} has no setting {absent[0]!r}; its settings: {list(known)}")
+        raise CausalArgumentError(
+            f"{type(estimator).__name__} has no setting {absent[0]!r}; its settings: {list(known)}"
+        )
     return clone(estimator).set_params(**settings)

@@ -157,7 +157,9 @@ def _ratios(comparison: Any, study: Any, placebos: Any) -> Check:
         table["ratio"] = table["after"] / table["before"]
     own = float(table["ratio"].iloc[0])
     p = float((table["ratio"] >= own * (1 - 1e-12)).mean())
-    return Check(None, table, f"gap after treatment {own:.3g} times the gap before, p {p:.3f} among {len(after)} placebos")
+    return Check(
+        None, table, f"gap after treatment {own:.3g} times the gap before, p {p:.3f} among {len(after)} placebos"
+    )
 
 
 def leave_one_out(comparison: Any, study: Any) -> Check:

@@ -161,7 +161,9 @@ class SyntheticControl(SyntheticEstimator):
         if late or not at:
             axis = study.panel.axis
             what = f"holds {late[0]!r}, which is no period" if late else "is empty; give periods"
-            raise CausalArgumentError(f"{where} {what} of {axis.name} before treatment ({axis.labels[0]} to {axis.labels[first - 1]})")
+            raise CausalArgumentError(
+                f"{where} {what} of {axis.name} before treatment ({axis.labels[0]} to {axis.labels[first - 1]})"
+            )
         return tuple(at)
 
     def _proxy(self, runs: list[Runs]) -> Proxy:
@@ -306,4 +308,6 @@ def _balance(predictors: tuple[Predictor, ...], study: Study, runs: list[Runs]) 
     table = table.set_index("predictor") if len(runs) == 1 else table.set_index(["unit", "predictor"])
     first = table.sort_values("weight", ascending=False).index[0]
     top = first if isinstance(first, str) else first[-1]
-    return Check(None, table.drop(columns="unit", errors="ignore"), f"{len(predictors)} predictors, most weight on {top}")
+    return Check(
+        None, table.drop(columns="unit", errors="ignore"), f"{len(predictors)} predictors, most weight on {top}"
+    )

@@ -31,7 +31,7 @@ from pandas_causal.settings import check_settings
 from pandas_causal.synthetic import Block, Method, Runs, layout_of
 from pandas_causal.synthetic_inference import Comparison, Inference, infer
 
-__all__ = ["SyntheticEstimator", "Study"]
+__all__ = ["Study", "SyntheticEstimator"]
 
 Floats = NDArray[np.float64]
 _POOR = 0.25
