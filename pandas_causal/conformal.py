@@ -1,4 +1,4 @@
-"""Conformal tests of the path of an effect: refit under the hypothesis, compare residuals after treatment with before."""
+"""Conformal tests of an effect: refit under the hypothesis, compare residuals after treatment with those before."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from pandas_causal.simplex import simplex_weights
 __all__ = ["Proxy", "accepted_pieces", "block_statistics", "conformal_p_value"]
 
 Floats = NDArray[np.float64]
-_GRID = 200
-_DOUBLINGS = 12
+_GRID = 80
+_NEAR, _FAR = 8, 4_096
 _HALVINGS = 40
 
 
@@ -70,16 +70,15 @@ def accepted_pieces(
 ) -> list[tuple[float, float]]:
     """Intervals of values whose p-value exceeds alpha.
 
-    Values are tried on a grid that widens until both its ends are refused; ends of pieces are then halved in on. A
-    piece that is not refused at 4,096 scales from the centre is unbounded.
+    Values are tried on a grid, even near the centre and widening away from it, with zero among them, until both ends
+    are refused; ends of pieces are then halved in on. What is not refused 4,096 scales from the centre is unbounded.
     """
-    reach = scale
-    for _ in range(_DOUBLINGS):
-        if p_value(centre - reach) <= alpha and p_value(centre + reach) <= alpha:
-            break
+    reach = _NEAR * scale
+    while reach < _FAR * scale and max(p_value(centre - reach), p_value(centre + reach)) > alpha:
         reach *= 2
-    grid = centre + reach * np.linspace(-1, 1, _GRID + 1)
-    grid[_GRID // 2] = centre
+    near, far = np.linspace(0, _NEAR, _GRID + 1), np.geomspace(_NEAR, max(reach / scale, _NEAR), _GRID + 1)
+    steps = scale * np.concatenate([near, far[1:]]) if reach > _NEAR * scale else scale * near
+    grid = np.unique(np.concatenate([centre - steps, centre + steps, [0.0] if abs(centre) < reach else []]))
     accepted = np.array([p_value(v) > alpha for v in grid])
     edges = np.flatnonzero(np.diff(np.r_[False, accepted, False].astype(int)))
     pieces = []

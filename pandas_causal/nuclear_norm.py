@@ -1,4 +1,4 @@
-"""Matrix completion with unit and period effects and a nuclear-norm penalty, solved to a tolerance on its optimality."""
+"""Matrix completion with unit and period effects and a nuclear-norm penalty, solved until it is optimal."""
 
 from __future__ import annotations
 
@@ -116,9 +116,7 @@ def _threshold(M: Floats, threshold: float) -> tuple[Floats, Floats, Floats]:
 
 
 def _violation(residual: Floats, low: Floats, nuclear: float, threshold: float, scale: float) -> float:
-    """Failure of the conditions: residual sums to zero by row and column, its norm is at most the threshold, and it
-    supports the nuclear norm at L.
-    """  # noqa: D205
+    """Failure of the conditions: residuals sum to zero, have norm of at most the threshold, and support that of L."""
     size = max(threshold, scale)
     sums = max(float(np.abs(residual.sum(axis=0)).max()), float(np.abs(residual.sum(axis=1)).max()))
     beyond = max(0.0, float(np.linalg.norm(residual, 2)) - threshold)

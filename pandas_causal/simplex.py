@@ -67,7 +67,7 @@ def check_gaps(gaps: Floats) -> None:
     if not worst <= _UNSOLVED:
         raise CausalError(
             f"the weights could not be solved to optimality (relative duality gap {worst:.1e}); the outcomes of some"
-            " units are nearly identical or differ by many orders of magnitude: rescale the outcome, or leave copies out"
+            " units are nearly identical or differ by many orders of magnitude: rescale it, or leave copies out"
         )
 
 

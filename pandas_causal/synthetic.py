@@ -331,7 +331,8 @@ def jackknife(Y: Floats, blocks: list[Block], donors: Ints, runs: list[Runs], la
     total, counts = np.zeros((n, layout.length)), np.zeros((n, layout.length))
     first = n0
     for block, run in zip(blocks, runs, strict=True):
-        assert run.weights is not None and run.time_weights is not None  # noqa: S101 - the caller's promise
+        assert run.weights is not None  # noqa: S101 - the caller has runs of a double difference
+        assert run.time_weights is not None  # noqa: S101
         w, times, m = run.weights[0], run.time_weights[0], block.size
         pooled, treated = w @ Y, Y[block.rows]
         path = np.tile(treated.mean(axis=0) - pooled, (n, 1))

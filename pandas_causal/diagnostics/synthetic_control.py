@@ -1,4 +1,4 @@
-"""Checks of a synthetic comparison: fit before treatment, gaps, weights, placebos in space and time, donors left out."""
+"""Checks of a synthetic comparison: fit before treatment, gaps, weights, placebos, donors left out."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from pandas_causal.check import Check
 from pandas_causal.synthetic import backdated, rmspe
 
-__all__ = ["gap", "in_time_placebo", "lazily", "leave_one_out", "pre_fit", "pre_fit_table", "weights"]
+__all__ = ["gap", "in_time_placebo", "lazily", "leave_one_out", "poor_fit", "pre_fit", "pre_fit_table", "weights"]
 
 Floats = NDArray[np.float64]
-_GOOD = 0.25
+_FAR, _NOISY = 0.25, 1.5
 _MAX_DONORS = 25
 
 
@@ -43,27 +43,41 @@ def lazily(comparison: Any, study: Any, placebos: Any) -> dict[str, Any]:
 
 
 def pre_fit_table(comparison: Any, study: Any) -> pd.DataFrame:
-    """Root mean squared gap before treatment, beside the spread of the donors' outcomes then, block by block."""
+    """Root mean squared gap before treatment, block by block, beside a scale that tells good from poor.
+
+    Where levels are matched, the scale is the spread of the donors' outcomes before treatment. Where an intercept takes
+    levels out, it is what noise alone would leave: the noise of first differences, in one treated path and in the
+    weighted donors.
+    """
     rows = []
-    for block, path in zip(comparison.blocks, comparison.gaps, strict=True):
+    for block, run in zip(comparison.blocks, comparison.runs, strict=True):
         before = comparison.Y[comparison.donors][:, : block.start]
-        around = before - np.nanmean(before, axis=0)
         if comparison.method.demeaned:
-            around = around - np.nanmean(around, axis=1, keepdims=True)
-        spread = float(np.sqrt(np.nanmean(np.square(around))))
-        error = float(rmspe(path[: block.start], comparison.method.demeaned))
-        ratio = error / spread if spread > 0 else (np.inf if error > 0 else 0.0)
-        rows.append([block.size, block.start, error, spread, ratio])
+            shares = 0.0 if run.weights is None else float(np.square(run.weights).sum())
+            steps = np.diff(before, axis=1)
+            noise = float(np.nanstd(steps)) / np.sqrt(2) if steps.size else 0.0
+            scale = noise * np.sqrt(1 / block.size + shares)
+        else:
+            scale = float(np.sqrt(np.nanmean(np.square(before - np.nanmean(before, axis=0)))))
+        error = float(rmspe(run.gaps[0, : block.start], comparison.method.demeaned))
+        ratio = error / scale if scale > 0 else (np.inf if error > 0 else 0.0)
+        rows.append([block.size, block.start, error, scale, ratio])
     index = pd.Index(study.block_names(), name="treated")
-    return pd.DataFrame(rows, columns=["units", "periods", "rmspe", "donor_spread", "ratio"], index=index)
+    return pd.DataFrame(rows, columns=["units", "periods", "rmspe", "scale", "ratio"], index=index)
+
+
+def poor_fit(demeaned: bool) -> tuple[float, str]:
+    """Ratio of gap to scale from which a fit is poor, and what the scale is."""
+    return (_NOISY, "of what noise leaves") if demeaned else (_FAR, "of the donors' spread")
 
 
 def pre_fit(comparison: Any, study: Any) -> Check:
-    """Whether the gap before treatment is small beside the donors' spread."""
+    """Whether the gap before treatment is small beside the donors' spread, or beside noise where levels may differ."""
     table = pre_fit_table(comparison, study)
+    limit, what = poor_fit(comparison.method.demeaned)
     error, worst = float(comparison.ratio_parts[1]), float(table["ratio"].max())
-    text = f"gap before treatment {error:.3g} (root mean square), {worst:.0%} of the donors' spread"
-    return Check(worst <= _GOOD, table, text + (" at worst" if len(table) > 1 else ""))
+    text = f"gap before treatment {error:.3g} (root mean square), {worst:.0%} {what}"
+    return Check(worst <= limit, table, text + (" at worst" if len(table) > 1 else ""))
 
 
 def gap(comparison: Any, study: Any) -> Check:

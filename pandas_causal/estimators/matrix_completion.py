@@ -9,17 +9,15 @@ import pandas as pd
 
 from pandas_causal.check import Check
 from pandas_causal.errors import CausalDataError, Problem
-from pandas_causal.estimators.synthetic_panel import Study, SyntheticEstimator
+from pandas_causal.estimators.synthetic_panel import UNTOUCHED, Study, SyntheticEstimator
 from pandas_causal.nuclear_norm import CompletionMethod, choose_penalty, untreated_cells
 from pandas_causal.panel import Panel
 from pandas_causal.synthetic import Runs
 
 __all__ = ["MatrixCompletion"]
 
-_LOW_RANK = (
-    "untreated outcomes are unit effects, period effects, a matrix of low rank, and noise",
-    "which cells are treated does not depend on the noise; no anticipation, and no donor is touched by the treatment",
-)
+_LOW_RANK = "untreated outcomes are unit effects, period effects, a matrix of low rank, and noise"
+_UNRELATED = "which cells are treated does not depend on the noise"
 
 
 class MatrixCompletion(SyntheticEstimator):
@@ -104,7 +102,7 @@ class MatrixCompletion(SyntheticEstimator):
         return CompletionMethod(self.penalty_)
 
     def _assumptions(self) -> tuple[str, ...]:
-        return _LOW_RANK
+        return (_LOW_RANK, _UNRELATED, UNTOUCHED)
 
     def _more_checks(self, study: Study, runs: list[Runs]) -> dict[str, Any]:
         if self._errors is None:

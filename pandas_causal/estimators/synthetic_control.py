@@ -13,18 +13,14 @@ from pandas_causal.augmented_control import AugmentedControl
 from pandas_causal.check import Check
 from pandas_causal.conformal import Proxy
 from pandas_causal.errors import CausalArgumentError, CausalDataError, Problem, suggest
-from pandas_causal.estimators.synthetic_panel import Study, SyntheticEstimator
+from pandas_causal.estimators.synthetic_panel import UNTOUCHED, Study, SyntheticEstimator
 from pandas_causal.predictor_weights import Predictor, PredictorControl, predictor_values
 from pandas_causal.synthetic import Method, Runs, SimplexControl
 
 __all__ = ["AugmentedSyntheticControl", "SyntheticControl"]
 
 Floats = NDArray[np.float64]
-_HULL = (
-    "without treatment the treated would have followed the weighted donors, as they did before it (see pre_fit and"
-    " in_time_placebo)",
-    "no anticipation, and no donor is touched by the treatment",
-)
+_HULL = "without treatment the treated would have followed the weighted donors, as they did before it"
 
 
 class SyntheticControl(SyntheticEstimator):
@@ -104,8 +100,8 @@ class SyntheticControl(SyntheticEstimator):
         weights = self.predictor_weights
         if not isinstance(weights, Mapping) and not (isinstance(weights, str) and weights in ("outer", "equal")):
             raise CausalArgumentError(
-                f"predictor_weights={weights!r} is not known; use one of ['outer', 'equal'] or a mapping of predictor to"
-                " number"
+                f"predictor_weights={weights!r} is not known; use one of ['outer', 'equal'] or a mapping of"
+                " predictor to number"
             )
         if self.lags is not None and (isinstance(self.lags, str) or not isinstance(self.lags, Sequence)):
             raise CausalArgumentError(f"lags must be a list of periods, or of lists of them; got {self.lags!r}")
@@ -170,7 +166,7 @@ class SyntheticControl(SyntheticEstimator):
         return Proxy("simplex")
 
     def _assumptions(self) -> tuple[str, ...]:
-        return _HULL
+        return (_HULL, UNTOUCHED)
 
     def _more_checks(self, study: Study, runs: list[Runs]) -> dict[str, Any]:
         if not self._used:
@@ -249,7 +245,7 @@ class AugmentedSyntheticControl(SyntheticEstimator):
         return Proxy("ridge", float(tuning[0, 0]))
 
     def _assumptions(self) -> tuple[str, ...]:
-        return ("outcomes before treatment predict later ones linearly, alike for donors and treated", *_HULL)
+        return ("outcomes before treatment predict later ones linearly, alike for donors and treated", _HULL, UNTOUCHED)
 
     def _more_checks(self, study: Study, runs: list[Runs]) -> dict[str, Any]:
         self.ridge_ = np.array([run.tuning[0, 0] for run in runs if run.tuning is not None])
@@ -299,7 +295,8 @@ def _balance(predictors: tuple[Predictor, ...], study: Study, runs: list[Runs]) 
     rows = []
     for name, block, run in zip(study.block_names(), study.blocks, runs, strict=True):
         used, Z = predictor_values(predictors, study.covariates, study.Y, block.start)
-        assert run.weights is not None and run.tuning is not None  # noqa: S101 - runs of this method hold both
+        assert run.weights is not None  # noqa: S101 - runs of this method hold both
+        assert run.tuning is not None  # noqa: S101
         synthetic, treated = run.weights[0] @ Z, Z[block.rows].mean(axis=0)
         mean = Z[study.donors].mean(axis=0)
         v = run.tuning[0, [predictors.index(p) for p in used]]

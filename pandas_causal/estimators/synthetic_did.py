@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from pandas_causal.conformal import Proxy
 from pandas_causal.errors import CausalArgumentError
-from pandas_causal.estimators.synthetic_panel import Study, SyntheticEstimator
+from pandas_causal.estimators.synthetic_panel import UNTOUCHED, Study, SyntheticEstimator
 from pandas_causal.synthetic import DoubleDifference, Runs, noise_level
 
 __all__ = ["SyntheticDiD"]
 
-_PARALLEL = (
-    "without treatment the treated would have moved in parallel to the weighted donors, from the weighted periods before"
-    " (see in_time_placebo)",
-    "no anticipation, and no donor is touched by the treatment",
-)
+_PARALLEL = "without treatment the treated would have moved in parallel to the weighted donors"
 
 
 class SyntheticDiD(SyntheticEstimator):
@@ -111,10 +105,10 @@ class SyntheticDiD(SyntheticEstimator):
     def _proxy(self, runs: list[Runs]) -> Proxy:
         if not self._plain:
             raise CausalArgumentError(
-                "inference='conformal' needs a counterfactual that is refitted on all periods, which time weights are not"
-                " made for; use 'placebo', 'permutation' or 'jackknife', or equal weights"
+                "inference='conformal' needs a counterfactual that is refitted on all periods, which time weights"
+                " are not made for; use 'placebo', 'permutation' or 'jackknife', or equal weights"
             )
         return Proxy("difference")
 
     def _assumptions(self) -> tuple[str, ...]:
-        return _PARALLEL
+        return (_PARALLEL, UNTOUCHED)

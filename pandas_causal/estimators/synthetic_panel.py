@@ -31,16 +31,11 @@ from pandas_causal.settings import check_settings
 from pandas_causal.synthetic import Block, Method, Runs, layout_of
 from pandas_causal.synthetic_inference import Comparison, Inference, infer
 
-__all__ = ["Study", "SyntheticEstimator"]
+__all__ = ["UNTOUCHED", "Study", "SyntheticEstimator"]
 
 Floats = NDArray[np.float64]
-_POOR = 0.25
 _EXACT = 1e-6
-_COMMON = (
-    "without treatment the treated would have kept the relation to the weighted donors that they had before (no test"
-    " of it; see pre_fit and the placebo checks)",
-    "no anticipation, and no donor is touched by the treatment",
-)
+UNTOUCHED = "no anticipation, and no donor is touched by the treatment"
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -98,6 +93,7 @@ class SyntheticEstimator(CausalEstimator):
     _settings: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     _pooled: ClassVar[bool] = True  # one comparison per start of treatment, not per unit
     _uses_donor_hull: ClassVar[bool] = True
+    _takes_predictors: ClassVar[bool] = False
     _allows_gaps: ClassVar[bool] = False
     _least_before: ClassVar[int] = 2
     inference: str
@@ -158,7 +154,7 @@ class SyntheticEstimator(CausalEstimator):
         raise CausalArgumentError(f"{type(self).__name__} has no conformal inference with these settings")
 
     def _assumptions(self) -> tuple[str, ...]:
-        return _COMMON
+        raise NotImplementedError
 
     def _more_checks(self, study: Study, runs: list[Runs]) -> dict[str, Any]:
         return {}
@@ -289,16 +285,17 @@ class SyntheticEstimator(CausalEstimator):
 
     def _fit_warnings(self, study: Study, comparison: Comparison) -> list[tuple[str, type[Warning]]]:
         """The fit before treatment, beside the spread of the donors."""
-        texts = []
+        texts: list[tuple[str, type[Warning]]] = []
         table = checks.pre_fit_table(comparison, study)
-        poor = table[table["ratio"] > _POOR]
+        limit, scale = checks.poor_fit(comparison.method.demeaned)
+        poor = table[table["ratio"] > limit]
         if len(poor):
-            worst = poor["ratio"].idxmax()
-            row = poor.loc[worst]
+            row = poor.iloc[int(poor["ratio"].argmax())]
+            worst = row.name
             more = f" (and {len(poor) - 1} more)" if len(poor) > 1 else ""
             text = (
-                f"{worst}{more} lies outside what donors can match: before treatment the gap is {row['rmspe']:.3g} (root"
-                f" mean square), {row['ratio']:.0%} of the donors' spread; do not read gaps afterwards as effects"
+                f"donors cannot match {worst}{more}: before treatment the gap is {row['rmspe']:.3g}"
+                f" (root mean square), {row['ratio']:.0%} {scale}; do not read gaps afterwards as effects"
             )
             texts.append((text, AssumptionWarning))
         exact = table[table["ratio"] < _EXACT]
@@ -353,7 +350,12 @@ def _gaps(panel: Panel, column: str) -> Problem:
 def _covariates(estimator: Any, panel: Panel, X: Any) -> tuple[Floats, list[str]]:
     """Covariates as given (N, T, q): predictors are means of what is known, so nothing is imputed."""
     names = list(estimator.covariates_)
-    if not names or not getattr(estimator, "_takes_predictors", False):
+    if names and not estimator._takes_predictors:
+        raise CausalArgumentError(
+            f"{type(estimator).__name__} takes no covariates, and got {names[:5]}; pass the columns of roles only, or"
+            " use SyntheticControl, for which they are predictors"
+        )
+    if not names:
         return np.zeros((panel.n_units, panel.n_periods, 0)), []
     frame = as_frame(X)[0].iloc[panel.order]
     odd = [c for c in names if not is_numeric(frame[c])]

@@ -1,4 +1,4 @@
-"""The outer search of synthetic control: predictor weights, on a logarithmic scale, by the simplex of Nelder and Mead."""
+"""The outer search of synthetic control: predictor weights, on a logarithmic scale, by Nelder and Mead's simplex."""
 
 from __future__ import annotations
 
@@ -63,8 +63,8 @@ def search(differences: Any, paths: Any, starts: Any, n_best: int, lowest: float
         best[m] = starts[order[0], m]
     for i in range(min(n_best, s)):
         at = starts[order[i]].copy()
-        for _ in range(2):
-            found = _nelder_mead(differences, paths, at, lowest, points, weights)
+        _nelder_mead(differences, paths, at, lowest, points, weights)
+        found = _nelder_mead(differences, paths, at, lowest, points, weights)
         if found < value:
             value = found
             for m in range(k):
@@ -73,7 +73,9 @@ def search(differences: Any, paths: Any, starts: Any, n_best: int, lowest: float
 
 
 @serial_kernel
-def _nelder_mead(differences: Any, paths: Any, at: Any, lowest: float, points: Any, weights: Any) -> float:
+def _nelder_mead(  # noqa: PLR0912 - one step of the algorithm, which has these branches
+    differences: Any, paths: Any, at: Any, lowest: float, points: Any, weights: Any
+) -> float:
     """Improve `at` in place; returns its loss."""
     k = len(at)
     grow, shrink_in, shrink_all = 1.0 + 2.0 / k, 0.75 - 0.5 / k, 1.0 - 1.0 / k

@@ -130,20 +130,8 @@ def _pivot(points: Any, ridge: float, scale: float, weights: Any) -> bool:
 def _ridge_weights(points: Any, inside: Any, ridge: float, weights: Any) -> Any:
     """Fill the weights, of any sign, that minimise the norm over an affine hull; returns the point reached."""
     n, d = points.shape
-    root, right = np.zeros((d, d)), np.zeros(d)
-    for j in range(n):
-        if inside[j]:
-            for t in range(d):
-                right[t] += points[j, t]
-                for u in range(t + 1):
-                    root[t, u] += points[j, t] * points[j, u]
-    for t in range(d):
-        root[t, t] += ridge
-        for u in range(t + 1):
-            value = root[t, u]
-            for m in range(u):
-                value -= root[t, m] * root[u, m]
-            root[t, u] = value / root[u, u] if u < t else np.sqrt(max(value, 1e-300))
+    right = np.zeros(d)
+    root = _gram_root(points, inside, ridge, right)
     slope, x, total = np.empty(d), np.zeros(d), 0.0
     _solve(root, d, right, slope)
     for j in range(n):
@@ -349,6 +337,27 @@ def _refine(points: Any, ridge: float, shift: float, held: Any, weights: Any) ->
             return
         for i in range(k):
             weights[held[i]] = step[i] / total
+
+
+@serial_kernel
+def _gram_root(points: Any, inside: Any, ridge: float, right: Any) -> Any:
+    """Cholesky factor of P'P + ridge I over the points inside; fills P'1."""
+    n, d = points.shape
+    root = np.zeros((d, d))
+    for j in range(n):
+        if inside[j]:
+            for t in range(d):
+                right[t] += points[j, t]
+                for u in range(t + 1):
+                    root[t, u] += points[j, t] * points[j, u]
+    for t in range(d):
+        root[t, t] += ridge
+        for u in range(t + 1):
+            value = root[t, u]
+            for m in range(u):
+                value -= root[t, m] * root[u, m]
+            root[t, u] = value / root[u, u] if u < t else np.sqrt(max(value, 1e-300))
+    return root
 
 
 @kernel
