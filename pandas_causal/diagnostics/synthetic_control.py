@@ -12,11 +12,26 @@ from numpy.typing import NDArray
 from pandas_causal.check import Check
 from pandas_causal.synthetic import backdated, rmspe
 
-__all__ = ["gap", "in_time_placebo", "lazily", "leave_one_out", "poor_fit", "pre_fit", "pre_fit_table", "weights"]
+__all__ = [
+    "gap",
+    "in_time_placebo",
+    "lazily",
+    "leave_one_out",
+    "period_text",
+    "poor_fit",
+    "pre_fit",
+    "pre_fit_table",
+    "weights",
+]
 
 Floats = NDArray[np.float64]
 _FAR, _NOISY = 0.25, 1.5
 _MAX_DONORS = 25
+
+
+def period_text(value: Any) -> str:
+    """Period as text; dates without a time of day that is zero."""
+    return f"{value:%Y-%m-%d}" if isinstance(value, pd.Timestamp) and value == value.normalize() else str(value)
 
 
 def lazily(comparison: Any, study: Any, placebos: Any) -> dict[str, Any]:
@@ -106,7 +121,11 @@ def gap(comparison: Any, study: Any) -> Check:
         },
         index=index,
     )
-    last = f"{difference[-1]:.3g} in {index[-1]}" if single else f"{difference[-1]:.3g}, {index[-1]} periods in"
+    last = (
+        f"{difference[-1]:.3g} in {period_text(index[-1])}"
+        if single
+        else f"{difference[-1]:.3g}, {index[-1]} periods in"
+    )
     return Check(None, table, f"last gap {last}")
 
 

@@ -75,7 +75,7 @@ class Study:
         """Name every block by its unit, or by its first period and how many units it has."""
         names = []
         for b in self.blocks:
-            since = self.panel.periods[b.start]
+            since = checks.period_text(self.panel.periods[b.start])
             one = str(plain(self.labels[b.rows[0]]))
             names.append(f"{one}, from {since}" if b.size == 1 else f"{b.size} units, from {since}")
         return names
@@ -246,7 +246,9 @@ class SyntheticEstimator(CausalEstimator):
         periods, starts = study.panel.periods, {b.start for b in study.blocks}
         first = min(starts)
         if not self.by_period:
-            return pd.Index([f"average, {periods[first]} to {periods[-1]}"], name="estimand")
+            return pd.Index(
+                [f"average, {checks.period_text(periods[first])} to {checks.period_text(periods[-1])}"], name="estimand"
+            )
         if len(starts) == 1:
             return pd.Index(periods[first:], name=study.panel.axis.name)
         return pd.RangeIndex(len(periods) - first, name="event")

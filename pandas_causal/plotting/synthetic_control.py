@@ -156,7 +156,11 @@ def _finish(ax: Any, index: pd.Index, numeric: bool, xlabel: str | None, ylabel:
         if np.allclose(index.to_numpy(dtype=float), np.round(index.to_numpy(dtype=float))):
             ax.xaxis.get_major_locator().set_params(integer=True)
         ax.xaxis.set_major_formatter("{x:.10g}")  # a year has no thousands separator
-    elif not pd.api.types.is_datetime64_any_dtype(index.dtype):
+    elif pd.api.types.is_datetime64_any_dtype(index.dtype):
+        from matplotlib.dates import ConciseDateFormatter
+
+        ax.xaxis.set_major_formatter(ConciseDateFormatter(ax.xaxis.get_major_locator()))
+    else:
         step = max(1, -(-len(index) // 8))
         ax.set_xticks(np.arange(0, len(index), step), [str(v) for v in index[::step]])
     number_format(ax.yaxis)
