@@ -99,10 +99,15 @@ class Comparison:
         counts = self.layout.counts
         return effects @ (counts / counts.sum())
 
+    @property
+    def players(self) -> NDArray[np.intp]:
+        """Positions of donors that can play the treated: seen in every period."""
+        return np.flatnonzero(~np.isnan(self.Y[self.donors]).any(axis=1))
+
     def placebos(self, n_draws: int, rng: np.random.Generator) -> Placebos:
         """Let donors play the treated."""
         n_treated = sum(b.size for b in self.blocks)
-        drawn = draw_placebos(len(self.donors), n_treated, n_draws, rng)
+        drawn = self.players[draw_placebos(len(self.players), n_treated, n_draws, rng)]
         method = self.method.take(self.donors)
         return Placebos(drawn, method.placebos(self.Y[self.donors], self.blocks, drawn))
 
@@ -171,7 +176,7 @@ def _placebo(comparison: Comparison, asked: Inference, index: pd.Index, placebos
     rows = comparison.layout.combine(placebos.gaps)
     null = rows if asked.by_period else comparison.average(rows)[:, None]
     how = f"placebo effects of {_who(placebos)} (their spread; p-values by rank, sets by inverting the test)"
-    inversion = _shifted(estimates, null, index)
+    inversion = _Shifted(estimates, null, index)
     return Result(estimates, Draws(null * _TIE, np.eye(len(estimates)), around="null"), how, inversion, placebos)
 
 
@@ -180,16 +185,20 @@ def _rank(n: int, level: float) -> int:
     return int(np.floor((1 - level) * (n + 1) + 1e-9))
 
 
-def _shifted(estimates: Floats, null: Floats, index: pd.Index) -> Inversion:
-    """Invert a test of constant effects whose statistic is the distance from the estimate."""
-    largest = -np.sort(-np.abs(null), axis=0)
+@dataclass(frozen=True, eq=False)
+class _Shifted:
+    """Inversion of a test of constant effects whose statistic is the distance from the estimate."""
 
-    def inversion(level: float) -> pd.DataFrame:
-        rank = _rank(len(null), level)
-        reach = np.full(len(estimates), np.inf) if rank == 0 else largest[rank - 1]
-        return pd.DataFrame({"conf_low": estimates - reach, "conf_high": estimates + reach}, index=index)
+    estimates: Floats
+    null: Floats
+    index: pd.Index
 
-    return inversion
+    def __call__(self, level: float) -> pd.DataFrame:
+        rank = _rank(len(self.null), level)
+        largest = -np.sort(-np.abs(self.null), axis=0)
+        reach = np.full(len(self.estimates), np.inf) if rank == 0 else largest[rank - 1]
+        ends = {"conf_low": self.estimates - reach, "conf_high": self.estimates + reach}
+        return pd.DataFrame(ends, index=self.index)
 
 
 def _permutation(comparison: Comparison, asked: Inference, index: pd.Index, placebos: Placebos) -> Result:
@@ -206,7 +215,7 @@ def _permutation(comparison: Comparison, asked: Inference, index: pd.Index, plac
                 estimates,
                 Draws(null * _TIE, np.eye(len(estimates)), around="null"),
                 how,
-                _shifted(estimates, null, index),
+                _Shifted(estimates, null, index),
                 placebos,
             )
         ratios, own = after / before, float(own_after / own_before)
@@ -224,17 +233,25 @@ def _ratio_set(comparison: Comparison, ratios: Floats, index: pd.Index) -> Inver
     shares = sizes / sizes.sum()
     centre = float(shares @ [p.mean() for p in parts])
     spread = float(shares @ [np.square(p).mean() for p in parts]) - centre**2
-    largest = -np.sort(-ratios)
-    before = float(comparison.ratio_parts[1])
+    return _RatioSet(centre, spread, ratios * float(comparison.ratio_parts[1]), index)
 
-    def inversion(level: float) -> pd.DataFrame:
-        rank = _rank(len(ratios), level)
-        square = np.inf if rank == 0 else (largest[rank - 1] * before) ** 2 - spread
+
+@dataclass(frozen=True, eq=False)
+class _RatioSet:
+    """Constant effects whose mean squared distance from the gaps is not beyond that of placebos."""
+
+    centre: float
+    spread: float
+    bounds: Floats
+    index: pd.Index
+
+    def __call__(self, level: float) -> pd.DataFrame:
+        rank = _rank(len(self.bounds), level)
+        largest = -np.sort(-self.bounds)
+        square = np.inf if rank == 0 else largest[rank - 1] ** 2 - self.spread
         reach = np.sqrt(square) if square >= 0 else np.nan
-        table = pd.DataFrame({"conf_low": [centre - reach], "conf_high": [centre + reach]}, index=index)
-        return table.dropna()  # no constant effect is accepted
-
-    return inversion
+        ends = {"conf_low": [self.centre - reach], "conf_high": [self.centre + reach]}
+        return pd.DataFrame(ends, index=self.index).dropna()  # empty where no constant effect is accepted
 
 
 # -- the jackknife ---------------------------------------------------------------------------------------------------
@@ -276,14 +293,26 @@ def _conformal(comparison: Comparison, asked: Inference, index: pd.Index, proxy:
     shifts = len(null) + 1
     how = f"conformal (Chernozhukov, Wuthrich, Zhu 2021), {shifts:,} cyclic shifts: p-values of at least 1/{shifts:,}"
     scale = max(float(comparison.ratio_parts[1]), 1e-9 * float(np.abs(treated).max()), 1e-300)
-
-    def inversion(level: float) -> pd.DataFrame:
-        found = [accepted_pieces(t.p_value, float(e), scale, 1 - level) for t, e in zip(tests, estimates, strict=True)]
-        rows = [(label, low, high) for label, pieces in zip(index, found, strict=True) for low, high in pieces]
-        table = pd.DataFrame(rows, columns=["label", "conf_low", "conf_high"])
-        return table.set_index(pd.Index(table.pop("label"), name=index.name))
-
+    inversion = _Pieces(tests, estimates, scale, index)
     return Result(estimates, Draws(null * _TIE, np.eye(len(estimates)), around="null"), how, inversion)
+
+
+@dataclass(frozen=True, eq=False)
+class _Pieces:
+    """Constant effects that conformal tests accept, row by row."""
+
+    tests: list[_Test]
+    estimates: Floats
+    scale: float
+    index: pd.Index
+
+    def __call__(self, level: float) -> pd.DataFrame:
+        rows = []
+        for label, test, estimate in zip(self.index, self.tests, self.estimates, strict=True):
+            pieces = accepted_pieces(test.p_value, float(estimate), self.scale, 1 - level)
+            rows += [(label, low, high) for low, high in pieces]
+        table = pd.DataFrame(rows, columns=["label", "conf_low", "conf_high"])
+        return table.set_index(pd.Index(table.pop("label"), name=self.index.name))
 
 
 @dataclass(frozen=True, eq=False)

@@ -25,7 +25,7 @@ __all__ = [
 ]
 
 Floats = NDArray[np.float64]
-_FAR, _NOISY = 0.25, 1.5
+_FAR, _NOISY = 0.25, 2.0
 _MAX_DONORS = 25
 
 

@@ -218,7 +218,7 @@ class SyntheticEstimator(CausalEstimator):
         layout = layout_of(study.blocks, study.panel.n_periods)
         comparison = Comparison(method, study.Y, study.donors, study.blocks, layout, runs)
         setting = Inference(self.inference, self.by_period, self.n_draws)
-        self._refuse_inference(study)
+        self._refuse_inference(study, len(comparison.players))
         index = self._index(study)
         proxy = self._proxy(runs) if self.inference == "conformal" else None
         result = infer(comparison, setting, index, study.panel.units, proxy, rng)
@@ -253,13 +253,13 @@ class SyntheticEstimator(CausalEstimator):
             return pd.Index(periods[first:], name=study.panel.axis.name)
         return pd.RangeIndex(len(periods) - first, name="event")
 
-    def _refuse_inference(self, study: Study) -> None:
+    def _refuse_inference(self, study: Study, players: int) -> None:
         """Refuse an inference that this design has no room for, naming one it has."""
-        treated, donors = len(study.treated), len(study.donors)
+        treated = len(study.treated)
         name, column = type(self).__name__, study.panel.names["unit"]
-        if self.inference in ("placebo", "permutation") and donors <= treated:
+        if self.inference in ("placebo", "permutation") and players <= treated:
             other = "inference='jackknife'" if "jackknife" in self._inferences else "more donors"
-            what = f"{donors:,} donors cannot play {treated:,} treated units and be compared with further donors"
+            what = f"{players:,} donors cannot play {treated:,} treated units and be compared with further donors"
             raise CausalDataError([Problem(column, what, None, f"use {other}")])
         if self.inference == "jackknife" and min(b.size for b in study.blocks) < 2:
             what = f"{name} with inference='jackknife' needs two treated units at every start of treatment"

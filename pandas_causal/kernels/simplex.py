@@ -17,6 +17,7 @@ _TIE = 1e-9  # ridge, beside the same length, that picks the smallest weights am
 _SPOILT = 1e-8  # beside the same length: a tie is broken only if the fit stays as good as this
 _STRONG = 1e-6  # ridge, beside the same length, from which small systems lose no digits that matter
 _ROOM = 32
+_SERIAL = 256  # runs that one core does before the others are awake
 
 
 @serial_kernel
@@ -360,7 +361,6 @@ def _gram_root(points: Any, inside: Any, ridge: float, right: Any) -> Any:
     return root
 
 
-@kernel
 def placebo_unit_weights(pool: Any, target: Any, excluded: Any, ridge: float, weights: Any, gaps: Any) -> None:
     """Unit weights of many placebo runs: the mean of some rows of the pool is fitted by rows not excluded.
 
@@ -378,7 +378,21 @@ def placebo_unit_weights(pool: Any, target: Any, excluded: Any, ridge: float, we
     gaps : ndarray (runs,), float64
         Filled with relative duality gaps.
     """
+    if len(target) <= _SERIAL:
+        _some_units(pool, target, excluded, ridge, weights, gaps)
+    else:
+        _all_units(pool, target, excluded, ridge, weights, gaps)
+
+
+@kernel
+def _all_units(pool: Any, target: Any, excluded: Any, ridge: float, weights: Any, gaps: Any) -> None:
     for run in prange(len(target)):
+        gaps[run] = _unit_run(pool, target[run], excluded[run], ridge, weights[run])
+
+
+@serial_kernel
+def _some_units(pool: Any, target: Any, excluded: Any, ridge: float, weights: Any, gaps: Any) -> None:
+    for run in range(len(target)):
         gaps[run] = _unit_run(pool, target[run], excluded[run], ridge, weights[run])
 
 
@@ -417,7 +431,6 @@ def _kept(n: int, excluded: Any) -> Any:
     return rows[:k]
 
 
-@kernel
 def placebo_time_weights(pool: Any, after: Any, excluded: Any, ridge: float, weights: Any, gaps: Any) -> None:
     """Time weights of many placebo runs: the mean after treatment of rows not excluded is fitted, with an intercept.
 
@@ -434,7 +447,21 @@ def placebo_time_weights(pool: Any, after: Any, excluded: Any, ridge: float, wei
     gaps : ndarray (runs,), float64
         Filled with relative duality gaps.
     """
+    if len(excluded) <= _SERIAL:
+        _some_times(pool, after, excluded, ridge, weights, gaps)
+    else:
+        _all_times(pool, after, excluded, ridge, weights, gaps)
+
+
+@kernel
+def _all_times(pool: Any, after: Any, excluded: Any, ridge: float, weights: Any, gaps: Any) -> None:
     for run in prange(len(excluded)):
+        gaps[run] = _time_run(pool, after, excluded[run], ridge, weights[run])
+
+
+@serial_kernel
+def _some_times(pool: Any, after: Any, excluded: Any, ridge: float, weights: Any, gaps: Any) -> None:
+    for run in range(len(excluded)):
         gaps[run] = _time_run(pool, after, excluded[run], ridge, weights[run])
 
 

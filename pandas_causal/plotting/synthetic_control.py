@@ -88,7 +88,9 @@ def placebo_gaps(
     require(table, (), 'effect.diagnostics["placebo"].table')
     ax = axes(ax, 6.8, 4.0)
     at, numeric = _positions(table.columns)
-    treated = np.zeros(len(at), dtype=bool) if start is None else np.arange(len(at)) >= table.columns.get_loc(start)
+    treated = np.zeros(len(at), dtype=bool)
+    if start is not None:
+        treated[int(table.columns.get_indexer([start])[0]) :] = True
     ax.axhline(0, color=GREY, linewidth=1, zorder=0)
     _start(ax, at, treated)
     paths = table.iloc[1:].to_numpy()
