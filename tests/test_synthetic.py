@@ -308,6 +308,6 @@ def test_pieces_of_a_set():
     np.testing.assert_allclose(pieces, [(-3, -2.5), (1, 2)], atol=1e-6)
     assert accepted_pieces(lambda _: 1.0, 0.0, 1.0, 0.05) == [(-np.inf, np.inf)]
     assert accepted_pieces(lambda _: 0.0, 0.0, 1.0, 0.05) == []
-    holed = accepted_pieces(lambda _: 0.01 if abs(v) < 0.01 else 0.9, 5.0, 1.0, 0.05)  # zero is always tried
+    holed = accepted_pieces(lambda v: 0.01 if abs(v) < 0.01 else 0.9, 5.0, 1.0, 0.05)  # zero is always tried
     assert len(holed) == 2
     assert holed[0][1] == pytest.approx(-0.01)

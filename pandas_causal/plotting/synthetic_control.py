@@ -90,7 +90,7 @@ def placebo_gaps(
     at, numeric = _positions(table.columns)
     treated = np.zeros(len(at), dtype=bool)
     if start is not None:
-        treated[int(table.columns.get_indexer([start])[0]) :] = True
+        treated[int(table.columns.get_indexer(pd.Index([start]))[0]) :] = True
     ax.axhline(0, color=GREY, linewidth=1, zorder=0)
     _start(ax, at, treated)
     paths = table.iloc[1:].to_numpy()
