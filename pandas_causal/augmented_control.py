@@ -98,8 +98,10 @@ class AugmentedControl(Blockwise):
         ridges = np.empty((len(target), 1))
         for k, rows in enumerate(kept):
             donors, goal = before[rows], before[target[k]].mean(axis=0)
+            centred = donors - donors.mean(axis=0)
+            if not centred.any():  # one donor, or copies: a regression on nothing
+                ridges[k] = np.inf
+                continue
             ridges[k] = choose_ridge(donors, goal)[0] if self.ridge is None else self.ridge
-            if donors.std(axis=0).any():
-                imbalance = goal - weights[k] @ before
-                weights[k, rows] += ridge_step(donors - donors.mean(axis=0), imbalance, float(ridges[k, 0]))
+            weights[k, rows] += ridge_step(centred, goal - weights[k] @ before, float(ridges[k, 0]))
         return Runs(Y[target].mean(axis=1) - weights @ Y, weights, tuning=ridges)

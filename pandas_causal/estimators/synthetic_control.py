@@ -103,7 +103,7 @@ class SyntheticControl(SyntheticEstimator):
                 f"predictor_weights={weights!r} is not known; use one of ['outer', 'equal'] or a mapping of"
                 " predictor to number"
             )
-        if self.lags is not None and (isinstance(self.lags, str) or not isinstance(self.lags, Sequence)):
+        if self.lags is not None and not pd.api.types.is_list_like(self.lags):
             raise CausalArgumentError(f"lags must be a list of periods, or of lists of them; got {self.lags!r}")
         if self.windows is not None and not isinstance(self.windows, Mapping):
             raise CausalArgumentError(f"windows must map covariates to lists of periods; got {self.windows!r}")
@@ -141,8 +141,9 @@ class SyntheticControl(SyntheticEstimator):
         periods = {str(c): self._positions(study, values, f"windows[{c!r}]") for c, values in windows.items()}
         out = [Predictor(name, j, periods.get(name)) for j, name in enumerate(study.names)]
         outcome = study.panel.names["outcome"]
-        for lag in self.lags or ():
-            several = isinstance(lag, Sequence | np.ndarray | pd.Index | range) and not isinstance(lag, str)
+        for lag in [] if self.lags is None else list(self.lags):
+            several = pd.api.types.is_list_like(lag)
+            lag = list(lag) if several else lag  # noqa: PLW2901 - sets and ranges become lists
             text = f"{lag[0]} to {lag[-1]}" if several and len(lag) else str(lag)
             out.append(
                 Predictor(f"{outcome} {text}", -1, self._positions(study, lag if several else [lag], f"lags: {lag!r}"))
