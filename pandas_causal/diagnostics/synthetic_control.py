@@ -91,7 +91,8 @@ def pre_fit(comparison: Any, study: Any) -> Check:
     table = pre_fit_table(comparison, study)
     limit, what = poor_fit(comparison.method.demeaned)
     error, worst = float(comparison.ratio_parts[1]), float(table["ratio"].max())
-    text = f"gap before treatment {error:.3g} (root mean square), {worst:.0%} {what}"
+    beside = f"{worst:.0%} {what}" if np.isfinite(worst) else "and donors do not vary"
+    text = f"gap before treatment {error:.3g} (root mean square), {beside}"
     return Check(worst <= limit, table, text + (" at worst" if len(table) > 1 else ""))
 
 

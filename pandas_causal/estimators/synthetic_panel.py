@@ -258,7 +258,8 @@ class SyntheticEstimator(CausalEstimator):
         treated = len(study.treated)
         name, column = type(self).__name__, study.panel.names["unit"]
         if self.inference in ("placebo", "permutation") and players <= treated:
-            other = "inference='jackknife'" if "jackknife" in self._inferences else "more donors"
+            may = "jackknife" in self._inferences and min(b.size for b in study.blocks) > 1
+            other = "inference='jackknife'" if may else "more donors"
             what = f"{players:,} donors cannot play {treated:,} treated units and be compared with further donors"
             raise CausalDataError([Problem(column, what, None, f"use {other}")])
         if self.inference == "jackknife" and min(b.size for b in study.blocks) < 2:
@@ -297,7 +298,7 @@ class SyntheticEstimator(CausalEstimator):
             more = f" (and {len(poor) - 1} more)" if len(poor) > 1 else ""
             text = (
                 f"donors cannot match {worst}{more}: before treatment the gap is {row['rmspe']:.3g}"
-                f" (root mean square), {row['ratio']:.0%} {scale}; do not read gaps afterwards as effects"
+                f" (root mean square), {_beside(row['ratio'], scale)}; do not read gaps afterwards as effects"
             )
             texts.append((text, AssumptionWarning))
         exact = table[table["ratio"] < _EXACT]
@@ -325,6 +326,10 @@ class SyntheticEstimator(CausalEstimator):
             "pre_rmspe": float(comparison.ratio_parts[1]),
             **panel.facts,
         }
+
+
+def _beside(ratio: float, scale: str) -> str:
+    return f"{ratio:.0%} {scale}" if np.isfinite(ratio) else "and donors do not vary"
 
 
 def _population(study: Study) -> str:

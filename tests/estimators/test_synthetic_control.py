@@ -277,6 +277,14 @@ def test_conformal_set_inverts_the_test(frame, estimator):
     assert rows.table["p_value"].min() >= 1 / 10
 
 
+def test_joint_test_ranks_the_largest_period(frame):
+    """Thirteen placebos cannot give less than 1/14, whatever a chi-squared law says."""
+    effect = ask(frame, by_period=True)
+    every = np.vstack([effect.estimates, effect.uncertainty.values()])
+    largest = np.abs(every / np.sqrt(np.square(every).mean(axis=0))).max(axis=1)
+    assert effect.test_zero().p_value == (largest >= largest[0]).mean() >= 1 / 14
+
+
 def test_jackknife_is_a_contribution_of_every_unit():
     several = factor_panel(3, n=30, n_periods=12, starts=(8,) * 12, effect=1.0)
     effect = ask(several, estimator="sdid", inference="jackknife")
@@ -302,7 +310,7 @@ def test_inference_without_room_is_refused(frame):
     with pytest.raises(CausalDataError, match="two treated units at every start.*inference='placebo'"):
         ask(frame, inference="jackknife")
     few = frame[frame["unit"].isin(["u000", "u001"])]
-    with pytest.raises(CausalDataError, match="1 donors cannot play 1 treated units.*inference='jackknife'"):
+    with pytest.raises(CausalDataError, match="1 donors cannot play 1 treated units.*use more donors"):
         ask(few, estimator="did")
     with pytest.raises(CausalArgumentError, match="which time weights"):
         ask(frame, inference="conformal")
