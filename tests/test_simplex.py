@@ -87,6 +87,18 @@ def test_smallest_norm_among_perfect_fits():
     np.testing.assert_allclose(simplex_weights(points, np.zeros(1)), by_hand, atol=1e-7)
 
 
+@pytest.mark.parametrize("ridge", [0.0, 1e-13, 1e-11])
+def test_a_ridge_too_small_to_be_seen_means_the_smallest_norm(ridge):
+    """More weights than coordinates, as time weights of few donors: by linear algebra, whatever the order."""
+    rng = np.random.default_rng(7)
+    points = rng.normal(size=(40, 4))
+    points -= 0.9 * points.mean(axis=0)
+    A = np.vstack([points.T, np.ones(40)])
+    smallest = A.T @ np.linalg.solve(A @ A.T, np.r_[np.zeros(4), 1.0])
+    assert smallest.min() > 0
+    np.testing.assert_allclose(simplex_weights(points, np.zeros(4), ridge=ridge), smallest, atol=1e-7)
+
+
 def test_scales_and_levels():
     rng = np.random.default_rng(4)
     points, target = rng.normal(size=(12, 9)), rng.normal(size=9)

@@ -52,7 +52,7 @@ def min_norm_weights(points: Any, ridge: float, weights: Any) -> float:
     if ridge >= _STRONG * scale and d < n and _pivot(points, ridge, scale, weights):
         return _gap(points, ridge, weights, gradient) / scale
     size = _wolfe(points, ridge, scale, weights, gradient)
-    if ridge == 0.0 and size < n:
+    if ridge <= _TIE * scale and size < n:  # a smaller ridge is lost in rounding, and means the same
         level = 0.0
         for j in range(n):
             level += weights[j] * gradient[j]
