@@ -24,7 +24,7 @@ from pandas_causal.errors import (
     FewTreatedWarning,
 )
 from pandas_causal.simplex import simplex_weights
-from tests.panels import ROLES, ask, factor_panel
+from tests.synthetic_panels import ROLES, ask, factor_panel
 
 PLAIN = {"unit_weights": "equal", "time_weights": "equal"}
 ESTIMATORS = [

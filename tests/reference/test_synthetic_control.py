@@ -8,7 +8,7 @@ import pytest
 
 from pandas_causal import AugmentedSyntheticControl, SyntheticControl, SyntheticDiD
 from pandas_causal.simplex import kkt_residual
-from tests.panels import CALIFORNIA, california, factor_panel
+from tests.synthetic_panels import CALIFORNIA, california, factor_panel
 
 
 def matrices():

@@ -8,7 +8,7 @@ import pytest
 from sklearn.base import clone
 
 from pandas_causal import AugmentedSyntheticControl, MatrixCompletion, SyntheticControl, SyntheticDiD
-from tests.panels import factor_panel
+from tests.synthetic_panels import factor_panel
 from tests.statistical.draws import DRAWS, FULL, slack
 
 pytestmark = [
