@@ -11,6 +11,7 @@ def main() -> None:
     bands = compare("bands.py", ("ours",))
     imports = compare("imports.py", ("pandas", "ours"), repeats=7)
     jump = compare("discontinuity.py", ("ours", "rdrobust"))
+    cells = compare("panels.py", ("ours", "diff_diff", "csdid"))
     rows = [
         ("AIPW, 1,000,000 x 10, 5 folds", "DoubleML IRM", aipw["ours"]["seconds"] / aipw["doubleml"]["seconds"]),
         (
@@ -24,6 +25,8 @@ def main() -> None:
             boot["ours"]["seconds"] / (100 * boot["loop_of_10"]["seconds"]),
         ),
         ("discontinuity, 1,000,000 rows", "rdrobust", jump["ours"]["seconds"] / jump["rdrobust"]["seconds"]),
+        ("group-time effects, 50,000 x 10", "diff-diff", cells["ours"]["seconds"] / cells["diff_diff"]["seconds"]),
+        ("the same", "csdid", cells["ours"]["seconds"] / cells["csdid"]["seconds"]),
         ("import", "import pandas", imports["ours"]["seconds"] / imports["pandas"]["seconds"]),
     ]
     for name, beside, ratio in rows:
@@ -36,6 +39,7 @@ def main() -> None:
     )
     print(f"bootstrap seconds: {boot['ours']['seconds']:.2f}; band of 1,000,000 rows: {bands['ours']['seconds']:.2f} s")
     print(f"discontinuity: ours {jump['ours']['result']}, rdrobust {jump['rdrobust']['result']}")
+    print(f"group-time effects: {cells}")
     print(f"import beyond pandas: {imports['ours']['seconds'] - imports['pandas']['seconds']:.3f} s")
 
 

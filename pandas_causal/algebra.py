@@ -6,7 +6,6 @@ Everything here is a linear map of estimates together with their uncertainty; wh
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -22,6 +21,7 @@ from pandas_causal.errors import (
     FewTreatedWarning,
     StandardErrorWarning,
     suggest,
+    warn,
 )
 from pandas_causal.inference.influence import Influence, join
 from pandas_causal.inference.pointwise import Draws, Variance
@@ -346,12 +346,12 @@ def explain_std_errors(effect: Effect) -> Effect:
     text = f"{int(bad.sum()):,} of {len(se):,} standard errors are {reason}; rows: {which}"
     if text in effect.warnings:
         return effect
-    warnings.warn(text, StandardErrorWarning, stacklevel=4)
+    warn(text, StandardErrorWarning)
     return replace(effect, warnings=(*effect.warnings, text))
 
 
 def _explain_few_treated(effect: Effect) -> Effect:
-    """Warn of rows that rest on fewer than 10 treated units or clusters; what was said of other rows is dropped."""
+    """Warn of rows that rest on fewer than 10 units or clusters on a side; what was said of other rows is dropped."""
     u = effect.uncertainty
     if not isinstance(u, Influence) or u.treated is None:
         return effect
@@ -365,13 +365,13 @@ def _explain_few_treated(effect: Effect) -> Effect:
     least = int(np.argmin(np.where(few, behind, np.inf)))
     kind = "units" if u.clustering is None else "clusters"
     text = (
-        f"{int(few.sum()):,} of {len(few):,} rows rest on fewer than {_FEW} treated {kind} (the fewest,"
-        f" {int(behind[least])}: {effect.estimates.index[least]!r}), so that standard errors are too small;"
+        f"{int(few.sum()):,} of {len(few):,} rows rest on fewer than {_FEW} treated (or untreated) {kind} (the fewest,"
+        f" {int(behind[least])}: {list(effect.estimates.index)[least]!r}), so that standard errors are too small;"
         f" {_FEW_REMEDY} does not need many"
     )
     if text in effect.warnings:
         return effect
-    warnings.warn(text, FewTreatedWarning, stacklevel=5)
+    warn(text, FewTreatedWarning)
     return replace(effect, warnings=(*others, text))
 
 

@@ -86,6 +86,7 @@ def read_panel(
         inputs = inputs if whole.all() else inputs.take(whole)
     if not getattr(estimator, "_validated", False):  # refits of the bootstrap see rows that were checked
         check_inputs(inputs)
+    inputs, kept, zero = _weighted(inputs, kept)
     _remember(estimator, inputs)
     ordered = _sort(inputs)
     order = ordered.order
@@ -93,8 +94,9 @@ def read_panel(
         name, ordered.roles, ordered.axis, ordered.unit, ordered.time, ordered.labels, post=post, absorbing=absorbing
     )
     keep, notes, counts = _usable(ordered, timing, drop_always_treated, anticipation)
-    facts = {"n_dropped": n_given - len(order), **counts}
-    panel = _assemble(inputs, ordered, timing, kept[order], [*timing.notes, *notes], facts)
+    facts = {"n_dropped": n_given - len(order) - zero, "n_zero_weight": zero, **counts}
+    notes = [*([f"{zero:,} rows of weight 0 were left out"] if zero else []), *timing.notes, *notes]
+    panel = _assemble(inputs, ordered, timing, kept[order], notes, facts)
     return panel if keep is None else panel.take_units(keep)
 
 
@@ -144,6 +146,16 @@ def _complete(inputs: Inputs) -> NDArray[np.bool_]:
             absent = values.isna()
             keep &= ~(absent.any(axis=1) if isinstance(values, pd.DataFrame) else absent).to_numpy(dtype=bool)
     return keep
+
+
+def _weighted(inputs: Inputs, kept: NDArray[np.intp]) -> tuple[Inputs, NDArray[np.intp], int]:
+    """Leave out rows of weight 0, which tell nothing."""
+    weight = inputs.roles.get("sample_weight")
+    if weight is None:
+        return inputs, kept, 0
+    some = as_float(weight) > 0
+    zero = int((~some).sum())
+    return (inputs.take(some), kept[some], zero) if zero else (inputs, kept, 0)
 
 
 def _remember(estimator: Any, inputs: Inputs) -> None:
@@ -231,7 +243,7 @@ def _usable(
     if not always.any() or not drop_always_treated:
         return None, notes, counts
     who = "units" if rows.is_panel else "rows"
-    by = "in the first period" if not anticipation else f"within {anticipation} periods of the first"
+    by = "in the first period" if not anticipation else f"in the first {anticipation + 1} periods"
     notes.append(f"{int(always.sum()):,} {who} treated {by} were left out: they have no untreated period to compare")
     return ~always, notes, counts
 

@@ -119,7 +119,8 @@ class Axis:
             return np.where(near, np.round(steps), _UNMATCHED).astype(np.int64)
         if self.kind == "labels":
             at = self.labels.astype(object).get_indexer(pd.Index(uniques.astype(object)))
-            return np.where(at >= 0, at, _UNMATCHED).astype(np.int64)
+            never = np.isin(uniques.astype(str), ("0", "inf")) & (at < 0)
+            return np.where(never, NEVER, np.where(at >= 0, at, _UNMATCHED)).astype(np.int64)
         return out
 
 
@@ -148,7 +149,7 @@ def read_axis(time: pd.Series[Any]) -> tuple[Axis, Ints]:
         kind, frequency, ordinals = "numbers", None, as_float(periods)
     elif _is_time(periods):
         kind = "periods" if isinstance(periods.dtype, pd.PeriodDtype) else "dates"
-        frequency = periods.dt.freqstr if kind == "periods" else _frequency(periods)
+        frequency = pd.PeriodIndex(periods).freqstr if kind == "periods" else _frequency(periods)
         ordinals = _ordinals(periods, frequency)
     else:
         kind, frequency, ordinals = "labels", None, _label_order(periods)
@@ -192,10 +193,9 @@ def _dates(values: pd.Series[Any]) -> pd.Series[Any]:
 def _ordinals(values: pd.Series[Any], frequency: str | None) -> NDArray[np.float64]:
     """Dates or periods as whole numbers of one frequency."""
     if isinstance(values.dtype, pd.PeriodDtype):
-        if values.dt.freqstr == frequency:
-            index = pd.PeriodIndex(values)
-        else:
-            index = pd.PeriodIndex(values.dt.to_timestamp().dt.to_period(frequency))
+        index = pd.PeriodIndex(values)
+        if index.freqstr != frequency:
+            index = index.to_timestamp().to_period(frequency)
     else:
         index = pd.PeriodIndex(_dates(values).dt.to_period(frequency))
     return np.asarray(index.astype("int64"), dtype=np.float64)

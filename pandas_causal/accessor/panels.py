@@ -51,6 +51,7 @@ class PanelQuestions(Questions):
         is also "imputation", "sun_abraham", "two_way", "stacked", "triple_difference" or an instance. See
         :class:`CallawaySantAnna` and, for ``group="nj", post=1993``, :class:`DifferenceInDifferences`.
         """
+        _refuse_own_cluster(unit, cluster)
         chosen = ("callaway_santanna" if group is None else "two_way") if estimator is None else estimator
         settings = {"control_group": control_group, "anticipation": anticipation, "base_period": base_period}
         return self._fit(
@@ -92,6 +93,7 @@ class PanelQuestions(Questions):
         Example: ``df.causal.event_study(outcome="lemp", unit="countyreal", time="year", cohort="first.treat").plot()``;
         takes what :meth:`did` takes. See :class:`CallawaySantAnna`.
         """
+        _refuse_own_cluster(unit, cluster)
         settings = {"control_group": control_group, "anticipation": anticipation, "base_period": base_period}
         effect = self._fit(
             _estimator(estimator, settings, {"base_period": "universal"}),
@@ -112,6 +114,14 @@ class PanelQuestions(Questions):
                 f" {[name for name in _CLASSES if name not in ('two_way', 'triple_difference')]}"
             )
         return effect.aggregate("event")
+
+
+def _refuse_own_cluster(unit: Any, cluster: Any) -> None:
+    if isinstance(cluster, str) and isinstance(unit, str) and cluster == unit:
+        raise CausalArgumentError(
+            f"every {unit} is one contribution, so errors are clustered by it already; leave cluster= out, or give a"
+            " coarser one"
+        )
 
 
 def _estimator(estimator: Any, asked: dict[str, Any], defaults: dict[str, Any] | None = None) -> Any:

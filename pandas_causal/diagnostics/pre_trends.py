@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
 
 from pandas_causal.check import Check
-from pandas_causal.errors import CausalDataError
+from pandas_causal.errors import CausalDataError, CausalWarning
 
 __all__ = ["pre_trends"]
 
@@ -34,7 +35,12 @@ def pre_trends(effect: Any, anticipation: int = 0) -> Check:
     ----------
     Roth (2022), "Pretest with caution", American Economic Review: Insights, on what passing the test does not show.
     """
-    events = effect.aggregate("event") if "event" in effect.weightings else effect
+    with warnings.catch_warnings():  # what is weak was said when the effect was estimated
+        warnings.simplefilter("ignore", CausalWarning)
+        return _tested(effect.aggregate("event") if "event" in effect.weightings else effect, anticipation)
+
+
+def _tested(events: Any, anticipation: int) -> Check:
     at = np.array([int(e) for e in events.estimates.index])
     before = at < -anticipation
     if events.reference_rows is not None:

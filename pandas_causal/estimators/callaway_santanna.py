@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import replace
 from functools import partial
 from typing import Any, ClassVar
@@ -16,7 +15,7 @@ from pandas_causal.check import Checks
 from pandas_causal.diagnostics import panels as checks
 from pandas_causal.diagnostics.pre_trends import pre_trends
 from pandas_causal.effect import Effect
-from pandas_causal.errors import CausalArgumentError, OverlapWarning
+from pandas_causal.errors import CausalArgumentError, OverlapWarning, warn
 from pandas_causal.estimators.base import CausalEstimator
 from pandas_causal.group_time import GroupTime, Plan, ReferenceEvent, estimate_cells
 from pandas_causal.inference.influence import Influence
@@ -203,6 +202,8 @@ class CallawaySantAnna(CausalEstimator):
         """Cells and cohort shares as parameters of one Effect."""
         index, reference = _index(panel, found)
         u = _uncertainty(panel, found, cohorts, shares, index)
+        treated = _support(panel, found, cohorts, untreated_only=self.control_group == "never_treated")
+        u = replace(u, treated=treated, factor_p=1)
         method = f"influence function, one row per {panel.units.labels.name or 'row'}"
         if panel.clusters:
             ways = panel.unit_clusters()
@@ -243,7 +244,7 @@ class CallawaySantAnna(CausalEstimator):
             out.append(f"{trimmed:,} untreated units with a propensity beyond 0.995 were trimmed, over all comparisons")
         if overlap and overlap["overlap"].passed is False:
             text = f"weak overlap: {overlap['overlap'].summary}; method='regression' does not weight, it extrapolates"
-            warnings.warn(text, OverlapWarning, stacklevel=5)
+            warn(text, OverlapWarning)
             out.append(text)
         return out
 
@@ -312,23 +313,31 @@ def _index(panel: Panel, found: GroupTime) -> tuple[pd.MultiIndex, NDArray[np.bo
 def _uncertainty(
     panel: Panel, found: GroupTime, cohorts: NDArray[np.int64], shares: Floats, index: pd.MultiIndex
 ) -> Influence:
-    """Cells, then cohort shares, with the treated units behind each."""
-    K, S = len(found.cells), len(shares)
+    """Cells, then cohort shares, with the contributions of every unit."""
+    K = len(found.cells)
     names = [f"{g}, {t}" for g, t, _ in index] + [f"share of {panel.periods[g]}" for g in cohorts]
-    place = {int(g): j for j, g in enumerate(cohorts)}
-    source = np.array([place[c.cohort] for c in found.cells] + [-1] * S, dtype=np.intp)
-    groups = np.full(panel.n_units, -1, dtype=np.intp)
-    for j, g in enumerate(cohorts):
-        groups[panel.cohort == g] = j
-    most = None if panel.balanced else np.concatenate([found.n_treated, np.zeros(S, dtype=np.int64)])
-    u = Influence.from_contributions(
+    return Influence.from_contributions(
         np.concatenate([found.att, shares]),
         found.contributions,
         panel.units,
         names=pd.Index(names, name="parameter"),
-        loadings=np.eye(K, K + S),
+        loadings=np.eye(K, K + len(shares)),
     )
-    return replace(u, treated=Treated.of(source, groups, most), factor_p=1)
+
+
+def _support(panel: Panel, found: GroupTime, cohorts: NDArray[np.int64], *, untreated_only: bool) -> Treated:
+    """Units behind every cell: its cohort, those of them that were seen, and those compared with."""
+    none = np.zeros(len(cohorts), dtype=np.int64)  # shares rest on all units
+    own = np.searchsorted(cohorts, [c.cohort for c in found.cells])
+    place = np.searchsorted(cohorts, panel.cohort)
+    groups = np.where(np.append(cohorts, -1)[place] == panel.cohort, place, -1)
+    return Treated.of(
+        np.concatenate([own, none - 1]).astype(np.intp),
+        groups.astype(np.intp),
+        np.concatenate([found.n_treated, none]),
+        np.concatenate([found.n_control, none]),
+        untreated_only=untreated_only,
+    )
 
 
 def _weightings(

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from pandas_causal.errors import CausalArgumentError, CausalDataError, CausalError
 from pandas_causal.inference.rows import Rows, join_rows
-from pandas_causal.inference.support import Treated
+from pandas_causal.inference.support import Support, beside
 
 __all__ = ["Component", "Influence", "cluster_component", "cluster_sums", "join", "quadratic_forms"]
 
@@ -140,8 +140,9 @@ class Influence:
         Labels kept at fit, by column name.
     clustering : tuple of ndarray (n,), or None
         The labels the components are clustered by.
-    treated : Treated or None
-        Treated units behind the parameters, where they may be few: a row that rests on one has no standard error.
+    treated : Support or None
+        Units behind the parameters, treated and compared with, where they may be few: a row that rests on one has no
+        standard error.
     factor_p : int or None
         Parameters counted in the factor (n - 1) / (n - p) of clustered errors; all of them by default. Cells of a
         panel are each a difference of means over the same units, so their number says nothing of the fit to a unit.
@@ -155,7 +156,7 @@ class Influence:
     rows: Rows | None = None
     clusters: Mapping[str, NDArray[np.generic]] = field(default_factory=dict)
     clustering: tuple[NDArray[np.generic], ...] | None = None
-    treated: Treated | None = None
+    treated: Support | None = None
     factor_p: int | None = None
 
     @classmethod
@@ -203,13 +204,13 @@ class Influence:
         return total
 
     def std_error(self) -> Floats:
-        """Standard error of every row reported; NaN where a single treated unit stands behind it."""
+        """Standard error of every row reported; NaN where one side of the comparison is a single unit."""
         out = np.sqrt(quadratic_forms(self.loadings, self.meat()))
         out[self.n_treated() == 1] = np.nan
         return out
 
     def n_treated(self) -> Floats:
-        """Independent treated units behind every row reported; infinite where they are not counted."""
+        """Independent units behind every row, treated or compared with; infinite where they are not counted."""
         if self.treated is None:
             return np.full(len(self.loadings), np.inf)
         return self.treated.behind(self.loadings)
@@ -252,9 +253,7 @@ class Influence:
         contributions = self._need_contributions("cluster")
         p = len(self.values) if self.factor_p is None else self.factor_p
         component = cluster_component(contributions, by, p=p, small_sample=small_sample)
-        treated = self.treated
-        if treated is not None:  # two ways: by the coarser one
-            treated = min((treated.clustered(labels) for labels in by), key=lambda t: int(t.counts.sum()))
+        treated = None if self.treated is None else self.treated.clustered(by)
         return replace(self, components=(component,), clustering=tuple(np.asarray(b) for b in by), treated=treated)
 
     def collapse(self, unit: object, name: object) -> Influence:
@@ -265,7 +264,7 @@ class Influence:
         out = Influence.from_contributions(
             self.values, sums.to_numpy(), Rows(labels), names=self.names, loadings=self.loadings
         )
-        treated = None if self.treated is None else self.treated.clustered(unit).compact()
+        treated = None if self.treated is None else self.treated.clustered([unit]).compact()
         return replace(out, treated=treated, factor_p=self.factor_p)
 
     def compact(self) -> Influence:
@@ -295,6 +294,8 @@ def join(left: Influence, right: Influence, how: str | None = None, *, keep_fact
         "values": np.concatenate([left.values, right.values]),
         "names": pd.Index([("left", n) for n in left.names] + [("right", n) for n in right.names], tupleize_cols=False),
         "loadings": _block_diagonal(left.loadings, right.loadings),
+        "treated": beside(left.treated, right.treated, k),
+        "factor_p": None if left.factor_p is None or right.factor_p is None else max(left.factor_p, right.factor_p),
     }
     if how == "independent" and (left.rows is None or right.rows is None):
         return Influence(components=_independent_components(left, right), **stacked)
@@ -312,7 +313,7 @@ def join(left: Influence, right: Influence, how: str | None = None, *, keep_fact
         components = _independent_components(left, right)
         return Influence(components=components, contributions=contributions, rows=joined.rows, **stacked)
     out = Influence.from_contributions(stacked["values"], contributions, joined.rows, names=stacked["names"])
-    out = replace(out, loadings=stacked["loadings"])
+    out = replace(out, **{key: stacked[key] for key in ("loadings", "treated", "factor_p")})
     labels = _joint_clustering(left, right, len(joined.rows), joined.left, joined.right)
     if labels is not None:
         out = out.cluster(labels, small_sample=all(np.isfinite(c.df) for c in left.components))

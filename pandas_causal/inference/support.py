@@ -1,17 +1,34 @@
-"""How many treated units stand behind an estimate: an influence function knows nothing of a single one."""
+"""How many units stand behind a comparison: an influence function knows nothing of a single one."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-__all__ = ["Treated"]
+__all__ = ["Joint", "Support", "Treated", "beside"]
 
 _BITS = 62
+
+
+class Support(Protocol):
+    """Counts the independent units behind rows."""
+
+    def behind(self, loadings: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Units behind each row, of the side that has fewer; infinite where none are counted."""
+        ...
+
+    def clustered(self, by: Sequence[Any]) -> Support:
+        """Count clusters in place of units; of two ways the coarser."""
+        ...
+
+    def compact(self) -> Support:
+        """Drop what is as long as the data."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,8 +48,11 @@ class Treated:
         Independent units of each kind.
     groups : ndarray (n,) or None
         Group of every row of the contributions, -1 for the untreated; None after ``compact()``.
-    most : ndarray (k,) or None
-        Treated units that each parameter itself was computed from, where not the whole group was seen.
+    most, controls : ndarray (k,) or None
+        Treated units and comparison units that each parameter itself was computed from. A row of several parameters
+        rests on at most the sum of the former; the latter may be the same units throughout.
+    untreated_only : bool
+        Whether comparison units are of no group; otherwise they may be of any other.
     """
 
     source: NDArray[np.intp]
@@ -40,40 +60,102 @@ class Treated:
     counts: NDArray[np.intp]
     groups: NDArray[np.intp] | None = None
     most: NDArray[np.int64] | None = None
+    controls: NDArray[np.int64] | None = None
+    untreated_only: bool = False
 
     @classmethod
-    def of(cls, source: NDArray[np.intp], groups: NDArray[np.intp], most: NDArray[np.int64] | None = None) -> Treated:
+    def of(
+        cls,
+        source: NDArray[np.intp],
+        groups: NDArray[np.intp],
+        most: NDArray[np.int64] | None = None,
+        controls: NDArray[np.int64] | None = None,
+        *,
+        untreated_only: bool = False,
+    ) -> Treated:
         """Count the treated rows of every group."""
         n_groups = int(max(source.max(initial=-1), groups.max(initial=-1))) + 1
         counts = np.bincount(groups[groups >= 0], minlength=n_groups)
-        return cls(source, np.eye(n_groups, dtype=bool), counts, groups, most)
+        return cls(source, np.eye(n_groups, dtype=bool), counts, groups, most, controls, untreated_only)
 
-    def clustered(self, labels: Any) -> Treated:
-        """Count clusters in place of rows."""
+    def clustered(self, by: Sequence[Any]) -> Treated:
+        """Count clusters in place of units; of two ways the coarser."""
+        return min((self._one_way(labels) for labels in by), key=lambda t: int(t.counts.sum()))
+
+    def _one_way(self, labels: Any) -> Treated:
         if self.groups is None:
             return self
         codes = np.asarray(pd.factorize(pd.Series(labels, copy=False))[0])
-        treated = self.groups >= 0
         n_groups = self.patterns.shape[1]
-        present = np.zeros((int(codes.max(initial=-1)) + 1, n_groups), dtype=bool)
-        present[codes[treated], self.groups[treated]] = True
+        present = np.zeros((int(codes.max(initial=-1)) + 1, n_groups + 1), dtype=bool)
+        present[codes, self.groups] = True  # the untreated in the last column
+        controls = None if self.controls is None else np.minimum(self.controls, self._control_clusters(present))
+        treated = present[:, :-1]
         if n_groups <= _BITS:
-            key = present @ (1 << np.arange(n_groups, dtype=np.int64))
+            key = treated @ (1 << np.arange(n_groups, dtype=np.int64))
             _, first, counts = np.unique(key, return_index=True, return_counts=True)
-            return replace(self, patterns=present[first], counts=counts)
-        patterns, counts = np.unique(present, axis=0, return_counts=True)
-        return replace(self, patterns=patterns, counts=counts)
+            return replace(self, patterns=treated[first], counts=counts, controls=controls)
+        patterns, counts = np.unique(treated, axis=0, return_counts=True)
+        return replace(self, patterns=patterns, counts=counts, controls=controls)
+
+    def _control_clusters(self, present: NDArray[np.bool_]) -> NDArray[np.int64]:
+        """Most clusters that the comparison units of each parameter can lie in."""
+        if self.untreated_only:
+            return np.full(len(self.source), int(present[:, -1].sum()))
+        others = [int(np.delete(present, s, axis=1).any(axis=1).sum()) for s in range(present.shape[1])]
+        return np.array(others)[self.source]
 
     def behind(self, loadings: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Independent treated units behind each row reported; infinite where a row rests on no such parameter."""
+        """Independent units behind each row reported, of the side that has fewer; infinite where it rests on none."""
         rests = np.zeros((len(loadings), self.patterns.shape[1]), dtype=bool)
         for j in np.flatnonzero(self.source >= 0):
             rests[:, self.source[j]] |= loadings[:, j] != 0
         found = (rests.astype(np.int64) @ self.patterns.T.astype(np.int64) > 0) @ self.counts
+        used = (loadings != 0) & (self.source >= 0)
         if self.most is not None:
-            found = np.minimum(found, (loadings[:, self.source >= 0] != 0) @ self.most[self.source >= 0])
+            found = np.minimum(found, used @ self.most)
+        if self.controls is not None:
+            found = np.minimum(found, (used * self.controls).max(axis=1, initial=0))
         return np.where(rests.any(axis=1), found, np.inf)
 
     def compact(self) -> Treated:
         """Drop what is as long as the data."""
         return replace(self, groups=None)
+
+
+@dataclass(frozen=True, eq=False)
+class Joint:
+    """Units behind the parameters of two fits side by side: a row rests on the fewer.
+
+    Attributes
+    ----------
+    left, right : Support or None
+    k : int
+        Parameters of the left one.
+    """
+
+    left: Support | None
+    right: Support | None
+    k: int
+
+    def behind(self, loadings: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Units behind each row, of the fit that has fewer."""
+        out = np.full(len(loadings), np.inf)
+        for support, part in ((self.left, loadings[:, : self.k]), (self.right, loadings[:, self.k :])):
+            if support is not None:
+                out = np.minimum(out, support.behind(part))
+        return out
+
+    def clustered(self, by: Sequence[Any]) -> Joint:
+        """Keep the counts of units: rows of the two fits are not those that the labels name."""
+        return self
+
+    def compact(self) -> Joint:
+        """Drop what is as long as the data."""
+        left, right = (None if s is None else s.compact() for s in (self.left, self.right))
+        return replace(self, left=left, right=right)
+
+
+def beside(left: Support | None, right: Support | None, k: int) -> Support | None:
+    """Support of two fits side by side, None where neither counts."""
+    return None if left is None and right is None else Joint(left, right, k)

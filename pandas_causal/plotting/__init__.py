@@ -15,15 +15,18 @@ from pandas_causal.plotting.event_study import event_study, group_time, trends
 from pandas_causal.plotting.forest import forest
 from pandas_causal.plotting.love import love
 from pandas_causal.plotting.overlap import overlap
+from pandas_causal.plotting.panel_diagnostics import bacon, honest_bounds
 from pandas_causal.plotting.synthetic_control import placebo_gaps, synthetic, unit_weights
 
 __all__ = [
+    "bacon",
     "bandwidths",
     "density",
     "discontinuity",
     "event_study",
     "forest",
     "group_time",
+    "honest_bounds",
     "love",
     "overlap",
     "placebo_cutoffs",
@@ -43,6 +46,7 @@ _SOURCES = {
     "density": "density_curve",
     "bandwidths": "bandwidth_sensitivity",
     "placebo_cutoffs": "placebo_cutoffs",
+    "bacon": "bacon",
     "trends": "trends",
     "synthetic": "gap",
     "placebo_gaps": "placebo",
@@ -59,10 +63,9 @@ def plot_effect(effect: Any, kind: str | None = None, ax: Any = None) -> Any:
     Parameters
     ----------
     effect : Effect
-    kind : {"forest", "overlap", "love", "discontinuity", "density", "bandwidths", "placebo_cutoffs", "event_study", \
-            "group_time", "trends", "synthetic", "placebo_gaps", "unit_weights"}, optional
+    kind : str, optional
         "discontinuity" of a discontinuity, "synthetic" of a synthetic comparison, "event_study" where there are event
-        times, else "forest"; the others where the effect has their diagnostic, "group_time" where it has cells.
+        times, else "forest"; others where the effect has what they draw. A wrong one is answered with those it has.
     ax : matplotlib Axes, optional
 
     Returns
@@ -186,7 +189,8 @@ def _event_study(effect: Any, ax: Any, n: str) -> Any:
 
 def _group_time(effect: Any, ax: Any, n: str) -> Any:
     title = f"{n}, bold: {100 * effect.level:g}% interval without 0"
-    return group_time(effect.table, ax, title=title, label=f"effect on {effect.facts.get('outcome', '')}")
+    label = f"effect on {effect.facts.get('outcome', '')}"
+    return group_time(effect.table, ax, xlabel=effect.facts.get("time"), label=label, title=title)
 
 
 def _trends(effect: Any, ax: Any, n: str) -> Any:
@@ -195,7 +199,11 @@ def _trends(effect: Any, ax: Any, n: str) -> Any:
     return trends(effect.diagnostics["trends"].table, ax, **labels, title=f"{n}, filled: treated")
 
 
-_OF_PANELS = {"event_study": _event_study, "group_time": _group_time, "trends": _trends}
+def _bacon(effect: Any, ax: Any, n: str) -> Any:
+    return bacon(effect.diagnostics["bacon"].table, ax, title=f"Comparisons of cohorts, {n}")
+
+
+_OF_PANELS = {"event_study": _event_study, "group_time": _group_time, "trends": _trends, "bacon": _bacon}
 _OF_DISCONTINUITIES = {
     "discontinuity": _discontinuity,
     "density": _density,

@@ -91,7 +91,14 @@ def _integer_ticks(ax: Any, at: Floats) -> None:
     ax.set_xlim(at.min() - 0.6, at.max() + 0.6)
 
 
-def group_time(table: pd.DataFrame, ax: Any = None, *, title: str | None = None, label: str | None = None) -> Any:
+def group_time(
+    table: pd.DataFrame,
+    ax: Any = None,
+    *,
+    xlabel: str | None = None,
+    label: str | None = None,
+    title: str | None = None,
+) -> Any:
     """Draw the cells: a row per cohort, a column per period, colour and number for the effect.
 
     Numbers in bold have an interval without zero; the line is where treatment starts. Above 90 cells only colours are
@@ -102,7 +109,7 @@ def group_time(table: pd.DataFrame, ax: Any = None, *, title: str | None = None,
     table : DataFrame
         ``effect.table`` with index levels cohort, time and event.
     ax : matplotlib Axes, optional
-    title, label : str, optional
+    xlabel, label, title : str, optional
         `label` is what the colours mean.
 
     Returns
@@ -134,7 +141,7 @@ def group_time(table: pd.DataFrame, ax: Any = None, *, title: str | None = None,
             ax.plot([float(start.min()) - 0.5] * 2, [i - 0.5, i + 0.5], color=BLACK, linewidth=2, clip_on=False)
     _name_ticks(ax.xaxis, periods)
     _name_ticks(ax.yaxis, cohorts)
-    ax.set_xlabel(str(table.index.names[1] or "time"))
+    ax.set_xlabel(xlabel or "time")
     ax.set_ylabel("first treated")
     ax.figure.colorbar(image, ax=ax, label=label or "effect", shrink=0.9)
     tidy_up(ax, title)

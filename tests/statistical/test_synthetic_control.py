@@ -8,8 +8,8 @@ import pytest
 from sklearn.base import clone
 
 from pandas_causal import AugmentedSyntheticControl, MatrixCompletion, SyntheticControl, SyntheticDiD
-from tests.synthetic_panels import factor_panel
 from tests.statistical.draws import DRAWS, FULL, slack
+from tests.synthetic_panels import factor_panel
 
 pytestmark = [
     pytest.mark.slow,
