@@ -32,7 +32,7 @@ ESTIMATORS = [
     SyntheticDiD(**PLAIN),
     SyntheticControl(),
     AugmentedSyntheticControl(),
-    MatrixCompletion(n_penalties=6),
+    MatrixCompletion(n_penalties=4, folds=3),
 ]
 IDS = ["sdid", "did", "sc", "augmented", "mcnnm"]
 CLASSES = [SyntheticDiD, SyntheticControl, AugmentedSyntheticControl, MatrixCompletion]

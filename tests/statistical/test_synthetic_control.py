@@ -36,7 +36,7 @@ def sizes(estimator, draws, levels, **panel):
 def test_size_of_placebo_tests(estimator, inference):
     """Twenty exchangeable units, one of them treated without effect: p of 1/20 and 2/20 as often as it says."""
     levels = (0.05, 0.1)
-    draws = DRAWS if FULL else 120
+    draws = DRAWS if FULL else 80
     found = sizes(clone(estimator).set_params(inference=inference), draws, levels, n=20)
     for size, level in zip(found, levels, strict=True):
         assert abs(size - level) < slack(draws, level, most=1)
@@ -50,7 +50,7 @@ def test_size_of_the_placebo_test_of_augmented_control():
 
 def test_size_of_placebo_draws_of_several_units():
     """Draws of three donors: p of at most 0.1 in at most 0.1 of the panels, up to binomial error."""
-    draws = DRAWS if FULL else 120
+    draws = DRAWS if FULL else 80
     estimator = SyntheticDiD(n_draws=99)
     found = sizes(estimator, draws, (0.1, 0.2), n=30, n_periods=12, starts=(7, 7, 9))
     for size, level in zip(found, (0.1, 0.2), strict=True):
@@ -63,7 +63,7 @@ CONFORMAL = [SyntheticControl(inference="conformal"), SyntheticDiD(inference="co
 @pytest.mark.parametrize("estimator", CONFORMAL)
 def test_size_of_conformal_tests(estimator):
     """Errors independent over time: sixteen cyclic shifts, p of 2/16 and 4/16 as often as it says, or less."""
-    draws = DRAWS if FULL else 120
+    draws = DRAWS if FULL else 80
     levels = (2 / 16, 4 / 16)
     found = sizes(estimator, draws, levels, n=12, n_periods=16, starts=(13,), alike=False)
     for size, level in zip(found, levels, strict=True):
@@ -83,7 +83,7 @@ def test_conformal_sets_cover():
 
 def test_jackknife_intervals_cover():
     """Twenty treated units of sixty, effect 1. Weights are kept, so that errors are 5% small: 93% in 400 panels."""
-    draws = DRAWS if FULL else 120
+    draws = DRAWS if FULL else 80
     inside, estimates, errors = [], [], []
     for seed in range(draws):
         panel = factor_panel(seed, n=60, n_periods=14, starts=(10,) * 20, effect=1.0)
@@ -107,7 +107,7 @@ def trending(seed):
 
 
 def test_weights_remove_a_bias_that_plain_differences_have():
-    draws = 100 if FULL else 30
+    draws = 100 if FULL else 12
     panels = [trending(seed) for seed in range(draws)]
     found = {
         name: np.array([fit(estimator, panel).estimate - 1 for panel in panels])
