@@ -7,9 +7,12 @@ from pandas_causal.estimators.doubly_robust import AIPW, TMLE
 from pandas_causal.estimators.experiment import DifferenceInMeans
 from pandas_causal.estimators.imputation_did import ImputationDiD
 from pandas_causal.estimators.local_randomization import LocalRandomization
+from pandas_causal.estimators.matrix_completion import MatrixCompletion
 from pandas_causal.estimators.regression import RegressionAdjustment
 from pandas_causal.estimators.stacked_did import StackedDiD
 from pandas_causal.estimators.sun_abraham import SunAbraham
+from pandas_causal.estimators.synthetic_control import AugmentedSyntheticControl, SyntheticControl
+from pandas_causal.estimators.synthetic_did import SyntheticDiD
 from pandas_causal.estimators.triple_difference import TripleDifference
 from pandas_causal.estimators.weighting import IPW
 
@@ -17,14 +20,18 @@ __all__ = [
     "AIPW",
     "IPW",
     "TMLE",
+    "AugmentedSyntheticControl",
     "CallawaySantAnna",
     "DifferenceInDifferences",
     "DifferenceInMeans",
     "ImputationDiD",
     "LocalRandomization",
+    "MatrixCompletion",
     "RegressionAdjustment",
     "RegressionDiscontinuity",
     "StackedDiD",
     "SunAbraham",
+    "SyntheticControl",
+    "SyntheticDiD",
     "TripleDifference",
 ]

@@ -82,7 +82,8 @@ def joint_test(uncertainty: Influence | Draws | Variance, centre: Floats) -> Joi
     """Test that all rows are zero: Hotelling's T-squared when degrees of freedom are finite, else Wald's chi-squared.
 
     With G clusters ``W (G - r) / ((G - 1) r)`` is referred to F(r, G - r), W carrying the factor G / (G - 1) only.
-    Without the scale the test rejects far too often when r is not small beside G.
+    Without the scale the test rejects far too often when r is not small beside G. A null distribution (placebo,
+    permutation) knows no such law: the largest row beside its spread is ranked among that of the replicates.
 
     References
     ----------
@@ -90,6 +91,8 @@ def joint_test(uncertainty: Influence | Draws | Variance, centre: Floats) -> Joi
     """
     from scipy import special
 
+    if isinstance(uncertainty, Draws) and uncertainty.around == "null":
+        return _ranked(uncertainty.values(), centre)
     covariance = uncertainty.covariance(joint=True)
     if not len(centre):
         raise CausalDataError("there is no row to test")
@@ -118,3 +121,14 @@ def joint_test(uncertainty: Influence | Draws | Variance, centre: Floats) -> Joi
     denominator = df + 1 - r
     statistic = wald * denominator / (df * r)
     return JointTest(statistic, r, denominator, float(special.fdtrc(r, denominator, statistic)))
+
+
+def _ranked(null: Floats, centre: Floats) -> JointTest:
+    """Rank of the largest row among replicates; spreads count the observed rows too, so that all are treated alike."""
+    if not len(centre):
+        raise CausalDataError("there is no row to test")
+    every = np.vstack([centre, null])
+    spread = np.sqrt(np.square(every).mean(axis=0))
+    largest = (np.abs(every) / np.where(spread > 0, spread, 1.0)).max(axis=1)
+    p_value = float((largest >= largest[0] * (1 - 1e-12)).mean())
+    return JointTest(float(largest[0]), len(centre), np.inf, p_value)

@@ -16,6 +16,7 @@ from pandas_causal.plotting.forest import forest
 from pandas_causal.plotting.love import love
 from pandas_causal.plotting.overlap import overlap
 from pandas_causal.plotting.panel_diagnostics import bacon, honest_bounds
+from pandas_causal.plotting.synthetic_control import placebo_gaps, synthetic, unit_weights
 
 __all__ = [
     "bacon",
@@ -29,8 +30,11 @@ __all__ = [
     "love",
     "overlap",
     "placebo_cutoffs",
+    "placebo_gaps",
     "plot_effect",
+    "synthetic",
     "trends",
+    "unit_weights",
 ]
 
 # kind of picture -> the diagnostic whose table it draws; None: the effect's own table
@@ -44,7 +48,12 @@ _SOURCES = {
     "placebo_cutoffs": "placebo_cutoffs",
     "bacon": "bacon",
     "trends": "trends",
+    "synthetic": "gap",
+    "placebo_gaps": "placebo",
+    "unit_weights": "unit_weights",
 }
+# the picture drawn unasked -> the diagnostic that says that the effect has it
+_FIRST = {"discontinuity": "bins", "synthetic": "gap"}
 _CELLS = ["cohort", "time", "event"]
 
 
@@ -55,8 +64,8 @@ def plot_effect(effect: Any, kind: str | None = None, ax: Any = None) -> Any:
     ----------
     effect : Effect
     kind : str, optional
-        "discontinuity" of a discontinuity, "event_study" where there are event times, else "forest"; others where the
-        effect has what they draw. A wrong one is answered with those it has.
+        "discontinuity" of a discontinuity, "synthetic" of a synthetic comparison, "event_study" where there are event
+        times, else "forest"; others where the effect has what they draw. A wrong one is answered with those it has.
     ax : matplotlib Axes, optional
 
     Returns
@@ -69,7 +78,8 @@ def plot_effect(effect: Any, kind: str | None = None, ax: Any = None) -> Any:
         For a kind that this effect does not have, naming those it has.
     """
     if kind is None:
-        kind = "discontinuity" if "bins" in effect.diagnostics else "event_study" if _has_events(effect) else "forest"
+        kind = next((name for name, source in _FIRST.items() if source in effect.diagnostics), None)
+        kind = kind or ("event_study" if _has_events(effect) else "forest")
     legal = [name for name, source in _SOURCES.items() if source is None or source in effect.diagnostics]
     legal += ["event_study"] if _has_events(effect) else []
     legal += ["group_time"] if list(effect.estimates.index.names) == _CELLS else []
@@ -88,10 +98,32 @@ def plot_effect(effect: Any, kind: str | None = None, ax: Any = None) -> Any:
         return love(effect.diagnostics["balance"].table, ax, title=f"Balance, {n}")
     if kind in _OF_PANELS:
         return _OF_PANELS[kind](effect, ax, n)
+    if kind in _OF_SYNTHETIC:
+        return _OF_SYNTHETIC[kind](effect, ax, n)
     if kind in _OF_DISCONTINUITIES:
         return _OF_DISCONTINUITIES[kind](effect, ax, n)
     sided = "" if effect.alternative == "two-sided" else "one-sided "
     return forest(effect.table, ax, xlabel=effect.estimand, title=f"{n}, {sided}{100 * effect.level:g}% intervals")
+
+
+def _synthetic(effect: Any, ax: Any, n: str) -> Any:
+    check = effect.diagnostics["gap"]
+    return synthetic(check.table, ax, ylabel=str(effect.facts["outcome"]), title=f"{n}, {check.summary}")
+
+
+def _placebo_gaps(effect: Any, ax: Any, n: str) -> Any:
+    check, facts = effect.diagnostics["placebo"], effect.facts
+    start = facts["first_treated"] if facts["first_treated"] in check.table.columns else None
+    ylabel = f"gap in {facts['outcome']}"
+    return placebo_gaps(check.table, ax, start=start, ylabel=ylabel, title=f"{n}, {check.summary}")
+
+
+def _unit_weights(effect: Any, ax: Any, n: str) -> Any:  # noqa: ARG001 - called as the others are
+    check = effect.diagnostics["unit_weights"]
+    return unit_weights(check.table, ax, title=check.summary.partition(":")[0])
+
+
+_OF_SYNTHETIC = {"synthetic": _synthetic, "placebo_gaps": _placebo_gaps, "unit_weights": _unit_weights}
 
 
 def _discontinuity(effect: Any, ax: Any, n: str) -> Any:

@@ -1,0 +1,169 @@
+"""Pictures of a synthetic comparison: actual beside synthetic, placebo gaps, weights."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from pandas_causal.plotting.canvas import axes, number_format, require, row_labels, tidy_up
+from pandas_causal.plotting.colours import BLACK, BLUE, GREY, ORANGE, VERMILLION
+
+__all__ = ["placebo_gaps", "synthetic", "unit_weights"]
+
+_GAP = 'effect.diagnostics["gap"].table'
+_FAINT = "#BBBBBB"
+_MAX_BARS = 15
+
+
+def synthetic(
+    table: pd.DataFrame,
+    ax: Any = None,
+    *,
+    xlabel: str | None = None,
+    ylabel: str | None = None,
+    title: str | None = None,
+) -> Any:
+    """Draw the actual and the synthetic outcome, the gap after treatment shaded.
+
+    Parameters
+    ----------
+    table : DataFrame
+        ``effect.diagnostics["gap"].table``: actual, synthetic, gap, treated; the index holds the periods.
+    ax : matplotlib Axes, optional
+    xlabel, ylabel, title : str, optional
+
+    Returns
+    -------
+    matplotlib Axes
+
+    Raises
+    ------
+    CausalArgumentError
+        If the table lacks a column or has no rows.
+    MissingDependencyError
+        Where matplotlib is not installed.
+    """
+    require(table, ("actual", "synthetic", "gap", "treated"), _GAP)
+    ax = axes(ax, 6.8, 4.0)
+    at, numeric = _positions(table.index)
+    treated = table["treated"].to_numpy(dtype=bool)
+    _start(ax, at, treated)
+    after = np.flatnonzero(treated)
+    shown = np.r_[after[0] - 1, after] if len(after) and after[0] > 0 else after
+    low, high = table["actual"].to_numpy()[shown], table["synthetic"].to_numpy()[shown]
+    ax.fill_between(at[shown], low, high, color=ORANGE, alpha=0.25, linewidth=0)
+    ax.plot(at, table["synthetic"], color=BLUE, linewidth=1.8, linestyle=(0, (5, 2)), label="synthetic")
+    ax.plot(at, table["actual"], color=BLACK, linewidth=1.8, label="actual")
+    ax.legend(frameon=False, fontsize="small", loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2, borderaxespad=0.2)
+    _finish(ax, table.index, numeric, xlabel, ylabel or "outcome", title)
+    return ax
+
+
+def placebo_gaps(
+    table: pd.DataFrame,
+    ax: Any = None,
+    *,
+    start: Any = None,
+    xlabel: str | None = None,
+    ylabel: str | None = None,
+    title: str | None = None,
+) -> Any:
+    """Draw the gap of the treated over the gaps of donors that play them.
+
+    Parameters
+    ----------
+    table : DataFrame
+        ``effect.diagnostics["placebo"].table``: the actual path in the first row; columns are periods.
+    ax : matplotlib Axes, optional
+    start : optional
+        First treated period, as in the columns.
+    xlabel, ylabel, title : str, optional
+
+    Returns
+    -------
+    matplotlib Axes
+    """
+    require(table, (), 'effect.diagnostics["placebo"].table')
+    ax = axes(ax, 6.8, 4.0)
+    at, numeric = _positions(table.columns)
+    treated = np.zeros(len(at), dtype=bool)
+    if start is not None:
+        treated[int(table.columns.get_indexer(pd.Index([start]))[0]) :] = True
+    ax.axhline(0, color=GREY, linewidth=1, zorder=0)
+    _start(ax, at, treated)
+    paths = table.iloc[1:].to_numpy()
+    ax.plot(at, paths[:200].T, color=_FAINT, linewidth=0.8, alpha=0.8, zorder=1)
+    ax.plot([], [], color=_FAINT, linewidth=1.2, label="placebos")
+    ax.plot(at, table.iloc[0], color=VERMILLION, linewidth=2, zorder=3, label="treated")
+    ax.legend(frameon=False, fontsize="small", loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2, borderaxespad=0.2)
+    _finish(ax, table.columns, numeric, xlabel, ylabel or "gap", title)
+    return ax
+
+
+def unit_weights(table: pd.DataFrame, ax: Any = None, *, xlabel: str | None = None, title: str | None = None) -> Any:
+    """Draw the weights of the donors that have most, as bars.
+
+    Parameters
+    ----------
+    table : DataFrame
+        ``effect.diagnostics["unit_weights"].table``: donors in rows, treated units or groups in columns (averaged).
+    ax : matplotlib Axes, optional
+    xlabel, title : str, optional
+
+    Returns
+    -------
+    matplotlib Axes
+    """
+    require(table, (), 'effect.diagnostics["unit_weights"].table')
+    mean = table.mean(axis=1)
+    mean = mean[mean.abs() > 1e-6]
+    shown = mean.reindex(mean.abs().sort_values(ascending=False, kind="stable").index[:_MAX_BARS])
+    ax = axes(ax, 6.0, 0.9 + 0.28 * max(len(shown), 2))
+    place = np.arange(len(shown))[::-1]
+    colours = [BLUE if value > 0 else ORANGE for value in shown]
+    ax.barh(place, shown, color=colours, height=0.7)
+    ax.axvline(0, color=GREY, linewidth=1)
+    ax.set_yticks(place, row_labels(shown.index))
+    ax.tick_params(axis="y", length=0)
+    rest = len(mean) - len(shown)
+    ax.set_xlabel((xlabel or "weight") + (f" ({rest:,} smaller weights not shown)" if rest else ""))
+    number_format(ax.xaxis)
+    tidy_up(ax, title)
+    return ax
+
+
+def _positions(index: pd.Index) -> tuple[Any, bool]:
+    """Where to draw periods, and whether these are numbers; other labels stand at equal distances."""
+    if pd.api.types.is_numeric_dtype(index.dtype):
+        return index.to_numpy(dtype=float), True
+    if pd.api.types.is_datetime64_any_dtype(index.dtype):
+        return index.to_numpy(), False
+    return np.arange(len(index), dtype=float), False
+
+
+def _start(ax: Any, at: Any, treated: Any) -> None:
+    """Mark the last period before treatment."""
+    first = np.flatnonzero(treated)
+    if len(first) and first[0] > 0:
+        ax.axvline(at[first[0] - 1], color=GREY, linewidth=1, linestyle="--", zorder=0)
+
+
+def _finish(ax: Any, index: pd.Index, numeric: bool, xlabel: str | None, ylabel: str, title: str | None) -> None:
+    name = xlabel or (str(index.name) if index.name is not None else "period")
+    ax.set_xlabel("periods since treatment" if name == "event" else name)
+    ax.set_ylabel(ylabel)
+    if numeric:
+        if np.allclose(index.to_numpy(dtype=float), np.round(index.to_numpy(dtype=float))):
+            ax.xaxis.get_major_locator().set_params(integer=True)
+        ax.xaxis.set_major_formatter("{x:.10g}")  # a year has no thousands separator
+    elif pd.api.types.is_datetime64_any_dtype(index.dtype):
+        from matplotlib.dates import ConciseDateFormatter
+
+        ax.xaxis.set_major_formatter(ConciseDateFormatter(ax.xaxis.get_major_locator()))
+    else:
+        step = max(1, -(-len(index) // 8))
+        ax.set_xticks(np.arange(0, len(index), step), [str(v) for v in index[::step]])
+    number_format(ax.yaxis)
+    tidy_up(ax, title)
