@@ -36,6 +36,7 @@ def build_schema(
     running: Any = None,
     cutoffs: Any = None,
     received: Any = None,
+    mediators: Any = None,
 ) -> DataFrameSchema:
     """Build a pandera schema for a frame from its roles, for use here or in a pipeline of your own.
 
@@ -44,6 +45,8 @@ def build_schema(
     outcome, treatment, cluster, sample_weight, propensity, strata, denominator, running, cutoffs, received : optional
         Column names. `received` is the treatment of a fuzzy discontinuity: numbers, which may be a dose.
         `cluster` and `propensity` may be lists of names.
+    mediators : optional
+        Column name, or a list of them.
     covariates : sequence of column names
 
     Raises
@@ -69,6 +72,7 @@ def build_schema(
         "running": running,
         "cutoffs": cutoffs,
         "received": received,
+        "mediators": mediators,
         "covariate": list(dict.fromkeys(covariates)),
     }
     named = {
@@ -84,7 +88,9 @@ def build_schema(
         columns |= {name: pa.Column(checks=checks, nullable=True, required=True) for name in names}
     one = ("outcome", "treatment", "received", "running", "cluster")
     others = {r: given[r] for r in one if given[r] is not None and not isinstance(given[r], list | tuple)}
-    across = [pa.Check(_NoCopies(list(covariates), others), name="copies")]
+    across = [pa.Check(_NoCopies(list(covariates), others, "covariate"), name="copies")]
+    if mediators is not None:
+        across.append(pa.Check(_NoCopies(list(named["mediators"]), others, "mediator"), name="mediators"))
     rows = [pa.Check(_has_rows, name="rows")]
     return pa.DataFrameSchema(columns, checks=rows + across, strict=False)
 
@@ -102,14 +108,14 @@ class _Passes:
 class _NoCopies:
     """The rules across columns as a pandera check; silent where a column is absent, which is reported by itself."""
 
-    def __init__(self, covariates: list[Any], others: dict[str, Any]) -> None:
-        self.covariates, self.others = covariates, others
+    def __init__(self, covariates: list[Any], others: dict[str, Any], word: str) -> None:
+        self.covariates, self.others, self.word = covariates, others, word
 
     def problems(self, frame: pd.DataFrame) -> list[Problem]:
         """Return what is wrong."""
         here = [c for c in self.covariates if c in frame.columns]
         others = {r: c for r, c in self.others.items() if c in frame.columns}
-        return copies(frame, here, others) if len(frame) else []
+        return copies(frame, here, others, self.word) if len(frame) else []
 
     def __call__(self, frame: pd.DataFrame) -> bool:
         return not self.problems(frame)

@@ -3,6 +3,7 @@
 from pandas_causal.estimators.discontinuity import RegressionDiscontinuity
 from pandas_causal.estimators.doubly_robust import AIPW, TMLE
 from pandas_causal.estimators.experiment import DifferenceInMeans
+from pandas_causal.estimators.front_door import FrontDoor
 from pandas_causal.estimators.local_randomization import LocalRandomization
 from pandas_causal.estimators.regression import RegressionAdjustment
 from pandas_causal.estimators.weighting import IPW
@@ -12,6 +13,7 @@ __all__ = [
     "IPW",
     "TMLE",
     "DifferenceInMeans",
+    "FrontDoor",
     "LocalRandomization",
     "RegressionAdjustment",
     "RegressionDiscontinuity",
