@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from pandas_causal.errors import GraphError, suggest
 from pandas_causal.graph.drawing import Drawing
 from pandas_causal.graph.parsing import read
-from pandas_causal.graph.projection import project
-from pandas_causal.graph.walks import Lists, ancestors, connected, descendants, districts, flags, indices
+from pandas_causal.graph.projection import Projected, project
+from pandas_causal.graph.walks import Lists, ancestors, connected, descendants, flags, indices
 
 if TYPE_CHECKING:
     from pandas_causal.graph.identification import Identification
@@ -197,12 +197,13 @@ class CausalGraph:
 
     def districts(self) -> tuple[frozenset[Any], ...]:
         """Sets of observed nodes that hidden common causes hold together: the c-components of the latent projection."""
-        label = districts(self._lists, self._hidden)
+        projected = Projected(self._lists, self._hidden)
+        observed = {v for v, h in enumerate(self._hidden) if not h}
+        label = {v: k for k, members in enumerate(projected.districts(observed)) for v in members}
         groups: dict[int, list[Any]] = {}
         for name in self._nodes:
-            k = label[self._place[name]]
-            if k >= 0:
-                groups.setdefault(k, []).append(name)
+            if name not in self._latent:
+                groups.setdefault(label[self._place[name]], []).append(name)
         return tuple(frozenset(g) for g in groups.values())
 
     def project(self) -> CausalGraph:
