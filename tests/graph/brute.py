@@ -136,7 +136,9 @@ def cut_out_of(graph, nodes):
 
 def on_causal_paths(graph, xs, ys):
     """Nodes on proper causal paths, without the treatments."""
-    return {v for x in xs for y in ys for p in paths(graph, x, y) if is_causal(p) and is_proper(p, xs) for v in p[0][1:]}
+    return {
+        v for x in xs for y in ys for p in paths(graph, x, y) if is_causal(p) and is_proper(p, xs) for v in p[0][1:]
+    }
 
 
 def valid_adjustment(graph, xs, ys, covariates):
@@ -166,9 +168,12 @@ def valid_front_door(graph, xs, ys, z):
 
 
 def valid_instrument(graph, x, y, instrument, given):
-    """A conditional instrument (Pearl 2001; van der Zander, Textor and Liskiewicz 2015) for the total effect."""
+    """A conditional instrument (Pearl 2001; van der Zander, Textor and Liskiewicz 2015) for the total effect.
+
+    Neither it nor what is given is a consequence of the treatment.
+    """
     causal = on_causal_paths(graph, [x], [y])
-    if set(given) & (below(graph, causal) | {x, y}) or instrument in below(graph, [x]):
+    if {*given, instrument} & (below(graph, [x]) | {y}):
         return False
     n, edges, pairs = graph
     without = n, frozenset(e for e in edges if not (e[0] == x and e[1] in causal)), pairs
