@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from pandas_causal.errors import GraphError
 from pandas_causal.graph.adjustment import BackDoor, Query
+from pandas_causal.graph.frontdoor import FrontDoor
+from pandas_causal.graph.instruments import Instrument, conditional_instruments
 
 if TYPE_CHECKING:
     from pandas_causal.graph.graph import CausalGraph
@@ -46,6 +48,20 @@ class Identification:
     def backdoor(self) -> BackDoor:
         """Adjustment sets."""
         return BackDoor(self._query)
+
+    @cached_property
+    def frontdoor(self) -> FrontDoor:
+        """Front-door sets."""
+        return FrontDoor(self._query)
+
+    @cached_property
+    def instruments(self) -> tuple[Instrument, ...]:
+        """Conditional instruments of one treatment for one outcome, each with `.instrument` and `.given`.
+
+        Empty exactly when no conditional instrument exists. An instrument identifies an effect under assumptions beyond
+        the graph (linearity, or monotonicity for those it moves), so it makes nothing `identified`.
+        """
+        return tuple(conditional_instruments(self._query))
 
     @cached_property
     def identified(self) -> bool:
