@@ -74,6 +74,7 @@ class CausalGraph:
         "_nodes",
         "_order",
         "_place",
+        "_view",
     )
 
     _nodes: tuple[Any, ...]
@@ -86,6 +87,7 @@ class CausalGraph:
     _lists: Lists
     _order: list[int]
     _hash: int
+    _view: Projected
 
     def __init__(
         self,
@@ -197,7 +199,7 @@ class CausalGraph:
 
     def districts(self) -> tuple[frozenset[Any], ...]:
         """Sets of observed nodes that hidden common causes hold together: the c-components of the latent projection."""
-        projected = Projected(self._lists, self._hidden)
+        projected = self._projected
         observed = {v for v, h in enumerate(self._hidden) if not h}
         label = {v: k for k, members in enumerate(projected.districts(observed)) for v in members}
         groups: dict[int, list[Any]] = {}
@@ -317,6 +319,13 @@ class CausalGraph:
         return f"<CausalGraph of {len(self._nodes)} nodes: {text}{hidden}>"
 
     # -- private -----------------------------------------------------------------------------------------------------
+
+    @property
+    def _projected(self) -> Projected:
+        """The latent projection as lists, made when it is first needed."""
+        if not hasattr(self, "_view"):
+            object.__setattr__(self, "_view", Projected(self._lists, self._hidden))
+        return self._view
 
     def _index(self, node: Any) -> int:
         try:

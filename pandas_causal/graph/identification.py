@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from pandas_causal.errors import GraphError
+import pandas as pd
+
+from pandas_causal.errors import CausalArgumentError, GraphError, NotIdentifiedError
 from pandas_causal.graph.adjustment import BackDoor, Query
+from pandas_causal.graph.distribution import plug_in
+from pandas_causal.graph.expression import ratio, summed
 from pandas_causal.graph.frontdoor import FrontDoor
+from pandas_causal.graph.functional import Functional, Hedge
+from pandas_causal.graph.id_algorithm import HedgeFound, exchange, find_hedge, identify
 from pandas_causal.graph.instruments import Instrument, conditional_instruments
 
 if TYPE_CHECKING:
@@ -65,8 +70,91 @@ class Identification:
 
     @cached_property
     def identified(self) -> bool:
-        """Whether the graph determines the effect from observed columns."""
-        return self.backdoor.exists
+        """Whether the graph determines the effect from observed columns: by a valid adjustment set, else by c-components."""
+        return self.backdoor.exists or self._hedge is None
+
+    @cached_property
+    def functional(self) -> Functional | Hedge:
+        """The formula of the effect (`.text`, `.latex`) by the complete ID and IDC, or the hedge that forbids one.
+
+        Shpitser, I. and Pearl, J. (2006). Identification of joint interventional distributions in recursive
+        semi-Markovian causal models. AAAI.
+        """
+        graph = self.graph
+        rank = [0] * len(graph)
+        for k, v in enumerate(graph._order):
+            rank[v] = k
+        acting, known = self._exchanged
+        together = {*self._query.outcomes, *known}
+        try:
+            formula = identify(graph._projected, rank, self._observed, set(acting), together)
+        except HedgeFound as hedge:
+            return self._named(hedge)
+        if known:
+            formula = ratio(formula, summed(self._query.outcomes, formula))
+        return Functional(graph, formula, self.treatment, self.outcome, self.given)
+
+    def distribution(self, df: pd.DataFrame, *, sample_weight: Any = None) -> pd.DataFrame:
+        """Return P(outcome | do(treatment), given) at the frequencies of a frame of discrete columns.
+
+        The plug-in of the functional: where the frequencies of the frame are those of the population, the result is the
+        interventional distribution. Nodes that the functional names freely are averaged over their share in the frame;
+        ``result.attrs["averaged_over"]`` then names them.
+
+        Parameters
+        ----------
+        df : DataFrame
+            With a column per node of the functional.
+        sample_weight : name of a column, array or Series, optional
+            How many rows a row stands for.
+
+        Returns
+        -------
+        DataFrame
+            A row per combination of values: columns named as treatments, given nodes and outcomes, then `probability`.
+
+        Raises
+        ------
+        NotIdentifiedError
+            Where a hedge forbids it, naming its nodes.
+        CausalDataError
+            An absent column, missing values, or a combination of values that no row has and the functional needs.
+        """
+        if not isinstance(df, pd.DataFrame):
+            raise CausalArgumentError(f"distribution takes a DataFrame, got {type(df).__name__}")
+        if "probability" in (*self.treatment, *self.outcome, *self.given):
+            raise CausalArgumentError("a column named 'probability' would stand twice in the result; rename that node")
+        functional = self.functional
+        if isinstance(functional, Hedge):
+            raise NotIdentifiedError(self._refusal(functional))
+        return plug_in(functional.expression, self.graph, df, (self.treatment, self.given, self.outcome), sample_weight)
+
+    # -- private -----------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def _observed(self) -> set[int]:
+        return {v for v, h in enumerate(self.graph._hidden) if not h}
+
+    @cached_property
+    def _exchanged(self) -> tuple[list[int], list[int]]:
+        q = self._query
+        return exchange(q.lists, q.treatments, q.outcomes, q.given)
+
+    @cached_property
+    def _hedge(self) -> Hedge | None:
+        acting, known = self._exchanged
+        found = find_hedge(self.graph._projected, self._observed, set(acting), {*self._query.outcomes, *known})
+        return None if found is None else self._named(found)
+
+    def _named(self, hedge: HedgeFound) -> Hedge:
+        names = self.graph._names
+        return Hedge(frozenset(names[v] for v in hedge.larger), frozenset(names[v] for v in hedge.smaller))
+
+    def _refusal(self, hedge: Hedge) -> str:
+        return (
+            f"the effect of {', '.join(map(str, self.treatment))} on {', '.join(map(str, self.outcome))} is {hedge.text};"
+            " measure a hidden cause, or a node between treatment and outcome that shares none"
+        )
 
 
 def _role(graph: CausalGraph, role: str, names: Any, roles: dict[Any, str], *, empty: bool = False) -> tuple[Any, ...]:

@@ -214,3 +214,65 @@ def has_hedge(graph, xs, ys):
             if small < large and large & set(xs) and above(inside(graph, large), roots) == set(large):
                 return True
     return False
+
+
+class Model:
+    """A random discrete model of a graph: a latent variable per ``<->``, every conditional table drawn.
+
+    Axes 0 to n - 1 are the nodes, those behind them the latent variables.
+    """
+
+    def __init__(self, rng, graph, levels=2):
+        self.n, edges, pairs = graph
+        pairs = sorted(pairs)
+        self.shape = [levels] * self.n + [levels + 1] * len(pairs)
+        self.tables = []
+        for k, v in enumerate([*range(self.n), *range(self.n, self.n + len(pairs))]):
+            above = [] if v >= self.n else sorted(a for a, b in edges if b == v)
+            above += [] if v >= self.n else [self.n + i for i, p in enumerate(pairs) if v in p]
+            table = rng.dirichlet(np.ones(self.shape[v]), size=[self.shape[a] for a in above])
+            table = 0.8 * table + 0.2 / self.shape[v]
+            order = np.argsort([*above, v])
+            shape = [self.shape[a] if a in {*above, v} else 1 for a in range(len(self.shape))]
+            self.tables.append(table.transpose(order).reshape(shape))
+
+    def joint(self, do=()):
+        """Probabilities of the nodes, a factor of 1 for those in `do`: the value there is set from outside."""
+        result = np.ones([1] * len(self.shape))
+        for v, table in enumerate(self.tables):
+            if v not in do:
+                result = result * table
+        result = np.broadcast_to(result, self.shape)
+        return result.sum(axis=tuple(range(self.n, len(self.shape))))
+
+    def frame(self, latent=()):
+        """Every combination of values with its probability, the latent nodes summed out."""
+        import pandas as pd
+
+        seen = [v for v in range(self.n) if v not in latent]
+        values = self.joint().sum(axis=tuple(latent))
+        index = np.indices(values.shape).reshape(len(seen), -1)
+        return pd.DataFrame({v: index[k] for k, v in enumerate(seen)} | {"share": values.ravel()})
+
+    def truth(self, xs, ys, ws=()):
+        """P(ys | do(xs), ws) as an array with axes xs, ws, ys."""
+        values = self.joint(do=xs)
+        kept = [*xs, *ws, *ys]
+        values = values.sum(axis=tuple(v for v in range(self.n) if v not in kept))
+        values = values.transpose([sorted(kept).index(v) for v in kept])
+        if ws:
+            over = tuple(range(len(kept) - len(ys), len(kept)))
+            values = values / values.sum(axis=over, keepdims=True)
+        return values
+
+
+def exchanged(graph, xs, ys, ws):
+    """Rule 2 of the do-calculus, applied to given nodes as long as it may."""
+    n, edges, pairs = graph
+    for w in ws:
+        others = [v for v in ws if v != w]
+        kept = frozenset(e for e in edges if e[1] not in xs and e[0] != w)
+        cut = n, kept, frozenset(p for p in pairs if not set(p) & set(xs))
+        if separated(cut, [w], ys, frozenset({*xs, *others})):
+            return exchanged(graph, (*xs, w), ys, tuple(others))
+    return xs, ws

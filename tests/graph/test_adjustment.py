@@ -3,8 +3,6 @@
 import numpy as np
 import pytest
 
-from pandas_causal import CausalGraph
-from pandas_causal.errors import GraphError
 from tests.graph import brute
 
 

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from pandas_causal import CausalGraph
 from tests.graph import brute
 
 
