@@ -39,9 +39,7 @@ def mediator_weights(propensity: Floats, given_mediators: Floats, codes: Codes, 
     functional", arXiv 2312.10234, the estimators for continuous and multivariate mediators.
     """
     rows = np.arange(len(codes))
-    return np.asarray(
-        given_mediators[:, a] / given_mediators[rows, codes] * propensity[rows, codes] / propensity[:, a]
-    )
+    return np.asarray(given_mediators[:, a] / given_mediators[rows, codes] * propensity[rows, codes] / propensity[:, a])
 
 
 def front_door_scores(

@@ -233,9 +233,7 @@ class FrontDoor(CausalEstimator):
         )
         return self
 
-    def score(
-        self, X: Any, y: Any, treatment: Any = None, mediators: Any = None, sample_weight: Any = None
-    ) -> float:
+    def score(self, X: Any, y: Any, treatment: Any = None, mediators: Any = None, sample_weight: Any = None) -> float:
         """Held-out skill of the nuisances: 1 - loss / loss of arm means and shares, averaged.
 
         It ranks models of the outcome and of treatment. It says nothing of the effect.

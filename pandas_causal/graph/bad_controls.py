@@ -106,7 +106,12 @@ def judge(graph: CausalGraph, treatment: Any, outcome: Any, covariates: Iterable
     rest = [z for z in allowed if graph._names[z] not in controls]
     left = _shortest(back, a, y, rest)
     return Judgement(
-        False, controls, reasons, {}, None if left is None else speak.nodes(left), "" if left is None else speak.text(left)
+        False,
+        controls,
+        reasons,
+        {},
+        None if left is None else speak.nodes(left),
+        "" if left is None else speak.text(left),
     )
 
 
@@ -144,7 +149,10 @@ def guard(graph: CausalGraph, treatment: Any, outcome: Any, covariates: Sequence
         )
     if not found.useless:
         return ()
-    parts = "; ".join(f"{name} ({kind}): {found.reasons[name]}" for name, kind in found.useless.items())
+    same: dict[tuple[str, str], list[str]] = {}
+    for name, kind in found.useless.items():
+        same.setdefault((kind, found.reasons[name]), []).append(str(name))
+    parts = "; ".join(f"{', '.join(who)} ({kind}): {reason}" for (kind, reason), who in same.items())
     message = f"covariates that do no good: {parts}; leave {_them(found.useless)} out"
     warnings.warn(message, BadControlWarning, stacklevel=4)
     return (message,)
@@ -178,7 +186,8 @@ def _what_closes(graph: CausalGraph, treatment: Any, outcome: Any, covariates: S
     more = Separation(q.without_effect, q.treatments, q.outcomes, q.usable, held).minimal()
     if more is not None:
         names = sorted((graph._names[v] for v in indices(more)), key=lambda v: graph._place[v])
-        return f"adjusting for {names} too closes every such path: covariates={[*covariates, *names]}"
+        also = " too" if covariates else ""
+        return f"adjusting for {names}{also} closes every such path: covariates={[*covariates, *names]}"
     found = graph.identify(treatment=treatment, outcome=outcome)
     if found.backdoor.exists:
         chosen = sorted(found.backdoor.minimal or (), key=lambda v: graph._place[v])
@@ -232,14 +241,14 @@ def _useless(q: Query, held: list[int], speak: _Speaker, reasons: dict[Any, str]
         if below[z]:
             out[name] = "descendant"
             reasons[name] = (
-                f"treatment causes it, {speak.text(_directed(q.lists, a, z))}, and it carries no effect: adjusting for it"
-                " costs precision"
+                f"treatment causes it, {speak.text(_directed(q.lists, a, z))}, and it carries no effect, so that adjusting"
+                " for it costs precision"
             )
         elif not _open(q.without_effect, z, y, rest) and _open(q.without_effect, z, a, rest):
             out[name] = "instrument"
             reasons[name] = (
-                "given the other covariates it tells of treatment alone: adjusting for it costs precision and amplifies"
-                " the bias of anything unmeasured"
+                "given the other covariates it is related to treatment alone, so that adjusting for it costs precision and"
+                " amplifies the bias of anything unmeasured"
             )
     return out
 

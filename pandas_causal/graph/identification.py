@@ -17,6 +17,7 @@ from pandas_causal.graph.id_algorithm import HedgeFound, exchange, find_hedge, i
 from pandas_causal.graph.instruments import Instrument, conditional_instruments
 
 if TYPE_CHECKING:
+    from pandas_causal.effect import Effect
     from pandas_causal.graph.graph import CausalGraph
 
 __all__ = ["Identification"]
@@ -128,6 +129,12 @@ class Identification:
         if isinstance(functional, Hedge):
             raise NotIdentifiedError(self._refusal(functional))
         return plug_in(functional.expression, self.graph, df, (self.treatment, self.given, self.outcome), sample_weight)
+
+    def estimate(self, df: pd.DataFrame, estimator: Any = None, **asked: Any) -> Effect:
+        """Estimate the average effect by the first route open in the graph; see :func:`graph.estimation.estimate`."""
+        from pandas_causal.graph.estimation import estimate
+
+        return estimate(self, df, estimator, **asked)
 
     # -- private -----------------------------------------------------------------------------------------------------
 

@@ -17,7 +17,15 @@ from numpy.typing import NDArray
 from pandas_causal.errors import CausalArgumentError, CausalDataError, CausalError
 from pandas_causal.inference.rows import Rows, join_rows
 
-__all__ = ["Component", "Influence", "cluster_component", "cluster_sums", "join", "quadratic_forms", "repeated_components"]
+__all__ = [
+    "Component",
+    "Influence",
+    "cluster_component",
+    "cluster_sums",
+    "join",
+    "quadratic_forms",
+    "repeated_components",
+]
 
 Floats = NDArray[np.float64]
 _ROUNDING = 1e-9
