@@ -31,10 +31,10 @@ def front_door(rng, n, *, arms=2, square=False):
     eta = np.column_stack([np.zeros(n), 0.5 * x + 0.4 * s - 0.4 * square, -0.3 - 0.3 * x][:arms])
     p = np.exp(eta) / np.exp(eta).sum(axis=1, keepdims=True)
     d = (rng.random(n)[:, None] > p.cumsum(axis=1)).sum(axis=1)
-    push = np.array([0.0, 0.8, -0.4])[d]
+    push = np.array([0.0, 0.5, -0.3])[d]
     m1 = push + 0.5 * x + 0.5 * s + rng.normal(size=n)
     m2 = push + 0.3 * m1 - 0.3 * x + rng.normal(size=n)
     hidden = 1.5 * d + rng.normal(size=n)
     y = m1 + 0.7 * m2 + 0.5 * x + s + hidden + rng.normal(size=n)
-    effects = [0.8 + 0.7 * (0.8 + 0.3 * 0.8), -0.4 + 0.7 * (-0.4 - 0.3 * 0.4)][: arms - 1]
+    effects = [p + 0.7 * (p + 0.3 * p) for p in (0.5, -0.3)][: arms - 1]
     return pd.DataFrame({"x": x, "square": s, "d": d, "m1": m1, "m2": m2}), y, effects

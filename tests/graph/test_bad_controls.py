@@ -166,7 +166,9 @@ def test_an_open_path_is_named_with_what_closes_it(covariates):
 def test_an_open_path_that_no_column_closes():
     with pytest.raises(NotIdentifiedError, match="leave open a <-> y.*no observed covariates close it: measure"):
         guard(CausalGraph("a -> y, a <-> y"), "a", "y", [])
-    with pytest.raises(NotIdentifiedError, match=r"determines the effect otherwise: ate\(graph=...\) without covariates"):
+    with pytest.raises(
+        NotIdentifiedError, match=r"determines the effect otherwise: ate\(graph=...\) without covariates"
+    ):
         guard(CausalGraph("a -> m -> y, a <-> y"), "a", "y", [])
 
 
