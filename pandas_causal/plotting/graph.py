@@ -69,7 +69,7 @@ def graph(nodes: pd.DataFrame, edges: pd.DataFrame, ax: Any = None, *, title: st
     across = _columns(labels, placed)
     spots = [(across[int(x)], -ROW * y) for x, y in placed.at]
     top = ROW * (placed.tallest - 1) / 2 + 0.4
-    ax = axes(ax, max(3.2, across[-1] + 0.3), 2 * top + 0.5 + (PEAK if arcs else 0))
+    ax = axes(ax, max(4.4, across[-1] + 0.3), 2 * top + 0.5 + (PEAK if arcs else 0))
     boxes = _nodes(ax, nodes["kind"].tolist(), labels, spots)
     for (a, b), route in zip(arrows, placed.routes, strict=True):
         _arrow(ax, boxes[a], boxes[b], [(across[int(x)], -ROW * y) for x, y in route])
