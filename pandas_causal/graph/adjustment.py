@@ -152,9 +152,9 @@ class BackDoor:
         """The valid set with the smallest asymptotic variance that theory offers here; `optimality` says which it is.
 
         Everything observed: the parents of the nodes on causal paths that are not themselves below the treatment
-        (Henckel, Perković and Maathuis 2022). With latent nodes, the allowed nodes next to the outcome where all of them
-        are ancestors of treatment or outcome (Smucler, Sapienza and Rotnitzky 2022, theorem 4), which is optimal too;
-        else the best among the minimal sets (their theorem 3).
+        (Henckel, Perković and Maathuis 2022). With latent nodes, the allowed nodes next to the outcome where all
+        allowed ones are ancestors of treatment or outcome, which is optimal too; else the best among the minimal sets
+        (Smucler, Sapienza and Rotnitzky 2022).
         """
         if not self.exists:
             return None
@@ -167,15 +167,18 @@ class BackDoor:
         if not self.exists:
             return "no valid set exists"
         if self._all_observed:
-            return "smallest asymptotic variance of all valid sets (Henckel et al. 2022)"
+            return "the smallest asymptotic variance of all valid sets (Henckel et al. 2022)"
         if self._globally:
-            return "smallest asymptotic variance of all observed valid sets (Smucler et al. 2022)"
+            return "the smallest asymptotic variance of all observed valid sets (Smucler et al. 2022)"
         if self._one_of_each:
             return (
-                "smallest asymptotic variance among minimal sets (Smucler et al. 2022); with these latent nodes no set is"
-                " known to be the best of all"
+                "the smallest asymptotic variance among minimal sets (Smucler et al. 2022); with these latent nodes no"
+                " set is known to be the best of all"
             )
-        return "the minimal set nearest to the outcomes; with latent nodes and several treatments or outcomes no set is known to be best"
+        return (
+            "the minimal set nearest to the outcomes; with latent nodes and several treatments or outcomes no set is known"
+            " to be best"
+        )
 
     def iter_sets(self) -> Iterator[frozenset[Any]]:
         """Yield every inclusion-minimal valid set once, with polynomial delay, those nearest to the outcome first."""

@@ -136,7 +136,7 @@ def estimate(
     columns_of(graph, frame.columns)
     roles = {role: value for role, value in roles.items() if value is not None}
     asked: dict[str, Any] = {"estimand": estimand, "control": control, "level": level, "missing": missing}
-    if y not in graph.descendants(a):
+    if not found.affects:
         return _no_effect(found, frame, control, level)
     if not _is_front_door(estimator) and found.backdoor.optimal is not None:
         return _back_door(found, frame, estimator, roles, **asked)

@@ -104,13 +104,13 @@ def summed(over: Iterable[int], expression: Expression) -> Expression:
     if isinstance(expression, Sum) and not wanted & set(expression.over):
         return summed(wanted.union(expression.over), expression.body)
     left = _without_those_that_sum_to_one(list(factors(expression)), wanted)
-    for k, f in enumerate(left):
-        own = (
-            {v for v in wanted & f.free if not any(v in g.free for g in left if g is not f)} if len(left) > 1 else set()
-        )
-        if own and isinstance(f, Sum):
-            left[k] = summed(own, f)
-            wanted -= own
+    if any(isinstance(f, Sum) for f in left) and len(left) > 1:
+        shared = Counter(v for f in left for v in f.free if v in wanted)
+        for k, f in enumerate(left):
+            own = {v for v in f.free if v in wanted and shared[v] == 1} if isinstance(f, Sum) else set()
+            if own:
+                left[k] = summed(own, f)
+                wanted -= own
     outside = [f for f in left if not f.free & wanted]
     inside = [f for f in left if f.free & wanted]
     return product([*outside, Sum(tuple(sorted(wanted)), product(inside))] if wanted else outside)

@@ -10,6 +10,7 @@ import pandas as pd
 from pandas_causal.errors import CausalArgumentError, GraphError, NotIdentifiedError
 from pandas_causal.graph.adjustment import BackDoor, Query
 from pandas_causal.graph.distribution import plug_in
+from pandas_causal.graph.explaining import explain
 from pandas_causal.graph.expression import ratio, summed
 from pandas_causal.graph.frontdoor import FrontDoor
 from pandas_causal.graph.functional import Functional, Hedge
@@ -135,6 +136,34 @@ class Identification:
         from pandas_causal.graph.estimation import estimate
 
         return estimate(self, df, estimator, **asked)
+
+    @cached_property
+    def affects(self) -> bool:
+        """Whether a directed path leads from a treatment to an outcome; else the effect is 0."""
+        return any(self._query.causal)
+
+    def explain(self) -> str:
+        """Say in words whether the effect is identified, by what, and what stands in the way."""
+        return explain(self)
+
+    def plot(self, *, adjustment: Any = None, ax: Any = None) -> Any:
+        """Draw the graph with treatment, outcome and an adjustment set coloured.
+
+        Parameters
+        ----------
+        adjustment : iterable of nodes, optional
+            By default ``backdoor.optimal``, where there is one.
+        ax : matplotlib Axes, optional
+
+        Returns
+        -------
+        matplotlib Axes
+        """
+        chosen = (self.backdoor.optimal or ()) if adjustment is None else adjustment
+        return self.graph.plot(treatment=self.treatment, outcome=self.outcome, adjustment=chosen, ax=ax)
+
+    def __repr__(self) -> str:
+        return self.explain()
 
     # -- private -----------------------------------------------------------------------------------------------------
 

@@ -39,13 +39,14 @@ def all_mixed(n):
             yield n, edges, frozenset(c for i, c in enumerate(couples) if k >> i & 1)
 
 
-def random_mixed(rng, n, degree=None, confounding=None):
+def random_mixed(rng, n, degree=None, confounding=None, most=None):
     order = rng.permutation(n)
     p = rng.uniform(0.15, 0.8) if degree is None else degree
     q = rng.uniform(0, 0.5) if confounding is None else confounding
     couples = list(combinations(range(n), 2))
     edges = frozenset((int(order[i]), int(order[j])) for i, j in couples if rng.random() < p)
-    return n, edges, frozenset(c for c in couples if rng.random() < q)
+    pairs = [c for c in couples if rng.random() < q]
+    return n, edges, frozenset(pairs[i] for i in rng.permutation(len(pairs))[:most])
 
 
 def sample(graphs, count, seed):
@@ -198,7 +199,7 @@ def inside(graph, nodes):
 
 
 def has_hedge(graph, xs, ys):
-    """Search for two R-rooted C-forests (Shpitser and Pearl 2006, definition 6), R among the ancestors of the outcomes."""
+    """Search for two R-rooted C-forests, R among the outcomes' ancestors (Shpitser and Pearl 2006, definition 6)."""
     n, edges, pairs = graph
     cut = n, frozenset(e for e in edges if e[1] not in xs), frozenset(p for p in pairs if not set(p) & set(xs))
     reached = above(cut, ys)
@@ -227,7 +228,7 @@ class Model:
         pairs = sorted(pairs)
         self.shape = [levels] * self.n + [levels + 1] * len(pairs)
         self.tables = []
-        for k, v in enumerate([*range(self.n), *range(self.n, self.n + len(pairs))]):
+        for v in range(self.n + len(pairs)):
             above = [] if v >= self.n else sorted(a for a, b in edges if b == v)
             above += [] if v >= self.n else [self.n + i for i, p in enumerate(pairs) if v in p]
             table = rng.dirichlet(np.ones(self.shape[v]), size=[self.shape[a] for a in above])

