@@ -138,6 +138,7 @@ class CrossSectionQuestions(Questions):
         if graph is not None and covariates is None:
             from pandas_causal.graph.estimation import ate_from_graph
 
+            self._select(treatment=treatment, covariates=[], outcome=outcome, **roles)
             asked: dict[str, Any] = {"estimand": estimand, "control": control, "level": level, "missing": missing}
             own = None if isinstance(estimator, str) and estimator == "aipw" else estimator
             return ate_from_graph(

@@ -37,7 +37,7 @@ __all__ = ["FrontDoor"]
 
 Floats = NDArray[np.float64]
 FRONT_DOOR = (
-    "full mediation: treatment reaches the outcome only through the mediators {mediators} (cannot be tested)",
+    "full mediation: treatment reaches the outcome only through {mediators} (cannot be tested)",
     "nothing unmeasured drives both treatment and a mediator, given the covariates (cannot be tested)",
     "nothing unmeasured drives both a mediator and the outcome, given treatment and covariates (cannot be tested)",
     "overlap: every unit could have received every arm, and the mediators of one arm occur in the others (checked)",

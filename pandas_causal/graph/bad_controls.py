@@ -134,9 +134,10 @@ def guard(graph: CausalGraph, treatment: Any, outcome: Any, covariates: Sequence
     if found.controls:
         lines = [f"  - {name} ({kind}): {found.reasons[name]}" for name, (kind, _) in found.controls.items()]
         rest = [c for c in covariates if c not in found.controls]
+        count = len(dict.fromkeys(covariates))
         text = (
-            f"of the covariates, {len(lines)} must not be adjusted for when the effect of {treatment!r} on {outcome!r} is"
-            " asked:\n" + "\n".join(lines) + "\n"
+            f"{len(lines)} of {count} covariates must not be adjusted for, where the effect of {treatment!r} on"
+            f" {outcome!r} is asked:\n" + "\n".join(lines) + "\n"
         )
         if found.open_path is None:
             raise BadControlError(f"{text}Without {_them(lines)} the set is valid: covariates={rest}", found.controls)
@@ -227,8 +228,9 @@ def _forbidden(q: Query, z: int, speak: _Speaker) -> tuple[str, Walk, str]:
         return "mediator", walk, f"it carries part of the effect, {speak.text(walk)}"
     source = _nearest_above(lists, z, q.causal)
     walk = _directed(lists, a, y) if source == y else [*_directed(lists, a, source), *_directed(lists, source, y)[1:]]
-    word = "the outcome" if source == y else f"{speak.name(source)!r}, which carries the effect"
-    return "descendant", walk, f"it is caused by {word}, {speak.text(walk)}"
+    word = "the outcome" if source == y else "what carries the effect"
+    below = speak.text(_directed(lists, source, z))
+    return "descendant", walk, f"it is caused by {word}, {below}; the effect runs {speak.text(walk)}"
 
 
 def _useless(q: Query, held: list[int], speak: _Speaker, reasons: dict[Any, str]) -> dict[Any, str]:

@@ -22,16 +22,16 @@ from pandas_causal.settings import check_settings
 if TYPE_CHECKING:
     from pandas_causal.graph.identification import Identification
 
-__all__ = ["arm_means", "plug_in_effect"]
+__all__ = ["means_map", "plug_in_effect"]
 
 Floats = NDArray[np.float64]
 
 
-def arm_means(table: pd.DataFrame, treatment: Any, outcome: Any, levels: tuple[Any, ...]) -> Floats:
-    """Mean outcome under every arm (K,), ``sum over y of y P(y | do(a))``, from a table of P(y | do(a))."""
-    part = as_float(table[outcome]) * as_float(table["probability"])
-    means = pd.Series(part, index=table[treatment].astype(object).to_numpy()).groupby(level=0).sum()
-    return np.array([means[level] for level in levels], dtype=float)
+def means_map(table: pd.DataFrame, treatment: Any, outcome: Any, levels: tuple[Any, ...]) -> Floats:
+    """Map (K, m) from the probabilities of a table of P(y | do(a)), one per row, to ``sum over y of y P(y | do(a))``."""
+    arm = table[treatment].astype(object).to_numpy()
+    y = as_float(table[outcome])
+    return np.array([np.where(arm == level, y, 0.0) for level in levels])
 
 
 def plug_in_effect(
@@ -70,13 +70,14 @@ def plug_in_effect(
     codes = np.asarray(used.groupby(list(used), sort=False, observed=True).ngroup(), dtype=np.intp)
     cells = used.iloc[np.unique(codes, return_index=True)[1]].reset_index(drop=True)
     table = found.distribution(cells, sample_weight=_sums(codes, weight))
-    means, averaged = arm_means(table, a, y, arms.levels), table.attrs.get("averaged_over", [])
-    replicates = _draws(found, cells, codes, weight, arms.levels, cluster, n_draws, random_state)
+    to_means, averaged = means_map(table, a, y, arms.levels), table.attrs.get("averaged_over", [])
+    means = to_means @ as_float(table["probability"])
+    replicates = _draws(found, cells, codes, weight, cluster, n_draws, random_state) @ to_means.T
     functional: Any = found.functional
     return Effect(
         estimates=pd.Series(contrasts @ means, index=pd.Index(arms.contrasts, name=a), name="estimate"),
         uncertainty=Draws(replicates, contrasts),
-        estimand=f"average treatment effect (ATE) of {a} on {y}, by the functional of the graph: {functional.text}",
+        estimand=f"average treatment effect (ATE) of {a} on {y}, by the functional of the graph: {functional.text.splitlines()[0]}",
         n_obs=len(used),
         level=0.95 if level is None else level,
         assumptions=(
@@ -167,12 +168,11 @@ def _draws(
     cells: pd.DataFrame,
     codes: NDArray[np.intp],
     weight: Floats,
-    levels: tuple[Any, ...],
     cluster: NDArray[np.intp] | None,
     n_draws: int,
     seed: int,
 ) -> Floats:
-    """Arm means (draws, K) of resampled rows; draws in which a cell is empty are counted and left out."""
+    """Probabilities (draws, m) from resampled rows; draws in which a cell is empty are counted and left out."""
     rng = np.random.default_rng(seed)
     size = len(codes) if cluster is None else int(cluster.max()) + 1
     out, reasons = [], []
@@ -180,8 +180,7 @@ def _draws(
         picked = np.bincount(rng.integers(size, size=size), minlength=size)
         rows = weight * (picked if cluster is None else picked[cluster])
         try:
-            table = found.distribution(cells, sample_weight=_sums(codes, rows))
-            out.append(arm_means(table, found.treatment[0], found.outcome[0], levels))
+            out.append(as_float(found.distribution(cells, sample_weight=_sums(codes, rows))["probability"]))
         except CausalDataError as error:
             reasons.append(str(error))
     if len(reasons) > n_draws / 10:
