@@ -300,8 +300,8 @@ class FrontDoor(CausalEstimator):
         bounded = [np.clip(p.predictions, self.clip, 1 - self.clip) if self.clip else p.predictions for p in (e, r)]
         if min(p.min() for p in bounded) <= 0:
             raise CausalDataError(
-                "an estimated probability of an arm is exactly 0, and is divided by; bound them (clip=), or use smoother"
-                " models"
+                "an estimated probability of an arm is exactly 0, and is divided by; bound them (clip=), or use"
+                " smoother models"
             )
         return _Run(folds, outcome, e, r, nested, bounded[0], bounded[1])
 

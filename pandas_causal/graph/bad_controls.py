@@ -1,6 +1,6 @@
 """Bad controls: covariates that adjusting for makes the answer wrong, and those that do no good.
 
-A set of covariates is judged against the adjustment criterion (Shpitser, VanderWeele and Robins 2010), member by member:
+A set of covariates is judged by the adjustment criterion (Shpitser, VanderWeele and Robins 2010), member by member:
 
 - *mediator*: lies on a causal path, so that holding it fixed takes part of the effect away;
 - *descendant*: caused by a mediator or by the outcome, so that it does the same by proxy;
@@ -15,6 +15,7 @@ import warnings
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from pandas_causal.errors import BadControlError, BadControlWarning, GraphError, NotIdentifiedError
@@ -65,8 +66,9 @@ def judge(graph: CausalGraph, treatment: Any, outcome: Any, covariates: Iterable
 
     A covariate is a collider if a simple path from treatment to outcome, not a causal one, is open given the covariates
     (mediators and descendants apart) and passes a collider that is the covariate or causes it. Shortest paths are found
-    by a walk over edges; where the shortest walk crosses itself, simple paths are searched, at most 20,000 steps; beyond
-    them a covariate is blamed if it alone opens a path once those that cause neither treatment nor outcome are left out.
+    by a walk over edges; where the shortest walk crosses itself, simple paths are searched, at most 20,000 steps;
+    beyond them a covariate is blamed if it alone opens a path once those that cause neither treatment nor outcome are
+    left out.
 
     Parameters
     ----------
@@ -99,7 +101,7 @@ def judge(graph: CausalGraph, treatment: Any, outcome: Any, covariates: Iterable
         useless = {} if controls else _useless(q, allowed, speak, reasons)
         return Judgement(not controls, controls, reasons, useless, None, "")
     for z, walk in _colliders(back, a, y, allowed).items():
-        at = [v for v in _turning(walk) if ancestors(back, [z])[v]][0]
+        at = next(v for v in _turning(walk) if ancestors(back, [z])[v])
         by = "" if at == z else f"caused by {graph._names[at]!r}, where two arrows meet; "
         controls[graph._names[z]] = ("collider", speak.nodes(walk))
         reasons[graph._names[z]] = f"{by}adjusting for it opens {speak.text(walk)}"
@@ -234,7 +236,7 @@ def _forbidden(q: Query, z: int, speak: _Speaker) -> tuple[str, Walk, str]:
 
 
 def _useless(q: Query, held: list[int], speak: _Speaker, reasons: dict[Any, str]) -> dict[Any, str]:
-    """Members of a valid set that are caused by treatment, or that tell of treatment and, given the rest, of no more."""
+    """Members of a valid set that treatment causes, or that, given the rest, are related to treatment alone."""
     (a,), (y,) = q.treatments, q.outcomes
     below = descendants(q.lists, [a])
     out: dict[Any, str] = {}
@@ -243,14 +245,14 @@ def _useless(q: Query, held: list[int], speak: _Speaker, reasons: dict[Any, str]
         if below[z]:
             out[name] = "descendant"
             reasons[name] = (
-                f"treatment causes it, {speak.text(_directed(q.lists, a, z))}, and it carries no effect, so that adjusting"
-                " for it costs precision"
+                f"treatment causes it, {speak.text(_directed(q.lists, a, z))}, and it carries no effect, so that"
+                " adjusting for it costs precision"
             )
         elif not _open(q.without_effect, z, y, rest) and _open(q.without_effect, z, a, rest):
             out[name] = "instrument"
             reasons[name] = (
-                "given the other covariates it is related to treatment alone, so that adjusting for it costs precision and"
-                " amplifies the bias of anything unmeasured"
+                "given the other covariates it is related to treatment alone, so that adjusting for it costs precision"
+                " and amplifies the bias of anything unmeasured"
             )
     return out
 
@@ -282,7 +284,7 @@ def _open(lists: Lists, a: int, y: int, held: list[int]) -> bool:
 
 
 def _steps(lists: Lists, v: int) -> Iterator[tuple[int, str, bool, bool]]:
-    """Edges at v: the other end, how the edge is drawn, and whether there is an arrow's head at v, and at the other end."""
+    """Edges at v: the other end, how the edge is drawn, whether an arrow's head is at v, and at the other end."""
     for w in lists.parents[v]:
         yield w, "<-", True, False
     for w in lists.children[v]:
@@ -410,11 +412,7 @@ def _through(lists: Lists, a: int, y: int, held: list[int], z: int) -> tuple[Wal
 
 def _turning(walk: Walk) -> list[int]:
     """Colliders of a walk: nodes with an arrow's head on either side."""
-    return [
-        v
-        for (v, before), (_, after) in zip(walk[1:], walk[2:], strict=False)
-        if before in ("->", "<->") and after in ("<-", "<->")
-    ]
+    return [v for (v, before), (_, after) in pairwise(walk[1:]) if before in ("->", "<->") and after in ("<-", "<->")]
 
 
 def _directed(lists: Lists, a: int, y: int) -> Walk:

@@ -16,8 +16,9 @@ def opens(lists: Lists, a: int, y: int, mediators: list[int], covariates: list[i
     """Whether mediators M are a front-door set given covariates W, none of them below the treatment a.
 
     (1) M meets every directed path from a to y; (2) W blocks every back-door path from a to M; (3) a and W block every
-    back-door path from M to y that meets no second node of M. Then, in every stratum of W, P(m | do(a), w) = P(m | a, w)
-    and P(y | do(m), w) = sum over a' of P(y | a', m, w) P(a' | w), and what treatment does to y it does through M.
+    back-door path from M to y that meets no second node of M. Then, in every stratum of W,
+    P(m | do(a), w) = P(m | a, w) and P(y | do(m), w) = sum over a' of P(y | a', m, w) P(a' | w), and what treatment
+    does to y it does through M.
 
     References
     ----------

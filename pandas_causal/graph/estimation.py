@@ -169,8 +169,8 @@ def _no_effect(found: Identification, frame: pd.DataFrame, control: Any, level: 
     if 1 < values.nunique() <= MAX_ARMS:
         index = pd.Index(resolve_arms(values, control).contrasts, name=a)
     text = (
-        f"no directed path leads from {a} to {y} in this graph, so the effect is 0 by assumption: nothing was estimated,"
-        " and the standard error of 0 says nothing of the data"
+        f"no directed path leads from {a} to {y} in this graph, so the effect is 0 by assumption: nothing was"
+        " estimated, and the standard error of 0 says nothing of the data"
     )
     warnings.warn(text, StandardErrorWarning, stacklevel=_CALLER)
     return Effect(
@@ -211,9 +211,10 @@ def _back_door(
         if covariates
         else f"no path of the graph but the causal ones is open between {a} and {y}, so nothing is adjusted for"
     )
+    done = f"adjusted for {named}" if covariates else "nothing to adjust"
     return replace(
         effect,
-        estimand=f"{effect.estimand}, by the back door: {f'adjusted for {named}' if covariates else 'nothing to adjust'}",
+        estimand=f"{effect.estimand}, by the back door: {done}",
         assumptions=(DRAWN, why, *effect.assumptions[1:]),  # the first says that nothing is unmeasured: the graph does
         facts={**effect.facts, "route": "back door", "adjusted_for": [str(c) for c in covariates]},
     )
@@ -311,10 +312,11 @@ def _why_not(found: Identification) -> str:
     here = hasattr(getattr(pd.DataFrame, "causal", None), "iv")
     others = [i.instrument for i in instruments[1:6]]
     more = f" (so do {others})" if others else ""
+    later = "" if here else ", the design for instruments, once this version has it"
     return (
-        f"{text}. {one.instrument!r} qualifies as an instrument{more}, which answers another question, under assumptions"
-        f" that no graph holds (everyone is moved the same way, or effects are linear), and so is never used unasked. If"
-        f" they are plausible, ask by name: {call}{'' if here else ', the design for instruments, once this version has it'}"
+        f"{text}. {one.instrument!r} qualifies as an instrument{more}, which answers another question, under"
+        " assumptions that no graph holds (everyone is moved the same way, or effects are linear), and so is never used"
+        f" unasked. If they are plausible, ask by name: {call}{later}"
     )
 
 

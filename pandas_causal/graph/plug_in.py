@@ -28,7 +28,7 @@ Floats = NDArray[np.float64]
 
 
 def means_map(table: pd.DataFrame, treatment: Any, outcome: Any, levels: tuple[Any, ...]) -> Floats:
-    """Map (K, m) from the probabilities of a table of P(y | do(a)), one per row, to ``sum over y of y P(y | do(a))``."""
+    """Map (K, m) from the probabilities in the rows of a table of P(y | do(a)) to ``sum over y of y P(y | do(a))``."""
     arm = table[treatment].astype(object).to_numpy()
     y = as_float(table[outcome])
     return np.array([np.where(arm == level, y, 0.0) for level in levels])
@@ -74,16 +74,17 @@ def plug_in_effect(
     means = to_means @ as_float(table["probability"])
     replicates = _draws(found, cells, codes, weight, cluster, n_draws, random_state) @ to_means.T
     functional: Any = found.functional
+    formula = functional.text.splitlines()[0]
     return Effect(
         estimates=pd.Series(contrasts @ means, index=pd.Index(arms.contrasts, name=a), name="estimate"),
         uncertainty=Draws(replicates, contrasts),
-        estimand=f"average treatment effect (ATE) of {a} on {y}, by the functional of the graph: {functional.text.splitlines()[0]}",
+        estimand=f"average treatment effect (ATE) of {a} on {y}, by the functional of the graph: {formula}",
         n_obs=len(used),
         level=0.95 if level is None else level,
         assumptions=(
             DRAWN,
-            "no observed covariates or mediators give the effect; the functional that the graph determines does, and its"
-            " probabilities are the frequencies of these rows"
+            "no observed covariates or mediators give the effect; the functional that the graph determines does, and"
+            " its probabilities are the frequencies of these rows"
             + (f", averaged over {', '.join(map(str, averaged))}, on which it does not depend" if averaged else ""),
             "every combination of values that the functional needs occurs (checked: an empty one is an error)",
             "no interference between units, and one version of each arm",
@@ -118,7 +119,7 @@ def _columns(found: Identification) -> list[Any]:
 def _rows(
     found: Identification, frame: pd.DataFrame, roles: Mapping[str, Any], missing: str
 ) -> tuple[pd.DataFrame, Floats, NDArray[np.intp] | None, int]:
-    """Complete rows of the columns that are read, all of them discrete, with weights of mean 1 and codes of clusters."""
+    """Complete rows of the columns that are read, all of them discrete; weights of mean 1; codes of clusters; dropped."""
     columns, outcome = _columns(found), found.outcome[0]
     given = {role: value for role, value in roles.items() if value is not None}
     X = frame[list(dict.fromkeys([*columns, *(v for v in given.values() if _is_name(v, frame))]))]

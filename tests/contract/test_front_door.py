@@ -65,7 +65,7 @@ def numbers(settings=LINEAR, frame=None, **roles):
     return fitted(settings, frame, **roles).effect().table[["estimate", "std_error"]].to_numpy()
 
 
-# -- scikit-learn's manners --------------------------------------------------------------------------------------------
+# -- scikit-learn's manners ------------------------------------------------------------
 
 
 def test_it_is_found_and_is_no_cross_section():
@@ -129,7 +129,7 @@ def test_new_rows_have_no_effect_of_their_own():
         fitted().effect(make())
 
 
-# -- roles and dtypes --------------------------------------------------------------------------------------------------
+# -- roles and dtypes ------------------------------------------------------------
 
 
 def test_roles_by_name_and_by_array():
@@ -208,7 +208,7 @@ def test_one_row_per_arm(arms, estimand):
     assert effect.estimand.startswith("average treatment effect")
 
 
-# -- rows --------------------------------------------------------------------------------------------------------------
+# -- rows ------------------------------------------------------------
 
 
 @pytest.mark.parametrize("settings", [*KINDS, pytest.param(LINEAR | {"nested_model": "boosting"}, id="boosting")])
@@ -263,7 +263,7 @@ def test_seeds_and_jobs():
     assert not np.array_equal(numbers(forests | {"random_state": 1}), one)
 
 
-# -- score and search --------------------------------------------------------------------------------------------------
+# -- score and search ------------------------------------------------------------
 
 
 def test_score_ranks_nuisances_and_finds_the_mediators():
@@ -294,7 +294,7 @@ def test_searches_by_name_and_by_array_with_routing():
     assert np.isfinite(search.cv_results_["mean_test_score"]).all()
 
 
-# -- bad input ---------------------------------------------------------------------------------------------------------
+# -- bad input ------------------------------------------------------------
 
 
 def test_missing_values():

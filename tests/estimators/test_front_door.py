@@ -20,6 +20,11 @@ MODELS = ("outcome_model", "propensity_model", "mediator_model", "nested_model")
 LINEAR = dict.fromkeys(MODELS, "linear")
 
 
+def wide(shares):
+    """A column per value of the last level."""
+    return shares.unstack(fill_value=0.0)  # noqa: PD010 - a table has this shape, and no values to pivot
+
+
 def saturated(seed=0, n=600, arms=3):
     """Discrete columns in which every cell is filled, and the four nuisances as the frequencies give them."""
     rng = np.random.default_rng(seed)
@@ -29,9 +34,9 @@ def saturated(seed=0, n=600, arms=3):
     y = m + 0.5 * x - 0.7 * a + rng.normal(size=n)
     f = pd.DataFrame({"x": x, "a": a, "m": m, "y": y})
     mu = f.groupby(["a", "m", "x"])["y"].mean()
-    pm = f.groupby(["a", "x"])["m"].value_counts(normalize=True).unstack(fill_value=0.0)
-    pa = f.groupby("x")["a"].value_counts(normalize=True).unstack()
-    r = f.groupby(["m", "x"])["a"].value_counts(normalize=True).unstack()
+    pm = f.groupby(["a", "x"])["m"].value_counts(normalize=True).pipe(wide)
+    pa = f.groupby("x")["a"].value_counts(normalize=True).pipe(wide)
+    r = f.groupby(["m", "x"])["a"].value_counts(normalize=True).pipe(wide)
     assert mu.notna().all()
     assert len(mu) == arms * 3 * 2
     nu = {
@@ -196,7 +201,7 @@ def test_influence_and_bootstrap_errors_agree():
 
 
 def test_linear_gaussian_effect_is_the_product_of_two_slopes():
-    """With one mediator and no covariates: (slope of m on d) times (slope of y on m given d), within a tenth of an SE."""
+    """With one mediator and no covariates: (slope of m on d) times (slope of y on m given d), within half an SE."""
     rng = np.random.default_rng(4)
     n = 20_000
     d = rng.integers(0, 2, n)
@@ -247,7 +252,8 @@ def test_clusters():
     site = np.arange(600) // 6
     roles = {"treatment": "d", "mediators": ["m1", "m2"]}
     fit = FrontDoor(**LINEAR).fit(X.assign(site=site), y, cluster="site", **roles)
-    assert (pd.Series(fit.folds_).groupby(site).nunique() == 1).all()
+    folds_of_site = pd.DataFrame({"site": site, "fold": fit.folds_}).drop_duplicates()
+    assert folds_of_site["site"].is_unique
     assert "clustered by site (CR1)" in fit.effect().std_error_method
     folds = [(np.flatnonzero(fit.folds_ != k), np.flatnonzero(fit.folds_ == k)) for k in range(5)]
     plain = FrontDoor(**LINEAR, cv=folds).fit(X, y, **roles).effect()
@@ -259,10 +265,9 @@ def test_mediators_that_tell_the_arm_are_refused():
     d = rng.integers(0, 2, 400)
     y = d + rng.normal(size=400)
     m = pd.DataFrame({"d": d, "m": d * 10 + rng.normal(size=400)})
+    sure = np.column_stack([1 - d, d]) * 0.998 + 0.001
     with pytest.raises(OverlapError, match="perfect separation: the mediators tell the treatment of every row"):
-        codes = d.astype(int)
-        sure = np.column_stack([1 - d, d]) * 0.998 + 0.001
-        mediator_overlap(np.full((400, 2), 0.5), sure, codes, [0, 1], [(0, 1), (1, 0)])
+        mediator_overlap(np.full((400, 2), 0.5), sure, d, [0, 1], [(0, 1), (1, 0)])
     with pytest.raises(ValueError, match="m: mediator separates the arms at one threshold"):
         FrontDoor(**LINEAR).fit(m, y, treatment="d", mediators="m")
 

@@ -10,8 +10,7 @@ from pandas_causal.errors import BadControlError, BadControlWarning, GraphError,
 from pandas_causal.graph.bad_controls import guard, judge, refuse_post_treatment
 from tests.graph import brute
 
-
-# -- definitions, by exhaustive search ---------------------------------------------------------------------------------
+# -- definitions, by exhaustive search ------------------------------------------------------------
 
 
 def colliders(path):
@@ -97,7 +96,7 @@ def test_random_mixed_graphs():
         compare(brute.random_mixed(rng, n), *map(int, rng.choice(n, 2, replace=False)))
 
 
-# -- the kinds, by name ------------------------------------------------------------------------------------------------
+# -- the kinds, by name ------------------------------------------------------------
 
 WARD = "medication -> recovery -> readmission -> cost, severity -> medication, severity -> readmission"
 M_BIAS = "medication -> readmission, income -> medication, income -> visits, genes -> visits, genes -> readmission"

@@ -64,7 +64,7 @@ def close(effect, truth):
     return abs(effect.estimate - truth) < 4 * effect.std_error
 
 
-# -- routes --------------------------------------------------------------------------------------------------------------
+# -- routes ------------------------------------------------------------
 
 
 def test_back_door_on_the_optimal_set():
@@ -229,7 +229,7 @@ def test_an_outcome_that_is_not_below_the_treatment(graph):
         effect.glance()
 
 
-# -- no route ------------------------------------------------------------------------------------------------------------
+# -- no route ------------------------------------------------------------
 
 
 def test_an_instrument_is_named_and_not_used():
@@ -288,7 +288,7 @@ def test_more_than_one_treatment_is_refused():
         BACK.identify(treatment="a", outcome="y", given="w").estimate(back_door())
 
 
-# -- covariates beside a graph -------------------------------------------------------------------------------------------
+# -- covariates beside a graph ------------------------------------------------------------
 
 
 def test_a_valid_set_runs_and_changes_no_number():
