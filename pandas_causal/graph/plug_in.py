@@ -119,7 +119,7 @@ def _columns(found: Identification) -> list[Any]:
 def _rows(
     found: Identification, frame: pd.DataFrame, roles: Mapping[str, Any], missing: str
 ) -> tuple[pd.DataFrame, Floats, NDArray[np.intp] | None, int]:
-    """Complete rows of the columns that are read, all of them discrete; weights of mean 1; codes of clusters; dropped."""
+    """Complete rows of the columns that are read, all discrete; weights of mean 1; codes of clusters; rows dropped."""
     columns, outcome = _columns(found), found.outcome[0]
     given = {role: value for role, value in roles.items() if value is not None}
     X = frame[list(dict.fromkeys([*columns, *(v for v in given.values() if _is_name(v, frame))]))]
