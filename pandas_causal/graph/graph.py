@@ -339,7 +339,10 @@ class CausalGraph:
         """Return the list behind a node or an iterable of nodes; a tuple that is a node is one node."""
         if isinstance(nodes, str) or nodes in self or not isinstance(nodes, Iterable):
             return [nodes]
-        return list(dict.fromkeys(nodes))
+        listed = list(nodes)
+        for name in listed:
+            self._index(name)
+        return list(dict.fromkeys(listed))
 
     def _indices(self, nodes: Any) -> list[int]:
         return sorted({self._index(v) for v in self._members(nodes)})

@@ -30,7 +30,7 @@ SAME = {
         strict DiGraph "x -> y" {
         # a line of the preprocessor
         graph [rankdir=LR]; node [shape=box, label="a -> b"] edge [color="#ff0000"]; rankdir = LR
-        "severity" [label=<<b>bold</b> -> >, pos="0,0!"];
+        "severity" [label=<<b>bold</b> &amp; a -&gt; b>, pos="0,0!"];
         severity:s -> {medication readmission:n:w} [weight=2]
         subgraph cluster_1 { medi\
 cation; } -> "readm" + "ission"
