@@ -87,12 +87,14 @@ class Hedge:
         return self.larger
 
     @property
+    def reason(self) -> str:
+        """What stands in the way, in words."""
+        return f"hidden causes hold {braces(self.larger)} together, and {braces(self.smaller)} within them (a hedge)"
+
+    @property
     def text(self) -> str:
-        """The reason in words."""
-        return (
-            f"not identified: hidden causes hold {braces(self.larger)} together, and {braces(self.smaller)} within them"
-            " (a hedge)"
-        )
+        """That there is no formula, and why."""
+        return f"not identified: {self.reason}"
 
     @property
     def latex(self) -> str:

@@ -71,7 +71,7 @@ class Identification:
 
     @cached_property
     def identified(self) -> bool:
-        """Whether the graph determines the effect from observed columns: by a valid adjustment set, else by c-components."""
+        """Whether observed columns determine the effect: by a valid adjustment set, else by c-components."""
         return self.backdoor.exists or self._hedge is None
 
     @cached_property
@@ -181,8 +181,8 @@ class Identification:
 
     def _refusal(self, hedge: Hedge) -> str:
         return (
-            f"the effect of {', '.join(map(str, self.treatment))} on {', '.join(map(str, self.outcome))} is {hedge.text};"
-            " measure a hidden cause, or a node between treatment and outcome that shares none"
+            f"the effect of {', '.join(map(str, self.treatment))} on {', '.join(map(str, self.outcome))} is"
+            f" {hedge.text}; measure a hidden cause, or a node between treatment and outcome that shares none"
         )
 
 

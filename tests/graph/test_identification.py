@@ -1,5 +1,6 @@
 """Identification as a user meets it: the graphs of the literature, roles, words, data, invariances and cost."""
 
+import sys
 import time
 
 import matplotlib as mpl
@@ -144,7 +145,7 @@ def test_optimal_with_latent_nodes():
     # A node that is no ancestor of either: then no set need be the best of all, and the best minimal one is given.
     aside = CausalGraph(graph, bidirected=[("w", "y")]).identify(treatment="x", outcome="y").backdoor
     assert aside.optimal == aside.minimal == {"z"}
-    assert "among minimal sets" in aside.optimality
+    assert "of the minimal sets" in aside.optimality
 
 
 def test_variance_of_the_optimal_set():
@@ -398,7 +399,7 @@ def test_explain():
     found = HOSPITAL.identify(treatment="medication", outcome="readmission")
     assert found.explain() == (
         "The effect of medication on readmission: identified.\n"
-        "Back door: adjust for {age, severity}, the smallest asymptotic variance of all valid sets (Henckel et al. 2022)."
+        "Back door: adjust for {age, severity} (smallest asymptotic variance of all valid sets, Henckel et al. 2022)."
         " A minimal set: {severity}.\n"
         "Front door: none.\n"
         "Functional: P(readmission | do(medication)) = Σ_{age, severity} P(readmission | age, severity, medication)"
@@ -516,14 +517,14 @@ def test_cost_grows_with_the_size_of_the_graph(hidden):
     assert cost(3_000) < 40 * cost(300)
 
 
-def test_a_long_chain_and_many_sets(monkeypatch):
-    import sys
-
+def test_a_long_chain_and_many_sets():
     chain = CausalGraph(" -> ".join(f"c{k}" for k in range(1_500)))
     ladder = CausalGraph("; ".join(f"x <- a{k} -> b{k} -> y" for k in range(20)) + "; x -> y")
-    monkeypatch.setattr(sys, "getrecursionlimit", sys.getrecursionlimit)
     limit = sys.getrecursionlimit()
-    depth = len(__import__("inspect").stack())
+    depth = 0
+    frame = sys._getframe()
+    while frame is not None:
+        depth, frame = depth + 1, frame.f_back
     sys.setrecursionlimit(depth + 150)
     try:
         found = chain.identify(treatment="c0", outcome="c1499")
