@@ -1,7 +1,7 @@
 """What a graph of 20 confounders (or as many as the second argument says) identifies, beside DoWhy's default.
 
-Ours answers everything that DoWhy's ``identify_effect`` does and more: adjustment sets, front door, instruments, and the
-functional. Both read the same text; the frame is what DoWhy wants one for.
+Ours answers what DoWhy's ``identify_effect`` does and more: adjustment sets, front door, instruments, the functional.
+Both read the same text; the frame is what DoWhy wants one for.
 """
 
 from __future__ import annotations
@@ -44,6 +44,6 @@ def dowhy(frame: pd.DataFrame, k: int) -> list[int]:
 
 if __name__ == "__main__":
     if sys.argv[1] == "ours":
-        job(data, lambda frame: ours(3), lambda frame: ours(K))
+        job(data, lambda _: ours(3), lambda _: ours(K))
     else:
         job(data, lambda frame: dowhy(frame, 3), lambda frame: dowhy(frame, K))
