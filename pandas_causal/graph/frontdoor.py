@@ -52,7 +52,7 @@ class FrontDoor:
         """Whether `nodes`, a node or several, satisfy the criterion."""
         graph = self._query.graph
         asked = graph._indices(nodes)
-        if not all(self._candidates[v] for v in asked):
+        if self._query.given or not all(self._candidates[v] for v in asked):
             return False
         wanted = flags(len(graph), asked)
         return self._within(wanted) == wanted

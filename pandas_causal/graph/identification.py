@@ -16,6 +16,7 @@ from pandas_causal.graph.frontdoor import FrontDoor
 from pandas_causal.graph.functional import Functional, Hedge
 from pandas_causal.graph.id_algorithm import HedgeFound, exchange, find_hedge, identify
 from pandas_causal.graph.instruments import Instrument, conditional_instruments
+from pandas_causal.graph.walks import ranks
 
 if TYPE_CHECKING:
     from pandas_causal.graph.graph import CausalGraph
@@ -82,9 +83,7 @@ class Identification:
         semi-Markovian causal models. AAAI.
         """
         graph = self.graph
-        rank = [0] * len(graph)
-        for k, v in enumerate(graph._order):
-            rank[v] = k
+        rank = ranks(graph._lists)
         acting, known = self._exchanged
         together = {*self._query.outcomes, *known}
         try:
