@@ -167,17 +167,16 @@ class BackDoor:
         if not self.exists:
             return "no valid set exists"
         if self._all_observed:
-            return "the smallest asymptotic variance of all valid sets (Henckel et al. 2022)"
+            return "smallest asymptotic variance of all valid sets, Henckel et al. 2022"
         if self._globally:
-            return "the smallest asymptotic variance of all observed valid sets (Smucler et al. 2022)"
+            return "smallest asymptotic variance of all observed valid sets, Smucler et al. 2022"
         if self._one_of_each:
             return (
-                "the smallest asymptotic variance among minimal sets (Smucler et al. 2022); with these latent nodes no"
-                " set is known to be the best of all"
+                "smallest asymptotic variance of the minimal sets, Smucler et al. 2022; with these latent nodes no set"
+                " is known to be best"
             )
         return (
-            "the minimal set nearest to the outcomes; with latent nodes and several treatments or outcomes no set is known"
-            " to be best"
+            "nearest to the outcomes; with latent nodes and several treatments or outcomes no set is known to be best"
         )
 
     def iter_sets(self) -> Iterator[frozenset[Any]]:

@@ -120,14 +120,23 @@ def _frequencies(
             problems.append(Problem(str(name), "is missing", missing, "drop these rows or fill them in"))
             continue
         try:
-            codes[v], found = pd.factorize(column, sort=True)
+            codes[v], found = _coded(column)
         except TypeError:
-            codes[v], found = pd.factorize(column)
+            problems.append(Problem(str(name), "holds values that are no single values", None, "give plain values"))
+            continue
         levels[v] = pd.Index(found)
     if problems:
         raise CausalDataError(problems)
     sizes = {v: len(x) for v, x in levels.items()}
     return Frequencies(codes, sizes, _weights(frame, weights), graph._names), levels
+
+
+def _coded(column: pd.Series) -> tuple[NDArray[np.intp], Any]:
+    """Codes and sorted levels; levels of mixed types keep the order in which they come."""
+    try:
+        return pd.factorize(column, sort=True)
+    except TypeError:
+        return pd.factorize(column)
 
 
 def _weights(frame: pd.DataFrame, weights: Any) -> NDArray[np.float64]:

@@ -20,15 +20,15 @@ def explain(found: Identification) -> str:
     lines = [f"{_question(found)}: {'identified' if found.identified else 'NOT identified'}."]
     if not found.affects:
         lines.append(
-            f"No directed path leads from {_listed(found.treatment)} to {_listed(found.outcome)}: in this graph the effect"
-            " is 0."
+            f"No directed path leads from {_listed(found.treatment)} to {_listed(found.outcome)}: in this graph the"
+            " effect is 0."
         )
     lines += [_back_door(found), _front_door(found)]
     small = len(found.graph) <= MOST_NODES
     if not found.identified:
         hedge = found._hedge
         if hedge is not None:
-            lines.append(f"Why: {hedge.text}.")
+            lines.append(f"Why: {hedge.reason}.")
     elif small:
         functional = found.functional
         if isinstance(functional, Functional) and len(functional.text) <= LONGEST_FORMULA:
@@ -54,7 +54,7 @@ def _back_door(found: Identification) -> str:
         return f"Back door: no set of observed covariates is valid{why}."
     if not sets.optimal:
         return "Back door: nothing has to be adjusted for."
-    text = f"Back door: adjust for {braces(sets.optimal)}, {sets.optimality}."
+    text = f"Back door: adjust for {braces(sets.optimal)} ({sets.optimality})."
     if sets.minimal != sets.optimal:
         text += f" A minimal set: {braces(sets.minimal)}." if sets.minimal else " Adjusting for nothing is valid too."
     if sets.forbidden:

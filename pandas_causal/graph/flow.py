@@ -12,7 +12,7 @@ __all__ = ["cut_nodes"]
 def cut_nodes(
     cliques: Sequence[Sequence[int]], usable: Flags, cuttable: Flags, start: Sequence[int], end: Sequence[int]
 ) -> Flags:
-    """Return the smallest set of cuttable nodes between `start` and `end` in a union of cliques, the nearest to `start`.
+    """Return a smallest set of cuttable nodes between `start` and `end` in a union of cliques, nearest to `start`.
 
     A node is an arc of capacity 1 (cuttable) or unbounded, a clique a point that its members enter and leave (Menger's
     theorem; Ford and Fulkerson 1956). The caller knows that a cut exists.

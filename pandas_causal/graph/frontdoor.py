@@ -30,8 +30,8 @@ class FrontDoor:
     References
     ----------
     Jeong, H., Tian, J. and Bareinboim, E. (2022). Finding and listing front-door adjustment sets. NeurIPS.
-    Wienöbst, M., van der Zander, B. and Liśkiewicz, M. (2024). Linear-time algorithms for front-door adjustment in causal
-    graphs. AAAI.
+    Wienöbst, M., van der Zander, B. and Liśkiewicz, M. (2024). Linear-time algorithms for front-door adjustment in
+    causal graphs. AAAI.
     """
 
     def __init__(self, query: Query) -> None:
@@ -52,7 +52,7 @@ class FrontDoor:
         """Whether `nodes`, a node or several, satisfy the criterion."""
         graph = self._query.graph
         asked = graph._indices(nodes)
-        if not all(self._candidates[v] for v in asked):
+        if self._query.given or not all(self._candidates[v] for v in asked):
             return False
         wanted = flags(len(graph), asked)
         return self._within(wanted) == wanted
@@ -146,9 +146,9 @@ class FrontDoor:
     def _reduced(self, largest: Flags) -> Flags:
         """Reduce the largest set to a minimal one (Wienöbst et al. 2024, section 4).
 
-        Last: members with a directed path to an outcome that meets no other member. First: those of them that a directed
-        path from a treatment meets first; they intercept everything. To these come the last ones that a back-door path
-        from one in the set leads to, since such a path would go on to an outcome.
+        Last: members with a directed path to an outcome that meets no other member. First: those of them that a
+        directed path from a treatment meets first; they intercept everything. To these come the last ones that a
+        back-door path from one in the set leads to, since such a path would go on to an outcome.
         """
         lists, n = self._query.lists, len(largest)
         stops = bytearray(m or t for m, t in zip(largest, self._treated, strict=True))

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from pandas_causal.graph.expression import Expression
+from pandas_causal.graph.walks import ranks
 from pandas_causal.graph.writing import latex_name, write
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ class Functional:
     def free(self) -> tuple[Any, ...]:
         """Nodes that the formula names and its value does not depend on: any value of theirs will do."""
         asked = {*self.treatment, *self.outcome, *self.given}
-        return tuple(v for v in self.graph.nodes if self.graph._place[v] in self.expression.free and v not in asked)
+        return tuple(self.graph._names[v] for v in sorted(self.expression.free) if self.graph._names[v] not in asked)
 
     @cached_property
     def text(self) -> str:
@@ -55,11 +56,8 @@ class Functional:
 
     def _written(self, *, latex: bool) -> str:
         graph = self.graph
-        rank = [0] * len(graph)
-        for k, v in enumerate(graph._order):
-            rank[v] = k
         visible = frozenset(graph._place[v] for v in (*self.treatment, *self.outcome, *self.given))
-        return write(self.expression, graph._names, rank, visible, latex=latex)
+        return write(self.expression, graph._names, ranks(graph._lists), visible, latex=latex)
 
     def __repr__(self) -> str:
         return self.text
@@ -87,12 +85,14 @@ class Hedge:
         return self.larger
 
     @property
+    def reason(self) -> str:
+        """What stands in the way, in words."""
+        return f"hidden causes hold {braces(self.larger)} together, and {braces(self.smaller)} within them (a hedge)"
+
+    @property
     def text(self) -> str:
-        """The reason in words."""
-        return (
-            f"not identified: hidden causes hold {braces(self.larger)} together, and {braces(self.smaller)} within them"
-            " (a hedge)"
-        )
+        """That there is no formula, and why."""
+        return f"not identified: {self.reason}"
 
     @property
     def latex(self) -> str:

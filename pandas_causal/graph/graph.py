@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["CausalGraph"]
 
 Node = Hashable
+MOST_COMPARED = 5_000  # names that a wrong one is compared with, for a suggestion
 
 
 class CausalGraph:
@@ -332,14 +333,17 @@ class CausalGraph:
             return self._place[node]
         except (KeyError, TypeError):
             known = ", ".join(map(str, self._nodes[:8])) + (", ..." if len(self._nodes) > 8 else "")
-            near = suggest(node, self._nodes)
+            near = suggest(node, self._nodes) if len(self._nodes) <= MOST_COMPARED else ""
             raise GraphError(f"{node!r} is no node of the graph{near}; its nodes: {known}") from None
 
     def _members(self, nodes: Any) -> list[Any]:
         """Return the list behind a node or an iterable of nodes; a tuple that is a node is one node."""
         if isinstance(nodes, str) or nodes in self or not isinstance(nodes, Iterable):
             return [nodes]
-        return list(dict.fromkeys(nodes))
+        listed = list(nodes)
+        for name in listed:
+            self._index(name)
+        return list(dict.fromkeys(listed))
 
     def _indices(self, nodes: Any) -> list[int]:
         return sorted({self._index(v) for v in self._members(nodes)})

@@ -1,15 +1,15 @@
 """Complete identification of P(y | do(x)) and P(y | do(x), z) from a graph with hidden causes.
 
-The algorithm works on c-factors Q[S] = P(s | do(everything else)), which makes one loop of Shpitser and Pearl's ID: the
-districts of what remains of the outcomes' ancestors without the treatments are each found inside a district of the whole,
-or a hedge shows that they cannot be (Tian and Pearl 2002; Huang and Valtorta 2006; Shpitser and Pearl 2006, theorem 5).
+The algorithm works on c-factors Q[S] = P(s | do(everything else)), which makes one loop of Shpitser and Pearl's ID:
+the districts of what remains of the outcomes' ancestors without the treatments are each found inside a district of the
+whole, or a hedge shows that they cannot be (Tian and Pearl 2002; Huang and Valtorta 2006; Shpitser and Pearl 2006).
 
 References
 ----------
 Tian, J. and Pearl, J. (2002). On the testable implications of causal models with hidden variables. UAI.
 Huang, Y. and Valtorta, M. (2006). Identifiability in causal Bayesian networks: a sound and complete algorithm. AAAI.
-Shpitser, I. and Pearl, J. (2006). Identification of joint interventional distributions in recursive semi-Markovian causal
-models. AAAI; and Identification of conditional interventional distributions. UAI.
+Shpitser, I. and Pearl, J. (2006). Identification of joint interventional distributions in recursive semi-Markovian
+causal models. AAAI; and Identification of conditional interventional distributions. UAI.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ class HedgeFound(Exception):  # noqa: N818 (it is an answer, not an error of the
 def exchange(graph: Lists, treatments: list[int], outcomes: list[int], given: list[int]) -> tuple[list[int], list[int]]:
     """Move given nodes to the treatments while rule 2 of the do-calculus allows it: (treatments, given) after that.
 
-    P(y | do(x), z, w) = P(y | do(x, z), w) where z and y are separated by x and w without the edges into x and out of z.
-    The conditional effect is identified exactly when the joint of the outcomes and what then is left as given is (Shpitser
-    and Pearl 2006, UAI, theorem 6).
+    P(y | do(x), z, w) = P(y | do(x, z), w) where z and y are separated by x and w without the edges into x and out of
+    z. The conditional effect is identified exactly when the joint of the outcomes and what then is left as given is
+    (Shpitser and Pearl 2006, UAI).
     """
     acting, known = list(treatments), list(given)
     moved = True
@@ -77,7 +77,7 @@ class _Factors:
     found: dict[int, Expression] = field(default_factory=dict)
 
     def whole(self, district: set[int]) -> Expression:
-        """Q of a district among the ancestors: a product of P(v | what precedes v and matters) (Tian and Pearl 2002)."""
+        """Return Q of a district among the ancestors: a product of P(v | what precedes v and matters to it)."""
         parts: list[Expression] = []
         order = sorted(district, key=self.rank.__getitem__)
         for k, v in enumerate(order):
@@ -87,7 +87,7 @@ class _Factors:
         return product(parts)
 
     def inside(self, whole: Expression, of: set[int], district: set[int]) -> Expression:
-        """Q of one district of `of`, from Q[of] (Tian and Pearl 2002, lemma 4): a product of ratios of its sums."""
+        """Return Q of one district of `of`, from Q[of]: a product of ratios of its sums (Tian and Pearl 2002)."""
         plain = {f.left: f for f in whole.parts if isinstance(f, Conditional)} if isinstance(whole, Product) else {}
         if isinstance(whole, Product) and len(plain) == len(whole.parts) == len(of) and set(plain) == of:
             return product(plain[v] for v in sorted(district, key=self.rank.__getitem__))

@@ -16,6 +16,7 @@ from pandas_causal.graph.frontdoor import FrontDoor
 from pandas_causal.graph.functional import Functional, Hedge
 from pandas_causal.graph.id_algorithm import HedgeFound, exchange, find_hedge, identify
 from pandas_causal.graph.instruments import Instrument, conditional_instruments
+from pandas_causal.graph.walks import ranks
 
 if TYPE_CHECKING:
     from pandas_causal.effect import Effect
@@ -72,7 +73,7 @@ class Identification:
 
     @cached_property
     def identified(self) -> bool:
-        """Whether the graph determines the effect from observed columns: by a valid adjustment set, else by c-components."""
+        """Whether observed columns determine the effect: by a valid adjustment set, else by c-components."""
         return self.backdoor.exists or self._hedge is None
 
     @cached_property
@@ -83,9 +84,7 @@ class Identification:
         semi-Markovian causal models. AAAI.
         """
         graph = self.graph
-        rank = [0] * len(graph)
-        for k, v in enumerate(graph._order):
-            rank[v] = k
+        rank = ranks(graph._lists)
         acting, known = self._exchanged
         together = {*self._query.outcomes, *known}
         try:
@@ -188,8 +187,8 @@ class Identification:
 
     def _refusal(self, hedge: Hedge) -> str:
         return (
-            f"the effect of {', '.join(map(str, self.treatment))} on {', '.join(map(str, self.outcome))} is {hedge.text};"
-            " measure a hidden cause, or a node between treatment and outcome that shares none"
+            f"the effect of {', '.join(map(str, self.treatment))} on {', '.join(map(str, self.outcome))} is"
+            f" {hedge.text}; measure a hidden cause, or a node between treatment and outcome that shares none"
         )
 
 

@@ -37,8 +37,8 @@ def conditional_instruments(query: Query) -> Iterator[Instrument]:
     speaks of the total effect. W lies among the ancestors of z and the outcome; where a conditional instrument exists,
     such a one does (their theorem 1).
 
-    The separator nearest to the outcome leaves the most of what moves z and the treatment together, so it alone is tried
-    (their algorithm 2).
+    The separator nearest to the outcome leaves the most of what moves z and the treatment together, so it alone is
+    tried (their algorithm 2).
 
     References
     ----------

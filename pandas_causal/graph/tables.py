@@ -58,8 +58,8 @@ class Frequencies:
         if cells > MOST_CELLS:
             listed = ", ".join(f"{self.names[v]} ({self.sizes[v]:,} values)" for v in axes)
             raise CausalDataError(
-                f"the functional needs a table of {cells:,} cells, by {listed}; at most {MOST_CELLS:,} are held. It is for"
-                " discrete columns: bin those with many values first"
+                f"the functional needs a table of {cells:,} cells, by {listed}; at most {MOST_CELLS:,} are held. It is"
+                " for discrete columns: bin those with many values first"
             )
         return shape
 

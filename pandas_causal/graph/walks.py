@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from heapq import heappop, heappush
 
-__all__ = ["Lists", "ancestors", "connected", "descendants", "flags", "indices", "reach"]
+__all__ = ["Lists", "ancestors", "connected", "descendants", "flags", "indices", "ranks", "reach"]
 
 Flags = bytearray
 _UP, _DOWN = 1, 2  # how a walk arrived at a node: against an arrow (from a child), or at an arrow's head
@@ -84,6 +85,21 @@ def ancestors(graph: Lists, of: Iterable[int], blocked: Flags | None = None) -> 
 def descendants(graph: Lists, of: Iterable[int], blocked: Flags | None = None) -> Flags:
     """Descendants, themselves included; paths enter no blocked node."""
     return reach(graph.children, of, blocked)
+
+
+def ranks(graph: Lists) -> list[int]:
+    """Place of every node in one topological order, the smallest integer first among those that are ready."""
+    waiting = [len(p) for p in graph.parents]
+    ready = [v for v, count in enumerate(waiting) if not count]
+    place = [0] * len(graph)
+    for k in range(len(graph)):
+        v = heappop(ready)
+        place[v] = k
+        for c in graph.children[v]:
+            waiting[c] -= 1
+            if not waiting[c]:
+                heappush(ready, c)
+    return place
 
 
 def connected(graph: Lists, start: Iterable[int], given: Iterable[int] = ()) -> Flags:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from math import hypot
 from typing import Any
 
@@ -31,8 +32,8 @@ _MEANING = {
 def graph(nodes: pd.DataFrame, edges: pd.DataFrame, ax: Any = None, *, title: str | None = None) -> Any:
     """Draw a graph in layers from causes at the left to effects at the right.
 
-    Treatment, outcome and adjustment set are coloured; latent nodes have a dashed rim, and a dashed arc with two heads is
-    an unobserved common cause.
+    Treatment, outcome and adjustment set are coloured; latent nodes have a dashed rim, and a dashed arc with two heads
+    is an unobserved common cause.
 
     Parameters
     ----------
@@ -57,7 +58,7 @@ def graph(nodes: pd.DataFrame, edges: pd.DataFrame, ax: Any = None, *, title: st
     require(nodes, ("node", "kind"), _SOURCE)
     if len(nodes) > MOST_NODES:
         raise CausalArgumentError(
-            f"the graph has {len(nodes):,} nodes; at most {MOST_NODES} can be told apart in a picture. Draw a part of it"
+            f"the graph has {len(nodes):,} nodes; at most {MOST_NODES} can be told apart in a picture: draw a part"
         )
     number = {name: k for k, name in enumerate(nodes["node"])}
     ends = [(number[a], number[b]) for a, b in zip(edges["parent"], edges["child"], strict=True)]
@@ -120,12 +121,12 @@ def _arrow(ax: Any, tail: Any, head: Any, route: list[tuple[float, float]]) -> N
     from matplotlib.patches import FancyArrowPatch, PathPatch
     from matplotlib.path import Path
 
-    look = {"color": _LINE, "linewidth": 1.2, "zorder": 1}
+    look: dict[str, Any] = {"color": _LINE, "linewidth": 1.2, "zorder": 1}
     points = list(route)
     start, first = points[0], tail.get_bbox_patch()
     if len(points) > 2:
         vertices, codes = [start], [Path.MOVETO]
-        for (x, y), after in zip(points[1:-1], points[2:], strict=True):
+        for (x, y), after in pairwise(points[1:]):
             start = (x + after[0]) / 2, (y + after[1]) / 2
             vertices += [(x, y), start]
             codes += [Path.CURVE3, Path.CURVE3]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 __all__ = ["Placed", "place"]
 
@@ -55,7 +56,7 @@ def place(count: int, edges: Sequence[tuple[int, int]], joined: Sequence[tuple[i
             path.append(len(layer) - 1)
         path.append(b)
         paths.append(path)
-        for v, w in zip(path, path[1:], strict=False):
+        for v, w in pairwise(path):
             links[v].append(w)
             links[w].append(v)
     near = [list(x) for x in links]
@@ -68,7 +69,7 @@ def place(count: int, edges: Sequence[tuple[int, int]], joined: Sequence[tuple[i
 
 
 def _layers(count: int, edges: Sequence[tuple[int, int]], joined: Sequence[tuple[int, int]]) -> list[int]:
-    """Longest path from a root; nodes without parents move next to their first child, or to what they are joined to."""
+    """Longest path from a root; nodes without parents move next to a child or what they are joined to."""
     layer = [0] * count
     parents: list[list[int]] = [[] for _ in range(count)]
     children: list[list[int]] = [[] for _ in range(count)]
@@ -88,7 +89,7 @@ def _layers(count: int, edges: Sequence[tuple[int, int]], joined: Sequence[tuple
 
 
 def _ordered(members: list[list[int]], layer: list[int], near: list[list[int]]) -> list[float]:
-    """Heights: sweeps forth and back put every node at the mean height of its neighbours, in the order of these means."""
+    """Heights: sweeps forth and back put nodes at the mean height of their neighbours, in the order of these means."""
     height = [0.0] * len(layer)
     for nodes in members:
         _spread(nodes, height)

@@ -30,7 +30,7 @@ SAME = {
         strict DiGraph "x -> y" {
         # a line of the preprocessor
         graph [rankdir=LR]; node [shape=box, label="a -> b"] edge [color="#ff0000"]; rankdir = LR
-        "severity" [label=<<b>bold</b> -> >, pos="0,0!"];
+        "severity" [label=<<b>bold</b> &amp; a -&gt; b>, pos="0,0!"];
         severity:s -> {medication readmission:n:w} [weight=2]
         subgraph cluster_1 { medi\
 cation; } -> "readm" + "ission"
@@ -53,6 +53,9 @@ cation; } -> "readm" + "ission"
 def test_every_way_of_writing_is_the_same_graph(how):
     graph = CausalGraph(SAME[how])
     assert graph == BACKDOOR
+    one, two = (g.identify(treatment="medication", outcome="readmission") for g in (graph, BACKDOOR))
+    assert one.functional.text == two.functional.text
+    assert one.explain() == two.explain()
     assert hash(graph) == hash(BACKDOOR)
     assert graph.identify(treatment="medication", outcome="readmission").backdoor.minimal == {"severity"}
 
@@ -141,6 +144,7 @@ BAD = {
     "a name that is a list": ([(["a"], "b")], "needs a name"),
     "None as a name": ([("a", None)], "None is no name"),
     "NaN as a name": ([("a", float("nan"))], "nan is no name"),
+    "NA as a name": ([("a", pd.NA)], "<NA> is no name"),
     "a path": ("/etc/passwd -> ", "leads nowhere"),
 }
 
@@ -157,6 +161,11 @@ def test_deep_and_long_text():
     """Nested braces, a long chain and many ends neither exhaust the stack nor the clock."""
     assert len(CausalGraph("digraph {" + "{" * 100_000 + "a" + "}" * 100_000 + "-> b}")) == 2
     assert len(CausalGraph(" -> ".join(f"v{i}" for i in range(100_000)))) == 100_000
+    assert len(CausalGraph("digraph { " + "/* */" * 190_000 + " a -> b }")) == 2
+    with pytest.raises(GraphError, match="line 1, column 4"):
+        CausalGraph("/* */" * 190_000 + " x -> y")
+    with pytest.raises(GraphError, match="line 1, column 1"):
+        CausalGraph('"' + "a" * 900_000)
     many = " ".join(f"n{i}" for i in range(60_000))
     with pytest.raises(GraphError, match="more than 1,000,000 edges"):
         CausalGraph(f"digraph {{ {{{many}}} -> {{{many.replace('n', 'm')}}} }}")
