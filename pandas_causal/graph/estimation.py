@@ -60,7 +60,8 @@ def check_controls(
             near = suggest(absent[0], frame.columns)
             what = f"is given as post_treatment but is no column of the frame{near}"
             raise CausalDataError([Problem(str(absent[0]), what, None, "give names of columns")])
-        refuse_post_treatment(treatment, covariates, post_treatment)
+        named = treatment if pd.api.types.is_hashable(treatment) else "treatment"
+        refuse_post_treatment(named, covariates, post_treatment)
         return ()
     _refuse_marks(post_treatment)
     drawn = CausalGraph(graph)

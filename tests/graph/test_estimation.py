@@ -326,7 +326,9 @@ def test_marks_without_a_graph():
     frame = back_door()
     with pytest.raises(BadControlError, match=r"\['m'\] is marked as post_treatment") as error:
         frame.causal.ate(**ASKED, covariates=["x", "m"], post_treatment=["m", "late"])
-    assert set(error.value.controls) == {"m"}
+    assert error.value.controls == {"m": ("descendant", ("a", "m"))}
+    with pytest.raises(BadControlError, match="what 'treatment' may have moved"):
+        frame.causal.ate(treatment=frame["a"].to_numpy(), outcome="y", covariates=["m"], post_treatment=["m"])
     effect = frame.causal.ate(**ASKED, covariates=["x"], post_treatment=["m", "late"], estimator=LINEAR)
     assert close(effect, 0.8)
     with pytest.raises(
