@@ -111,7 +111,7 @@ class Identification:
         Returns
         -------
         DataFrame
-            A row per combination of values: columns named as treatments, given nodes and outcomes, then `probability`.
+            A row per combination of values: columns named as treatments, outcomes and given nodes, then `probability`.
 
         Raises
         ------
@@ -127,7 +127,7 @@ class Identification:
         functional = self.functional
         if isinstance(functional, Hedge):
             raise NotIdentifiedError(self._refusal(functional))
-        return plug_in(functional.expression, self.graph, df, (self.treatment, self.given, self.outcome), sample_weight)
+        return plug_in(functional.expression, self.graph, df, (self.treatment, self.outcome, self.given), sample_weight)
 
     @cached_property
     def affects(self) -> bool:
