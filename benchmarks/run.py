@@ -12,6 +12,7 @@ def main() -> None:
     imports = compare("imports.py", ("pandas", "ours"), repeats=7)
     jump = compare("discontinuity.py", ("ours", "rdrobust"))
     graph = compare("identification.py", ("ours", "dowhy"))
+    cells = compare("panels.py", ("ours", "diff_diff", "csdid"))
     rows = [
         ("AIPW, 1,000,000 x 10, 5 folds", "DoubleML IRM", aipw["ours"]["seconds"] / aipw["doubleml"]["seconds"]),
         (
@@ -26,6 +27,8 @@ def main() -> None:
         ),
         ("discontinuity, 1,000,000 rows", "rdrobust", jump["ours"]["seconds"] / jump["rdrobust"]["seconds"]),
         ("identification, 20 confounders", "DoWhy", graph["ours"]["seconds"] / graph["dowhy"]["seconds"]),
+        ("group-time effects, 50,000 x 10", "diff-diff", cells["ours"]["seconds"] / cells["diff_diff"]["seconds"]),
+        ("the same", "csdid", cells["ours"]["seconds"] / cells["csdid"]["seconds"]),
         ("import", "import pandas", imports["ours"]["seconds"] / imports["pandas"]["seconds"]),
     ]
     for name, beside, ratio in rows:
@@ -38,6 +41,7 @@ def main() -> None:
     )
     print(f"bootstrap seconds: {boot['ours']['seconds']:.2f}; band of 1,000,000 rows: {bands['ours']['seconds']:.2f} s")
     print(f"discontinuity: ours {jump['ours']['result']}, rdrobust {jump['rdrobust']['result']}")
+    print(f"group-time effects: {cells}")
     print(f"import beyond pandas: {imports['ours']['seconds'] - imports['pandas']['seconds']:.3f} s")
 
 

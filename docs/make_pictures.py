@@ -2,7 +2,7 @@
 
 A picture is made by the snippet below it: a line ``![...](img/name.png)`` and the first Python block after it. The
 snippets of a page run in order in one namespace, as the tests run them, in the folder this is called from: rdd.md reads
-senate.csv there.
+senate.csv there, did.md mpdta.csv.
 """
 
 import contextlib

@@ -6,7 +6,6 @@ Everything here is a linear map of estimates together with their uncertainty; wh
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -15,7 +14,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pandas_causal.errors import CausalArgumentError, CausalDataError, CausalError, StandardErrorWarning, suggest
+from pandas_causal.errors import (
+    CausalArgumentError,
+    CausalDataError,
+    CausalError,
+    FewTreatedWarning,
+    StandardErrorWarning,
+    suggest,
+    warn,
+)
 from pandas_causal.inference.influence import Influence, join
 from pandas_causal.inference.pointwise import Draws, Variance
 
@@ -25,6 +32,8 @@ if TYPE_CHECKING:
 __all__ = ["Weighting", "aggregate", "difference", "explain_std_errors", "linear", "picked", "row_labels", "transform"]
 
 Floats = NDArray[np.float64]
+_FEW = 10
+_FEW_REMEDY = "randomisation inference (permuting which units are treated)"
 _NOTHING = 1e-14  # of the estimate: what rounding leaves of a standard error that is zero
 
 
@@ -40,11 +49,17 @@ class Weighting:
         The averaged row that each row belongs to (missing: to none); None for a single average.
     then : mapping of str to Weighting
         The weightings that the average carries in its turn.
+    labels : Index (averaged rows,) or None
+        Labels of the averaged rows; `groups` then holds positions in them, negative for a row that belongs to none.
+    estimand : str or None
+        What the averages are, in words; the effect's own words where None.
     """
 
     weights: Any = None
     groups: pd.Index | None = None
     then: Mapping[str, Weighting] = field(default_factory=dict)
+    labels: pd.Index | None = None
+    estimand: str | None = None
 
 
 def linear(effect: Effect, W: Any, index: Any = None) -> Effect:
@@ -168,13 +183,8 @@ def difference(effect: Effect, other: Effect, rows: str | None = None) -> Effect
 
 def aggregate(effect: Effect, by: Any, weights: Any, population: bool) -> Effect:
     """Average the rows, all of them or by group; see :meth:`Effect.aggregate`."""
-    groups, weights, then = _resolve_weighting(effect, by, weights)
-    if groups is None:
-        codes, names = np.zeros(len(effect), dtype=np.intp), pd.Index(["average"])
-    else:
-        codes, names = pd.factorize(groups, sort=True)
-        if not len(names):
-            raise CausalDataError("every group label is missing; give at least one row a group")
+    named, weights = _resolve_weighting(effect, by, weights)
+    codes, names = _grouped(named, len(effect))
     if hasattr(weights, "uncertainty") and set(weights.estimates.index) == set(effect.estimates.index):
         weights = weights[list(effect.estimates.index)]
     w = _weight_values(weights, effect)
@@ -194,34 +204,55 @@ def aggregate(effect: Effect, by: Any, weights: Any, population: bool) -> Effect
         u = _with_estimated_weights(effect.uncertainty, weights.uncertainty, codes, share, slope, len(names))
     elif effect.units is not None and population:
         u = _with_sampled_units(effect, u, codes, share * distance, names)
-    out = effect._derive(pd.Series(mean, index=names, name="estimate"), u, bias=bias)
+    marked = None
+    if effect.reference_rows is not None:  # an average of nothing but reference rows is one
+        others = np.bincount(codes[used & ~effect.reference_rows], minlength=len(names))
+        marked = others == 0 if (others == 0).any() else None
+    out = effect._derive(pd.Series(mean, index=names, name="estimate"), u, bias=bias, reference_rows=marked)
     about = effect.population
     if effect.units is not None and not population:
         about = "these very units: their covariates are taken as fixed"
-    return replace(out, weightings=then, population=about)
+    words = out.estimand if named.estimand is None else named.estimand
+    return replace(out, weightings=named.then, population=about, estimand=words)
 
 
-def _resolve_weighting(effect: Effect, by: Any, weights: Any) -> tuple[Any, Any, Mapping[str, Weighting]]:
+def _resolve_weighting(effect: Effect, by: Any, weights: Any) -> tuple[Weighting, Any]:
     """Find groups and weights; the first attached weighting supplies the default weights."""
     attached = next(iter(effect.weightings.values())).weights if effect.weightings else None
     if isinstance(by, str) and by in effect.weightings:
         named = effect.weightings[by]
-        return named.groups, named.weights if weights is None else weights, named.then
+        return named, named.weights if weights is None else weights
+    if by is None and weights is None and effect.weightings:
+        first = next(iter(effect.weightings.values()))
+        if first.labels is not None and len(first.labels) == 1:  # the estimator's own single average
+            return first, first.weights
     weights = attached if weights is None else weights
     if by is None:
-        return None, weights, {}
+        return Weighting(), weights
     if isinstance(by, str):
         index = effect.estimates.index
         if by not in index.names:
             known = [*effect.weightings, *(n for n in index.names if n is not None)]
             raise CausalArgumentError(f"{by!r} is no weighting or index level{suggest(by, known)}; known: {known}")
-        return index.get_level_values(by), weights, {}
+        return Weighting(groups=index.get_level_values(by)), weights
     if isinstance(by, pd.Series) and not by.index.equals(effect.estimates.index):
         raise CausalDataError("the index of the group labels differs from the effect's rows; align them first")
     if not hasattr(by, "__len__") or len(by) != len(effect):
         by = by if hasattr(by, "__len__") else [by]
         raise CausalDataError(f"there are {len(by):,} group labels for {len(effect):,} rows")
-    return pd.Index(by), weights, {}
+    return Weighting(groups=pd.Index(by)), weights
+
+
+def _grouped(named: Weighting, n: int) -> tuple[NDArray[np.intp], pd.Index]:
+    """Averaged row of every row (negative: none), and the labels of the averaged rows."""
+    if named.labels is not None:
+        return np.zeros(n, dtype=np.intp) if named.groups is None else np.asarray(named.groups), named.labels
+    if named.groups is None:
+        return np.zeros(n, dtype=np.intp), pd.Index(["average"])
+    codes, names = pd.factorize(named.groups, sort=True)
+    if not len(names):
+        raise CausalDataError("every group label is missing; give at least one row a group")
+    return codes, names
 
 
 def _weight_values(weights: Any, effect: Effect) -> Floats:
@@ -264,6 +295,8 @@ def _with_estimated_weights(
     jacobian = np.zeros((n_groups, 2 * len(share)))
     jacobian[codes[used], used] = share[used]
     jacobian[codes[used], len(share) + used] = slope[used]
+    if u.values is v.values:  # weights and rows are maps of the same parameters, whatever was clustered since
+        return replace(u, loadings=np.vstack([u.loadings, v.loadings])).linear(jacobian)
     return join(u, v).linear(jacobian)
 
 
@@ -296,7 +329,8 @@ def _with_sampled_units(effect: Effect, u: Any, codes: NDArray[np.intp], deviati
 
 
 def explain_std_errors(effect: Effect) -> Effect:
-    """Warn of rows whose standard error is NaN, infinite or zero, reference rows excepted."""
+    """Warn of rows whose standard error is NaN, infinite or zero, or rests on few treated units (references apart)."""
+    effect = _explain_few_treated(effect)
     se = effect._std_errors
     bad = ~np.isfinite(se) | (se <= _NOTHING * np.abs(effect.estimates.to_numpy(dtype=float)))
     if effect.reference_rows is not None:
@@ -312,8 +346,33 @@ def explain_std_errors(effect: Effect) -> Effect:
     text = f"{int(bad.sum()):,} of {len(se):,} standard errors are {reason}; rows: {which}"
     if text in effect.warnings:
         return effect
-    warnings.warn(text, StandardErrorWarning, stacklevel=4)
+    warn(text, StandardErrorWarning)
     return replace(effect, warnings=(*effect.warnings, text))
+
+
+def _explain_few_treated(effect: Effect) -> Effect:
+    """Warn of rows that rest on fewer than 10 units or clusters on a side; what was said of other rows is dropped."""
+    u = effect.uncertainty
+    if not isinstance(u, Influence) or u.treated is None:
+        return effect
+    behind = u.n_treated()
+    few = behind < _FEW
+    if effect.reference_rows is not None:
+        few &= ~effect.reference_rows
+    others = tuple(text for text in effect.warnings if _FEW_REMEDY not in text)
+    if not few.any():
+        return effect if len(others) == len(effect.warnings) else replace(effect, warnings=others)
+    least = int(np.argmin(np.where(few, behind, np.inf)))
+    kind = "units" if u.clustering is None else "clusters"
+    text = (
+        f"{int(few.sum()):,} of {len(few):,} rows rest on fewer than {_FEW} treated (or untreated) {kind} (the fewest,"
+        f" {int(behind[least])}: {list(effect.estimates.index)[least]!r}), so that standard errors are too small;"
+        f" {_FEW_REMEDY} does not need many"
+    )
+    if text in effect.warnings:
+        return effect
+    warn(text, FewTreatedWarning)
+    return replace(effect, warnings=(*others, text))
 
 
 def row_labels(effect: Effect, by: Any) -> Any:

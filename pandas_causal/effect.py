@@ -354,6 +354,12 @@ class Effect:
 
         return plot_effect(self, kind, ax)
 
+    def sensitivity(self, restriction: str | None = None, **settings: Any) -> Any:
+        """Relax what the design rests on; see :func:`sensitivity.parallel_trends.honest_bounds` (event studies)."""
+        from pandas_causal.sensitivity import sensitivity_of
+
+        return sensitivity_of(self, restriction, **settings)
+
     def compact(self) -> Effect:
         """Drop what is as long as the data, for storing; keeps the estimator's name and settings."""
         settings = self.estimator if isinstance(self.estimator, str) or self.estimator is None else repr(self.estimator)

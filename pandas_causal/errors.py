@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import sys
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from types import FrameType
 from typing import Any
 
 __all__ = [
@@ -24,6 +27,7 @@ __all__ = [
     "Problem",
     "StandardErrorWarning",
     "suggest",
+    "warn",
 ]
 
 
@@ -147,6 +151,16 @@ class BadControlWarning(CausalWarning):
 
 class FewTreatedWarning(CausalWarning):
     """An answer rests on so few treated units or clusters that its standard error is too small."""
+
+
+def warn(message: str, category: type[CausalWarning]) -> None:
+    """Warn at the line of the first caller outside this package, which is the user's."""
+    level = 2  # 1 is this function
+    frame: FrameType | None = sys._getframe(1)
+    package = __name__.partition(".")[0]
+    while frame is not None and str(frame.f_globals.get("__name__", "")).partition(".")[0] == package:
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, category, stacklevel=level)
 
 
 def suggest(name: object, known: Iterable[object]) -> str:

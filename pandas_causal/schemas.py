@@ -37,12 +37,18 @@ def build_schema(
     cutoffs: Any = None,
     received: Any = None,
     mediators: Any = None,
+    unit: Any = None,
+    time: Any = None,
+    cohort: Any = None,
+    group: Any = None,
+    partition: Any = None,
 ) -> DataFrameSchema:
     """Build a pandera schema for a frame from its roles, for use here or in a pipeline of your own.
 
     Parameters
     ----------
     outcome, treatment, cluster, sample_weight, propensity, strata, denominator, running, cutoffs, received : optional
+    unit, time, cohort, group, partition : optional
         Column names. `received` is the treatment of a fuzzy discontinuity: numbers, which may be a dose.
         `cluster` and `propensity` may be lists of names.
     mediators : optional
@@ -73,6 +79,11 @@ def build_schema(
         "cutoffs": cutoffs,
         "received": received,
         "mediators": mediators,
+        "unit": unit,
+        "time": time,
+        "cohort": cohort,
+        "group": group,
+        "partition": partition,
         "covariate": list(dict.fromkeys(covariates)),
     }
     named = {

@@ -9,7 +9,7 @@ import numpy as np
 
 from pandas_causal.errors import CausalArgumentError
 
-__all__ = ["check_settings"]
+__all__ = ["check_choices", "check_settings"]
 
 
 def _whole(value: Any) -> bool:
@@ -41,6 +41,7 @@ LEGAL: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "add_rows": (lambda v: _whole(v) and v >= 1, "a whole number of at least 1"),
     "n_windows": (lambda v: _whole(v) and v >= 1, "a whole number of at least 1"),
     "balance_level": (lambda v: _number(v) and 0 <= v < 1, "a number in [0, 1)"),
+    "anticipation": (lambda v: _whole(v) and v >= 0, "a whole number of periods, 0 or more"),
     "anytime_n": (lambda v: v is None or (_whole(v) and v > 0), "None or the number of rows planned for"),
 }
 
@@ -57,3 +58,17 @@ def check_settings(settings: Mapping[str, Any]) -> None:
         legal, words = LEGAL.get(name, (None, ""))
         if legal is not None and not legal(value):
             raise CausalArgumentError(f"{name} must be {words}; got {value!r}")
+
+
+def check_choices(estimator: Any, legal: Mapping[str, tuple[str, ...]]) -> None:
+    """Check the settings of an estimator that are one of a few words.
+
+    Raises
+    ------
+    CausalArgumentError
+        For a wrong one, naming the legal ones.
+    """
+    for name, words in legal.items():
+        value = getattr(estimator, name)
+        if not isinstance(value, str) or value not in words:
+            raise CausalArgumentError(f"{name}={value!r} is not known; use one of {list(words)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from html import escape
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from pandas_causal.errors import CausalArgumentError
+from pandas_causal.errors import CausalArgumentError, CausalWarning
 
 if TYPE_CHECKING:
     from pandas_causal.effect import Effect
@@ -42,10 +43,12 @@ def p_text(value: float) -> str:
 
 
 def _display(effect: Effect) -> tuple[Effect, str]:
-    """Rows that open a summary: the first attached weighting where there is one and rows are many."""
-    if effect.weightings and len(effect) > _MAX_ROWS:
+    """Rows that open a summary: the first attached weighting where rows are many, or cells of several dimensions."""
+    if effect.weightings and (len(effect) > _MAX_ROWS or effect.estimates.index.nlevels > 1):
         name = next(iter(effect.weightings))
-        return effect.aggregate(name), f' (average "{name}" of {len(effect):,} rows)'
+        with warnings.catch_warnings():  # the average's own warnings stand in the text
+            warnings.simplefilter("ignore", CausalWarning)
+            return effect.aggregate(name), f' (average "{name}" of {len(effect):,} rows)'
     return effect, ""
 
 
@@ -76,7 +79,7 @@ def summary(effect: Effect) -> str:
     if len(shown) > _MAX_ROWS:
         lines.append(f"... {len(shown) - _MAX_ROWS:,} more rows in effect.table")
     lines += ["", _clip(f"Standard errors: {effect.std_error_method}"), _clip(f"Speaks of: {effect.population}")]
-    last = [f"Assumes: {a}" for a in effect.assumptions] + [f"Warning: {w}" for w in effect.warnings]
+    last = [f"Assumes: {a}" for a in effect.assumptions] + [f"Warning: {w}" for w in shown.warnings]
     ending = [line for text in last for line in wrap(text, _WIDTH, subsequent_indent="    ")]
     room = _MAX_LINES - len(lines) - len(ending)
     if room < 0:  # cut within texts before cutting texts
@@ -117,7 +120,7 @@ def to_html(effect: Effect) -> str:
     shown, note = _display(effect)
     table = _rows(shown).to_html(border=0)  # pandas escapes cells and labels
     items = [f"<li>{escape(a)}</li>" for a in effect.assumptions]
-    alerts = [f"<li><strong>Warning:</strong> {escape(w)}</li>" for w in effect.warnings]
+    alerts = [f"<li><strong>Warning:</strong> {escape(w)}</li>" for w in shown.warnings]
     checks = [f"<li>{escape(n)}: {escape(c.summary)}</li>" for n, c in effect.diagnostics.items()]
     return (
         f"<div><p><strong>{escape(effect.estimand + note)}</strong><br>{effect.n_obs:,} rows; standard errors: "

@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 REFERENCE = Path(os.environ.get("PANDAS_CAUSAL_REFERENCE", ROOT.parent / "shared/reference"))
 # Files that a page reads from its own folder and that are not ours to ship: where they are absent the page is not run.
-NEEDS = {"rdd.md": "senate.csv"}
+NEEDS = {"rdd.md": "senate.csv", "did.md": "mpdta.csv"}
 OUTPUT_MARK = "<!-- output -->"
 IMAGE = re.compile(r"!\[[^\]]*\]\(([^)]+)\)")
 FENCE = re.compile(r"^(?P<indent> *)(?P<ticks>`{3,}|~{3,})(?P<info>[^`]*)$")

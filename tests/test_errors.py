@@ -1,9 +1,13 @@
 """Errors: one base, problems listed, pickled whole."""
 
 import pickle
+import warnings
 
+import numpy as np
+import pandas as pd
 import pytest
 
+import pandas_causal  # noqa: F401 - registers df.causal
 from pandas_causal import errors
 from pandas_causal.errors import (
     CausalArgumentError,
@@ -92,3 +96,13 @@ def test_missing_dependency_holds_the_command():
 )
 def test_suggest(name, known, text):
     assert suggest(name, known) == text
+
+
+def test_warnings_point_at_the_users_line():
+    """A reader who sees a warning is shown the call that led to it, not a line of ours."""
+    frame = pd.DataFrame({"t": [0, 1] * 30, "y": np.arange(60.0)})
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        frame.causal.ab_test(treatment="t", outcome="y", allocation={0: 0.9, 1: 0.1})
+    assert [w.filename for w in caught] == [__file__]
+    assert "sample-ratio mismatch" in str(caught[0].message)

@@ -26,6 +26,7 @@ MAX_LONG_PARAMETERS = 24
 # Classes whose constructor takes more than 10 parameters, and the paper or reference implementation that names them.
 # Their parameters are keyword-only.
 LONG_CONSTRUCTORS: dict[str, str] = {
+    "Panel": "no estimator but the record of what one fit on a panel was given",
     "RunningSample": "no estimator but the record of what one fit with a running variable was given",
     "FrontDoor": "its paper has four nuisance models where the back door has two, beside folds, clip and control",
     "RegressionDiscontinuity": "rdrobust names them: cutoff, orders, kernel, bandwidths, variance, mass points",

@@ -136,4 +136,11 @@ def propensity_histogram(propensity: Floats, codes: Codes, levels: Sequence[Any]
             part.insert(0, "arm", str(level))
             part["share"] = part["count"] / max(int(count.sum()), 1)
             parts.append(part)
-    return Check(None, pd.concat(parts, ignore_index=True), f"propensities by arm in {bins} bins")
+    ranges = []
+    for a, level in enumerate(levels):
+        own = propensity[codes == a, shown[0] if len(levels) == 2 else a]
+        ranges.append(
+            f"from {own.min():.2f} to {own.max():.2f} in arm {level}" if len(own) else f"arm {level} is empty"
+        )
+    of = levels[1] if len(levels) == 2 else "each row's own arm"
+    return Check(None, pd.concat(parts, ignore_index=True), f"propensity of {of}: {', '.join(ranges)}")

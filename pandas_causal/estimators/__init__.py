@@ -1,5 +1,6 @@
 """Estimators: one class per method, one file per design."""
 
+from pandas_causal.estimators.callaway_santanna import CallawaySantAnna
 from pandas_causal.estimators.discontinuity import RegressionDiscontinuity
 from pandas_causal.estimators.doubly_robust import AIPW, TMLE
 from pandas_causal.estimators.experiment import DifferenceInMeans
@@ -12,6 +13,7 @@ __all__ = [
     "AIPW",
     "IPW",
     "TMLE",
+    "CallawaySantAnna",
     "DifferenceInMeans",
     "FrontDoor",
     "LocalRandomization",

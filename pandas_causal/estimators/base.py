@@ -20,7 +20,7 @@ from pandas_causal.diagnostics.balance import balance
 from pandas_causal.diagnostics.overlap import arm_weights, overlap, propensity_histogram
 from pandas_causal.effect import Effect
 from pandas_causal.encoding import Encoder
-from pandas_causal.errors import CausalArgumentError, CausalDataError, OverlapWarning, suggest
+from pandas_causal.errors import CausalArgumentError, CausalDataError, OverlapWarning, suggest, warn
 from pandas_causal.estimands import Plan
 from pandas_causal.estimators.sample import (
     HeldOut,
@@ -306,5 +306,5 @@ class CausalEstimator(BaseEstimator):
             f"weak overlap: {check.summary}; the answer leans on few comparable rows (see trim=, or estimand='ATO' of"
             " IPW)"
         )
-        warnings.warn(text, OverlapWarning, stacklevel=4)
+        warn(text, OverlapWarning)
         return checks, [text]

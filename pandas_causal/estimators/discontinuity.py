@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
@@ -16,7 +15,7 @@ from pandas_causal.check import Checks
 from pandas_causal.diagnostics import discontinuity as checks
 from pandas_causal.diagnostics.discontinuity import Part
 from pandas_causal.effect import Effect
-from pandas_causal.errors import AssumptionWarning, CausalArgumentError, CausalDataError, Problem
+from pandas_causal.errors import AssumptionWarning, CausalArgumentError, CausalDataError, Problem, warn
 from pandas_causal.estimators.base import CausalEstimator
 from pandas_causal.estimators.running import RunningSample, prepare_running
 from pandas_causal.inference.influence import Component, Influence
@@ -322,7 +321,7 @@ class RegressionDiscontinuity(CausalEstimator):
         if least >= _WEAK:
             return []
         text = f"{sample.treatment} jumps weakly at the cutoff (F {least:.1f}, under 10): the interval may be far off"
-        warnings.warn(text, AssumptionWarning, stacklevel=5)
+        warn(text, AssumptionWarning)
         return [text]
 
     def _diagnostics(self, sample: RunningSample, parts: list[Part]) -> dict[str, Any]:

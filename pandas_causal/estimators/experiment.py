@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -17,7 +16,7 @@ from pandas_causal.arm_regression import ArmRegression, cr2_residuals, fit_arm_r
 from pandas_causal.check import Check, Checks
 from pandas_causal.diagnostics.balance import balance
 from pandas_causal.effect import Effect
-from pandas_causal.errors import AssumptionWarning, CausalArgumentError, CausalDataError
+from pandas_causal.errors import AssumptionWarning, CausalArgumentError, CausalDataError, warn
 from pandas_causal.estimands import Plan, plan_estimand
 from pandas_causal.estimators.base import CausalEstimator
 from pandas_causal.estimators.sample import Sample
@@ -399,7 +398,7 @@ def _mismatch_warning(checks: dict[str, Any]) -> list[str]:
     check = checks.get("sample_ratio")
     if not isinstance(check, Check) or check.passed:
         return []
-    warnings.warn(f"sample-ratio mismatch: {check.summary}", AssumptionWarning, stacklevel=5)
+    warn(f"sample-ratio mismatch: {check.summary}", AssumptionWarning)
     return [f"sample-ratio mismatch: {check.summary}"]
 
 
@@ -409,7 +408,7 @@ def _stable_base(means: Effect) -> Effect:
     if abs(base["estimate"]) > 3 * base["std_error"]:
         return means
     text = "the control mean is close to zero beside its standard error; read the difference, not the lift"
-    warnings.warn(text, AssumptionWarning, stacklevel=5)
+    warn(text, AssumptionWarning)
     return replace(means, warnings=(*means.warnings, text))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -269,7 +269,10 @@ class FrontDoor(CausalEstimator):
 
     def _encode_mediators(self, sample: Sample) -> Floats:
         """Mediators as numbers (n, q); they are complete, so that nothing is imputed."""
-        frame = _as_columns(sample.inputs.roles["mediators"])
+        given = sample.inputs.roles["mediators"]
+        frame = given.to_frame() if isinstance(given, pd.Series) else given
+        if "mediators" not in self._taken:  # an array's columns have no names: 0, 1, ...
+            frame = frame.rename(columns={c: f"mediator {c}" for c in frame.columns if not isinstance(c, str)})
         self.mediators_ = list(frame.columns)
         self._mediator_encoder = Encoder.fit(frame)
         return self._mediator_encoder.transform(frame)
@@ -296,7 +299,7 @@ class FrontDoor(CausalEstimator):
         nested = fit_nested(self.nested_model, X, inner, codes, K, by, pairs(plan, K), columns=names, **shared)
         back = np.empty(len(order), dtype=np.intp)
         back[order] = np.arange(len(order))
-        outcome, e, r, nested = (_taken(part, back) for part in (outcome, e, r, nested))
+        outcome, e, r, nested = (_reordered(part, back) for part in (outcome, e, r, nested))
         bounded = [np.clip(p.predictions, self.clip, 1 - self.clip) if self.clip else p.predictions for p in (e, r)]
         if min(p.min() for p in bounded) <= 0:
             raise CausalDataError(
@@ -373,15 +376,8 @@ def _inner(
     return lambda fold: np.vstack([Z @ coefficients[fold].T for _, Z in design.blocks()])
 
 
-def _taken(part: Any, at: NDArray[np.intp]) -> Any:
-    from dataclasses import replace
-
+def _reordered(part: Any, at: NDArray[np.intp]) -> Any:
     return replace(part, predictions=part.predictions[at])
-
-
-def _as_columns(values: Any) -> pd.DataFrame:
-    frame = values.to_frame() if isinstance(values, pd.Series) else values
-    return frame.rename(columns={c: f"mediator {c}" for c in frame.columns if not isinstance(c, str)})
 
 
 def _listed(names: list[Any]) -> str:

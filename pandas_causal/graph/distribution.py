@@ -46,7 +46,7 @@ def plug_in(
     roles: Sequence[Sequence[Any]],
     weights: Any = None,
 ) -> pd.DataFrame:
-    """Return a row per combination of values of treatments, given nodes and outcomes, with its probability.
+    """Return a row per combination of values of treatments, outcomes and given nodes, with its probability.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ def plug_in(
     graph : CausalGraph
     frame : DataFrame
         With a column per observed node of the functional.
-    roles : treatments, given, outcomes
+    roles : treatments, outcomes, given
         Names, in the order of the columns of the result.
     weights : name of a column, array or Series, optional
         How many rows a row stands for.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Iterable
 from heapq import heapify, heappop, heappush
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 __all__ = ["CausalGraph"]
 
-Node = Hashable
 MOST_COMPARED = 5_000  # names that a wrong one is compared with, for a suggestion
 
 
@@ -75,6 +74,7 @@ class CausalGraph:
         "_nodes",
         "_order",
         "_place",
+        "_seat",
         "_view",
     )
 
@@ -87,6 +87,7 @@ class CausalGraph:
     _hidden: bytearray
     _lists: Lists
     _order: list[int]
+    _seat: list[int]
     _hash: int
     _view: Projected
 
@@ -113,6 +114,8 @@ class CausalGraph:
         place = {name: k for k, name in enumerate(names)}
         put(self, "_names", names)
         put(self, "_place", place)
+        written = {name: k for k, name in enumerate(self._nodes)}
+        put(self, "_seat", [written[name] for name in names])
         put(self, "_hidden", flags(len(names), (place[v] for v in hidden)))
         put(self, "_lists", _adjacency(drawing, place))
         put(self, "_order", self._sorted_by_causes())
@@ -352,13 +355,12 @@ class CausalGraph:
         return frozenset(self._names[v] for v in indices(flagged))
 
     def _written(self, found: Iterable[int]) -> tuple[Any, ...]:
-        """Return names in the order of the topological order, which follows how they were written."""
-        names = {self._names[v] for v in found}
-        return tuple(v for v in self._nodes if v in names) if len(names) > 1 else tuple(names)
+        """Return names in the order in which they were written."""
+        return tuple(self._names[v] for v in sorted(found, key=self._seat.__getitem__))
 
     def _sorted_by_causes(self) -> list[int]:
         """Kahn's algorithm, the node written first among those that are ready; or an error that shows a cycle."""
-        written = {self._place[v]: k for k, v in enumerate(self._nodes)}
+        written = self._seat
         place = [self._place[v] for v in self._nodes]
         waiting = [len(p) for p in self._lists.parents]
         ready = [written[v] for v, count in enumerate(waiting) if not count]

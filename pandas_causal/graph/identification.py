@@ -112,7 +112,7 @@ class Identification:
         Returns
         -------
         DataFrame
-            A row per combination of values: columns named as treatments, given nodes and outcomes, then `probability`.
+            A row per combination of values: columns named as treatments, outcomes and given nodes, then `probability`.
 
         Raises
         ------
@@ -128,7 +128,7 @@ class Identification:
         functional = self.functional
         if isinstance(functional, Hedge):
             raise NotIdentifiedError(self._refusal(functional))
-        return plug_in(functional.expression, self.graph, df, (self.treatment, self.given, self.outcome), sample_weight)
+        return plug_in(functional.expression, self.graph, df, (self.treatment, self.outcome, self.given), sample_weight)
 
     def estimate(self, df: pd.DataFrame, estimator: Any = None, **asked: Any) -> Effect:
         """Estimate the average effect by the first route open in the graph; see :func:`graph.estimation.estimate`."""

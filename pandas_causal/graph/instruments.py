@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from pandas_causal.graph.adjustment import Query
 from pandas_causal.graph.separation import Separation
@@ -13,8 +12,7 @@ from pandas_causal.graph.walks import connected, descendants, indices
 __all__ = ["Instrument", "conditional_instruments"]
 
 
-@dataclass(frozen=True)
-class Instrument:
+class Instrument(NamedTuple):
     """An instrument and the covariates that make it one.
 
     Attributes

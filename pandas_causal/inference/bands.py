@@ -94,6 +94,11 @@ def joint_test(uncertainty: Influence | Draws | Variance, centre: Floats) -> Joi
     if not len(centre):
         raise CausalDataError("there is no row to test")
     scale = np.sqrt(np.diag(covariance))
+    if not np.isfinite(scale).all():
+        raise CausalDataError(
+            f"{int((~np.isfinite(scale)).sum())} of the {len(centre)} rows have no standard error; leave them out:"
+            " effect[labels].test_zero()"
+        )
     correlation = covariance / np.outer(scale, scale) if (scale > 0).all() else covariance
     r = int(np.linalg.matrix_rank(correlation, hermitian=True))
     if r < len(centre):

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pandas_causal.errors import CausalArgumentError, CausalDataError, CausalError, CausalWarning
+from pandas_causal.errors import CausalArgumentError, CausalDataError, CausalError, CausalWarning, warn
 from pandas_causal.inference.pointwise import Draws
 
 __all__ = ["bootstrap", "draw_weights"]
@@ -174,7 +174,7 @@ def _count_failures(reasons: list[str], n_draws: int) -> None:
         )
     if reasons:
         text = f"{len(reasons):,} of {n_draws:,} draws could not be estimated and are left out: {reasons[0]}"
-        warnings.warn(text, CausalWarning, stacklevel=5)
+        warn(text, CausalWarning)
 
 
 def _refits(

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from pandas_causal.errors import CausalArgumentError, CausalDataError, CausalError
 from pandas_causal.inference.rows import Rows, join_rows
+from pandas_causal.inference.support import Treated
 
 __all__ = [
     "Component",
@@ -170,6 +171,11 @@ class Influence:
         Labels kept at fit, by column name.
     clustering : tuple of ndarray (n,), or None
         The labels the components are clustered by.
+    treated : Treated or None
+        Treated units behind the parameters, where they may be few: a row that rests on one has no standard error.
+    factor_p : int or None
+        Parameters counted in the factor (n - 1) / (n - p) of clustered errors; all of them by default. Cells of a
+        panel are each a difference of means over the same units, so their number says nothing of the fit to a unit.
     """
 
     values: Floats
@@ -180,6 +186,8 @@ class Influence:
     rows: Rows | None = None
     clusters: Mapping[str, NDArray[np.generic]] = field(default_factory=dict)
     clustering: tuple[NDArray[np.generic], ...] | None = None
+    treated: Treated | None = None
+    factor_p: int | None = None
 
     @classmethod
     def from_contributions(
@@ -226,12 +234,23 @@ class Influence:
         return total
 
     def std_error(self) -> Floats:
-        """Standard error of every row reported."""
-        return np.sqrt(quadratic_forms(self.loadings, self.meat()))
+        """Standard error of every row reported; NaN where one side of the comparison is a single unit."""
+        out = np.sqrt(quadratic_forms(self.loadings, self.meat()))
+        out[self.n_treated() == 1] = np.nan
+        return out
+
+    def n_treated(self) -> Floats:
+        """Independent units behind every row, treated or compared with; infinite where they are not counted."""
+        if self.treated is None:
+            return np.full(len(self.loadings), np.inf)
+        return self.treated.behind(self.loadings)
 
     def covariance(self, *, joint: bool = False) -> Floats:
         """Covariance (rows, rows) of the rows reported."""
-        return self.loadings @ self.meat(joint=joint) @ self.loadings.T
+        out: Floats = self.loadings @ self.meat(joint=joint) @ self.loadings.T
+        single = self.n_treated() == 1
+        out[single, :] = out[:, single] = np.nan
+        return out
 
     def df(self) -> Floats:
         """Satterthwaite degrees of freedom of every row: ``(sum_b v_bj)^2 / sum_b (v_bj^2 / df_b)``."""
@@ -262,21 +281,28 @@ class Influence:
     def cluster(self, by: Sequence[object], *, small_sample: bool = True) -> Influence:
         """Cluster the variance by one or two sets of labels (CR1)."""
         contributions = self._need_contributions("cluster")
-        component = cluster_component(contributions, by, p=len(self.values), small_sample=small_sample)
-        return replace(self, components=(component,), clustering=tuple(np.asarray(b) for b in by))
+        p = len(self.values) if self.factor_p is None else self.factor_p
+        component = cluster_component(contributions, by, p=p, small_sample=small_sample)
+        treated = self.treated
+        if treated is not None:  # two ways: by the coarser one
+            treated = min((treated.clustered(labels) for labels in by), key=lambda t: int(t.counts.sum()))
+        return replace(self, components=(component,), clustering=tuple(np.asarray(b) for b in by), treated=treated)
 
     def collapse(self, unit: object, name: object) -> Influence:
         """Sum contributions to a coarser row."""
         contributions = self._need_contributions("collapse")
         sums = cluster_sums(contributions, unit)
         labels = sums.index.rename(name)
-        return Influence.from_contributions(
+        out = Influence.from_contributions(
             self.values, sums.to_numpy(), Rows(labels), names=self.names, loadings=self.loadings
         )
+        treated = None if self.treated is None else self.treated.clustered(unit).compact()
+        return replace(out, treated=treated, factor_p=self.factor_p)
 
     def compact(self) -> Influence:
         """Drop what is as long as the data."""
-        return replace(self, contributions=None, rows=None, clusters={}, clustering=None)
+        treated = None if self.treated is None else self.treated.compact()
+        return replace(self, contributions=None, rows=None, clusters={}, clustering=None, treated=treated)
 
     def _need_contributions(self, what: str) -> Floats:
         if self.contributions is None:

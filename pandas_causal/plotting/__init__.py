@@ -6,25 +6,33 @@ and never calls ``show``.
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
-from pandas_causal.errors import CausalArgumentError
+from pandas_causal.errors import CausalArgumentError, CausalError, CausalWarning
 from pandas_causal.plotting.discontinuity import bandwidths, density, discontinuity, placebo_cutoffs
+from pandas_causal.plotting.event_study import event_study, group_time, trends
 from pandas_causal.plotting.forest import forest
 from pandas_causal.plotting.graph import graph
 from pandas_causal.plotting.love import love
 from pandas_causal.plotting.overlap import overlap
+from pandas_causal.plotting.panel_diagnostics import bacon, honest_bounds
 
 __all__ = [
+    "bacon",
     "bandwidths",
     "density",
     "discontinuity",
+    "event_study",
     "forest",
     "graph",
+    "group_time",
+    "honest_bounds",
     "love",
     "overlap",
     "placebo_cutoffs",
     "plot_effect",
+    "trends",
 ]
 
 # kind of picture -> the diagnostic whose table it draws; None: the effect's own table
@@ -36,7 +44,10 @@ _SOURCES = {
     "density": "density_curve",
     "bandwidths": "bandwidth_sensitivity",
     "placebo_cutoffs": "placebo_cutoffs",
+    "bacon": "bacon",
+    "trends": "trends",
 }
+_CELLS = ["cohort", "time", "event"]
 
 
 def plot_effect(effect: Any, kind: str | None = None, ax: Any = None) -> Any:
@@ -45,8 +56,9 @@ def plot_effect(effect: Any, kind: str | None = None, ax: Any = None) -> Any:
     Parameters
     ----------
     effect : Effect
-    kind : {"forest", "overlap", "love", "discontinuity", "density", "bandwidths", "placebo_cutoffs"}, optional
-        "discontinuity" of a discontinuity, else "forest"; the others where the effect has their diagnostic.
+    kind : str, optional
+        "discontinuity" of a discontinuity, "event_study" where there are event times, else "forest"; others where the
+        effect has what they draw. A wrong one is answered with those it has.
     ax : matplotlib Axes, optional
 
     Returns
@@ -59,11 +71,15 @@ def plot_effect(effect: Any, kind: str | None = None, ax: Any = None) -> Any:
         For a kind that this effect does not have, naming those it has.
     """
     if kind is None:
-        kind = "discontinuity" if "bins" in effect.diagnostics else "forest"
+        kind = "discontinuity" if "bins" in effect.diagnostics else "event_study" if _has_events(effect) else "forest"
     legal = [name for name, source in _SOURCES.items() if source is None or source in effect.diagnostics]
+    legal += ["event_study"] if _has_events(effect) else []
+    legal += ["group_time"] if list(effect.estimates.index.names) == _CELLS else []
     if kind not in legal:
         why = "is not known"
-        if isinstance(kind, str) and kind in _SOURCES:
+        if kind in ("event_study", "group_time"):
+            why = "needs effects by cohort and period, which this effect does not have"
+        elif isinstance(kind, str) and kind in _SOURCES:
             why = f"needs the diagnostic {_SOURCES[kind]!r}, which this effect does not have"
         raise CausalArgumentError(f"kind={kind!r} {why}; of this effect, draw one of {legal}")
     n = f"n = {effect.n_obs:,}"
@@ -72,6 +88,8 @@ def plot_effect(effect: Any, kind: str | None = None, ax: Any = None) -> Any:
         return overlap(effect.diagnostics["propensity"].table, ax, treatment=treatment, title=f"Overlap, {n}")
     if kind == "love":
         return love(effect.diagnostics["balance"].table, ax, title=f"Balance, {n}")
+    if kind in _OF_PANELS:
+        return _OF_PANELS[kind](effect, ax, n)
     if kind in _OF_DISCONTINUITIES:
         return _OF_DISCONTINUITIES[kind](effect, ax, n)
     sided = "" if effect.alternative == "two-sided" else "one-sided "
@@ -121,6 +139,41 @@ def _placebo(effect: Any, ax: Any, n: str) -> Any:
     )
 
 
+def _has_events(effect: Any) -> bool:
+    return "event" in effect.weightings or effect.estimates.index.name == "event"
+
+
+def _event_study(effect: Any, ax: Any, n: str) -> Any:
+    with warnings.catch_warnings():  # said when the effect was estimated
+        warnings.simplefilter("ignore", CausalWarning)
+        events = effect.aggregate("event") if "event" in effect.weightings else effect
+    level, band = f"{100 * effect.level:g}%", None
+    title = f"{n}, thick: {level} pointwise"
+    try:
+        band = events.interval(simultaneous=True)
+        title += f", thin: {level} for all at once"
+    except CausalError:  # a law without bands: the pointwise intervals are all there is
+        band = None
+    return event_study(events.table, ax, band=band, ylabel=f"effect on {effect.facts.get('outcome', '')}", title=title)
+
+
+def _group_time(effect: Any, ax: Any, n: str) -> Any:
+    title = f"{n}, bold: {100 * effect.level:g}% interval without 0"
+    label = f"effect on {effect.facts.get('outcome', '')}"
+    return group_time(effect.table, ax, xlabel=effect.facts.get("time"), label=label, title=title)
+
+
+def _trends(effect: Any, ax: Any, n: str) -> Any:
+    facts = effect.facts
+    labels = {"xlabel": facts.get("time"), "ylabel": f"mean {facts.get('outcome', 'outcome')}"}
+    return trends(effect.diagnostics["trends"].table, ax, **labels, title=f"{n}, filled: treated")
+
+
+def _bacon(effect: Any, ax: Any, n: str) -> Any:
+    return bacon(effect.diagnostics["bacon"].table, ax, title=f"Comparisons of cohorts, {n}")
+
+
+_OF_PANELS = {"event_study": _event_study, "group_time": _group_time, "trends": _trends, "bacon": _bacon}
 _OF_DISCONTINUITIES = {
     "discontinuity": _discontinuity,
     "density": _density,

@@ -149,6 +149,17 @@ def test_roles_by_name_and_by_array():
         assert same.estimate == one.effect().estimate
 
 
+def test_names_that_are_no_strings():
+    names = {"age": 1, "region": 2, "medication": 0, "dose": 3, "mood": 4, "recovery": 5}
+    frame = make().rename(columns=names)
+    X, y = frame[[1, 2, 0, 3, 4]], frame[5]
+    fit = FrontDoor(**LINEAR).fit(X, y, treatment=0, mediators=3)
+    strings = make()[["age", "region", "mood", "medication", "dose"]]
+    plain = FrontDoor(**LINEAR).fit(strings, y, treatment="medication", mediators="dose")
+    assert fit.effect().estimate == pytest.approx(plain.effect().estimate, rel=1e-12)
+    assert fit.score(X, y) == pytest.approx(plain.score(strings, y), rel=1e-12)
+
+
 NULLABLE = {
     "age": "Float64",
     "region": "string",

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from pandas_causal import CausalGraph
 from tests.graph import brute
 
 
@@ -64,3 +65,30 @@ def test_random_mixed_graphs(n):
         xs = (0, 2) if rng.random() < 0.3 and 2 not in latent else (0,)
         total += check(graph, xs=xs, latent=latent)
     assert total > 100
+
+
+def test_every_minimal_set_once_in_larger_graphs():
+    """Ten nodes: hundreds of minimal sets, each once, against a search through all 256 by what is valid."""
+    rng = np.random.default_rng(99)
+    most = 0
+    for _ in range(60):
+        graph = brute.random_mixed(rng, 10, degree=0.45, confounding=0.0)
+        found = brute.graph_of(graph).identify(treatment=0, outcome=1).backdoor
+        listed = list(found.iter_sets())
+        valid = {s for s in brute.subsets(range(2, 10)) if found.is_valid(s)}
+        assert len(listed) == len(set(listed))
+        assert set(listed) == brute.minimal_only(valid)
+        most = max(most, len(listed))
+    assert most > 2
+    ladder = CausalGraph("; ".join(f"x <- a{k} -> b{k} -> c{k} -> y" for k in range(5)) + "; x -> y")
+    sets = list(ladder.identify(treatment="x", outcome="y").backdoor.iter_sets())
+    assert len(sets) == len(set(sets)) == 3**5
+    # Rungs between the rails: a set may cross over, so that branches of the search share what they enclose.
+    rungs = "; ".join(f"a{k} -> b{k}; a{k} -> a{k + 1}; b{k} -> b{k + 1}" for k in range(6))
+    net = CausalGraph(f"x <- a0; {rungs}; b6 -> y; a6 -> b6; x -> y; b0 -> x; a6 -> y")
+    found = net.identify(treatment="x", outcome="y").backdoor
+    names = sorted(set(net.nodes) - {"x", "y"})
+    sets = list(found.iter_sets())
+    assert len(sets) == len(set(sets))
+    small = [s for s in map(frozenset, ([a, b] for a in names for b in names)) if found.is_valid(s)]
+    assert {s for s in sets if len(s) <= 2} == brute.minimal_only(set(small))

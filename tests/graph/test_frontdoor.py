@@ -51,3 +51,11 @@ def test_random_mixed_graphs(n):
         graph = brute.random_mixed(rng, n, degree=rng.uniform(0.2, 0.45), confounding=rng.uniform(0, 0.15))
         total += check(graph, latent=frozenset({int(rng.integers(2, n))} if rng.random() < 0.4 else ()))
     assert total > 1
+
+
+def test_a_node_that_falls_lets_through_the_walks_it_held_up():
+    """Node 3 stops the walk from 1 to 4 until a second walk, over the latent 2, shows that it is no member itself."""
+    graph = (5, frozenset({(3, 1), (2, 1)}), frozenset({(2, 3), (3, 4)}))
+    assert not brute.valid_front_door(graph, (0,), (1,), frozenset({4}))
+    check(graph, latent=frozenset({2}))
+    check((6, graph[1] | {(0, 5), (5, 1)}, graph[2]), latent=frozenset({2}))

@@ -22,7 +22,8 @@ def check(rng, graph, xs=(0,), ys=(1,), ws=(), latent=()):
         return False
     model = brute.Model(rng, graph)
     got = found.distribution(model.frame(latent), sample_weight="share")
-    assert list(got.columns) == [*xs, *ws, *ys, "probability"], said
+    assert list(got.columns) == [*xs, *ys, *ws, "probability"], said
+    got = got.sort_values([*xs, *ws, *ys])
     truth = model.truth(xs, ys, ws)
     np.testing.assert_allclose(got["probability"], truth.ravel(), rtol=0, atol=1e-10, err_msg=said)
     return True

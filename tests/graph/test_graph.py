@@ -282,6 +282,10 @@ def test_projection_makes_the_same_claims():
     chain = CausalGraph("x -> l -> y; l -> z; h -> k -> y; k -> w; h -> v", latent=["l", "h", "k"]).project()
     assert set(chain.edges) == {("x", "y"), ("x", "z")}
     assert {frozenset(p) for p in chain.bidirected} == {frozenset(p) for p in ("yz", "yw", "yv", "wv")}
+    joined = CausalGraph("h <-> k; h -> a; h -> b; k -> c; k -> d", latent=["h", "k"])
+    assert len(joined.project().bidirected) == 6
+    assert joined.districts() == (frozenset("abcd"),)
+    assert len(CausalGraph("h <-> e; h -> a; h -> b", latent=["h"]).project().bidirected) == 3
     assert BACKDOOR.project() is BACKDOOR
     with pytest.raises(GraphError, match="every node is latent"):
         CausalGraph("a -> b", latent=["a", "b"]).project()

@@ -12,6 +12,7 @@ def check(graph, latent=frozenset()):
     found = brute.graph_of(graph, latent).identify(treatment=x, outcome=y).instruments
     said = f"{graph}, latent {latent}: {found}"
     for one in found:
+        assert one == (one.instrument, one.given), said
         assert one.given <= nodes - {one.instrument}, said
         assert brute.valid_instrument(graph, x, y, one.instrument, one.given), said
         ancestral = brute.above(graph, {one.instrument, y})

@@ -1,0 +1,136 @@
+"""What a test of pre-trends would have missed: its power against linear trends, and the bias given that it passed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from pandas_causal.check import Check
+from pandas_causal.effect import Effect
+from pandas_causal.errors import CausalArgumentError
+from pandas_causal.event_study import EventStudy, read_event_study
+from pandas_causal.inference.reference import Student
+
+__all__ = ["pre_trend_power"]
+
+Floats = NDArray[np.float64]
+_LOG_DRAWS = 16  # base-2 logarithm of the number of quasi-random draws
+
+
+def pre_trend_power(
+    effect: Effect,
+    *,
+    powers: Sequence[float] = (0.5, 0.8),
+    slopes: Sequence[float] | None = None,
+    target: Any = None,
+    level: float = 0.95,
+) -> Check:
+    """Linear violations of parallel trends that a test of pre-trends finds with given power, and what they would do.
+
+    Two tests: "any" rejects when any period before treatment differs from the reference period at `level` (what a
+    reader of an event-study plot does), "joint" is the Wald test of all of them.
+
+    Parameters
+    ----------
+    effect : Effect
+        Event study with one reference period.
+    powers : sequence of float in (0, 1)
+        The slope that "any" finds with each power is looked for.
+    slopes : sequence of float, optional
+        In units of the outcome per period; given these, `powers` is not used.
+    target : int, "average" or mapping, optional
+        Effect whose bias is reported; the first period after treatment by default.
+    level : float
+        Of the tests.
+
+    Returns
+    -------
+    Check
+        ``table`` has a row per slope: power_any, power_joint, ``bias`` of the target if the trend went on, and
+        ``bias_if_passed``, its expectation among samples in which "any" found nothing. ``passed`` is None.
+
+    Raises
+    ------
+    CausalArgumentError
+        For a wrong setting.
+
+    References
+    ----------
+    Roth (2022), "Pretest with caution", American Economic Review: Insights, section I and Proposition 1.
+    """
+    study = read_event_study(effect, target)
+    for name, values in (("powers", powers), ("slopes", slopes), ("level", [level])):
+        numbers = np.asarray([] if values is None else values, dtype=float)
+        if not np.isfinite(numbers).all() or (name != "slopes" and not ((numbers > 0) & (numbers < 1)).all()):
+            raise CausalArgumentError(f"{name}={values!r}: give numbers" + (" in (0, 1)" if name != "slopes" else ""))
+    deviations = _deviations(study)
+    if slopes is None:
+        slopes = [slope_for_power(study, deviations, power, level) for power in powers]
+    rows = [_row(study, deviations, float(slope), level) for slope in slopes]
+    columns = ["slope", "power_any", "power_joint", "bias", "bias_if_passed"]
+    table = pd.DataFrame(rows, columns=columns).set_index("slope")
+    said = "; ".join(
+        f"a trend of {slope:.3g} per period is found with probability {row.power_any:.0%} and would bias the effect by"
+        f" {row.bias:.3g}"
+        for slope, row in table.iterrows()
+    )
+    return Check(None, table, f"{said} (estimate {study.estimate:.3g})")
+
+
+def slope_for_power(study: EventStudy, deviations: Floats, power: float, level: float) -> float:
+    """Positive slope of a linear trend that "any" finds with this power (Roth 2022, section I.C)."""
+    rejected_without = 1 - _passes(study, deviations, 0.0, level).mean()
+    if rejected_without >= power:
+        return 0.0
+    low, high = 0.0, float(np.sqrt(np.diag(study.covariance)[: study.n_pre].max()))
+    while 1 - _passes(study, deviations, high, level).mean() < power:
+        low, high = high, 2 * high
+    for _ in range(50):
+        middle = (low + high) / 2
+        enough = 1 - _passes(study, deviations, middle, level).mean() >= power
+        low, high = (low, middle) if enough else (middle, high)
+    return high
+
+
+def _deviations(study: EventStudy) -> Floats:
+    """Quasi-random deviations (draws, p) of the estimates from their expectation."""
+    from scipy.special import ndtri
+    from scipy.stats import qmc
+
+    p = len(study.beta)
+    uniform = qmc.Sobol(p, scramble=True, seed=0).random_base2(_LOG_DRAWS)
+    values, vectors = np.linalg.eigh(study.covariance)
+    root = vectors * np.sqrt(np.clip(values, 0, None))
+    return ndtri(np.clip(uniform, 1e-12, 1 - 1e-12)) @ root.T
+
+
+def _trend(study: EventStudy, slope: float) -> Floats:
+    distance = np.r_[np.arange(-study.n_pre, 0), np.arange(1, study.n_post + 1)]
+    trend: Floats = slope * distance
+    return trend
+
+
+def _passes(study: EventStudy, deviations: Floats, slope: float, level: float) -> NDArray[np.bool_]:
+    """Whether every period before treatment is insignificant, draw by draw."""
+    pre = slice(0, study.n_pre)
+    critical = float(Student().critical(level, np.array([np.inf]))[0])
+    widths = critical * np.sqrt(np.diag(study.covariance)[pre])
+    inside = np.abs(deviations[:, pre] + _trend(study, slope)[pre]) <= widths
+    return np.asarray(inside.all(axis=1))
+
+
+def _row(study: EventStudy, deviations: Floats, slope: float, level: float) -> tuple[float, ...]:
+    from scipy.stats import chi2, ncx2
+
+    pre = slice(0, study.n_pre)
+    trend = _trend(study, slope)
+    passed = _passes(study, deviations, slope, level)
+    shift = float(trend[pre] @ np.linalg.solve(study.covariance[pre, pre], trend[pre]))
+    joint = float(ncx2.sf(chi2.ppf(level, study.n_pre), study.n_pre, shift))
+    bias = float(study.target @ trend[study.n_pre :])
+    moved = deviations[passed][:, study.n_pre :] @ study.target
+    return slope, float(1 - passed.mean()), joint, bias, bias + float(moved.mean()) if passed.any() else np.nan

@@ -1,0 +1,228 @@
+"""Pictures of staggered treatment: effects by event time, the grid of cohorts and periods, raw trends."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from pandas_causal.plotting.canvas import axes, number_format, require, tidy_up
+from pandas_causal.plotting.colours import BLACK, BLUE, GREY, OKABE_ITO, VERMILLION
+
+__all__ = ["event_study", "group_time", "trends"]
+
+Floats = NDArray[np.float64]
+_COLUMNS = ("estimate", "conf_low", "conf_high")
+_MOST_LABELLED = 90
+_MOST_NAMED = 10
+_MOST_LETTERS = 55
+_NEVER = "never treated"
+
+
+def event_study(
+    table: pd.DataFrame,
+    ax: Any = None,
+    *,
+    band: pd.DataFrame | None = None,
+    xlabel: str | None = None,
+    ylabel: str | None = None,
+    title: str | None = None,
+) -> Any:
+    """Draw effects by periods since treatment, with their intervals and a band that covers all of them at once.
+
+    Parameters
+    ----------
+    table : DataFrame
+        ``effect.aggregate("event").table``: estimate, conf_low, conf_high; the index holds the event times. A row
+        without a p-value is the reference period and drawn hollow.
+    ax : matplotlib Axes, optional
+    band : DataFrame, optional
+        ``effect.interval(simultaneous=True)``: conf_low, conf_high of the same rows.
+    xlabel, ylabel, title : str, optional
+
+    Returns
+    -------
+    matplotlib Axes
+
+    Raises
+    ------
+    CausalArgumentError
+        If a table lacks a column or has no rows.
+    MissingDependencyError
+        Where matplotlib is not installed.
+
+    References
+    ----------
+    Freyaldenhoven, Hansen, Perez and Shapiro (2021), "Visualization, identification, and estimation in the linear panel
+    event-study design", on pointwise and simultaneous intervals in one picture.
+    """
+    require(table, _COLUMNS, 'effect.aggregate("event").table')
+    ax = axes(ax, 6.8, 4.0)
+    at = np.array([int(e) for e in table.index], dtype=float)
+    estimate, low, high = (table[c].to_numpy(dtype=float) for c in _COLUMNS)
+    reference = low == high
+    ax.axhline(0, color=GREY, linewidth=1, zorder=0)
+    ax.axvline(-0.5, color=GREY, linewidth=1, linestyle="--", zorder=0)
+    for before, colour in ((True, BLUE), (False, VERMILLION)):
+        own = (at < 0) == before
+        if band is not None:
+            wide = band[["conf_low", "conf_high"]].to_numpy(dtype=float)
+            ax.vlines(at[own], wide[own, 0], wide[own, 1], color=colour, linewidth=1.2, zorder=1)
+        ax.vlines(at[own], low[own], high[own], color=colour, linewidth=4.0, alpha=0.45, zorder=2)
+        solid = own & ~reference
+        label = "before treatment" if before else "from treatment on"
+        ax.plot(at[solid], estimate[solid], "o", color=colour, markersize=6, zorder=3, label=label)
+    if reference.any():
+        ax.plot(at[reference], estimate[reference], "o", color=BLUE, markerfacecolor="white", markersize=6, zorder=3)
+    _integer_ticks(ax, at)
+    number_format(ax.yaxis)
+    ax.set_xlabel(xlabel or "periods since first treatment")
+    ax.set_ylabel(ylabel or "effect on the treated")
+    tidy_up(ax, title)
+    return ax
+
+
+def _integer_ticks(ax: Any, at: Floats) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    ax.xaxis.set_major_locator(MaxNLocator(nbins=12, integer=True))
+    ax.set_xlim(at.min() - 0.6, at.max() + 0.6)
+
+
+def group_time(
+    table: pd.DataFrame,
+    ax: Any = None,
+    *,
+    xlabel: str | None = None,
+    label: str | None = None,
+    title: str | None = None,
+) -> Any:
+    """Draw the cells: a row per cohort, a column per period, colour and number for the effect.
+
+    Numbers in bold have an interval without zero; the line is where treatment starts. Above 90 cells only colours are
+    drawn.
+
+    Parameters
+    ----------
+    table : DataFrame
+        ``effect.table`` with index levels cohort, time and event.
+    ax : matplotlib Axes, optional
+    xlabel, label, title : str, optional
+        `label` is what the colours mean.
+
+    Returns
+    -------
+    matplotlib Axes
+    """
+    require(table, _COLUMNS, "effect.table of group-time effects")
+    cohorts, periods = (table.index.unique(level).sort_values() for level in ("cohort", "time"))
+    row = cohorts.get_indexer(table.index.get_level_values("cohort"))
+    column = periods.get_indexer(table.index.get_level_values("time"))
+    grid = np.full((len(cohorts), len(periods)), np.nan)
+    grid[row, column] = table["estimate"]
+    ax = axes(ax, min(1.6 + 0.85 * len(periods), 12.0), min(1.6 + 0.5 * len(cohorts), 9.0))
+    largest = float(np.nanmax(np.abs(grid))) or 1.0
+    image = ax.imshow(grid, cmap=_diverging(), vmin=-largest, vmax=largest, aspect="auto")
+    if len(table) <= _MOST_LABELLED:
+        low, high = table["conf_low"].to_numpy(), table["conf_high"].to_numpy()
+        sure = (low > 0) | (high < 0)
+        for i, j, value, bold in zip(row, column, table["estimate"], sure, strict=True):
+            dark = abs(value) > 0.7 * largest
+            ax.text(
+                j, i, _three(value), ha="center", va="center", fontsize="small",
+                color="white" if dark else BLACK, fontweight="bold" if bold else "normal",
+            )  # fmt: skip
+    event = np.array([int(e) for e in table.index.get_level_values("event")])
+    for i in np.arange(len(cohorts)):
+        start = column[(row == i) & (event >= 0)]
+        if len(start):
+            ax.plot([float(start.min()) - 0.5] * 2, [i - 0.5, i + 0.5], color=BLACK, linewidth=2, clip_on=False)
+    _name_ticks(ax.xaxis, periods)
+    _name_ticks(ax.yaxis, cohorts)
+    ax.set_xlabel(xlabel or "time")
+    ax.set_ylabel("first treated")
+    ax.figure.colorbar(image, ax=ax, label=label or "effect", shrink=0.9)
+    tidy_up(ax, title)
+    return ax
+
+
+def _diverging() -> Any:
+    from matplotlib.colors import LinearSegmentedColormap
+
+    return LinearSegmentedColormap.from_list("effect", [BLUE, "#FFFFFF", VERMILLION])
+
+
+def _three(value: float) -> str:
+    return f"{value:#.2g}".rstrip(".") if abs(value) < 100 else f"{value:,.0f}"
+
+
+def _name_ticks(axis: Any, labels: pd.Index) -> None:
+    """Name every row or column, or about ten of them; long names below slant."""
+    step = max(1, int(np.ceil(len(labels) / 12)))
+    texts = [_text(v) for v in labels[::step]]
+    axis.set_ticks(np.arange(0, len(labels), step), texts)
+    if axis.axis_name == "x" and len(texts) * max(map(len, texts)) > _MOST_LETTERS:
+        for text in axis.get_ticklabels():
+            text.set(rotation=30, ha="right", rotation_mode="anchor")
+    for line in axis.get_ticklines():
+        line.set_markersize(0)
+
+
+def _text(label: Any) -> str:
+    if isinstance(label, pd.Timestamp):
+        return f"{label:%Y-%m-%d}"
+    return str(label)
+
+
+def trends(
+    table: pd.DataFrame,
+    ax: Any = None,
+    *,
+    xlabel: str | None = None,
+    ylabel: str | None = None,
+    title: str | None = None,
+) -> Any:
+    """Draw the mean outcome of every cohort over time; filled points are treated.
+
+    Parameters
+    ----------
+    table : DataFrame
+        ``effect.diagnostics["trends"].table``: cohort, time, mean, treated.
+    ax : matplotlib Axes, optional
+    xlabel, ylabel, title : str, optional
+
+    Returns
+    -------
+    matplotlib Axes
+    """
+    require(table, ("cohort", "time", "mean", "treated"), 'effect.diagnostics["trends"].table')
+    ax = axes(ax, 6.8, 4.0)
+    periods = pd.Index(table["time"].unique()).sort_values()
+    cohorts = list(dict.fromkeys(table["cohort"]))
+    treated = [c for c in cohorts if c != _NEVER]
+    for cohort in cohorts:
+        own = table[table["cohort"] == cohort]
+        x = periods.get_indexer(own["time"])
+        never = cohort == _NEVER
+        k = 0 if never else treated.index(cohort)
+        colour = BLACK if never else [c for c in OKABE_ITO if c != BLACK][k % (len(OKABE_ITO) - 1)]
+        many = len(treated) > _MOST_NAMED
+        name = None if many and not never else _text(cohort)
+        ax.plot(x, own["mean"], color=colour, linewidth=1.6, linestyle="--" if never else "-", label=name, zorder=1)
+        for on, face in ((True, colour), (False, "white")):
+            part = own["treated"].to_numpy(dtype=bool) == on
+            ax.plot(
+                x[part], own["mean"].to_numpy()[part], "o", color=colour, markerfacecolor=face, markersize=4, zorder=2
+            )
+    _name_ticks(ax.xaxis, periods)
+    number_format(ax.yaxis)
+    ax.set_xlabel(xlabel or "period")
+    ax.set_ylabel(ylabel or "mean outcome")
+    ax.legend(
+        title="first treated", frameon=False, fontsize="small", title_fontsize="small", loc="center left",
+        bbox_to_anchor=(1.0, 0.5),
+    )  # fmt: skip
+    tidy_up(ax, title)
+    return ax
