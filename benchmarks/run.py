@@ -11,6 +11,7 @@ def main() -> None:
     bands = compare("bands.py", ("ours",))
     imports = compare("imports.py", ("pandas", "ours"), repeats=7)
     jump = compare("discontinuity.py", ("ours", "rdrobust"))
+    graph = compare("identification.py", ("ours", "dowhy"))
     cells = compare("panels.py", ("ours", "diff_diff", "csdid"))
     two_way = compare("two_way.py", ("ours", "pyfixest"), repeats=1)
     rows = [
@@ -26,6 +27,7 @@ def main() -> None:
             boot["ours"]["seconds"] / (100 * boot["loop_of_10"]["seconds"]),
         ),
         ("discontinuity, 1,000,000 rows", "rdrobust", jump["ours"]["seconds"] / jump["rdrobust"]["seconds"]),
+        ("identification, 20 confounders", "DoWhy", graph["ours"]["seconds"] / graph["dowhy"]["seconds"]),
         ("group-time effects, 50,000 x 10", "diff-diff", cells["ours"]["seconds"] / cells["diff_diff"]["seconds"]),
         ("the same", "csdid", cells["ours"]["seconds"] / cells["csdid"]["seconds"]),
         ("two-way effects, 10,000,000 rows", "pyfixest", two_way["ours"]["seconds"] / two_way["pyfixest"]["seconds"]),

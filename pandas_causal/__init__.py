@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         CallawaySantAnna,
         DifferenceInDifferences,
         DifferenceInMeans,
+        FrontDoor,
         ImputationDiD,
         LocalRandomization,
         MatrixCompletion,
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
         TripleDifference,
     )
     from pandas_causal.experiment_design import power, sample_size
+    from pandas_causal.graph import CausalGraph
     from pandas_causal.inference.bootstrap import bootstrap
     from pandas_causal.model_selection import CausalKFold
 
@@ -47,11 +49,13 @@ __all__ = [
     "AugmentedSyntheticControl",
     "CallawaySantAnna",
     "CausalAccessor",
+    "CausalGraph",
     "CausalKFold",
     "Check",
     "DifferenceInDifferences",
     "DifferenceInMeans",
     "Effect",
+    "FrontDoor",
     "ImputationDiD",
     "LocalRandomization",
     "MatrixCompletion",
@@ -80,6 +84,7 @@ _LAZY = {
     "DifferenceInDifferences": "estimators",
     "DifferenceInMeans": "estimators",
     "ImputationDiD": "estimators",
+    "FrontDoor": "estimators",
     "LocalRandomization": "estimators",
     "MatrixCompletion": "estimators",
     "RegressionAdjustment": "estimators",
@@ -89,6 +94,7 @@ _LAZY = {
     "TripleDifference": "estimators",
     "SyntheticControl": "estimators",
     "SyntheticDiD": "estimators",
+    "CausalGraph": "graph",
     "CausalKFold": "model_selection",
     "bootstrap": "inference.bootstrap",
     "power": "experiment_design",

@@ -189,7 +189,12 @@ def check_columns(X: pd.DataFrame) -> None:
 
 
 def resolve(
-    X: Any, y: Any, roles: Mapping[str, Any], *, multi: Sequence[str] = ("propensity", "cluster"), outcome: bool = True
+    X: Any,
+    y: Any,
+    roles: Mapping[str, Any],
+    *,
+    multi: Sequence[str] = ("propensity", "cluster", "mediators"),
+    outcome: bool = True,
 ) -> Inputs:
     """Resolve every role against X and compare indexes.
 

@@ -216,6 +216,14 @@ def all_missing(s: pd.Series[Any]) -> Problem | None:
     )
 
 
+def one_value(s: pd.Series[Any]) -> Problem | None:
+    """A mediator that is the same in every row."""
+    counts = _levels(s)
+    if counts is None or len(counts) != 1:
+        return None
+    return _named(s, f"mediator is constant ({plain(counts.index[0])!r})", None, "it carries no effect; leave it out")
+
+
 def few_clusters(s: pd.Series[Any]) -> Problem | None:
     """Fewer than two clusters."""
     counts = _levels(s)
@@ -272,6 +280,7 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
     "sample_weight": (numeric("sample_weight"), missing("sample_weight"), infinite("sample_weight"), weights),
     "propensity": (numeric("propensity"), missing("propensity"), probability),
     "covariate": (all_missing, labels("covariate"), few_repeats, infinite("covariate")),
+    "mediators": (labels("mediator"), missing("mediator"), infinite("mediator"), one_value),
 }
 
 # Rows that only score a fitted model: a fold may well have one outcome.
@@ -356,8 +365,10 @@ def _factorized(s: pd.Series[Any]) -> NDArray[np.intp] | None:
         return None
 
 
-def copies(frame: pd.DataFrame, covariates: Sequence[Any], others: Mapping[str, Any]) -> list[Problem]:
-    """Covariates that are another role under another name, or that determine the treatment.
+def copies(
+    frame: pd.DataFrame, covariates: Sequence[Any], others: Mapping[str, Any], word: str = "covariate"
+) -> list[Problem]:
+    """Covariates (or mediators: `word`) that are another role under another name, or that determine the treatment.
 
     With a cluster among `others`, a covariate of whole clusters determines nothing unless many clusters share its
     values.
@@ -368,7 +379,8 @@ def copies(frame: pd.DataFrame, covariates: Sequence[Any], others: Mapping[str, 
         for role, c in others.items()
         if is_numeric(frame[c]) and role in ("outcome", "treatment", "received", "running")
     }
-    if {"outcome", "treatment"} <= set(numbers) and is_rescaled(numbers["outcome"], numbers["treatment"]):
+    both = {"outcome", "treatment"} <= set(numbers) and word == "covariate"
+    if both and is_rescaled(numbers["outcome"], numbers["treatment"]):
         problems.append(
             _named(frame[others["outcome"]], "outcome equals the treatment, possibly rescaled", None, "check the names")
         )
@@ -387,7 +399,7 @@ def copies(frame: pd.DataFrame, covariates: Sequence[Any], others: Mapping[str, 
             problems.append(
                 _named(
                     x,
-                    f"covariate equals the {copied[0]} ({others[copied[0]]}), possibly rescaled",
+                    f"{word} equals the {copied[0]} ({others[copied[0]]}), possibly rescaled",
                     None,
                     "leave it out",
                 )
@@ -396,7 +408,7 @@ def copies(frame: pd.DataFrame, covariates: Sequence[Any], others: Mapping[str, 
             how = determines(x, codes, cluster)
             if how:
                 problems.append(
-                    _named(x, f"covariate {how}", None, "leave it out: no comparison remains within its values")
+                    _named(x, f"{word} {how}", None, "leave it out: no comparison remains within its values")
                 )
     return problems
 

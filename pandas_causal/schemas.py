@@ -36,6 +36,7 @@ def build_schema(
     running: Any = None,
     cutoffs: Any = None,
     received: Any = None,
+    mediators: Any = None,
     unit: Any = None,
     time: Any = None,
     cohort: Any = None,
@@ -50,6 +51,8 @@ def build_schema(
     unit, time, cohort, group, partition : optional
         Column names. `received` is the treatment of a fuzzy discontinuity: numbers, which may be a dose.
         `cluster` and `propensity` may be lists of names.
+    mediators : optional
+        Column name, or a list of them.
     covariates : sequence of column names
 
     Raises
@@ -75,6 +78,7 @@ def build_schema(
         "running": running,
         "cutoffs": cutoffs,
         "received": received,
+        "mediators": mediators,
         "unit": unit,
         "time": time,
         "cohort": cohort,
@@ -95,7 +99,9 @@ def build_schema(
         columns |= {name: pa.Column(checks=checks, nullable=True, required=True) for name in names}
     one = ("outcome", "treatment", "received", "running", "cluster")
     others = {r: given[r] for r in one if given[r] is not None and not isinstance(given[r], list | tuple)}
-    across = [pa.Check(_NoCopies(list(covariates), others), name="copies")]
+    across = [pa.Check(_NoCopies(list(covariates), others, "covariate"), name="copies")]
+    if mediators is not None:
+        across.append(pa.Check(_NoCopies(list(named["mediators"]), others, "mediator"), name="mediators"))
     rows = [pa.Check(_has_rows, name="rows")]
     return pa.DataFrameSchema(columns, checks=rows + across, strict=False)
 
@@ -113,14 +119,14 @@ class _Passes:
 class _NoCopies:
     """The rules across columns as a pandera check; silent where a column is absent, which is reported by itself."""
 
-    def __init__(self, covariates: list[Any], others: dict[str, Any]) -> None:
-        self.covariates, self.others = covariates, others
+    def __init__(self, covariates: list[Any], others: dict[str, Any], word: str) -> None:
+        self.covariates, self.others, self.word = covariates, others, word
 
     def problems(self, frame: pd.DataFrame) -> list[Problem]:
         """Return what is wrong."""
         here = [c for c in self.covariates if c in frame.columns]
         others = {r: c for r, c in self.others.items() if c in frame.columns}
-        return copies(frame, here, others) if len(frame) else []
+        return copies(frame, here, others, self.word) if len(frame) else []
 
     def __call__(self, frame: pd.DataFrame) -> bool:
         return not self.problems(frame)

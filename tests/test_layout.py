@@ -28,6 +28,7 @@ MAX_LONG_PARAMETERS = 24
 LONG_CONSTRUCTORS: dict[str, str] = {
     "Panel": "no estimator but the record of what one fit on a panel was given",
     "RunningSample": "no estimator but the record of what one fit with a running variable was given",
+    "FrontDoor": "its paper has four nuisance models where the back door has two, beside folds, clip and control",
     "RegressionDiscontinuity": "rdrobust names them: cutoff, orders, kernel, bandwidths, variance, mass points",
     "LocalRandomization": "rdlocrand names them: window, statistic, permutations, settings of the search for windows",
     "Effect": "no estimator but the one record of results: its fields are the facts that every result has to carry",

@@ -137,7 +137,7 @@ class Questions:
         """Column names in a role: a name, or a list of names where a role may be several; an array names none."""
         if isinstance(value, str) or (value is not None and pd.api.types.is_scalar(value)):
             return [value]
-        several = role in ("cluster", "propensity") and isinstance(value, list | tuple)
+        several = role in ("cluster", "propensity", "mediators") and isinstance(value, list | tuple)
         if not several or not all(isinstance(v, str) for v in value):
             return []
         values_of_rows = len(value) == len(self._frame) and not set(value) <= set(self._frame.columns)

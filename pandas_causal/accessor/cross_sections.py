@@ -114,6 +114,8 @@ class CrossSectionQuestions(Questions):
         treatment: Any,
         outcome: Any,
         covariates: Sequence[Any] | None = None,
+        graph: Any = None,
+        post_treatment: Sequence[Any] = (),
         estimand: str | None = None,
         estimator: Any = "aipw",
         cluster: Any = None,
@@ -126,26 +128,46 @@ class CrossSectionQuestions(Questions):
         """Average effect, adjusted for covariates; `estimator` is "aipw", "ipw", "regression", "tmle" or an instance.
 
         Example: ``df.causal.ate(treatment="medication", outcome="readmission", covariates=["age", "severity"])``; see
-        :class:`AIPW`. `estimand` and `control` override an instance's own.
+        :class:`AIPW`. `estimand` and `control` override an instance's own. With `graph` bad controls are refused, and
+        without `covariates` it decides what is estimated, and how: see :func:`graph.estimation.estimate`.
+        `post_treatment` names columns that treatment may have moved.
         """
+        from pandas_causal.estimators.named import named_estimator
+
+        roles = {"cluster": cluster, "sample_weight": sample_weight, "propensity": propensity}
+        if graph is not None and covariates is None:
+            from pandas_causal.graph.estimation import ate_from_graph
+
+            self._select(treatment=treatment, covariates=[], outcome=outcome, **roles)
+            asked: dict[str, Any] = {"estimand": estimand, "control": control, "level": level, "missing": missing}
+            own = None if isinstance(estimator, str) and estimator == "aipw" else estimator
+            return ate_from_graph(
+                self._frame,
+                graph,
+                post_treatment,
+                treatment=treatment,
+                outcome=outcome,
+                estimator=own,
+                **asked,
+                **roles,
+            )
         if covariates is None:
             raise CausalArgumentError(
                 "ate adjusts for covariates, and none were given. If treatment was randomised ask"
                 " df.causal.ab_test(...); for the unadjusted difference ask df.causal.association(...); covariates=[]"
                 " says none on purpose"
             )
-        chosen = _estimator(estimator, estimand, control)
-        return self._fit(
-            chosen,
-            treatment=treatment,
-            outcome=outcome,
-            covariates=names(covariates),
-            level=level,
-            cluster=cluster,
-            sample_weight=sample_weight,
-            propensity=propensity,
-            missing=missing,
+        chosen, covariates = named_estimator(estimator, estimand, control), names(covariates)
+        notes: tuple[str, ...] = ()
+        if graph is not None or len(names(post_treatment)):
+            from pandas_causal.graph.estimation import check_controls
+
+            self._select(treatment=treatment, covariates=covariates, outcome=outcome)
+            notes = check_controls(self._frame, graph, treatment, outcome, covariates, names(post_treatment))
+        effect = self._fit(
+            chosen, treatment=treatment, outcome=outcome, covariates=covariates, level=level, missing=missing, **roles
         )
+        return replace(effect, warnings=(*effect.warnings, *notes)) if notes else effect
 
     def overlap(
         self,
@@ -196,25 +218,3 @@ class CrossSectionQuestions(Questions):
 
         X = self._select(treatment=treatment, covariates=names(covariates), weights=weights)
         return assess_balance(X, treatment, weights=weights, control=control, missing=missing)
-
-
-def _estimator(estimator: Any, estimand: str | None, control: Any) -> Any:
-    """Return the estimator of a short name, or the instance given, with the call's estimand and control."""
-    from sklearn.base import clone
-
-    from pandas_causal.estimators import AIPW, IPW, TMLE, RegressionAdjustment
-
-    classes = {"aipw": AIPW, "ipw": IPW, "regression": RegressionAdjustment, "tmle": TMLE}
-    if isinstance(estimator, str) and estimator in classes:
-        chosen = classes[estimator]()
-    elif isinstance(estimator, str | type) or not hasattr(estimator, "fit"):
-        raise CausalArgumentError(
-            f"estimator={estimator!r} is not known; use one of {list(classes)} or an instance, e.g. AIPW()"
-        )
-    else:
-        chosen = clone(estimator)
-    asked = {name: value for name, value in (("estimand", estimand), ("control", control)) if value is not None}
-    absent = [name for name in asked if name not in chosen.get_params()]
-    if absent:
-        raise CausalArgumentError(f"{type(chosen).__name__} has no setting {absent[0]!r}")
-    return chosen.set_params(**asked)

@@ -5,6 +5,7 @@ from pandas_causal.estimators.difference_in_differences import DifferenceInDiffe
 from pandas_causal.estimators.discontinuity import RegressionDiscontinuity
 from pandas_causal.estimators.doubly_robust import AIPW, TMLE
 from pandas_causal.estimators.experiment import DifferenceInMeans
+from pandas_causal.estimators.front_door import FrontDoor
 from pandas_causal.estimators.imputation_did import ImputationDiD
 from pandas_causal.estimators.local_randomization import LocalRandomization
 from pandas_causal.estimators.matrix_completion import MatrixCompletion
@@ -24,6 +25,7 @@ __all__ = [
     "CallawaySantAnna",
     "DifferenceInDifferences",
     "DifferenceInMeans",
+    "FrontDoor",
     "ImputationDiD",
     "LocalRandomization",
     "MatrixCompletion",

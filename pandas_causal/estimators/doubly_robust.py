@@ -18,7 +18,7 @@ from pandas_causal.errors import CausalArgumentError
 from pandas_causal.estimands import Plan, in_words, plan_estimand, target_share, tilt
 from pandas_causal.estimators.base import CausalEstimator
 from pandas_causal.estimators.sample import Sample, collinear, supported, trimmed
-from pandas_causal.inference.influence import Component, cluster_component
+from pandas_causal.inference.influence import repeated_components
 from pandas_causal.linear_models import Design
 from pandas_causal.model_selection import draw_folds
 from pandas_causal.nuisance import Nuisance
@@ -239,7 +239,7 @@ class _CrossFitted(CausalEstimator):
             contributions,
             estimand=in_words(self.estimand, sample.treatment, sample.outcome),
             std_error_method=f"influence function, cross-fitted in {int(runs[0].folds.max()) + 1} folds, normal law",
-            components=self._components(scores, values, contributions, sample),
+            components=repeated_components(np.array([s[0] for s in scores]), contributions, sample.cluster),
             diagnostics=checks,
             warned=[*warned, *notes, *([] if design is None else collinear(sample, design.dropped))],
             population=about,
@@ -308,20 +308,6 @@ class _CrossFitted(CausalEstimator):
         assert raw is not None  # noqa: S101 - one of the two is there
         e = np.clip(raw, self.clip, 1 - self.clip) if model is not None and self.clip else raw
         return _Run(folds, outcome, model, e)
-
-    def _components(
-        self, scores: list[tuple[Floats, Floats]], values: Floats, contributions: Floats, sample: Sample
-    ) -> tuple[Component, ...] | None:
-        """Add the variance between repeated splits, ((1 + 1/M) B, M - 1 degrees of freedom)."""
-        M = len(scores)
-        if M == 1:
-            return None
-        if sample.cluster:
-            within = cluster_component(contributions, sample.cluster, p=len(values))
-        else:
-            within = Component(contributions.T @ contributions)
-        B = np.atleast_2d(np.cov(np.array([s[0] for s in scores]), rowvar=False))
-        return within, Component((1 + 1 / M) * B, float(M - 1))
 
     def _store(self, runs: list[_Run], sample: Sample) -> None:
         """Keep folds, predictions and propensities of the first split, and the models for held-out scores."""

@@ -18,7 +18,15 @@ from pandas_causal.errors import CausalArgumentError, CausalDataError, CausalErr
 from pandas_causal.inference.rows import Rows, join_rows
 from pandas_causal.inference.support import Support, beside
 
-__all__ = ["Component", "Influence", "cluster_component", "cluster_sums", "join", "quadratic_forms"]
+__all__ = [
+    "Component",
+    "Influence",
+    "cluster_component",
+    "cluster_sums",
+    "join",
+    "quadratic_forms",
+    "repeated_components",
+]
 
 Floats = NDArray[np.float64]
 _ROUNDING = 1e-9
@@ -116,6 +124,29 @@ def cluster_component(contributions: Floats, by: Sequence[object], *, p: int, sm
         crossed, _, _ = _one_way(contributions, both, p, small_sample)
         meat, groups, extra = meat + second - crossed, min(groups, other), max(extra, extra_b)
     return Component(meat, float(groups - 1) if small_sample else np.inf, extra)
+
+
+def repeated_components(estimates: Floats, contributions: Floats, by: Sequence[object]) -> tuple[Component, ...] | None:
+    """Variance of an average over M random splits of one sample; None (the plain variance) where there is one split.
+
+    The variance of the mean contributions, clustered where labels are given, plus ``(1 + 1 / M) B`` with M - 1 degrees
+    of freedom, B the variance between splits.
+
+    Parameters
+    ----------
+    estimates : ndarray (M, k)
+        Of every split.
+    contributions : ndarray (n, k)
+        Their mean over the splits.
+    by : sequence of none, one or two arrays (n,)
+        Cluster labels.
+    """
+    M, k = estimates.shape
+    if M == 1:
+        return None
+    within = cluster_component(contributions, by, p=k) if by else Component(contributions.T @ contributions)
+    B = np.atleast_2d(np.cov(estimates, rowvar=False))
+    return within, Component((1 + 1 / M) * B, float(M - 1))
 
 
 @dataclass(frozen=True, eq=False)

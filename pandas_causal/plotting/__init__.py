@@ -13,6 +13,7 @@ from pandas_causal.errors import CausalArgumentError, CausalError, CausalWarning
 from pandas_causal.plotting.discontinuity import bandwidths, density, discontinuity, placebo_cutoffs
 from pandas_causal.plotting.event_study import event_study, group_time, trends
 from pandas_causal.plotting.forest import forest
+from pandas_causal.plotting.graph import graph
 from pandas_causal.plotting.love import love
 from pandas_causal.plotting.overlap import overlap
 from pandas_causal.plotting.panel_diagnostics import bacon, honest_bounds
@@ -25,6 +26,7 @@ __all__ = [
     "discontinuity",
     "event_study",
     "forest",
+    "graph",
     "group_time",
     "honest_bounds",
     "love",
