@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         RegressionDiscontinuity,
     )
     from pandas_causal.experiment_design import power, sample_size
+    from pandas_causal.graph import CausalGraph
     from pandas_causal.inference.bootstrap import bootstrap
     from pandas_causal.model_selection import CausalKFold
 
@@ -35,6 +36,7 @@ __all__ = [
     "IPW",
     "TMLE",
     "CausalAccessor",
+    "CausalGraph",
     "CausalKFold",
     "Check",
     "DifferenceInMeans",
@@ -59,6 +61,7 @@ _LAZY = {
     "LocalRandomization": "estimators",
     "RegressionAdjustment": "estimators",
     "RegressionDiscontinuity": "estimators",
+    "CausalGraph": "graph",
     "CausalKFold": "model_selection",
     "bootstrap": "inference.bootstrap",
     "power": "experiment_design",

@@ -1,0 +1,145 @@
+"""Reachability on integer adjacency lists: plain loops, linear in nodes and edges, no recursion.
+
+A graph is :class:`Lists`: parents, children and siblings (the other ends of ``<->``) of each node. Hidden nodes are
+nodes like others here. Every function returns a ``bytearray`` of flags, one per node.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+__all__ = ["Lists", "ancestors", "connected", "descendants", "districts", "flags", "indices", "reach"]
+
+Flags = bytearray
+_UP, _DOWN = 1, 2  # how a walk arrived at a node: against an arrow (from a child), or at an arrow's head
+
+
+@dataclass(frozen=True)
+class Lists:
+    """A mixed graph: ``parents[v]``, ``children[v]`` and ``siblings[v]`` are lists of integers."""
+
+    parents: Sequence[Sequence[int]]
+    children: Sequence[Sequence[int]]
+    siblings: Sequence[Sequence[int]]
+
+    def __len__(self) -> int:
+        return len(self.parents)
+
+    def without(self, edges: Iterable[tuple[int, int]]) -> Lists:
+        """Return the graph without these directed edges."""
+        gone = set(edges)
+        if not gone:
+            return self
+        tails, heads = {a for a, _ in gone}, {b for _, b in gone}
+        parents = [[p for p in ps if (p, v) not in gone] if v in heads else ps for v, ps in enumerate(self.parents)]
+        children = [[c for c in cs if (v, c) not in gone] if v in tails else cs for v, cs in enumerate(self.children)]
+        return Lists(parents, children, self.siblings)
+
+    def without_out_of(self, nodes: Iterable[int]) -> Lists:
+        """Return the graph without the edges out of `nodes`."""
+        return self.without((v, c) for v in nodes for c in self.children[v])
+
+    def without_into(self, nodes: Iterable[int]) -> Lists:
+        """Return the graph without the edges into `nodes`, ``<->`` included."""
+        into = set(nodes)
+        cut = self.without((p, v) for v in into for p in self.parents[v])
+        siblings = [
+            [] if v in into else [s for s in ss if s not in into] if any(s in into for s in ss) else ss
+            for v, ss in enumerate(self.siblings)
+        ]
+        return Lists(cut.parents, cut.children, siblings)
+
+
+def flags(n: int, members: Iterable[int]) -> Flags:
+    """Flag `members` among `n` nodes."""
+    found = bytearray(n)
+    for v in members:
+        found[v] = 1
+    return found
+
+
+def indices(flagged: Flags) -> list[int]:
+    """Return the flagged nodes, in order."""
+    return [v for v, f in enumerate(flagged) if f]
+
+
+def reach(neighbours: Sequence[Sequence[int]], start: Iterable[int], blocked: Flags | None = None) -> Flags:
+    """Nodes on paths from `start` along `neighbours`, `start` included, that enter no blocked node."""
+    found = flags(len(neighbours), start)
+    stack = indices(found)
+    while stack:
+        for w in neighbours[stack.pop()]:
+            if not found[w] and not (blocked and blocked[w]):
+                found[w] = 1
+                stack.append(w)
+    return found
+
+
+def ancestors(graph: Lists, of: Iterable[int], blocked: Flags | None = None) -> Flags:
+    """Ancestors, themselves included; paths enter no blocked node."""
+    return reach(graph.parents, of, blocked)
+
+
+def descendants(graph: Lists, of: Iterable[int], blocked: Flags | None = None) -> Flags:
+    """Descendants, themselves included; paths enter no blocked node."""
+    return reach(graph.children, of, blocked)
+
+
+def connected(graph: Lists, start: Iterable[int], given: Iterable[int] = ()) -> Flags:
+    """Nodes that are m-connected to `start` given `given` (Richardson 2003, section 2.1), `start` among them.
+
+    A walk passes a node against an arrow or out of it unless the node is given, and turns round at an arrow's head
+    where the node is an ancestor of a given one: Bayes ball (Shachter 1998) with ``<->``.
+    """
+    n = len(graph)
+    blocked = flags(n, given)
+    opens = ancestors(graph, indices(blocked))
+    seen, found = bytearray(n), bytearray(n)
+    stack: list[tuple[int, int]] = [(v, _UP) for v in start]
+    parents, children, siblings = graph.parents, graph.children, graph.siblings
+    while stack:
+        v, way = stack.pop()
+        if seen[v] & way:
+            continue
+        seen[v] |= way
+        if not blocked[v]:
+            found[v] = 1
+            stack += [(c, _DOWN) for c in children[v] if not seen[c] & _DOWN]
+        if (not blocked[v]) if way == _UP else opens[v]:
+            stack += [(p, _UP) for p in parents[v] if not seen[p] & _UP]
+            stack += [(s, _DOWN) for s in siblings[v] if not seen[s] & _DOWN]
+    return found
+
+
+def districts(graph: Lists, hidden: Flags, within: Flags | None = None) -> list[int]:
+    """Label the c-components of the latent projection of the subgraph on `within` (Tian and Pearl 2002); -1: no node.
+
+    A hidden node joins its children, and a ``<->`` its ends, where they have an observed node at or below them along
+    hidden nodes. Hidden nodes are in every subgraph.
+    """
+    n = len(graph)
+    inside = bytearray(b"\1") * n if within is None else bytearray(h or w for h, w in zip(hidden, within, strict=True))
+    felt = bytearray(inside[v] and not hidden[v] for v in range(n))  # observed, or hidden above an observed node
+    stack = indices(felt)
+    while stack:
+        for p in graph.parents[stack.pop()]:
+            if hidden[p] and not felt[p]:
+                felt[p] = 1
+                stack.append(p)
+    label = [-1] * n
+    for root in range(n):
+        if not felt[root] or label[root] >= 0:
+            continue
+        label[root] = root
+        stack = [root]
+        while stack:
+            v = stack.pop()
+            near = [*graph.siblings[v], *(p for p in graph.parents[v] if hidden[p])]
+            if hidden[v]:
+                near += graph.children[v]
+            for w in near:
+                if felt[w] and label[w] < 0:
+                    label[w] = root
+                    stack.append(w)
+    return [-1 if hidden[v] else label[v] for v in range(n)]
