@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     )
     from pandas_causal.experiment_design import power, sample_size
     from pandas_causal.graph import CausalGraph
+    from pandas_causal.graph.interventions import Shift
+    from pandas_causal.graph.mechanisms import Mechanism
+    from pandas_causal.graph.structural_model import StructuralModel
     from pandas_causal.inference.bootstrap import bootstrap
     from pandas_causal.model_selection import CausalKFold
 
@@ -42,8 +45,11 @@ __all__ = [
     "DifferenceInMeans",
     "Effect",
     "LocalRandomization",
+    "Mechanism",
     "RegressionAdjustment",
     "RegressionDiscontinuity",
+    "Shift",
+    "StructuralModel",
     "all_estimators",
     "bootstrap",
     "causal",
@@ -62,6 +68,9 @@ _LAZY = {
     "RegressionAdjustment": "estimators",
     "RegressionDiscontinuity": "estimators",
     "CausalGraph": "graph",
+    "Mechanism": "graph.mechanisms",
+    "Shift": "graph.interventions",
+    "StructuralModel": "graph.structural_model",
     "CausalKFold": "model_selection",
     "bootstrap": "inference.bootstrap",
     "power": "experiment_design",

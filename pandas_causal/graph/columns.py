@@ -1,7 +1,7 @@
 """Nodes as columns: what values a node takes, how its parents' values become numbers, and how they are written back.
 
-Inside a structural model a continuous node is a float64 array and a discrete one an array of positions in its levels, so
-that a million rows of strings are never compared as strings.
+Inside a structural model a continuous node is a float64 array and a discrete one an array of positions in its levels,
+so that a million rows of strings are never compared as strings.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pandas_causal.errors import CausalArgumentError, CausalDataError, GraphError, Problem, suggest
+from pandas_causal.roles import check_columns, plain
 from pandas_causal.rules import as_float, is_numeric
 
 __all__ = ["Column", "read_columns", "select_nodes", "stack_features"]
@@ -49,11 +50,11 @@ class Column:
         """Learn the levels of a column.
 
         Bools, categories and strings are discrete, and whole numbers with at most 10 distinct values; `discrete` says
-        otherwise for numbers.
+        otherwise for numbers with more than 2.
         """
         text = not is_numeric(x) or pd.api.types.is_bool_dtype(x.dtype)
-        if not text and discrete is None:
-            discrete = _few_whole_numbers(as_float(x))
+        if not text and not discrete:
+            discrete = _few_whole_numbers(as_float(x), MAX_DISCRETE_NUMBERS if discrete is None else 2)
         if not text and not discrete:
             return cls(x.name, x.dtype, None, None)
         levels = _levels(x)
@@ -61,7 +62,9 @@ class Column:
             remedy = "merge rare levels, or leave the node out of the graph"
             if not text:
                 remedy = "leave it continuous (no classifier), or merge values"
-            raise CausalDataError([Problem(str(x.name), f"has {len(levels):,} levels, over {MAX_LEVELS}", None, remedy)])
+            raise CausalDataError(
+                [Problem(str(x.name), f"has {len(levels):,} levels, over {MAX_LEVELS}", None, remedy)]
+            )
         return cls(x.name, x.dtype, levels, as_float(levels) if is_numeric(levels) else None)
 
     @property
@@ -85,7 +88,7 @@ class Column:
             codes = pd.Index(self.plain_levels, dtype=object).get_indexer(pd.Index(x.astype(object), dtype=object))
         unseen = codes < 0
         if unseen.any():
-            first = x[unseen].iloc[0]
+            first = plain(x[unseen].iloc[0])
             remedy = f"levels seen when the model was fitted: {self.plain_levels}"
             raise CausalDataError([Problem(str(self.name), f"holds {first!r}, never seen", int(unseen.sum()), remedy)])
         return np.asarray(codes, dtype=np.intp)
@@ -124,19 +127,21 @@ class Column:
         for k, level in enumerate(self.plain_levels):
             if level == value:
                 return k
-        hint = "; to set a number between them, make the node continuous: mechanisms={...: 'linear'}"
+        hint = (
+            "; to set a number between them, make the node continuous: mechanisms={...: 'linear'} (not with two levels)"
+        )
         raise CausalArgumentError(
             f"{self.name}: {value!r} is no level of this discrete node{suggest(value, self.plain_levels)}; its levels:"
             f" {self.plain_levels}{hint if self.numbers is not None else ''}"
         )
 
 
-def _few_whole_numbers(values: Floats) -> bool:
+def _few_whole_numbers(values: Floats, most: int) -> bool:
     head = np.unique(values[:1_000])
-    if len(head) > MAX_DISCRETE_NUMBERS or not (head == np.round(head)).all():
+    if len(head) > most or not (head == np.round(head)).all():
         return False
     distinct = np.unique(values)
-    return len(distinct) <= MAX_DISCRETE_NUMBERS and bool((distinct == np.round(distinct)).all())
+    return 1 < len(distinct) <= most and bool((distinct == np.round(distinct)).all())
 
 
 def _levels(x: pd.Series[Any]) -> pd.Series[Any]:
@@ -171,8 +176,6 @@ def select_nodes(df: pd.DataFrame, nodes: Sequence[Any], missing: str) -> pd.Dat
         raise CausalArgumentError(f"expected a pandas DataFrame, got {type(df).__name__}")
     if missing not in ("raise", "drop"):
         raise CausalArgumentError(f"missing={missing!r} is not known; use 'raise' or 'drop'")
-    from pandas_causal.roles import check_columns
-
     check_columns(df)
     absent = [node for node in nodes if node not in df.columns]
     if absent:

@@ -1,7 +1,7 @@
 """Discrete nodes: from an observed value to its noise and back, and what holds whatever the coupling.
 
-A discrete node says only ``P(x | parents)``. A counterfactual needs more: how the value under other parents goes with the
-value observed. That coupling is a choice which no data, experiments included, can test.
+A discrete node says only ``P(x | parents)``. A counterfactual needs more: how the value under other parents goes with
+the value observed. That coupling is a choice which no data, experiments included, can test.
 """
 
 from __future__ import annotations

@@ -45,11 +45,11 @@ class GraphCheck(Check):
     Attributes
     ----------
     permuted : DataFrame or None
-        One row per relabelled graph: the number of its claims that the data reject, and whether it makes the same claims
-        as the graph given.
+        One row per relabelled graph: the number of its claims that the data reject, and whether it makes the same
+        claims as the graph given.
     p_value : float
-        Share of relabelled graphs that the data reject no more often than the graph given, (1 + #) / (B + 1); NaN without
-        permutations.
+        Share of relabelled graphs that the data reject no more often than the graph given, (1 + #) / (B + 1); NaN
+        without permutations.
     p_uninformative : float
         Share of relabelled graphs that make the same claims, (1 + #) / (B + 1): large where the claims say little.
     """
@@ -73,9 +73,10 @@ def check_graph(
 ) -> GraphCheck:
     """Test the independences that a graph implies.
 
-    A pair of observed nodes that is not joined is independent given some set of the others, if the graph is right and such
-    a set is observed. A rejection says that an arrow or a hidden cause is missing there (or a rare false alarm); that
-    none is rejected does not prove the graph, and says nothing of the directions of arrows that imply the same.
+    A pair of observed nodes that is not joined is independent given some set of the others, if the graph is right and
+    such a set is observed. A rejection says that an arrow or a hidden cause is missing there, or an arrow the wrong way
+    (or it is a rare false alarm). That none is rejected does not prove the graph: arrows that are there but do nothing
+    are not found, nor directions that imply the same independences.
 
     Parameters
     ----------
@@ -92,9 +93,9 @@ def check_graph(
         than those of all but a share `alpha` of the graphs of the same shape with relabelled nodes. For graphs of which
         one knows that they are not exact.
     test : {"auto", "partial_correlation", "g", "kernel"}
-        "auto": the G-test where all columns are discrete and there are 5 rows per cell, else residual features (of level
-        indicators for discrete nodes, of normal scores and random Fourier features for numeric ones). "partial_correlation"
-        is exact for linear Gaussian relations only.
+        "auto": the G-test where all columns are discrete and there are 5 rows per cell, else residual features (level
+        indicators of discrete nodes, normal scores and random Fourier features of numeric ones).
+        "partial_correlation" is right for linear relations only.
     missing : {"raise", "drop"}
         Rows with missing values in nodes.
     random_state : int or None
@@ -128,7 +129,7 @@ def check_graph(
     how = {"holm": " (Holm)", "benjamini_hochberg": " (Benjamini-Hochberg)", None: ""}[correction]
     text = f"{failed} of {len(claims)} implied independences rejected at {alpha:g}{how}"
     if failed:
-        worst = table.loc[table["p_value"].idxmin()]
+        worst = table.iloc[int(table["p_value"].argmin())]
         given = f" | {', '.join(map(str, worst['given']))}" if worst["given"] else ""
         text += f", most clearly {worst['a']} and {worst['b']}{given}"
     dropped = len(df) - len(frame)
@@ -153,7 +154,8 @@ def _check_arguments(
     whole = isinstance(permutations, int | np.integer) and not isinstance(permutations, bool)
     if not whole or permutations < 0 or 0 < permutations < 1 / alpha - 1:
         raise CausalArgumentError(
-            f"permutations must be 0, or at least {int(np.ceil(1 / alpha - 1))} for alpha={alpha:g}; got {permutations!r}"
+            f"permutations must be 0, or at least {int(np.ceil(1 / alpha - 1))} for alpha={alpha:g}; got"
+            f" {permutations!r}"
         )
 
 
@@ -166,7 +168,9 @@ def read_variables(frame: pd.DataFrame) -> dict[Any, Variable]:
     return out
 
 
-def _table(claims: Sequence[Claim], results: Sequence[tuple[str, Result]], alpha: float, correction: Any) -> pd.DataFrame:
+def _table(
+    claims: Sequence[Claim], results: Sequence[tuple[str, Result]], alpha: float, correction: Any
+) -> pd.DataFrame:
     p = np.array([result.p_value for _, result in results])
     adjusted = adjust_p_values(p, correction) if correction and len(p) else p
     columns = {
@@ -204,7 +208,7 @@ class Tester:
     n_jobs: int | None = None
 
     def __call__(self, claims: Sequence[Claim]) -> list[tuple[str, Result]]:
-        """Name of the test and its result, claim by claim; claims with one conditioning set share the regressions on it."""
+        """Name of the test and its result, claim by claim; claims with one conditioning set share its regressions."""
         from sklearn.utils.parallel import Parallel, delayed
 
         groups: dict[tuple[Any, ...], list[int]] = {}
@@ -222,7 +226,9 @@ class Tester:
 
         def one(given: tuple[Any, ...]) -> list[Result]:
             rng = np.random.default_rng((self.seed, len(rank), *(rank[v] for v in given)))
-            return self._group(given, [claims[k] for k in groups[given]], [chosen[k] for k in groups[given]], features, rng)
+            return self._group(
+                given, [claims[k] for k in groups[given]], [chosen[k] for k in groups[given]], features, rng
+            )
 
         jobs = Parallel(n_jobs=self.n_jobs, prefer="threads")(delayed(one)(given) for given in groups)
         out: list[tuple[str, Result]] = [("", Result(np.nan, np.nan, np.nan))] * len(claims)
@@ -328,10 +334,15 @@ def _whole_graph(
     p_same = (1 + int(equivalent.sum())) / (permutations + 1)
     permuted = pd.DataFrame({"rejected": counts, "same_claims": equivalent})
     if p_same > alpha:
-        passed, verdict = None, f"relabelled graphs often claim the same (p {p_same:.3f}): the graph says too little to judge"
+        passed, verdict = (
+            None,
+            f"relabelled graphs often claim the same (p {p_same:.3f}): the graph says too little to judge",
+        )
     else:
         passed = bool(p <= alpha)
-        verdict = f"{own} rejected without correction, relabelled graphs {np.median(counts):g} in the median (p {p:.3f})"
+        verdict = (
+            f"{own} rejected without correction, relabelled graphs {np.median(counts):g} in the median (p {p:.3f})"
+        )
     return GraphCheck(passed, table, f"{text}; {verdict}", permuted, p, p_same)
 
 

@@ -1,8 +1,8 @@
 """Tests of (conditional) independence on arrays, none of which forms a matrix of rows by rows.
 
-Partial correlation, the G-test, and a test of residual features: functions of either variable, cleared of what functions
-of the conditioning variables explain, must be uncorrelated. With random Fourier features for numbers it approximates the
-kernel test of Zhang et al. (2011) in time linear in the rows.
+Partial correlation, the G-test, and a test of residual features: functions of either variable, cleared of what
+functions of the conditioning variables explain, must be uncorrelated. With random Fourier features for numbers it
+approximates the kernel test of Zhang et al. (2011) in time linear in the rows.
 """
 
 from __future__ import annotations
@@ -107,8 +107,8 @@ def fisher_z(x: Floats, y: Floats, Z: Floats) -> Result:
 def g_test(x: Codes, y: Codes, strata: Codes) -> Result:
     """Likelihood-ratio test of independence within strata.
 
-    ``G = 2 sum O log(O / E)``, with the degrees of freedom ``(rows - 1)(columns - 1)`` of every stratum counted over the
-    levels that occur in it.
+    ``G = 2 sum O log(O / E)``, with the degrees of freedom ``(rows - 1)(columns - 1)`` of every stratum counted over
+    the levels that occur in it.
 
     References
     ----------
@@ -265,12 +265,13 @@ def residuals(basis: Basis, targets: Sequence[Singles], n_index: int) -> list[tu
     """Each target (n, d) less its regression on the basis, and the degrees of freedom that took.
 
     With `n_index` a first regression, on at most 20,000 rows, predicts the first column of every target, and hinges of
-    that prediction join the basis: functions of a variable that is ``f(z) + noise`` depend on z through f(z) alone, and no
-    affordable number of functions of many z would stand for them.
+    that prediction join the basis: functions of a variable that is ``f(z) + noise`` depend on z through f(z) alone, and
+    no affordable number of functions of many z would stand for them.
     """
     n, indices = len(basis), _first_predictions(basis, targets, n_index) if n_index else None
-    gram, moments = 0.0, [0.0] * len(targets)
-    crosses = [[0.0, 0.0, 0.0] for _ in targets]
+    gram: Any = 0.0
+    moments: list[Any] = [0.0] * len(targets)
+    crosses: list[list[Any]] = [[0.0, 0.0, 0.0] for _ in targets]
     for at, F in basis.blocks():
         gram = gram + (F.T @ F).astype(float)
         for k, t in enumerate(targets):
@@ -331,15 +332,16 @@ def _first_predictions(basis: Basis, targets: Sequence[Singles], n_index: int) -
 def feature_test(rx: Singles, ry: Singles, used: float = 1.0) -> Result:
     """Test that residual features rx (n, d) and ry (n, e) are uncorrelated.
 
-    ``S = n |rx' ry / n|^2`` is, without dependence, a sum of squared normals weighted by the eigenvalues of the covariance
-    of the products. `used` is the degrees of freedom of the regressions, for which the products are too small.
+    ``S = n |rx' ry / n|^2`` is, without dependence, a sum of squared normals weighted by the eigenvalues of the
+    covariance of the products. `used` is the degrees of freedom of the regressions, for which the products are too
+    small.
 
     References
     ----------
     Strobl, Zhang and Visweswaran (2019), "Approximate kernel-based conditional independence tests for fast
-    non-parametric causal discovery", Journal of Causal Inference 7, for the random features; Shah and Peters (2020), "The
-    hardness of conditional independence testing and the generalised covariance measure", Annals of Statistics 48,
-    Theorem 9, for the law of products of residuals.
+    non-parametric causal discovery", Journal of Causal Inference 7, for the random features; Shah and Peters (2020),
+    "The hardness of conditional independence testing and the generalised covariance measure", Annals of Statistics 48,
+    section 3, for the law of products of residuals.
     """
     n, d, e = len(rx), rx.shape[1], ry.shape[1]
     if not d or not e:
@@ -352,7 +354,7 @@ def feature_test(rx: Singles, ry: Singles, used: float = 1.0) -> Result:
         second += product.T @ product
     statistic = float(sums @ sums) / n
     covariance = (second - np.outer(sums, sums) / n) / max(n - used, 1.0)
-    weights = np.linalg.eigvalsh(covariance)
+    weights: Floats = np.asarray(np.linalg.eigvalsh(covariance), dtype=float)
     return Result(statistic, np.nan, weighted_chi2_sf(statistic, weights))
 
 

@@ -94,8 +94,8 @@ def read_intervention(column: Column, what: Any) -> Intervention:
         return Intervention(column, change=_function(column, what))
     if what is None or not pd.api.types.is_scalar(what) or pd.isna(what):
         raise CausalArgumentError(
-            f"an intervention on {name!r} is a value, Shift(amount), a function of the natural values, a dict of level to"
-            f" probability, or a distribution with rvs(size=, random_state=); got {type(what).__name__} {what!r}"
+            f"an intervention on {name!r} is a value, Shift(amount), a function of the natural values, a dict of level"
+            f" to probability, or a distribution with rvs(size=, random_state=); got {type(what).__name__} {what!r}"
         )
     if column.discrete:
         return Intervention(column, constant=column.position(what))
@@ -142,7 +142,7 @@ def _shift(column: Column, shift: Shift) -> Callable[..., Values]:
     if column.discrete and column.numbers is None:
         raise CausalArgumentError(f"{column.name} has levels {column.plain_levels} and cannot be shifted by a number")
 
-    def change(natural: Values, before: Callable[[], pd.DataFrame]) -> Values:
+    def change(natural: Values, _: Callable[[], pd.DataFrame]) -> Values:
         numbers = natural if column.numbers is None else column.numbers[natural]
         return _checked(column, numbers + float(amount), len(natural))
 

@@ -18,7 +18,7 @@ from pandas_causal.graph.mechanisms import Additive, Discrete, Empirical, Fitted
 from pandas_causal.model_selection import assign_folds
 from pandas_causal.nuisance import Nuisance
 
-__all__ = ["Settings", "check_spec", "learn", "treats_as_discrete"]
+__all__ = ["Settings", "check_spec", "learn", "refit_spec", "rows_to_choose_on", "treats_as_discrete"]
 
 Floats = NDArray[np.float64]
 Values = NDArray[Any]
@@ -122,7 +122,10 @@ def _root(column: Column, values: Values) -> Empirical:
 def _given(function: Callable[[pd.DataFrame], Any], column: Column, parents: Parents, values: Values) -> Additive:
     """Read a known function, whose noise is what it leaves."""
     if column.discrete:
-        raise CausalArgumentError(f"{column.name} is no number, so that a function with additive noise cannot give it")
+        raise CausalArgumentError(
+            f"{column.name} takes the levels {column.plain_levels}, which a function with additive noise cannot give;"
+            " use a classifier or a Mechanism"
+        )
 
     def predict(p: Parents) -> Floats:
         out = np.asarray(function(p.frame()), dtype=float)
@@ -135,7 +138,8 @@ def _given(function: Callable[[pd.DataFrame], Any], column: Column, parents: Par
     return Additive(predict, residual, skill, (np.arange(len(values)), residual))
 
 
-def _rows_to_choose_on(n: int) -> NDArray[np.intp]:
+def rows_to_choose_on(n: int) -> NDArray[np.intp]:
+    """Positions of at most 100,000 of n rows, evenly spread: models are chosen on them."""
     return np.arange(n) if n <= _SUBSAMPLE else np.linspace(0, n - 1, _SUBSAMPLE).astype(np.intp)
 
 
@@ -157,7 +161,7 @@ def _regression(spec: Any, parents: Parents, y: Floats, names: list[str], how: S
     asked = "auto" if isinstance(spec, str) and spec == "classifier" else spec
     candidates = {"linear": "linear", "boosting": "boosting"} if _is(asked, "auto") else {_name(asked): asked}
     chosen = next(iter(candidates))
-    at = _rows_to_choose_on(len(y))
+    at = rows_to_choose_on(len(y))
     out_of_fold: dict[str, Nuisance] = {}
     if how.choose:
         folds = assign_folds(alone[at], min(_FOLDS, len(at)), np.random.default_rng(how.seed))
@@ -185,7 +189,7 @@ def _classifier(
     auto = _is(spec, "auto") or _is(spec, "classifier")
     candidates = {"linear": "linear", "boosting": "boosting"} if auto else {_name(spec): spec}
     chosen = next(iter(candidates))
-    at = _rows_to_choose_on(len(codes))
+    at = rows_to_choose_on(len(codes))
     held_out, loss = None, np.nan
     if how.choose:
         folds = assign_folds(codes[at], min(_FOLDS, len(at)), np.random.default_rng(how.seed))

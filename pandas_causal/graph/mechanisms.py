@@ -1,7 +1,7 @@
 """Mechanisms: how a node gets its value from its parents and its noise, ``x = f(parents, u)``.
 
-Each kind does three things with noise: draw it, turn it into a value, and recover it from a value that was observed. The
-last is abduction, the first of Pearl's three steps to a counterfactual.
+Each kind does three things with noise: draw it, turn it into a value, and recover it from a value that was observed.
+The last is abduction, the first of Pearl's three steps to a counterfactual.
 """
 
 from __future__ import annotations
@@ -27,8 +27,9 @@ Values = NDArray[Any]
 class Mechanism:
     """A mechanism of your own, ``x = f(parents, u)`` with u drawn independently of all other nodes' noise.
 
-    Subclass it and pass an instance: ``StructuralModel(g, mechanisms={"y": Mine()})``. Parents come as a DataFrame in the
-    dtypes of the frame fitted, one column per parent; randomness comes from the generator given, and from nowhere else.
+    Subclass it and pass an instance: ``StructuralModel(g, mechanisms={"y": Mine()})``. Parents come as a DataFrame in
+    the dtypes of the frame fitted, one column per parent; randomness comes from the generator given, and from nowhere
+    else.
     """
 
     def fit(self, parents: pd.DataFrame, values: pd.Series[Any]) -> Mechanism:
@@ -97,7 +98,9 @@ class DiscreteNoise(Mechanism):
         posterior = np.where(np.stack(fits, axis=1), np.asarray(self.probabilities, dtype=float), 0.0)
         total = posterior.sum(axis=1)
         if (total <= 0).any():
-            raise CausalDataError(f"{values.name}: {int((total <= 0).sum()):,} values are impossible for this mechanism")
+            raise CausalDataError(
+                f"{values.name}: {int((total <= 0).sum()):,} values are impossible for this mechanism"
+            )
         return invert_cdf(posterior / total[:, None], rng.random(len(values)))
 
 
@@ -297,7 +300,9 @@ class Own:
             return self.column.read(pd.Series(raw, name=self.column.name))
         out = np.asarray(raw, dtype=float)
         if not np.isfinite(out).all():
-            raise CausalDataError(f"{self.column.name}: the mechanism gave {int((~np.isfinite(out)).sum()):,} NaN or inf")
+            raise CausalDataError(
+                f"{self.column.name}: the mechanism gave {int((~np.isfinite(out)).sum()):,} NaN or inf"
+            )
         return out
 
     def noise(self, parents: Parents, values: Values, rng: np.random.Generator) -> Values:

@@ -232,8 +232,8 @@ def linear_contributions(
         moved = np.concatenate([changes.get(p, np.zeros(len(s))) for p, s in coefficients[node].items()])
         if len(design.dropped) and moved.any():
             raise CausalDataError(
-                f"the parents of {node} ({', '.join(map(str, simulator.parents[node]))}) are collinear or constant, so that"
-                " their separate effects are not determined; remove one from the graph"
+                f"the parents of {node} ({', '.join(map(str, simulator.parents[node]))}) are collinear or constant, so"
+                " that their separate effects are not determined; remove one from the graph"
             )
         gradient = np.zeros(design.p)
         gradient[1:] = moved[design.kept] / design.scale[design.kept]

@@ -21,8 +21,8 @@ class Claim(NamedTuple):
 def implied_independences(graph: CausalGraph) -> list[Claim]:
     """One independence for every pair of observed nodes that some set of observed nodes separates.
 
-    If any set separates two nodes, their observed ancestors do, and within the ancestors separation is that of the moral
-    graph. Of the two minimal sets that lie nearest to either node the smaller is taken.
+    If any set separates two nodes, their observed ancestors do, and within the ancestors separation is that of the
+    moral graph. Of the two minimal sets that lie nearest to either node the smaller is taken.
 
     References
     ----------

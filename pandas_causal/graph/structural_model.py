@@ -12,8 +12,15 @@ from numpy.typing import NDArray
 
 from pandas_causal.check import Check
 from pandas_causal.effect import Effect
-from pandas_causal.errors import AssumptionWarning, CausalArgumentError, CausalError, GraphError, NotIdentifiedError, suggest
-from pandas_causal.graph.columns import Column, read_columns, select_nodes
+from pandas_causal.errors import (
+    AssumptionWarning,
+    CausalArgumentError,
+    CausalError,
+    GraphError,
+    NotIdentifiedError,
+    suggest,
+)
+from pandas_causal.graph.columns import read_columns, select_nodes
 from pandas_causal.graph.coupling import tian_pearl_bounds
 from pandas_causal.graph.interventions import Intervention, read_intervention
 from pandas_causal.graph.learning import Settings, check_spec, learn, treats_as_discrete
@@ -34,19 +41,20 @@ COUPLINGS = ("monotone", "gumbel")
 class StructuralModel:
     """A structural causal model: every node is a function of its parents and of noise that is independent of all else.
 
-    ``x_j = f_j(parents_j, u_j)``. Numeric nodes have additive noise, ``f(parents) + u``; discrete ones (bools, categories,
-    strings, whole numbers with at most 10 values) a classifier; roots their observed values. It rests on the graph, on
-    no unobserved common cause, and, for counterfactuals, on the form of the mechanisms.
+    ``x_j = f_j(parents_j, u_j)``. Numeric nodes have additive noise, ``f(parents) + u``; discrete ones (bools,
+    categories, strings, whole numbers with at most 10 values) a classifier; roots their observed values. It rests on
+    the graph, on no unobserved common cause, and, for counterfactuals, on the form of the mechanisms.
 
     Parameters
     ----------
     graph : CausalGraph
         Every node a column, or latent with at most one observed child.
     mechanisms : mapping of node to mechanism, optional
-        For the nodes named; "auto" for the others. A mechanism is "linear", "ridge", "boosting" or "auto" (linear, unless
-        boosting has a held-out loss lower by more than its standard error), "classifier" (the same, of a node read as
-        discrete), "empirical" (roots), a scikit-learn regressor or classifier, a function of the DataFrame of parents
-        (known, with additive noise), or a :class:`Mechanism`.
+        For the nodes named; "auto" for the others. A mechanism is "linear" (logistic for discrete nodes), "ridge",
+        "boosting" or "auto" (linear, unless boosting has a held-out loss lower by more than the standard error of the
+        difference), "classifier" (the same, of a node read as discrete), "empirical" (roots), a scikit-learn regressor
+        or classifier, a function of the DataFrame of parents (known, with additive noise), or a :class:`Mechanism`.
+        "linear", "ridge" and regressors make whole numbers with over 2 values continuous.
     coupling : {"monotone", "gumbel"}
         How the values of a discrete node under different parents go together, which no data can tell. "monotone": one
         uniform per row, inverted through the ordered classes; "gumbel": the Gumbel-max model.
@@ -130,7 +138,9 @@ class StructuralModel:
             index=pd.Index(simulator.order, name="node", tupleize_cols=False),
             columns=["model", "loss_kind", "loss", "baseline"],
         )
-        table["skill"] = np.where(table["baseline"] > 0, 1 - table["loss"] / table["baseline"].where(table["baseline"] > 0), 0)
+        table["skill"] = np.where(
+            table["baseline"] > 0, 1 - table["loss"] / table["baseline"].where(table["baseline"] > 0), 0
+        )
         return table
 
     # -- rung two ----------------------------------------------------------------------------------------------------
@@ -237,8 +247,9 @@ class StructuralModel:
         done = self._read(interventions)
         frame = select_nodes(df, simulator.order, "raise")
         factual = {node: column.read(frame[node]) for node, column in self.columns_.items()}
-        self._warn_of_coupling(done)
         state = simulator.counterfactual(factual, done, self._seed(random_state))
+        if any(not np.array_equal(state[node], factual[node]) for node in done):
+            self._warn_of_coupling(done)
         same = {node for node in simulator.order if np.array_equal(state[node], factual[node])}
         out = self._frame(state, frame.index, same)[list(frame.columns)]
         for node in same:
@@ -268,7 +279,9 @@ class StructuralModel:
         # the event as the number 1, whatever the levels are called
         event = self._event_simulator(outcome)
         means = [
-            float(event.expected(outcome, self._factual, {treatment: Intervention(self.columns_[treatment], k)}, 0).mean())
+            float(
+                event.expected(outcome, self._factual, {treatment: Intervention(self.columns_[treatment], k)}, 0).mean()
+            )
             for k in (0, 1)
         ]
         return tian_pearl_bounds(joint, means[1], means[0])
@@ -276,7 +289,9 @@ class StructuralModel:
     def evaluate(self, df: pd.DataFrame, *, alpha: float = 0.05, random_state: int | None = None) -> Check:
         """Fit of every mechanism on df, and whether its noise is independent of its parents and of the other noises.
 
-        Rows that were not fitted are the better judge. For the fitted rows themselves, held-out predictions are used.
+        For the fitted rows themselves, flexible models are judged by their held-out predictions. On new rows the error
+        of the fit counts as well, so that as many new rows as were fitted find a right model wrong more often than
+        `alpha`.
 
         Returns
         -------
@@ -305,9 +320,9 @@ class StructuralModel:
             hidden = [str(node) for node in self.graph.latent]
             cause = f" (through the latent {', '.join(hidden[:5])})" if hidden else ""
             raise NotIdentifiedError(
-                f"an unobserved common cause ties {edges}{cause}: the noises are dependent, and no structural model can be"
-                " fitted node by node. What the graph still identifies: found = g.identify(treatment=..., outcome=...);"
-                " found.distribution(df)"
+                f"an unobserved common cause ties {edges}{cause}: the noises are dependent, and no structural model can"
+                " be fitted node by node. What the graph still identifies:"
+                " found = g.identify(treatment=..., outcome=...); found.distribution(df)"
             )
         return graph
 
@@ -374,8 +389,8 @@ class StructuralModel:
             return
         how = {"monotone": "the monotone coupling of its ordered classes", "gumbel": "the Gumbel-max coupling"}
         text = (
-            f"counterfactuals of the discrete {', '.join(map(str, below[:5]))} rest on {how[self.coupling]}, which no data"
-            " can test (coupling= chooses)"
+            f"counterfactuals of the discrete {', '.join(map(str, below[:5]))} rest on {how[self.coupling]}, which no"
+            " data can test (coupling= chooses)"
         )
         treatment = next(iter(done))
         if len(done) == 1 and done[treatment].constant is not None and len(self.columns_[treatment].plain_levels) == 2:
