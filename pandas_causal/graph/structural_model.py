@@ -274,17 +274,8 @@ class StructuralModel:
             column = self.columns_.get(self._node(node))
             if column is None or len(column.plain_levels) != 2:
                 raise CausalArgumentError(f"probabilities of causation need two levels, and {node!r} is not binary")
-        x, y = self._factual[treatment], self._factual[outcome]
-        joint = np.bincount(2 * x + y, minlength=4).reshape(2, 2) / len(x)
-        # the event as the number 1, whatever the levels are called
-        event = self._event_simulator(outcome)
-        means = [
-            float(
-                event.expected(outcome, self._factual, {treatment: Intervention(self.columns_[treatment], k)}, 0).mean()
-            )
-            for k in (0, 1)
-        ]
-        return tian_pearl_bounds(joint, means[1], means[0])
+        joint, untreated, treated = self._joint_and_means(treatment, outcome)
+        return tian_pearl_bounds(joint, treated, untreated)
 
     def evaluate(self, df: pd.DataFrame, *, alpha: float = 0.05, random_state: int | None = None) -> Check:
         """Fit of every mechanism on df, and whether its noise is independent of its parents and of the other noises.
@@ -373,12 +364,17 @@ class StructuralModel:
         columns = {n: c.write(state[n], index, exact=n in kept) for n, c in self.columns_.items()}
         return pd.DataFrame(columns, index=index)
 
-    def _event_simulator(self, outcome: Any) -> Simulator:
-        """Return the simulator with a binary outcome's levels read as 0 and 1."""
+    def _joint_and_means(self, treatment: Any, outcome: Any) -> tuple[NDArray[np.float64], float, float]:
+        """Shares (2, 2) of treatment and event, and the share of events without and with treatment of all."""
         from dataclasses import replace
 
+        x, y = self._factual[treatment], self._factual[outcome]
         mechanism: Any = self.simulator_.mechanisms[outcome]
-        return self.simulator_.with_mechanisms({outcome: replace(mechanism, numbers=np.array([0.0, 1.0]))})
+        # the event as the number 1, whatever the levels are called
+        simulator = self.simulator_.with_mechanisms({outcome: replace(mechanism, numbers=np.array([0.0, 1.0]))})
+        worlds = [{treatment: Intervention(self.columns_[treatment], constant=k)} for k in (0, 1)]
+        low, high = (float(simulator.expected(outcome, self._factual, world, 0).mean()) for world in worlds)
+        return np.bincount(2 * x + y, minlength=4).reshape(2, 2) / len(x), low, high
 
     def _warn_of_coupling(self, done: Mapping[Any, Intervention]) -> None:
         """Say that counterfactuals of discrete nodes rest on a coupling, and what holds without it."""
@@ -399,11 +395,15 @@ class StructuralModel:
         warnings.warn(text, AssumptionWarning, stacklevel=3)
 
     def _bounds_in_words(self, treatment: Any, value: int, node: Any) -> str:
-        bounds = self.probabilities_of_causation(treatment=treatment, outcome=node)
-        low, high = bounds.loc["PN" if value == 0 else "PS"]
+        """Bounds for the rows that had the other treatment, those with the event and those without."""
+        joint, untreated, treated = self._joint_and_means(treatment, node)
+        row = "PN" if value == 0 else "PS"
+        as_is = tian_pearl_bounds(joint, treated, untreated).loc[row]
+        turned = tian_pearl_bounds(joint[:, ::-1], 1 - treated, 1 - untreated).loc[row]  # the event is its absence
+        lost, won = (as_is, turned) if value == 0 else (turned, as_is)
         x, y = self.columns_[treatment].plain_levels, self.columns_[node].plain_levels
-        seen, then = (y[1], y[0]) if value == 0 else (y[0], y[1])
         return (
-            f"whatever the coupling, between {low:.3f} and {high:.3f} of the rows with {treatment}={x[1 - value]!r} and"
-            f" {node}={seen!r} would have had {node}={then!r} (Tian and Pearl 2000)"
+            f"whatever the coupling, of the rows with {treatment}={x[1 - value]!r} between {lost['low']:.3f} and"
+            f" {lost['high']:.3f} of those with {node}={y[1]!r} would have had {y[0]!r}, and between {won['low']:.3f} and"
+            f" {won['high']:.3f} of those with {y[0]!r} would have had {y[1]!r} (Tian and Pearl 2000)"
         )

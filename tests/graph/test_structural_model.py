@@ -183,11 +183,16 @@ def test_warning_of_binary_nodes_holds_tian_pearl_bounds():
     with pytest.warns(AssumptionWarning) as caught:
         out = model.counterfactual(df, {"medication": 1})
     low, high = bounds.loc["PS"]
-    assert f"between {low:.3f} and {high:.3f} of the rows with medication=0 and readmission=False" in str(
-        caught[0].message
-    )
+    said = str(caught[0].message)
+    assert "of the rows with medication=0 between" in said
+    assert f"between {low:.3f} and {high:.3f} of those with False would have had True" in said
     among = (df["medication"] == 0) & ~df["readmission"]
     assert low - 0.05 <= out.loc[among, "readmission"].mean() <= high + 0.05
+    # the other group by the same bounds, with the levels of the outcome turned
+    turned = df.assign(readmission=~df["readmission"])
+    other = StructuralModel(graph, QUICK).fit(turned)
+    low, high = other.probabilities_of_causation(treatment="medication", outcome="readmission").loc["PS"]
+    assert f"between {low:.3f} and {high:.3f} of those with True would have had False" in said
 
 
 # -- rung two --------------------------------------------------------------------------------------------------------

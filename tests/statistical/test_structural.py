@@ -51,9 +51,9 @@ def test_coverage_of_the_bootstrap_for_a_discrete_outcome_through_a_mediator():
 
     def make(rng):
         model = StructuralModel(graph, models).fit(world(rng, 300))
-        return model.effect({"x": (0, 1)}, outcome="y", n_draws=200)
+        return model.effect({"x": (0, 1)}, outcome="y", n_draws=200 if FULL else 100)
 
-    draws = 400 if FULL else 40
+    draws = 400 if FULL else 30
     bias, error, covered = coverage(make, draws, truth)
     assert abs(bias) < 4 * error + 0.002
     assert abs(covered - 0.95) < slack(draws) + 0.015  # percentiles of 200 refits
