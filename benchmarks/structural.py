@@ -1,7 +1,7 @@
 """Structural models and tests of graphs, beside DoWhy's gcm where it is installed.
 
-Interventions and counterfactuals: a linear model of six nodes fitted to 100,000 rows, then 1,000,000 rows drawn under an
-intervention, and a counterfactual of 100,000 rows. Tests of a graph: 15 nodes, 100 or so implied independences, 100,000
+Interventions and counterfactuals: a linear model of six nodes fitted to 100,000 rows, then 1,000,000 rows drawn under
+an intervention, and a counterfactual of 100,000 rows. Tests of a graph: 16 nodes, 92 implied independences, 100,000
 rows with nonlinear relations.
 """
 
@@ -55,7 +55,7 @@ def dowhy_do(frame: pd.DataFrame) -> list[float]:
 
 
 def many() -> pd.DataFrame:
-    """Fifteen nodes in a band: every node is caused by the two before it, one of which by its square."""
+    """Sixteen nodes in a band: every node is caused by the two before it, one of which by its square."""
     rng = np.random.default_rng(1)
     values = [rng.normal(size=N), rng.normal(size=N)]
     for k in range(2, 16):

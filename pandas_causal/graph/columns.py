@@ -165,6 +165,8 @@ def stack_features(columns: Iterable[Column], values: Mapping[Any, Values], n: i
 def select_nodes(df: pd.DataFrame, nodes: Sequence[Any], missing: str) -> pd.DataFrame:
     """Columns of the nodes, in the order of df, without missing or infinite values.
 
+    `missing` is the caller's "raise" or "drop"; "never" where the caller offers no way to leave rows out.
+
     Raises
     ------
     GraphError
@@ -174,7 +176,7 @@ def select_nodes(df: pd.DataFrame, nodes: Sequence[Any], missing: str) -> pd.Dat
     """
     if not isinstance(df, pd.DataFrame):
         raise CausalArgumentError(f"expected a pandas DataFrame, got {type(df).__name__}")
-    if missing not in ("raise", "drop"):
+    if missing not in ("raise", "drop", "never"):
         raise CausalArgumentError(f"missing={missing!r} is not known; use 'raise' or 'drop'")
     check_columns(df)
     absent = [node for node in nodes if node not in df.columns]
@@ -190,7 +192,7 @@ def select_nodes(df: pd.DataFrame, nodes: Sequence[Any], missing: str) -> pd.Dat
     incomplete = frame.isna()
     if missing == "drop" and incomplete.to_numpy().any():
         frame = frame[~incomplete.any(axis=1).to_numpy()]
-    problems = [] if missing == "drop" else _missing(incomplete)
+    problems = [] if missing == "drop" else _missing(incomplete, missing)
     problems += [p for name in frame for p in _not_usable(frame[name])]
     if not len(frame):
         problems = [Problem("the frame", "has no (complete) row", None, "give it some")]
@@ -199,9 +201,10 @@ def select_nodes(df: pd.DataFrame, nodes: Sequence[Any], missing: str) -> pd.Dat
     return frame
 
 
-def _missing(incomplete: pd.DataFrame) -> list[Problem]:
+def _missing(incomplete: pd.DataFrame, missing: str) -> list[Problem]:
     counts = incomplete.sum()
-    remedy = "fill them, or pass missing='drop' to leave these rows out"
+    leave = "pass missing='drop' to leave these rows out" if missing == "raise" else "leave out these rows: df.dropna()"
+    remedy = f"fill them, or {leave}"
     return [Problem(str(name), "is missing (NaN)", int(n), remedy) for name, n in counts.items() if n]
 
 
@@ -211,9 +214,12 @@ def _not_usable(x: pd.Series[Any]) -> list[Problem]:
     if is_numeric(x):
         bad = int((~np.isfinite(as_float(x)) & ~x.isna().to_numpy()).sum())
         return [Problem(str(x.name), "is infinite (inf)", bad, "replace by a finite value")] if bad else []
-    if isinstance(x.dtype, kinds) or x.dtype == object or pd.api.types.is_string_dtype(x.dtype):
-        return []
     remedy = "convert it to numbers or categories"
+    if x.dtype == object:
+        odd = int(sum(not pd.api.types.is_hashable(value) for value in x))
+        return [Problem(str(x.name), "holds lists or other objects that are no levels", odd, remedy)] if odd else []
+    if isinstance(x.dtype, kinds) or pd.api.types.is_string_dtype(x.dtype):
+        return []
     return [Problem(str(x.name), f"is neither numeric nor categorical (dtype {x.dtype})", len(x), remedy)]
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pandas_causal.check import Check
-from pandas_causal.errors import CausalArgumentError, GraphError
+from pandas_causal.errors import CausalArgumentError, CausalDataError, GraphError
 from pandas_causal.graph.columns import Column, select_nodes
 from pandas_causal.graph.graph import CausalGraph
 from pandas_causal.graph.independence import (
@@ -35,7 +35,7 @@ __all__ = ["GraphCheck", "Tester", "check_graph", "read_variables"]
 TESTS = ("auto", "partial_correlation", "g", "kernel")
 CORRECTIONS = ("holm", "benjamini_hochberg", None)
 OWN_FEATURES, INDEX_FEATURES = 5, 12
-_PER_CELL = 5
+_PER_CELL, _FEWEST = 5, 20
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -117,6 +117,8 @@ def check_graph(
     frame = select_nodes(df, observed, missing)
     rows = label_order(frame.index)
     variables = read_variables(frame if rows is None else frame.iloc[rows])
+    if len(frame) < _FEWEST:
+        raise CausalDataError(f"{len(frame)} complete rows cannot test a graph; {_FEWEST} are needed")
     seed = int(np.random.default_rng(random_state).integers(2**31 - 1))
     tester = Tester({node: variables[node] for node in observed}, test, seed, n_jobs)
     claims = implied_independences(graph)

@@ -23,7 +23,7 @@ __all__ = ["Settings", "check_spec", "learn", "refit_spec", "rows_to_choose_on",
 Floats = NDArray[np.float64]
 Values = NDArray[Any]
 SHORT_NAMES = ("auto", "linear", "ridge", "boosting", "classifier", "empirical")
-_FOLDS = 5
+_FOLDS, _FEWEST = 5, 10
 _SUBSAMPLE = 100_000
 
 
@@ -143,6 +143,11 @@ def rows_to_choose_on(n: int) -> NDArray[np.intp]:
     return np.arange(n) if n <= _SUBSAMPLE else np.linspace(0, n - 1, _SUBSAMPLE).astype(np.intp)
 
 
+def _enough(names: list[str], n: int) -> None:
+    if n < _FEWEST:
+        raise CausalDataError(f"{n} rows cannot tell how a node depends on {', '.join(names)}; {_FEWEST} are needed")
+
+
 def _settle(candidates: dict[str, Any], losses: dict[str, Floats]) -> str:
     """Best candidate by held-out loss; a later one must be better than the first by more than its standard error."""
     first, *others = candidates
@@ -156,6 +161,7 @@ def _settle(candidates: dict[str, Any], losses: dict[str, Floats]) -> str:
 
 def _regression(spec: Any, parents: Parents, y: Floats, names: list[str], how: Settings) -> Additive:
     """Additive noise with the regressor of least held-out squared error."""
+    _enough(names, len(y))
     X, alone = parents.features, np.zeros(len(y), dtype=np.int8)
     settings: dict[str, Any] = {"columns": names, "random_state": how.seed, "n_jobs": how.n_jobs}
     asked = "auto" if isinstance(spec, str) and spec == "classifier" else spec
@@ -185,6 +191,7 @@ def _classifier(
     spec: Any, column: Column, parents: Parents, codes: Values, names: list[str], how: Settings
 ) -> Discrete:
     """Classifier of least held-out log loss."""
+    _enough(names, len(codes))
     K = len(column.plain_levels)
     auto = _is(spec, "auto") or _is(spec, "classifier")
     candidates = {"linear": "linear", "boosting": "boosting"} if auto else {_name(spec): spec}
@@ -202,6 +209,8 @@ def _classifier(
         chosen = _settle(candidates, losses)
         held_out, loss = (at, predictions[chosen]), float(losses[chosen].mean())
     _, fit, present = _probabilities(candidates[chosen], parents.features, codes, K, None, names, how)
+    if chosen == "linear" and fit is not None and fit.chosen[0] != "linear":
+        chosen = fit.chosen[0]  # a class was split off: the penalised fit stands in, and says so
     share = np.bincount(codes, minlength=K) / len(codes)
     baseline = float(-(share[share > 0] * np.log(share[share > 0])).sum())
     skill = Skill(chosen, "log loss", loss, baseline)

@@ -11,8 +11,17 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from pandas_causal.check import Check
+from pandas_causal.diagnostics.overlap import overlap
 from pandas_causal.effect import Effect
-from pandas_causal.errors import CausalArgumentError, CausalDataError, CausalError, CausalWarning, Problem
+from pandas_causal.errors import (
+    CausalArgumentError,
+    CausalDataError,
+    CausalError,
+    CausalWarning,
+    OverlapWarning,
+    Problem,
+)
 from pandas_causal.graph.interventions import Intervention, describe
 from pandas_causal.graph.learning import refit_spec
 from pandas_causal.graph.mechanisms import Additive, Discrete, Own
@@ -45,7 +54,14 @@ def model_effect(
     passing = [node for world in worlds for node, done in world.items() if done.needs_natural]
     between = simulator.between(starts, outcome, passing)
     y = _numbers(model, outcome)
+    checks, warned = _overlaps(model, worlds) if between else ({}, [])
+    shown = model.mechanisms_.loc[between]
+    if between:
+        words = ", ".join(f"{node} {row['model']} (skill {row['skill']:.2f})" for node, row in shown.iterrows())
+        checks["mechanisms"] = Check(None, shown, words)
     common: dict[str, Any] = {
+        "diagnostics": checks,
+        "warnings": tuple(warned),
         "estimand": f"effect of {', '.join(map(str, starts))} on {outcome} in the structural model",
         "n_obs": len(y),
         "level": level,
@@ -139,10 +155,26 @@ def _nothing(common: dict[str, Any], index: pd.Index, starts: list[Any], outcome
         estimates=pd.Series(zeros, index=index, name="estimate"),
         uncertainty=influence,
         std_error_method="none: the graph says so",
-        warnings=(text,),
         reference_rows=np.ones(len(index), dtype=bool),
-        **common,
+        **{**common, "warnings": (text,), "diagnostics": {}},
     )
+
+
+def _overlaps(model: StructuralModel, worlds: list[World]) -> tuple[dict[str, Check], list[str]]:
+    """Positivity of every discrete treatment that is set, by the probabilities of its own mechanism."""
+    checks, warned = {}, []
+    for node, done in worlds[-1].items():
+        mechanism = model.simulator_.mechanisms[node]
+        if done.constant is None or not isinstance(mechanism, Discrete):
+            continue
+        parents = model.simulator_.parents_of(node, model._factual, len(model._index))
+        levels = model.columns_[node].plain_levels
+        check = overlap(mechanism.predict(parents), model._factual[node], levels)
+        checks[f"overlap of {node}"] = check
+        if not check.passed:
+            warned.append(f"weak overlap of {node}: {check.summary}; the answer leans on the form of the mechanisms")
+            warnings.warn(warned[-1], OverlapWarning, stacklevel=4)
+    return checks, warned
 
 
 # -- linear ----------------------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
 
 from pandas_causal.check import Check
 from pandas_causal.effect import Effect
@@ -38,7 +39,7 @@ Values = NDArray[Any]
 COUPLINGS = ("monotone", "gumbel")
 
 
-class StructuralModel:
+class StructuralModel(BaseEstimator):
     """A structural causal model: every node is a function of its parents and of noise that is independent of all else.
 
     ``x_j = f_j(parents_j, u_j)``. Numeric nodes have additive noise, ``f(parents) + u``; discrete ones (bools,
@@ -206,6 +207,12 @@ class StructuralModel:
         Returns
         -------
         Effect
+
+        Warns
+        -----
+        OverlapWarning
+            If a discrete treatment hardly takes one of its levels where its causes are as they are: the fitted
+            mechanisms then extrapolate.
         """
         from pandas_causal.graph.model_effect import model_effect
 
@@ -245,7 +252,7 @@ class StructuralModel:
         """
         simulator = self._fitted()
         done = self._read(interventions)
-        frame = select_nodes(df, simulator.order, "raise")
+        frame = select_nodes(df, simulator.order, "never")
         factual = {node: column.read(frame[node]) for node, column in self.columns_.items()}
         state = simulator.counterfactual(factual, done, self._seed(random_state))
         if any(not np.array_equal(state[node], factual[node]) for node in done):
@@ -404,6 +411,6 @@ class StructuralModel:
         x, y = self.columns_[treatment].plain_levels, self.columns_[node].plain_levels
         return (
             f"whatever the coupling, of the rows with {treatment}={x[1 - value]!r} between {lost['low']:.3f} and"
-            f" {lost['high']:.3f} of those with {node}={y[1]!r} would have had {y[0]!r}, and between {won['low']:.3f} and"
-            f" {won['high']:.3f} of those with {y[0]!r} would have had {y[1]!r} (Tian and Pearl 2000)"
+            f" {lost['high']:.3f} of those with {node}={y[1]!r} would have had {y[0]!r}, and between {won['low']:.3f}"
+            f" and {won['high']:.3f} of those with {y[0]!r} would have had {y[1]!r} (Tian and Pearl 2000)"
         )

@@ -146,6 +146,8 @@ def test_bad_settings(df, settings, words):
 
 
 def test_bad_graphs(df):
+    with pytest.raises(CausalDataError, match="12 complete rows cannot test a graph"):
+        df.iloc[:12].causal.check_graph(CausalGraph(TRUE))
     with pytest.raises(GraphError, match="takes a CausalGraph"):
         df.causal.check_graph("a -> b")
     with pytest.raises(GraphError, match=r"\['age'\] are no columns"):

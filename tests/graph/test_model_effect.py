@@ -11,6 +11,7 @@ from pandas_causal.errors import (
     CausalError,
     CausalWarning,
     GraphError,
+    OverlapWarning,
     StandardErrorWarning,
 )
 from pandas_causal.graph.model_effect import chain_rule
@@ -169,6 +170,19 @@ def test_bad_contrasts(contrast, outcome, error, words):
     df, _, _ = linear_world(60)
     with pytest.raises(error, match=words):
         StructuralModel(CHAIN, LINEAR).fit(df).effect(contrast, outcome=outcome)
+
+
+def test_weak_overlap_is_said():
+    rng = np.random.default_rng(0)
+    w = rng.normal(size=800)
+    x = (rng.logistic(size=800) < 8 * w).astype(int)
+    df = pd.DataFrame({"w": w, "x": x, "y": w + x + rng.normal(size=800)})
+    model = StructuralModel(CausalGraph("w -> x -> y; w -> y"), {"x": "linear", "y": "linear"}).fit(df)
+    with pytest.warns(OverlapWarning, match="weak overlap of x"):
+        effect = model.effect({"x": (0, 1)}, outcome="y")
+    assert effect.diagnostics["overlap of x"].passed is False
+    assert "weak overlap of x" in effect.warnings[0]
+    assert "y linear" in effect.diagnostics["mechanisms"].summary
 
 
 def test_bad_outcomes_and_collinear_parents():

@@ -1,12 +1,14 @@
 """StructuralModel against models whose truth is known."""
 
 import pickle
+import re
 import warnings
 
 import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
+from sklearn.base import clone
 
 import pandas_causal
 from pandas_causal import CausalGraph, Mechanism, Shift, StructuralModel
@@ -192,7 +194,8 @@ def test_warning_of_binary_nodes_holds_tian_pearl_bounds():
     turned = df.assign(readmission=~df["readmission"])
     other = StructuralModel(graph, QUICK).fit(turned)
     low, high = other.probabilities_of_causation(treatment="medication", outcome="readmission").loc["PS"]
-    assert f"between {low:.3f} and {high:.3f} of those with True would have had False" in said
+    found = re.search(r"between (\S+) and (\S+) of those with readmission=True would have had False", said)
+    np.testing.assert_allclose([float(found[1]), float(found[2])], [low, high], atol=0.005)
 
 
 # -- rung two --------------------------------------------------------------------------------------------------------
@@ -358,6 +361,14 @@ def test_numbers_of_few_values_are_discrete_unless_said_otherwise():
         StructuralModel(graph).fit(df).do({"x": 2.5})
 
 
+def test_a_class_that_a_linear_score_splits_off_gets_the_penalised_fit_and_says_so():
+    x = np.linspace(-1, 1, 80)
+    df = pd.DataFrame({"x": x, "y": np.where(x > 0, "up", "down")})
+    model = StructuralModel(CausalGraph("x -> y"), {"y": "linear"}).fit(df)
+    assert model.mechanisms_.loc["y", "model"] == "ridge"
+    assert (model.do({"x": 1.0})["y"] == "up").mean() > 0.9
+
+
 # -- evaluate --------------------------------------------------------------------------------------------------------
 
 
@@ -404,6 +415,10 @@ def test_the_frame_is_not_changed_and_the_model_can_be_pickled():
         model.counterfactual(df, {"medication": 1})
     pd.testing.assert_frame_equal(df, before)
     assert len(model.do({})) == len(df)
+    unfitted = clone(model)
+    assert unfitted.graph == graph
+    assert unfitted.mechanisms == QUICK
+    assert not hasattr(unfitted, "simulator_")
 
 
 def test_accessor():
@@ -427,6 +442,8 @@ def test_accessor():
         (lambda d: d.assign(severity=pd.Timestamp("2020-01-01")), CausalDataError, "severity: is neither numeric"),
         (lambda d: d.assign(site=[f"s{k}" for k in range(400)]), CausalDataError, "site: has 400 levels"),
         (lambda d: d.to_numpy(), CausalArgumentError, "expected a pandas DataFrame"),
+        (lambda d: d.assign(site=[[k] for k in range(400)]), CausalDataError, "site: holds lists .* in 400 rows"),
+        (lambda d: d.iloc[:9], CausalDataError, "9 rows cannot tell how a node depends on severity"),
     ],
 )
 def test_bad_frames(change, error, words):
@@ -488,6 +505,8 @@ def test_bad_calls(fitted):
         model.do({}, n=0)
     with pytest.raises(CausalDataError, match="site: holds 'east', never seen in 1 row"):
         model.counterfactual(df.assign(site=["east", *df["site"][1:]]), {"medication": 1})
+    with pytest.raises(CausalDataError, match=r"severity: is missing .* leave out these rows: df.dropna"):
+        model.counterfactual(df.assign(severity=np.nan), {"medication": 1})
     with pytest.raises(CausalArgumentError, match="'severity' is not binary"):
         model.probabilities_of_causation(treatment="severity", outcome="readmission")
     assert pandas_causal.StructuralModel is StructuralModel
