@@ -11,6 +11,7 @@ def main() -> None:
     bands = compare("bands.py", ("ours",))
     imports = compare("imports.py", ("pandas", "ours"), repeats=7)
     jump = compare("discontinuity.py", ("ours", "rdrobust"))
+    graph = compare("identification.py", ("ours", "dowhy"))
     rows = [
         ("AIPW, 1,000,000 x 10, 5 folds", "DoubleML IRM", aipw["ours"]["seconds"] / aipw["doubleml"]["seconds"]),
         (
@@ -24,6 +25,7 @@ def main() -> None:
             boot["ours"]["seconds"] / (100 * boot["loop_of_10"]["seconds"]),
         ),
         ("discontinuity, 1,000,000 rows", "rdrobust", jump["ours"]["seconds"] / jump["rdrobust"]["seconds"]),
+        ("identification, 20 confounders", "DoWhy", graph["ours"]["seconds"] / graph["dowhy"]["seconds"]),
         ("import", "import pandas", imports["ours"]["seconds"] / imports["pandas"]["seconds"]),
     ]
     for name, beside, ratio in rows:

@@ -11,13 +11,14 @@ import pandas as pd
 
 from pandas_causal.accessor.cross_sections import CrossSectionQuestions
 from pandas_causal.accessor.discontinuities import DiscontinuityQuestions
+from pandas_causal.accessor.graphs import GraphQuestions
 from pandas_causal.accessor.structural import StructuralQuestions
 from pandas_causal.errors import CausalArgumentError, MissingDependencyError
 
 __all__ = ["CausalAccessor", "causal"]
 
 
-class CausalAccessor(CrossSectionQuestions, DiscontinuityQuestions, StructuralQuestions):
+class CausalAccessor(CrossSectionQuestions, DiscontinuityQuestions, GraphQuestions, StructuralQuestions):
     """Causal questions to a DataFrame.
 
     Columns are given by name. The frame is never changed. Every answer is an :class:`Effect` or a :class:`Check`.

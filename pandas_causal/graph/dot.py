@@ -18,7 +18,7 @@ __all__ = ["read_dot"]
 MOST_EDGES = 1_000_000  # {a ...} -> {b ...} multiplies, so a short text can mean any number
 
 _TOKEN = re.compile(
-    r"""(?P<space>\s+|//[^\n]*|/\*.*?\*/|(?:(?<=\n)|\A)\#[^\n]*)
+    r"""(?P<space>\s*(?:\n|\A)[^\S\n]*\#[^\n]*|\s+|//[^\n]*|/\*.*?\*/)
     |(?P<arrow><->|->|--|<-)
     |(?P<quoted>"(?:[^"\\]|\\.)*")
     |(?P<name>[^\W\d]\w*|-?(?:\.\d+|\d+(?:\.\d*)?))

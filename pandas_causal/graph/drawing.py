@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Mapping
 from typing import Any
 
+import pandas as pd
+
 from pandas_causal.errors import GraphError
 
 __all__ = ["Drawing", "direct", "hidden", "place"]
@@ -32,7 +34,7 @@ class Drawing:
             ) from None
         if known:
             return
-        if name is None or name == "" or name != name:  # noqa: PLR0124 (NaN is the one name unequal to itself)
+        if (pd.api.types.is_scalar(name) and pd.isna(name)) or (isinstance(name, str) and not name.strip()):
             raise GraphError(f"{name!r} is no name of a node")
         self.nodes[name] = None
 

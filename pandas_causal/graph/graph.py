@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from pandas_causal.errors import GraphError, suggest
 from pandas_causal.graph.drawing import Drawing
 from pandas_causal.graph.parsing import read
-from pandas_causal.graph.projection import project
-from pandas_causal.graph.walks import Lists, ancestors, connected, descendants, districts, flags, indices
+from pandas_causal.graph.projection import Projected, project
+from pandas_causal.graph.walks import Lists, ancestors, connected, descendants, flags, indices
 
 if TYPE_CHECKING:
     from pandas_causal.graph.identification import Identification
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["CausalGraph"]
 
 Node = Hashable
+MOST_COMPARED = 5_000  # names that a wrong one is compared with, for a suggestion
 
 
 class CausalGraph:
@@ -74,6 +75,7 @@ class CausalGraph:
         "_nodes",
         "_order",
         "_place",
+        "_view",
     )
 
     _nodes: tuple[Any, ...]
@@ -86,6 +88,7 @@ class CausalGraph:
     _lists: Lists
     _order: list[int]
     _hash: int
+    _view: Projected
 
     def __init__(
         self,
@@ -197,12 +200,13 @@ class CausalGraph:
 
     def districts(self) -> tuple[frozenset[Any], ...]:
         """Sets of observed nodes that hidden common causes hold together: the c-components of the latent projection."""
-        label = districts(self._lists, self._hidden)
+        projected = self._projected
+        observed = {v for v, h in enumerate(self._hidden) if not h}
+        label = {v: k for k, members in enumerate(projected.districts(observed)) for v in members}
         groups: dict[int, list[Any]] = {}
         for name in self._nodes:
-            k = label[self._place[name]]
-            if k >= 0:
-                groups.setdefault(k, []).append(name)
+            if name not in self._latent:
+                groups.setdefault(label[self._place[name]], []).append(name)
         return tuple(frozenset(g) for g in groups.values())
 
     def project(self) -> CausalGraph:
@@ -317,19 +321,29 @@ class CausalGraph:
 
     # -- private -----------------------------------------------------------------------------------------------------
 
+    @property
+    def _projected(self) -> Projected:
+        """The latent projection as lists, made when it is first needed."""
+        if not hasattr(self, "_view"):
+            object.__setattr__(self, "_view", Projected(self._lists, self._hidden))
+        return self._view
+
     def _index(self, node: Any) -> int:
         try:
             return self._place[node]
         except (KeyError, TypeError):
             known = ", ".join(map(str, self._nodes[:8])) + (", ..." if len(self._nodes) > 8 else "")
-            near = suggest(node, self._nodes)
+            near = suggest(node, self._nodes) if len(self._nodes) <= MOST_COMPARED else ""
             raise GraphError(f"{node!r} is no node of the graph{near}; its nodes: {known}") from None
 
     def _members(self, nodes: Any) -> list[Any]:
         """Return the list behind a node or an iterable of nodes; a tuple that is a node is one node."""
         if isinstance(nodes, str) or nodes in self or not isinstance(nodes, Iterable):
             return [nodes]
-        return list(dict.fromkeys(nodes))
+        listed = list(nodes)
+        for name in listed:
+            self._index(name)
+        return list(dict.fromkeys(listed))
 
     def _indices(self, nodes: Any) -> list[int]:
         return sorted({self._index(v) for v in self._members(nodes)})

@@ -19,8 +19,8 @@ __all__ = ["MOST_TEXT", "read"]
 MOST_TEXT = 1_000_000  # bytes
 
 _KINDS = 'text such as "a -> b; a <-> c", DOT, a dict of children, a list of (parent, child), networkx, GML'
-_DOT = re.compile(r"(\s|//[^\n]*\n|/\*.*?\*/|#[^\n]*\n)*(strict\s+)?(di)?graph\b", re.IGNORECASE | re.DOTALL)
-_GML = re.compile(r"\s*((Creator|Version|Comment)\s[^\n]*\n\s*|#[^\n]*\n\s*)*graph\s*\[", re.IGNORECASE)
+_DOT = re.compile(r"(?>\s+|//[^\n]*\n|/\*.*?\*/|#[^\n]*\n)*+(strict\s+)?(di)?graph\b", re.IGNORECASE | re.DOTALL)
+_GML = re.compile(r"\s*+(?>(?:Creator|Version|Comment)\s[^\n]*\n\s*|#[^\n]*\n\s*)*+graph\s*\[", re.IGNORECASE)
 _TOKEN = re.compile(
     r"""(?P<space>[^\S\n]+)
     |(?P<end>[\n,;])

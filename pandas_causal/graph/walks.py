@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from heapq import heappop, heappush
 
-__all__ = ["Lists", "ancestors", "connected", "descendants", "districts", "flags", "indices", "reach"]
+__all__ = ["Lists", "ancestors", "connected", "descendants", "flags", "indices", "ranks", "reach"]
 
 Flags = bytearray
 _UP, _DOWN = 1, 2  # how a walk arrived at a node: against an arrow (from a child), or at an arrow's head
@@ -86,6 +87,21 @@ def descendants(graph: Lists, of: Iterable[int], blocked: Flags | None = None) -
     return reach(graph.children, of, blocked)
 
 
+def ranks(graph: Lists) -> list[int]:
+    """Place of every node in one topological order, the smallest integer first among those that are ready."""
+    waiting = [len(p) for p in graph.parents]
+    ready = [v for v, count in enumerate(waiting) if not count]
+    place = [0] * len(graph)
+    for k in range(len(graph)):
+        v = heappop(ready)
+        place[v] = k
+        for c in graph.children[v]:
+            waiting[c] -= 1
+            if not waiting[c]:
+                heappush(ready, c)
+    return place
+
+
 def connected(graph: Lists, start: Iterable[int], given: Iterable[int] = ()) -> Flags:
     """Nodes that are m-connected to `start` given `given` (Richardson 2003, section 2.1), `start` among them.
 
@@ -110,36 +126,3 @@ def connected(graph: Lists, start: Iterable[int], given: Iterable[int] = ()) -> 
             stack += [(p, _UP) for p in parents[v] if not seen[p] & _UP]
             stack += [(s, _DOWN) for s in siblings[v] if not seen[s] & _DOWN]
     return found
-
-
-def districts(graph: Lists, hidden: Flags, within: Flags | None = None) -> list[int]:
-    """Label the c-components of the latent projection of the subgraph on `within` (Tian and Pearl 2002); -1: no node.
-
-    A hidden node joins its children, and a ``<->`` its ends, where they have an observed node at or below them along
-    hidden nodes. Hidden nodes are in every subgraph.
-    """
-    n = len(graph)
-    inside = bytearray(b"\1") * n if within is None else bytearray(h or w for h, w in zip(hidden, within, strict=True))
-    felt = bytearray(inside[v] and not hidden[v] for v in range(n))  # observed, or hidden above an observed node
-    stack = indices(felt)
-    while stack:
-        for p in graph.parents[stack.pop()]:
-            if hidden[p] and not felt[p]:
-                felt[p] = 1
-                stack.append(p)
-    label = [-1] * n
-    for root in range(n):
-        if not felt[root] or label[root] >= 0:
-            continue
-        label[root] = root
-        stack = [root]
-        while stack:
-            v = stack.pop()
-            near = [*graph.siblings[v], *(p for p in graph.parents[v] if hidden[p])]
-            if hidden[v]:
-                near += graph.children[v]
-            for w in near:
-                if felt[w] and label[w] < 0:
-                    label[w] = root
-                    stack.append(w)
-    return [-1 if hidden[v] else label[v] for v in range(n)]

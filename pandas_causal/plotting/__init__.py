@@ -11,6 +11,7 @@ from typing import Any
 from pandas_causal.errors import CausalArgumentError
 from pandas_causal.plotting.discontinuity import bandwidths, density, discontinuity, placebo_cutoffs
 from pandas_causal.plotting.forest import forest
+from pandas_causal.plotting.graph import graph
 from pandas_causal.plotting.love import love
 from pandas_causal.plotting.overlap import overlap
 
@@ -19,6 +20,7 @@ __all__ = [
     "density",
     "discontinuity",
     "forest",
+    "graph",
     "love",
     "overlap",
     "placebo_cutoffs",
