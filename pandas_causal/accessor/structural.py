@@ -32,7 +32,7 @@ class StructuralQuestions(Questions):
         """
         from pandas_causal.graph.structural_model import StructuralModel
 
-        model = StructuralModel(graph, mechanisms, random_state=random_state, n_jobs=n_jobs)
+        model = StructuralModel(_drawn(graph), mechanisms, random_state=random_state, n_jobs=n_jobs)
         return model.fit(self._frame, missing=missing).do(interventions, n=len(self._frame))
 
     def counterfactual(
@@ -51,7 +51,7 @@ class StructuralQuestions(Questions):
         """
         from pandas_causal.graph.structural_model import StructuralModel
 
-        model = StructuralModel(graph, mechanisms, coupling=coupling, random_state=random_state, n_jobs=n_jobs)
+        model = StructuralModel(_drawn(graph), mechanisms, coupling=coupling, random_state=random_state, n_jobs=n_jobs)
         return model.fit(self._frame).counterfactual(self._frame, interventions)
 
     def check_graph(
@@ -74,7 +74,7 @@ class StructuralQuestions(Questions):
 
         return check_graph(
             self._frame,
-            graph,
+            _drawn(graph),
             alpha=alpha,
             correction=correction,
             permutations=permutations,
@@ -83,3 +83,10 @@ class StructuralQuestions(Questions):
             random_state=random_state,
             n_jobs=n_jobs,
         )
+
+
+def _drawn(graph: Any) -> Any:
+    """Graph from whatever CausalGraph reads."""
+    from pandas_causal.graph import CausalGraph
+
+    return graph if isinstance(graph, CausalGraph) else CausalGraph(graph)

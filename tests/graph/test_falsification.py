@@ -149,6 +149,7 @@ def test_bad_graphs(df):
     with pytest.raises(CausalDataError, match="12 complete rows cannot test a graph"):
         df.iloc[:12].causal.check_graph(CausalGraph(TRUE))
     with pytest.raises(GraphError, match="takes a CausalGraph"):
-        df.causal.check_graph("a -> b")
+        check_graph(df, TRUE)
+    pd.testing.assert_frame_equal(df.causal.check_graph(TRUE).table, check_graph(df, CausalGraph(TRUE)).table)
     with pytest.raises(GraphError, match=r"\['age'\] are no columns"):
         df.causal.check_graph(CausalGraph("age -> severity"))
