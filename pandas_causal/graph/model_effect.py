@@ -53,7 +53,7 @@ def model_effect(
     starts = list(contrast)
     passing = [node for world in worlds for node, done in world.items() if done.needs_natural]
     between = simulator.between(starts, outcome, passing)
-    y = _numbers(model, outcome)
+    y = model._as_given(_numbers(model, outcome))
     checks, warned = _overlaps(model, worlds) if between else ({}, [])
     shown = model.mechanisms_.loc[between]
     if between:
@@ -77,7 +77,7 @@ def model_effect(
         values = np.array([value for value, _ in found])
         rows = Rows(model._index, y)
         influence = Influence.from_contributions(
-            values, np.column_stack([c for _, c in found]), rows, names=pd.Index(index)
+            values, model._as_given(np.column_stack([c for _, c in found])), rows, names=pd.Index(index)
         )
         how = "influence functions of the coefficients along the paths (HC2), normal law"
         return Effect(

@@ -117,10 +117,10 @@ class StructuralModel(BaseEstimator):
         self.columns_ = read_columns(frame, {node: treats_as_discrete(spec) for node, spec in specs.items()})
         rank = {node: k for k, node in enumerate(frame.columns)}
         parents = {node: tuple(sorted(graph.parents(node), key=rank.__getitem__)) for node in order}
-        rows = label_order(frame.index)
+        self._index, rows = frame.index, label_order(frame.index)
         if rows is not None:  # learners must not see the order of rows
             frame = frame.iloc[rows]
-        self._rows, self._index = rows, frame.index
+        self._order = rows
         self._factual = {node: column.read(frame[node]) for node, column in self.columns_.items()}
         seed = int(np.random.default_rng(self.random_state).integers(2**31 - 1))
         self._specs_, self._settings = specs, Settings(self.coupling, seed, self.n_jobs)
@@ -347,6 +347,14 @@ class StructuralModel(BaseEstimator):
             raise CausalError("this StructuralModel is not fitted yet; call fit(df) first")
         return self.simulator_
 
+    def _as_given(self, sorted_rows: Values) -> Values:
+        """Rows in the order of the frame fitted."""
+        if self._order is None:
+            return sorted_rows
+        out = np.empty_like(sorted_rows)
+        out[self._order] = sorted_rows
+        return out
+
     def _seed(self, random_state: int | None) -> int | None:
         check_settings({"random_state": random_state})
         return self.random_state if random_state is None else random_state
@@ -375,13 +383,16 @@ class StructuralModel(BaseEstimator):
         """Shares (2, 2) of treatment and event, and the share of events without and with treatment of all."""
         from dataclasses import replace
 
-        x, y = self._factual[treatment], self._factual[outcome]
+        x = self._factual[treatment]
         mechanism: Any = self.simulator_.mechanisms[outcome]
         # the event as the number 1, whatever the levels are called
         simulator = self.simulator_.with_mechanisms({outcome: replace(mechanism, numbers=np.array([0.0, 1.0]))})
         worlds = [{treatment: Intervention(self.columns_[treatment], constant=k)} for k in (0, 1)]
         low, high = (float(simulator.expected(outcome, self._factual, world, 0).mean()) for world in worlds)
-        return np.bincount(2 * x + y, minlength=4).reshape(2, 2) / len(x), low, high
+        # the model's own shares, which are consistent with its worlds: else the bounds could cross
+        event = simulator.expected(outcome, self._factual, {}, 0)
+        joint = np.array([[((1 - event) * (x == k)).mean(), (event * (x == k)).mean()] for k in (0, 1)])
+        return joint, low, high
 
     def _warn_of_coupling(self, done: Mapping[Any, Intervention]) -> None:
         """Say that counterfactuals of discrete nodes rest on a coupling, and what holds without it."""

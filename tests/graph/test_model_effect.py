@@ -85,6 +85,20 @@ def test_influence_and_bootstrap_agree_and_the_effect_is_like_any_other():
     assert "the graph is right" in text
 
 
+def test_contributions_stand_in_the_order_of_the_rows_given():
+    """An array of cluster labels is used by position: a shuffled frame with its shuffled labels is the same answer."""
+    df, _, _ = linear_world(300)
+    labels = pd.Series(np.arange(300) // 3, index=df.index)
+    shuffled = df.sample(frac=1, random_state=2)
+    one, two = (StructuralModel(CHAIN, LINEAR).fit(f).effect({"x": (0, 1)}, outcome="y") for f in (df, shuffled))
+    first = one.cluster(labels.to_numpy()).std_error
+    assert two.cluster(labels[shuffled.index].to_numpy()).std_error == pytest.approx(first, rel=1e-10)
+    assert two.cluster(labels).std_error == pytest.approx(first, rel=1e-10)
+    assert first != pytest.approx(one.cluster(labels.sample(frac=1, random_state=0).to_numpy()).std_error, rel=1e-3)
+    with pytest.warns(StandardErrorWarning, match="zero"):
+        assert one.difference(two).std_error < 1e-7
+
+
 def test_joint_interventions_cut_the_arrows_between_them():
     df, _, _ = linear_world(500)
     model = StructuralModel(CHAIN, LINEAR).fit(df)
