@@ -38,6 +38,9 @@ if TYPE_CHECKING:
     )
     from pandas_causal.experiment_design import power, sample_size
     from pandas_causal.graph import CausalGraph
+    from pandas_causal.graph.interventions import Shift
+    from pandas_causal.graph.mechanisms import Mechanism
+    from pandas_causal.graph.structural_model import StructuralModel
     from pandas_causal.inference.bootstrap import bootstrap
     from pandas_causal.model_selection import CausalKFold
 
@@ -59,9 +62,12 @@ __all__ = [
     "ImputationDiD",
     "LocalRandomization",
     "MatrixCompletion",
+    "Mechanism",
     "RegressionAdjustment",
     "RegressionDiscontinuity",
+    "Shift",
     "StackedDiD",
+    "StructuralModel",
     "SunAbraham",
     "SyntheticControl",
     "SyntheticDiD",
@@ -95,6 +101,9 @@ _LAZY = {
     "SyntheticControl": "estimators",
     "SyntheticDiD": "estimators",
     "CausalGraph": "graph",
+    "Mechanism": "graph.mechanisms",
+    "Shift": "graph.interventions",
+    "StructuralModel": "graph.structural_model",
     "CausalKFold": "model_selection",
     "bootstrap": "inference.bootstrap",
     "power": "experiment_design",

@@ -13,13 +13,21 @@ from pandas_causal.accessor.cross_sections import CrossSectionQuestions
 from pandas_causal.accessor.discontinuities import DiscontinuityQuestions
 from pandas_causal.accessor.graphs import GraphQuestions
 from pandas_causal.accessor.panels import PanelQuestions
+from pandas_causal.accessor.structural import StructuralQuestions
 from pandas_causal.accessor.synthetic import SyntheticQuestions
 from pandas_causal.errors import CausalArgumentError, MissingDependencyError
 
 __all__ = ["CausalAccessor", "causal"]
 
 
-class CausalAccessor(CrossSectionQuestions, DiscontinuityQuestions, GraphQuestions, PanelQuestions, SyntheticQuestions):
+class CausalAccessor(
+    CrossSectionQuestions,
+    DiscontinuityQuestions,
+    GraphQuestions,
+    PanelQuestions,
+    StructuralQuestions,
+    SyntheticQuestions,
+):
     """Causal questions to a DataFrame.
 
     Columns are given by name. The frame is never changed. Every answer is an :class:`Effect` or a :class:`Check`.

@@ -1,0 +1,92 @@
+"""Questions to a drawn graph with mechanisms: what would happen, what would have been, and whether the data object."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from pandas_causal.accessor.base import Questions
+from pandas_causal.check import Check
+
+__all__ = ["StructuralQuestions"]
+
+
+class StructuralQuestions(Questions):
+    """Interventions and counterfactuals by a structural model, and tests of the graph."""
+
+    def do(
+        self,
+        graph: Any,
+        interventions: Mapping[Any, Any],
+        *,
+        mechanisms: Mapping[Any, Any] | None = None,
+        missing: str = "raise",
+        random_state: int | None = 0,
+        n_jobs: int | None = None,
+    ) -> pd.DataFrame:
+        """Rung two: as many rows as this frame has, drawn from ``P(v | do(...))``.
+
+        Example: ``df.causal.do(g, {"medication": 1})``; see :meth:`StructuralModel.do`.
+        """
+        from pandas_causal.graph.structural_model import StructuralModel
+
+        model = StructuralModel(_drawn(graph), mechanisms, random_state=random_state, n_jobs=n_jobs)
+        return model.fit(self._frame, missing=missing).do(interventions, n=len(self._frame))
+
+    def counterfactual(
+        self,
+        graph: Any,
+        interventions: Mapping[Any, Any],
+        *,
+        mechanisms: Mapping[Any, Any] | None = None,
+        coupling: str = "monotone",
+        random_state: int | None = 0,
+        n_jobs: int | None = None,
+    ) -> pd.DataFrame:
+        """Rung three: what each of these rows would have been.
+
+        Example: ``df.causal.counterfactual(g, {"medication": 0})``; see :meth:`StructuralModel.counterfactual`.
+        """
+        from pandas_causal.graph.structural_model import StructuralModel
+
+        model = StructuralModel(_drawn(graph), mechanisms, coupling=coupling, random_state=random_state, n_jobs=n_jobs)
+        return model.fit(self._frame).counterfactual(self._frame, interventions)
+
+    def check_graph(
+        self,
+        graph: Any,
+        *,
+        alpha: float = 0.05,
+        correction: str | None = "holm",
+        permutations: int = 0,
+        test: str = "auto",
+        missing: str = "raise",
+        random_state: int | None = 0,
+        n_jobs: int | None = None,
+    ) -> Check:
+        """Test the independences that a graph implies, one row per pair of nodes.
+
+        Example: ``df.causal.check_graph(g)``; see :func:`graph.falsification.check_graph`.
+        """
+        from pandas_causal.graph.falsification import check_graph
+
+        return check_graph(
+            self._frame,
+            _drawn(graph),
+            alpha=alpha,
+            correction=correction,
+            permutations=permutations,
+            test=test,
+            missing=missing,
+            random_state=random_state,
+            n_jobs=n_jobs,
+        )
+
+
+def _drawn(graph: Any) -> Any:
+    """Graph from whatever CausalGraph reads."""
+    from pandas_causal.graph import CausalGraph
+
+    return graph if isinstance(graph, CausalGraph) else CausalGraph(graph)
