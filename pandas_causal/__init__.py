@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         TMLE,
         DifferenceInMeans,
         LocalRandomization,
+        Matching,
         RegressionAdjustment,
         RegressionDiscontinuity,
     )
@@ -40,6 +41,7 @@ __all__ = [
     "DifferenceInMeans",
     "Effect",
     "LocalRandomization",
+    "Matching",
     "RegressionAdjustment",
     "RegressionDiscontinuity",
     "all_estimators",
@@ -57,6 +59,7 @@ _LAZY = {
     "TMLE": "estimators",
     "DifferenceInMeans": "estimators",
     "LocalRandomization": "estimators",
+    "Matching": "estimators",
     "RegressionAdjustment": "estimators",
     "RegressionDiscontinuity": "estimators",
     "CausalKFold": "model_selection",

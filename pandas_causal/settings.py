@@ -41,6 +41,10 @@ LEGAL: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "add_rows": (lambda v: _whole(v) and v >= 1, "a whole number of at least 1"),
     "n_windows": (lambda v: _whole(v) and v >= 1, "a whole number of at least 1"),
     "balance_level": (lambda v: _number(v) and 0 <= v < 1, "a number in [0, 1)"),
+    "replace": (lambda v: isinstance(v, bool | np.bool_), "True or False"),
+    "bias_adjust": (lambda v: isinstance(v, bool | np.bool_), "True or False"),
+    "n_subclasses": (lambda v: _whole(v) and v >= 2, "a whole number of at least 2"),
+    "variance_matches": (lambda v: _whole(v) and v >= 1, "a whole number of at least 1"),
     "anytime_n": (lambda v: v is None or (_whole(v) and v > 0), "None or the number of rows planned for"),
 }
 

@@ -27,6 +27,7 @@ MAX_LONG_PARAMETERS = 24
 # Their parameters are keyword-only.
 LONG_CONSTRUCTORS: dict[str, str] = {
     "RunningSample": "no estimator but the record of what one fit with a running variable was given",
+    "Matching": "MatchIt names them: method, distance, ratio, replace, caliper, exact, order, discard, estimand",
     "RegressionDiscontinuity": "rdrobust names them: cutoff, orders, kernel, bandwidths, variance, mass points",
     "LocalRandomization": "rdlocrand names them: window, statistic, permutations, settings of the search for windows",
     "Effect": "no estimator but the one record of results: its fields are the facts that every result has to carry",

@@ -4,6 +4,7 @@ from pandas_causal.estimators.discontinuity import RegressionDiscontinuity
 from pandas_causal.estimators.doubly_robust import AIPW, TMLE
 from pandas_causal.estimators.experiment import DifferenceInMeans
 from pandas_causal.estimators.local_randomization import LocalRandomization
+from pandas_causal.estimators.matching import Matching
 from pandas_causal.estimators.regression import RegressionAdjustment
 from pandas_causal.estimators.weighting import IPW
 
@@ -13,6 +14,7 @@ __all__ = [
     "TMLE",
     "DifferenceInMeans",
     "LocalRandomization",
+    "Matching",
     "RegressionAdjustment",
     "RegressionDiscontinuity",
 ]
