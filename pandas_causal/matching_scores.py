@@ -67,6 +67,48 @@ class Propensities:
     dropped: NDArray[np.intp]
 
 
+@dataclass(frozen=True, eq=False)
+class _Fitter:
+    """Fits the propensity of some arms on their rows."""
+
+    X: Floats
+    codes: Codes
+    spec: Any
+    needed: bool
+    labels: pd.Index
+    w: Floats | None
+    columns: Sequence[str] | None
+    seed: int
+
+    def __call__(self, rows: NDArray[np.intp], arms: Sequence[int]) -> tuple[Nuisance, Design]:
+        at = slice(None) if len(rows) == len(self.codes) else rows
+        part = self.X[at]
+        design = Design.of(part)
+
+        def run(model: Any) -> Nuisance:
+            return nuisances.in_label_order(
+                nuisances.fit_propensity,
+                self.labels[at],
+                model,
+                part,
+                None,
+                np.searchsorted(np.asarray(arms), self.codes[at]),
+                len(arms),
+                None,
+                design=design,
+                w=None if self.w is None else self.w[at],
+                columns=self.columns,
+                random_state=self.seed,
+            )
+
+        try:
+            return run(self.spec), design
+        except OverlapError:
+            if self.needed:
+                raise
+            return run("ridge"), design
+
+
 def fit_scores(
     targets: Sequence[Key], X: Floats, codes: Codes, n_arms: int, *, spec: Any, known: Floats | None, needed: bool,
     labels: pd.Index, w: Floats | None, columns: Sequence[str] | None, random_state: int | None,
@@ -81,29 +123,8 @@ def fit_scores(
     needed : bool
         Whether the match rests on it: else, where the arms are separated, a penalised model serves the overlap check.
     """
-    rng = np.random.default_rng(random_state)
-    seed = int(rng.integers(2**31 - 1))
-
-    def fit(rows: NDArray[np.intp], arms: Sequence[int]) -> tuple[Nuisance, Design]:
-        whole = len(rows) == len(codes)
-        part = X if whole else X[rows]
-        design = Design.of(part)
-        recoded = np.searchsorted(np.asarray(arms), codes if whole else codes[rows])
-        weights = w if whole or w is None else w[rows]
-
-        def run(model: Any) -> Nuisance:
-            return nuisances.in_label_order(
-                nuisances.fit_propensity, labels if whole else labels[rows], model, part, None, recoded, len(arms),
-                None, design=design, w=weights, columns=columns, random_state=seed,
-            )  # fmt: skip
-
-        try:
-            return run(spec), design
-        except OverlapError:
-            if needed:
-                raise
-            return run("ridge"), design
-
+    seed = int(np.random.default_rng(random_state).integers(2**31 - 1))
+    fit = _Fitter(X, codes, spec, needed, labels, w, columns, seed)
     everyone = np.arange(len(codes))
     whole, design = (None, None) if known is not None else fit(everyone, range(n_arms))
     overall = known if whole is None else whole.predictions

@@ -22,7 +22,7 @@ from pandas_causal.inference.influence import Component
 from pandas_causal.inference.rows import Rows
 from pandas_causal.linear_models import Design
 from pandas_causal.matching_design import MatchSettings, Material, match_targets
-from pandas_causal.matching_inference import abadie_imbens, arm_mean, paired_meat
+from pandas_causal.matching_inference import ArmMean, abadie_imbens, arm_mean, paired_meat
 from pandas_causal.matching_report import (
     contrast_weights,
     largest_smd,
@@ -320,21 +320,7 @@ class Matching(CausalEstimator):
             )
             for target in targets
         ]
-        if paired:
-            meat, contributions, df = paired_meat(means, targets, sample.cluster)
-            more = "".join(f" and {name}" for name in sample.clusters)
-            how = f"clustered by matched set{more} (CR1; Abadie and Spiess 2022), Student's t"
-            components: tuple[Component, ...] | None = (Component(meat, df),)
-        else:
-            meat, contributions, corrected = abadie_imbens(means, targets, w, sample.codes)
-            how = f"Abadie and Imbens (2006, 2008), {self.variance_matches} neighbours, normal law"
-            if corrected:
-                how = how.replace("2008)", "2008, 2016: estimation of the logistic propensity included)")
-            elif on_score or settings.method == "subclass":
-                how += "; propensity taken as known"
-            components = (Component(meat),)
-            if sample.cluster:
-                how, components = "contributions of the rows (Abadie and Imbens 2012)", None
+        contributions, components, how = self._variance(sample, means, paired, on_score)
         exact = settings.method in ("cem", "subclass") or self.bias_adjust
         return self._finish(
             sample,
@@ -353,6 +339,24 @@ class Matching(CausalEstimator):
                 "bias_adjusted": bool(self.bias_adjust),
             },
         )
+
+    def _variance(
+        self, sample: Sample, means: list[ArmMean], paired: bool, on_score: bool
+    ) -> tuple[Floats, tuple[Component, ...] | None, str]:
+        """Contributions of the rows, terms of the variance (None: by the clusters given) and where they come from."""
+        if paired:
+            meat, contributions, df = paired_meat(means, self._targets, sample.cluster)
+            more = "".join(f" and {name}" for name in sample.clusters)
+            how = f"clustered by matched set{more} (CR1; Abadie and Spiess 2022), Student's t"
+            return contributions, (Component(meat, df),), how
+        meat, contributions, corrected = abadie_imbens(means, self._targets, _unit(sample.w, len(sample)), sample.codes)
+        if sample.cluster:
+            return contributions, None, "contributions of the rows (Abadie and Imbens 2012)"
+        papers = "2006, 2008, 2016: estimation of the logistic propensity included" if corrected else "2006, 2008"
+        how = f"Abadie and Imbens ({papers}), {self.variance_matches} neighbours, normal law"
+        if not corrected and (on_score or self._settled.method == "subclass"):
+            how += "; propensity taken as known"
+        return contributions, (Component(meat),), how
 
 
 def _unit(w: Floats | None, n: int) -> Floats:
