@@ -138,7 +138,7 @@ class Target:
 
 def match_targets(
     targets: Sequence[tuple[int | None, int]], material: Material, scores: Mapping[Any, Score], settings: MatchSettings,
-    random_state: int | None,
+    random_state: int | None, least: int = 2,
 ) -> tuple[Target, ...]:  # fmt: skip
     """Match for every mean of a plan, and keep the rows of a population that are matched in all of its means.
 
@@ -149,25 +149,39 @@ def match_targets(
     scores : mapping of (population, arm) to Score
     settings : MatchSettings
     random_state : int or None
+    least : int
+        Matched rows of a population that are too few to go on with: fewer than 2 have no standard error.
     """
     rng = np.random.default_rng(random_state)
     found = [
         _own(population, arm, material)
         if population == arm
-        else _matched(population, arm, material, scores[population, arm], settings, rng)
+        else _matched(population, arm, material, scores[population, arm], settings, rng, least)
         for population, arm in targets
     ]
     out = []
     for target in found:
         kept = [other.rows for other in found if other.population == target.population]
+        if all(len(rows) == len(_everyone(target.population, material.codes)) for rows in kept):
+            out.append(target)
+            continue
         rows = kept[0]
         for more in kept[1:]:
             rows = np.intersect1d(rows, more, assume_unique=True)
+        if len(rows) < least:
+            raise CausalDataError(
+                f"{len(rows):,} rows could be matched in every arm they are compared with; widen caliper=, coarsen the"
+                " strata, or compare two arms at a time"
+            )
         elsewhere = np.setdiff1d(target.rows, rows, assume_unique=True)
         lost = {**target.lost, OTHER_ARM: elsewhere} if len(elsewhere) and target.links is not None else target.lost
         links = None if target.links is None else target.links.take(np.isin(target.links.left, rows))
         out.append(replace(target, rows=rows, links=links, lost=lost))
     return tuple(out)
+
+
+def _everyone(population: int | None, codes: Codes) -> Positions:
+    return np.arange(len(codes)) if population is None else np.flatnonzero(codes == population)
 
 
 def _own(population: int | None, arm: int, material: Material) -> Target:
@@ -176,7 +190,7 @@ def _own(population: int | None, arm: int, material: Material) -> Target:
 
 def _matched(
     population: int | None, arm: int, material: Material, score: Score, settings: MatchSettings,
-    rng: np.random.Generator,
+    rng: np.random.Generator, least: int,
 ) -> Target:  # fmt: skip
     """Match the rows of a population that are not of the arm to rows that are."""
     codes = material.codes
@@ -186,7 +200,8 @@ def _matched(
     lost: dict[str, Positions] = {}
     outside = _outside(score, codes, settings.discard)
     if len(outside):
-        lost[DISCARDED] = np.intersect1d(left, outside)
+        beyond = np.intersect1d(left, outside)
+        lost |= {DISCARDED: beyond} if len(beyond) else {}
         left, right, own = (np.setdiff1d(rows, outside) for rows in (left, right, own))
     if not len(left) or not len(right):
         raise CausalDataError(
@@ -196,8 +211,8 @@ def _matched(
     links, missing = _find(population, arm, material, space, score, settings, left, right, rng)
     matched = links.matched
     lost |= _reasons(space, left[~matched], right, settings, missing)
-    if not matched.any():
-        _refuse(space, left, right, lost, settings)
+    if matched.sum() < least:
+        _refuse(space, left, right, lost, settings, int(matched.sum()))
     rows = np.sort(np.concatenate([left[matched], own]))
     in_strata = settings.method in ("cem", "subclass", "full")
     return Target(population, arm, rows, links.take(matched), space, score, in_strata, lost)
@@ -320,14 +335,17 @@ def _reasons(
     out = {NO_STRATUM: alone[no_stratum]}
     rest = alone[~no_stratum]
     near = nearest_links(space, rest, right, (1, 1), np.ones(len(right))).matched if len(rest) else np.empty(0, bool)
-    out |= {NO_CALIPER: rest[~near], missing: rest[near]}
+    out[NO_CALIPER] = rest if missing == NO_CALIPER else rest[~near]
+    if missing != NO_CALIPER:
+        out[missing] = rest[near]
     return {reason: rows for reason, rows in out.items() if len(rows)}
 
 
 def _refuse(
-    space: Space, left: Positions, right: Positions, lost: Mapping[str, Positions], settings: MatchSettings
+    space: Space, left: Positions, right: Positions, lost: Mapping[str, Positions], settings: MatchSettings,
+    n_matched: int,
 ) -> None:  # fmt: skip
-    """Say that nothing could be matched, why, and what would help."""
+    """Say that nothing (or a single row, of which no error can be had) could be matched, why, and what would help."""
     parts = "; ".join(f"{len(rows):,} rows: {reason}" for reason, rows in lost.items())
     help_ = "coarsen the strata, or leave some of exact= out"
     if NO_CALIPER in lost:
@@ -340,7 +358,8 @@ def _refuse(
                     f"the smallest caliper that keeps any is {_up(reach['some']):g}, the smallest that keeps all that"
                     f" have a row in their stratum is {_up(reach['all']):g} ({name}, in standard deviations)"
                 )
-    raise CausalDataError(f"none of the {len(left):,} rows could be matched ({parts}); {help_}")
+    which = "none" if not n_matched else "only 1"
+    raise CausalDataError(f"{which} of the {len(left):,} rows could be matched ({parts}); {help_}")
 
 
 def _up(x: float) -> float:

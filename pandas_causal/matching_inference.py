@@ -251,12 +251,12 @@ def _propensity(
     rows = score.rows
     error = w[rows] * ((codes[rows] == score.upper) - score.values)
     G = np.vstack([np.zeros(design.p) if m.slope is None else m.slope for m in means])
-    moved = np.empty((len(rows), len(means)))
-    C = np.zeros_like(G)
+    moved, C = np.empty((len(rows), len(means))), np.zeros_like(G)
+    path = inverse @ G.T
+    weighted = np.column_stack([m.contributions[rows] * error for m in means])
     for at, Z in design.blocks():
-        moved[at] = (Z @ inverse @ G.T) * error[at][:, None]
-        for j, m in enumerate(means):
-            C[j] += (m.contributions[rows[at]] * error[at]) @ Z
+        moved[at] = (Z @ path) * error[at][:, None]
+        C += weighted[at].T @ Z
     if exact:
         C = -G
     return G @ inverse @ C.T + C @ inverse @ G.T + G @ inverse @ G.T, moved

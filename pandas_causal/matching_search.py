@@ -18,6 +18,7 @@ __all__ = ["TIE", "canonical_rank", "nearest_caliper", "nearest_links", "own_arm
 
 Floats = NDArray[np.float64]
 Positions = NDArray[np.intp]
+_CHUNK = 65_536
 TIE = 1e-10  # distances that differ by no more are equal (Abadie and Imbens average over ties)
 
 
@@ -45,19 +46,79 @@ def nearest_links(space: Space, left: Positions, right: Positions, ratio: tuple[
 
 
 def _search(space: Space, targets: Places, donors: Places, need: int) -> tuple[Positions, Positions, Floats]:
-    """Links from places to the nearest places: starts (t + 1,), cells (links,), distances (links,)."""
+    """Links from places to the nearest places: starts (t + 1,), cells (links,), distances (links,).
+
+    One coordinate: sorted, and searched outwards. Several: a tree per stratum, and a scan of the window for the targets
+    whose neighbours in the tree are not near enough in a caliper, or tie in too large a number.
+    """
+    start, stop = space.windows(targets, donors)
+    if space.points.shape[1] > 1:
+        places, distances, resolved = _from_trees(space, targets, donors, need)
+        places = np.where(resolved[:, None], places, -1)
+        overflow = np.zeros(len(targets), dtype=bool)
+        rest = np.flatnonzero(~resolved)
+    else:
+        places, distances = np.full((len(targets), need + 6), -1), np.empty((len(targets), need + 6))
+        overflow = np.zeros(len(targets), dtype=bool)
+        rest = np.arange(len(targets))
+    if len(rest):
+        places[rest], distances[rest], overflow[rest] = _scan(space, targets, donors, start, stop, need, rest)
+    if overflow.any():
+        return _with_overflow(space, targets, donors, start, stop, need, places, distances, overflow)
+    keep = places >= 0
+    return np.concatenate([[0], np.cumsum(keep.sum(axis=1))]), places[keep], distances[keep]
+
+
+def _scan(
+    space: Space, targets: Places, donors: Places, start: Positions, stop: Positions, need: int, at: Positions
+) -> tuple[Positions, Floats, NDArray[np.bool_]]:
+    """Search the windows of some targets."""
     from pandas_causal.kernels.matching import nearest
 
-    start, stop = space.windows(targets, donors)
-    places, distances, overflow = nearest(
-        targets.points, donors.points, donors.rows, start, stop, need, TIE, space.monotone, targets.filters,
-        donors.filters, space.widths,
+    found: tuple[Positions, Floats, NDArray[np.bool_]] = nearest(
+        targets.points[at], donors.points, donors.rows, start[at], stop[at], need, TIE, space.monotone,
+        targets.filters[at], donors.filters, space.widths,
     )  # fmt: skip
-    counts = (places >= 0).sum(axis=1)
-    if not overflow.any():
-        keep = places >= 0
-        return np.concatenate([[0], np.cumsum(counts)]), places[keep], distances[keep]
-    return _with_overflow(space, targets, donors, start, stop, need, places, distances, overflow)
+    return found
+
+
+def _from_trees(
+    space: Space, targets: Places, donors: Places, need: int
+) -> tuple[Positions, Floats, NDArray[np.bool_]]:
+    """Nearest places by a tree per stratum (t, need + 6), and for which targets that settles it."""
+    from scipy.spatial import cKDTree
+
+    room = need + 6
+    places, distances = np.full((len(targets), room), -1), np.full((len(targets), room), np.inf)
+    resolved = np.zeros(len(targets), dtype=bool)
+    groups = np.unique(targets.group)
+    first, last = np.searchsorted(donors.group, groups), np.searchsorted(donors.group, groups, side="right")
+    low, high = np.searchsorted(targets.group, groups), np.searchsorted(targets.group, groups, side="right")
+    for g in range(len(groups)):
+        size = last[g] - first[g]
+        if not size:
+            resolved[low[g] : high[g]] = True
+            continue
+        tree = cKDTree(donors.points[first[g] : last[g]], balanced_tree=False, compact_nodes=False)
+        asked = min(room if not len(space.widths) else max(64, room), size)
+        for begin in range(low[g], high[g], _CHUNK):
+            part = slice(begin, min(begin + _CHUNK, high[g]))
+            d, j = tree.query(targets.points[part], k=np.arange(1, asked + 1), workers=-1)
+            j = j + first[g]
+            allowed = np.ones(d.shape, dtype=bool)
+            for f in range(len(space.widths)):
+                gap = np.abs(targets.filters[part, f][:, None] - donors.filters[j, f])
+                allowed &= gap <= space.widths[f]
+            rows = np.cumsum(np.where(allowed, donors.rows[j], 0), axis=1)
+            enough = rows >= need
+            limit = np.where(enough.any(axis=1), d[np.arange(len(d)), enough.argmax(axis=1)], np.inf) + TIE
+            keep = allowed & (d <= limit[:, None])
+            resolved[part] = ((d[:, -1] > limit) | (asked == size)) & (keep.sum(axis=1) <= room)
+            order = np.argsort(~keep, axis=1, kind="stable")[:, :room]
+            width = order.shape[1]
+            places[part, :width] = np.where(np.take_along_axis(keep, order, 1), np.take_along_axis(j, order, 1), -1)
+            distances[part, :width] = np.take_along_axis(d, order, 1)
+    return places, distances, resolved
 
 
 def _with_overflow(

@@ -269,7 +269,7 @@ class Matching(CausalEstimator):
         w = _unit(held_out.w, len(held_out.codes))
         frame = self._covariates(X)[self.covariates_]
         material = Material(held_out.X, self.encoder_.names, frame, held_out.codes, w)
-        targets = match_targets(self._plan.targets, material, scores, self._settled, self.random_state)
+        targets = match_targets(self._plan.targets, material, scores, self._settled, self.random_state, least=1)
         weights = contrast_weights(targets, w, held_out.codes, len(self.arms_))
         return -largest_smd(held_out.X, held_out.codes, weights)
 

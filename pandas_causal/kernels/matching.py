@@ -93,17 +93,20 @@ def _position(donors: Any, x: float, low: int, high: int) -> int:
 
 
 @serial_kernel
-def _distance(a: Any, b: Any, fa: Any, fb: Any, widths: Any, limit: float) -> float:
+def _distance(
+    targets: Any, t: int, donors: Any, j: int, target_filters: Any, donor_filters: Any, widths: Any, limit: float
+) -> float:
     """Euclidean distance, or a number beyond `limit` as soon as it is known to be farther or outside a caliper."""
     for f in range(len(widths)):
-        if abs(fa[f] - fb[f]) > widths[f]:
+        if abs(target_filters[t, f] - donor_filters[j, f]) > widths[f]:
             return _FAR
-    if len(a) == 1:
-        return abs(a[0] - b[0])
+    q = targets.shape[1]
+    if q == 1:
+        return abs(targets[t, 0] - donors[j, 0])
     bound = limit * limit * (1 + 1e-12)
     total = 0.0
-    for k in range(len(a)):
-        step = a[k] - b[k]
+    for k in range(q):
+        step = targets[t, k] - donors[j, k]
         total += step * step
         if total > bound:
             return _FAR
@@ -179,7 +182,7 @@ def _nearest_some(
             else:
                 j = low
                 low -= 1
-            d = _distance(targets[t], donors[j], target_filters[t], donor_filters[j], widths, limit)
+            d = _distance(targets, t, donors, j, target_filters, donor_filters, widths, limit)
             if d > limit or d >= _FAR:
                 continue
             found, full = _admit(j, d, rows, need, tolerance, places[t], distances[t], found)
@@ -211,7 +214,7 @@ def within(
         while j < stop[t]:
             if monotone and donors[j, 0] - x > limits[t]:
                 break
-            d = _distance(targets[t], donors[j], target_filters[t], donor_filters[j], widths, limits[t])
+            d = _distance(targets, t, donors, j, target_filters, donor_filters, widths, limits[t])
             if d <= limits[t]:
                 if write:
                     out[at] = j
@@ -269,7 +272,7 @@ def _best_free(
         else:
             j = low
             low = _last_free(before, low) - 1
-        d = _distance(targets[t], donors[j], target_filters[t], donor_filters[j], widths, near + tolerance)
+        d = _distance(targets, t, donors, j, target_filters, donor_filters, widths, near + tolerance)
         if d > near + tolerance or d >= _FAR:
             continue
         near = min(near, d)
