@@ -84,10 +84,12 @@ def subclasses(score: Floats, target: NDArray[np.bool_], n: int, group: Position
     """
     if int(target.sum()) < n:
         raise CausalDataError(f"{n} subclasses need as many rows, and there are {int(target.sum())}; use fewer")
-    order = np.argsort(score[target], kind="stable")
-    values = score[target][order]
-    mass = np.cumsum(np.ones(len(values)) if w is None else w[target][order])
-    at = np.searchsorted(mass, mass[-1] * np.arange(1, n) / n - 1e-9)
-    cuts = np.unique(values[np.minimum(at, len(values) - 1)] + 1e-10)  # scores equal to the last one stay together
-    inside = np.searchsorted(cuts, score, side="left")
+    values, probabilities = score[target], np.arange(1, n) / n
+    if w is None or bool((w == w[0]).all()):
+        cuts = np.quantile(values, probabilities)
+    else:
+        order = np.argsort(values, kind="stable")
+        mass = np.cumsum(w[target][order])
+        cuts = values[order][np.searchsorted(mass, mass[-1] * probabilities * (1 - 1e-12))]
+    inside = np.searchsorted(cuts - 1e-10, score, side="right")  # a score equal to a quantile lies above it
     return strata_of(pd.DataFrame({"group": group, "subclass": inside}), ["group", "subclass"])

@@ -319,7 +319,10 @@ def greedy_closest(
     order: Any, targets: Any, donors: Any, rank: Any, start: Any, stop: Any, tolerance: float, monotone: bool,
     target_filters: Any, donor_filters: Any, widths: Any, ratio: int, out: Any, distances: Any,
 ) -> None:  # fmt: skip
-    """Match the closest pair of all, then the closest of the rest, in `ratio` rounds; `order` breaks ties."""
+    """Match the closest pair of all, then the closest of the rest, in `ratio` rounds; `order` breaks ties.
+
+    Distances are compared in whole units of `tolerance`.
+    """
     d = len(donors)
     after, before = np.arange(d + 2), np.arange(d + 1)
     for r in range(ratio):
@@ -333,9 +336,9 @@ def greedy_closest(
                 after, before,
             )  # fmt: skip
             if j >= 0:
-                heapq.heappush(heap, (near, place, j))
+                heapq.heappush(heap, (np.rint(near / tolerance), place, j))
         while len(heap) > 0:
-            promised, place, j = heapq.heappop(heap)
+            _, place, j = heapq.heappop(heap)
             t = order[place]
             if after[j] != j:  # taken meanwhile
                 j, near = _best_free(
@@ -343,9 +346,9 @@ def greedy_closest(
                     after, before,
                 )  # fmt: skip
                 if j >= 0:
-                    heapq.heappush(heap, (near, place, j))
+                    heapq.heappush(heap, (np.rint(near / tolerance), place, j))
                 continue
             out[t, r] = j
-            distances[t, r] = promised
+            distances[t, r] = _distance(targets, t, donors, j, target_filters, donor_filters, widths, _FAR)
             after[j] = j + 1
             before[j + 1] = j
