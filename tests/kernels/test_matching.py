@@ -87,7 +87,7 @@ def test_without_replacement_every_step_is_greedy_nearest(order, kind, along):
         rows = rng.permutation(n)
         left, right = np.sort(rows[:25]), np.sort(rows[25:])
         X, labels = space.points, np.arange(n)
-            ranks = tuple(canonical_rank(space, X, pd.Index(labels), r) for r in (left, right))
+        ranks = tuple(canonical_rank(space, X, pd.Index(labels), r) for r in (left, right))
         hardness = rng.uniform(size=len(left))
         links = without_replacement(
             space, left, right, (1, ratio), np.ones(len(right)), order=order, hardness=hardness, ranks=ranks,
