@@ -114,7 +114,7 @@ def test_without_replacement_every_step_is_greedy_nearest(order, kind, along):
                 free_D = np.where(free, D, np.inf)
                 if turn is None:
                     least = {i: free_D[i].min() for i in steps}
-                    i = min(steps, key=lambda i: (least[i], ranks[0][i]))
+                    i = min(steps, key=lambda i: (np.rint(least[i] / TIE), ranks[0][i]))
                 else:
                     i = steps[0]
                 steps.remove(i)
