@@ -15,7 +15,7 @@ from pandas_causal.linear_models import Design
 from pandas_causal.matching_links import Links, links_of_strata
 from pandas_causal.matching_optimal import optimal_full, optimal_pairs
 from pandas_causal.matching_search import canonical_rank, nearest_caliper, nearest_links, without_replacement
-from pandas_causal.matching_space import Space, coordinates, logit, pooled_sd, strata_of
+from pandas_causal.matching_space import Space, coordinates, distinct, logit, pooled_sd, strata_of
 from pandas_causal.matching_strata import coarsened, subclasses
 from pandas_causal.nuisance import Nuisance
 
@@ -292,8 +292,10 @@ def _space(material: Material, score: Score, settings: MatchSettings) -> Space:
     else:
         distance = "euclidean" if settings.method == "cem" else settings.distance
         points = coordinates(distance, material.X[rows], material.codes[rows])
-    group = strata_of(material.frame, list(settings.exact))
     line = logit(score.values)
+    if settings.method in ("pair", "full") or not settings.replace:
+        points, line = _settled(material.X[rows], points, line, settings.method in ("pair", "full"))
+    group = strata_of(material.frame, list(settings.exact))
     filters, widths = [], []
     if "propensity" in settings.caliper:
         filters.append(line)
@@ -308,6 +310,17 @@ def _space(material: Material, score: Score, settings: MatchSettings) -> Space:
     along = spread(line) if "propensity" in settings.caliper else None
     monotone = along is None or settings.distance == "propensity"
     return Space(spread(points), group, spread(columns), np.asarray(widths, dtype=float), along, monotone)
+
+
+def _settled(X: Floats, points: Floats, line: Floats, optimal: bool) -> tuple[Floats, Floats]:
+    """Coordinates without the noise of rounding, where ties must not be broken by it (it depends on the order of rows).
+
+    Rows with the same covariates get one place; optimal matching, which knows no tolerance, a grid of 1e-11.
+    """
+    order, starts, cell = distinct(X if X.shape[1] else np.zeros((len(X), 1)))
+    example = order[starts[:-1]][cell]
+    points, line = points[example], line[example]
+    return (np.round(points, 11), np.round(line, 11)) if optimal else (points, line)
 
 
 def _outside(score: Score, codes: Codes, discard: str | None) -> Positions:

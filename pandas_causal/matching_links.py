@@ -154,6 +154,8 @@ class Links:
         right = order[_ranges(first[cells], sizes[cells])]
         left, distance = np.repeat(left, sizes[cells]), np.repeat(distance, sizes[cells])
         total = np.bincount(left, weights=self.unit[right], minlength=len(self.left))
+        by_rows = np.lexsort((self.right[right], left))
+        left, right, distance = left[by_rows], right[by_rows], distance[by_rows]
         return Pairs(self.left[left], self.right[right], self.unit[right] / total[left], distance)
 
 

@@ -28,7 +28,7 @@ __all__ = [
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.integer]
-UNUSED = "nearest to nobody (not needed)"
+UNUSED = "not needed as a match"
 
 
 def contrast_weights(targets: Sequence[Target], w: Floats, codes: Codes, n_arms: int) -> Floats:
