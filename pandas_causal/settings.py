@@ -55,6 +55,10 @@ LEGAL: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "pre_periods": (lambda v: v is None or (_whole(v) and v >= 0), "None or a whole number of periods, 0 or more"),
     "post_periods": (lambda v: _whole(v) and v >= 0, "a whole number of periods, 0 or more"),
     "leave_out": (lambda v: isinstance(v, bool | np.bool_), "True or False"),
+    "replace": (lambda v: isinstance(v, bool | np.bool_), "True or False"),
+    "bias_adjust": (lambda v: isinstance(v, bool | np.bool_), "True or False"),
+    "n_subclasses": (lambda v: _whole(v) and v >= 2, "a whole number of at least 2"),
+    "variance_matches": (lambda v: _whole(v) and v >= 1, "a whole number of at least 1"),
     "anytime_n": (lambda v: v is None or (_whole(v) and v > 0), "None or the number of rows planned for"),
 }
 

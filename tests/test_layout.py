@@ -29,6 +29,7 @@ LONG_CONSTRUCTORS: dict[str, str] = {
     "Panel": "no estimator but the record of what one fit on a panel was given",
     "RunningSample": "no estimator but the record of what one fit with a running variable was given",
     "FrontDoor": "its paper has four nuisance models where the back door has two, beside folds, clip and control",
+    "Matching": "MatchIt names them: method, distance, ratio, replace, caliper, exact, order, discard, estimand",
     "RegressionDiscontinuity": "rdrobust names them: cutoff, orders, kernel, bandwidths, variance, mass points",
     "LocalRandomization": "rdlocrand names them: window, statistic, permutations, settings of the search for windows",
     "Effect": "no estimator but the one record of results: its fields are the facts that every result has to carry",

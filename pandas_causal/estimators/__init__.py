@@ -8,6 +8,7 @@ from pandas_causal.estimators.experiment import DifferenceInMeans
 from pandas_causal.estimators.front_door import FrontDoor
 from pandas_causal.estimators.imputation_did import ImputationDiD
 from pandas_causal.estimators.local_randomization import LocalRandomization
+from pandas_causal.estimators.matching import Matching
 from pandas_causal.estimators.matrix_completion import MatrixCompletion
 from pandas_causal.estimators.regression import RegressionAdjustment
 from pandas_causal.estimators.stacked_did import StackedDiD
@@ -28,6 +29,7 @@ __all__ = [
     "FrontDoor",
     "ImputationDiD",
     "LocalRandomization",
+    "Matching",
     "MatrixCompletion",
     "RegressionAdjustment",
     "RegressionDiscontinuity",

@@ -76,16 +76,27 @@ class CausalEstimator(BaseEstimator):
     # -- fit ---------------------------------------------------------------------------------------------------------
 
     def _prepare(
-        self, X: Any, y: Any, *, treatment: Any, missing: str = "raise", control: Any = None, **roles: Any
+        self,
+        X: Any,
+        y: Any,
+        *,
+        treatment: Any,
+        missing: str = "raise",
+        control: Any = None,
+        outcome: bool = True,
+        **roles: Any,
     ) -> Sample:
-        """Resolve roles, drop rows if asked, validate, code the arms and encode the covariates."""
+        """Resolve roles, drop rows if asked, validate, code the arms and encode the covariates.
+
+        Without `outcome` none is asked for, and where none is given the sample's is NaN: a design.
+        """
         check_settings(self.get_params(deep=False))
         if treatment is None:
             raise CausalArgumentError(
                 f"{type(self).__name__}.fit needs treatment=, the name of a column of X or an array with one value"
                 " per row"
             )
-        inputs = resolve(X, y, {"treatment": treatment, **roles})
+        inputs = resolve(X, y, {"treatment": treatment, **roles}, outcome=outcome)
         n_given = len(inputs.index)
         inputs = inputs.complete(missing)
         if not self._uses_covariates:
@@ -100,9 +111,7 @@ class CausalEstimator(BaseEstimator):
         encoder = Encoder.fit(inputs.covariates)
         self.encoder_ = encoder
         self.arms_ = arms.levels
-        outcome = inputs.outcome
-        assert outcome is not None  # noqa: S101 - resolve() has required it
-        values = as_float(outcome)
+        values = np.full(len(inputs.index), np.nan) if inputs.outcome is None else as_float(inputs.outcome)
         cluster = inputs.roles.get("cluster")
         ways = [] if cluster is None else [cluster] if isinstance(cluster, pd.Series) else [cluster[c] for c in cluster]
         if len(ways) == 1:
@@ -116,7 +125,7 @@ class CausalEstimator(BaseEstimator):
             w=normalised_weights(inputs.roles.get("sample_weight"), arms),
             clusters={str(way.name): way.to_numpy() for way in ways},
             propensity=known_propensity(inputs.roles.get("propensity"), arms),
-            rows=Rows(inputs.index, values),
+            rows=Rows(inputs.index, None if inputs.outcome is None else values),
             n_dropped=n_dropped,
         )
 

@@ -24,6 +24,7 @@ GRIDS = {
     "TMLE": {"clip": [0.01, 0.1]},
     "IPW": {"propensity_model": ["linear", "ridge"]},
     "DifferenceInMeans": {"adjustment": [None, "lin"]},
+    "Matching": {"ratio": [1, 2]},
     "RegressionAdjustment": {"estimand": ["ATE", "ATT"]},
 }
 

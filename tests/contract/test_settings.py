@@ -30,6 +30,21 @@ WRONG = {
     "correction": {"'holm', 'benjamini_hochberg'": ["bonferroni", 3, True]},
     "allocation": {r"\[0, 1\]": ["half", 0.5, [0.5], {"a": 0.5}, {0: 0.5}, [-1, 2], {0: "x", 1: "y"}, [0, 0]]},
     "anytime_n": {"rows planned for": [0, -5, "many", np.nan, True]},
+    "method": {"'nearest', 'pair'": ["Nearest", None, 3, ["pair"]]},
+    "distance": {"'mahalanobis'": ["manhattan", None, 3, RandomForestClassifier, LinearRegression()]},
+    "ratio": {"at least 1, or": [0, -1, 1.5, "2", True, None, (2, 1), (1, 2, 3), (0, 2)]},
+    "replace": {"True or False": ["yes", 2, None]},
+    "caliper": {
+        "positive number": [0, -0.2, "0.2", True, np.inf, {}, {"age": -1}, {"age": "x"}],
+        "'heigth'": [{"heigth": 1}],
+    },
+    "exact": {"a list of covariates": ["region", 3, True], "'heigth', which is no covariate": [["heigth"]]},
+    "order": {"'largest', 'smallest'": ["data", None, 3]},
+    "discard": {"'treated', 'control'": ["all", 3, True]},
+    "bias_adjust": {"True or False": ["yes", 2, None]},
+    "n_subclasses": {"at least 2": [1, 0, 2.5, "6", True, None]},
+    "cutpoints": {"number of bins": [0, -1, 2.5, "few", True, {"age": -1}, {"age": "x"}, {"age": []}]},
+    "variance_matches": {"at least 1": WHOLE},
     "level": {"between 0 and 1": [0, 1, 95, -0.1, "high", np.nan, None, True]},
 }
 CASES = [

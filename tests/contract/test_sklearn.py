@@ -17,6 +17,10 @@ pytestmark = [
 COPY = "in scikit-learn's data y is an exact rescaling of the second column, which we refuse as a copy of the outcome"
 COPIES = {"check_sample_weights_shape": COPY, "check_sample_weights_not_overwritten": COPY}
 EXPECTED = {
+    "MatchingTwin": COPIES
+    | {
+        "check_sample_weight_equivalence_on_dense_data": "30 covariates for 15 rows: two separate the arms, refused",
+    },
     "DifferenceInMeansTwin": {},  # looks at no covariate
     "RegressionAdjustmentTwin": COPIES
     | {
