@@ -36,12 +36,14 @@ def build_schema(
     running: Any = None,
     cutoffs: Any = None,
     received: Any = None,
+    base_weight: Any = None,
 ) -> DataFrameSchema:
     """Build a pandera schema for a frame from its roles, for use here or in a pipeline of your own.
 
     Parameters
     ----------
-    outcome, treatment, cluster, sample_weight, propensity, strata, denominator, running, cutoffs, received : optional
+    outcome, treatment, cluster, sample_weight, propensity, strata, denominator : optional
+    running, cutoffs, received, base_weight : optional
         Column names. `received` is the treatment of a fuzzy discontinuity: numbers, which may be a dose.
         `cluster` and `propensity` may be lists of names.
     covariates : sequence of column names
@@ -69,6 +71,7 @@ def build_schema(
         "running": running,
         "cutoffs": cutoffs,
         "received": received,
+        "base_weight": base_weight,
         "covariate": list(dict.fromkeys(covariates)),
     }
     named = {

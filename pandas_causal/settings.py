@@ -41,6 +41,10 @@ LEGAL: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "add_rows": (lambda v: _whole(v) and v >= 1, "a whole number of at least 1"),
     "n_windows": (lambda v: _whole(v) and v >= 1, "a whole number of at least 1"),
     "balance_level": (lambda v: _number(v) and 0 <= v < 1, "a number in [0, 1)"),
+    "moments": (lambda v: _whole(v) and 1 <= v <= 3, "1, 2 or 3"),
+    "interactions": (lambda v: isinstance(v, bool | np.bool_), "True or False"),
+    "over_identified": (lambda v: isinstance(v, bool | np.bool_), "True or False"),
+    "tolerance": (lambda v: _number(v) and 0 <= v < np.inf, "a number of standard deviations, 0 or more"),
     "anytime_n": (lambda v: v is None or (_whole(v) and v > 0), "None or the number of rows planned for"),
 }
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pandas_causal.balancing import unreachable
 from pandas_causal.linear_models import Design, invert_gram, solve_gram
 
-__all__ = ["Tilt", "entropy_tilt", "linear_predictor", "stable_tilt", "tilted_contributions"]
+__all__ = ["Tilt", "entropy_tilt", "linear_predictor", "remaining_shift", "stable_tilt", "tilted_contributions"]
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -40,6 +40,8 @@ class Tilt:
         Columns whose equation determines a coefficient.
     shift : ndarray (p,)
         Difference that the tolerance leaves, target minus weighted mean, in units of the design.
+    ends : ndarray (p,)
+        Value a column must have for a weight above 0, where the population lies at one end of it; else NaN.
     """
 
     rows: NDArray[np.intp]
@@ -48,6 +50,16 @@ class Tilt:
     slope: Floats
     active: Bools
     shift: Floats
+    ends: Floats
+
+    def admits(self, design: Design) -> Bools:
+        """Rows (n,) of this design that the ends leave a weight."""
+        out = np.ones(len(design), dtype=bool)
+        for j in np.flatnonzero(~np.isnan(self.ends)):
+            column = design.kept[j - 1]
+            z = (design.X[:, column] - design.centre[column]) / design.scale[column]
+            out &= np.abs(z - self.ends[j]) <= _EDGE * max(1.0, abs(self.ends[j]))
+        return out
 
 
 def _faces(Z: Floats, target: Floats) -> tuple[Bools, Bools]:
@@ -135,7 +147,8 @@ def entropy_tilt(
     coefficients[1:][used] = found
     first = int(np.argmax(share))
     coefficients[0] = np.log(total * share[first] / base[keep][first]) - z[first] @ found
-    return Tilt(rows, coefficients, total * w, total * w, at, np.zeros(design.p))
+    ends = np.append(np.nan, np.where(used, np.nan, goal))
+    return Tilt(rows, coefficients, total * w, total * w, at, np.zeros(design.p), ends)
 
 
 def _shares(z: Floats, b: Floats, coefficients: Floats) -> tuple[Floats, float]:
@@ -164,7 +177,7 @@ def _newton(z: Floats, b: Floats, goal: Floats, start: Floats | None = None) -> 
         size = float(np.abs(step).max(initial=0.0))
         if size < 1e-7 * max(1.0, float(np.abs(beta).max(initial=0.0))):
             return beta + step
-        scale = 1.0
+        scale: float = 1.0
         while True:
             trial = beta + scale * step
             share_there, log_total = _shares(z, b, trial)
@@ -238,7 +251,8 @@ def stable_tilt(
     if (np.abs(target - w @ z) > delta + _BALANCED).any():
         raise unreachable(z[:, 1:], target[1:], unit, tolerance)
     active = (beta != 0) | (delta == 0)
-    return Tilt(rows, beta, total * w, total * p * (w > 0), active, delta * np.sign(beta))
+    nowhere = np.full(design.p, np.nan)
+    return Tilt(rows, beta, total * w, total * p * (w > 0), active, delta * np.sign(beta), nowhere)
 
 
 def _stable_dual(z: Floats, p: Floats, target: Floats, delta: Floats, beta: Floats) -> float:
@@ -272,14 +286,14 @@ def _signed_quadratic(H: Floats, linear: Floats, delta: Floats, start: Floats) -
         new[used] = solve_gram(H[np.ix_(used, used)], linear[used] - delta[used] * sign[used])
         crossing = np.flatnonzero(~free & (b * new < 0))
         stops = np.append(1.0, b[crossing] / (b[crossing] - new[crossing]))
-        points = [b + s * (new - b) for s in stops]
-        for point, j in zip(points[1:], crossing, strict=True):
-            point[j] = 0.0
+        points: list[Floats] = [b + s * (new - b) for s in stops]
+        for point, c in zip(points[1:], crossing, strict=True):
+            point[c] = 0.0
         entering = ~free & (b == 0) & (sign != 0) & (new * sign < 0)
         if entering.any():  # a column that enters with one sign and leaves with the other: rounding, so it stays out
             sign[entering] = 0.0
             continue
-        b = min(points, key=value)
+        b = points[int(np.argmin([value(point) for point in points]))]
         sign = np.sign(b)
         gradient = H @ b - linear
         off = np.abs(gradient + delta * sign) > 1e-12 * (1 + np.abs(linear))
@@ -331,6 +345,17 @@ def tilted_contributions(design: Design, tilt: Tilt, residual: Floats, populatio
         if s.any():
             out[at] += s * (block @ full - constant)
     return out / total
+
+
+def remaining_shift(design: Design, tilt: Tilt, residual: Floats, target: Floats) -> float:
+    """What the differences that a tolerance leaves would add to a weighted mean.
+
+    The slopes of a regression of the outcome in the balanced functions, over the arm's rows of positive weight, times
+    the target means less the weighted ones.
+    """
+    z = design.rows(tilt.rows)
+    slopes = invert_gram(_gram(z, tilt.slope)) @ ((tilt.slope * residual) @ z)
+    return float(slopes @ (target - tilt.weights @ z / tilt.weights.sum()))
 
 
 def linear_predictor(design: Design, coefficients: Floats) -> Floats:

@@ -5,14 +5,17 @@ from pandas_causal.estimators.doubly_robust import AIPW, TMLE
 from pandas_causal.estimators.experiment import DifferenceInMeans
 from pandas_causal.estimators.local_randomization import LocalRandomization
 from pandas_causal.estimators.regression import RegressionAdjustment
-from pandas_causal.estimators.weighting import IPW
+from pandas_causal.estimators.weighting import IPW, CovariateBalancingPropensity, EntropyBalancing, StableBalancing
 
 __all__ = [
     "AIPW",
     "IPW",
     "TMLE",
+    "CovariateBalancingPropensity",
     "DifferenceInMeans",
+    "EntropyBalancing",
     "LocalRandomization",
     "RegressionAdjustment",
     "RegressionDiscontinuity",
+    "StableBalancing",
 ]

@@ -23,6 +23,9 @@ GRIDS = {
     "AIPW": {"clip": [0.01, 0.1]},
     "TMLE": {"clip": [0.01, 0.1]},
     "IPW": {"propensity_model": ["linear", "ridge"]},
+    "EntropyBalancing": {"interactions": [False, True]},
+    "CovariateBalancingPropensity": {"over_identified": [False, True]},
+    "StableBalancing": {"tolerance": [0.0, 0.05]},
     "DifferenceInMeans": {"adjustment": [None, "lin"]},
     "RegressionAdjustment": {"estimand": ["ATE", "ATT"]},
 }

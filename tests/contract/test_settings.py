@@ -30,6 +30,10 @@ WRONG = {
     "correction": {"'holm', 'benjamini_hochberg'": ["bonferroni", 3, True]},
     "allocation": {r"\[0, 1\]": ["half", 0.5, [0.5], {"a": 0.5}, {0: 0.5}, [-1, 2], {0: "x", 1: "y"}, [0, 0]]},
     "anytime_n": {"rows planned for": [0, -5, "many", np.nan, True]},
+    "moments": {"1, 2 or 3": [0, 4, 1.5, "2", None, True]},
+    "interactions": {"True or False": ["yes", 1, None]},
+    "over_identified": {"True or False": ["over", 1, None]},
+    "tolerance": {"0 or more": [-0.1, np.inf, np.nan, "0.1", None, True]},
     "level": {"between 0 and 1": [0, 1, 95, -0.1, "high", np.nan, None, True]},
 }
 CASES = [
