@@ -171,6 +171,8 @@ def fit_balancing_logistic(
 
     value = distance(g)
     for _ in range(1_000 if over else 100):
+        if not np.isfinite(D).all():
+            break
         projection = _projection(D, V)
         step = -(projection @ g).reshape(shape)
         size = float(np.abs(step).max())

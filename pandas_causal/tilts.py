@@ -167,7 +167,7 @@ def _newton(z: Floats, b: Floats, goal: Floats, start: Floats | None = None) -> 
     beta = np.zeros(len(goal)) if start is None else start
     worst = -float(np.log(b.min()))  # no share is further from its base than if it were everything
     share, log_total = _shares(z, b, beta)
-    value = log_total - beta @ goal
+    value = float(log_total - beta @ goal)
     for _ in range(200):
         mean = share @ z
         hessian = _gram(z, share) - np.outer(mean, mean)
@@ -181,7 +181,7 @@ def _newton(z: Floats, b: Floats, goal: Floats, start: Floats | None = None) -> 
         while True:
             trial = beta + scale * step
             share_there, log_total = _shares(z, b, trial)
-            there = log_total - trial @ goal
+            there = float(log_total - trial @ goal)
             if there <= value + 1e-4 * scale * slope + 1e-13 * max(1.0, abs(value)):
                 break
             scale /= 2

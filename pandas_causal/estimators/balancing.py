@@ -21,6 +21,7 @@ from pandas_causal.estimands import Plan, in_words, plan_estimand
 from pandas_causal.estimators.base import UNCONFOUNDED, CausalEstimator
 from pandas_causal.estimators.sample import Sample, check_propensity
 from pandas_causal.linear_models import Design
+from pandas_causal.rules import lonely_categories
 from pandas_causal.tilts import (
     Tilt,
     entropy_tilt,
@@ -59,6 +60,7 @@ class _Tilting(CausalEstimator):
     def _fit_tilts(self, sample: Sample, base: Mapping[Pair, Floats] | None) -> Plan:
         """Lay out what is balanced and solve every tilt that the estimand needs."""
         plan = plan_estimand(self.estimand, sample.arms, sample.treatment)
+        lonely_categories(sample.inputs.covariates, sample.codes, len(sample.arms), self.estimand)
         K, codes = len(sample.arms), sample.codes
         self._features = Features.of(sample.X, sample.encoder.names, self.moments, self.interactions)
         self._design = design = Design.of(self._features.on(sample.X))
@@ -343,8 +345,8 @@ class StableBalancing(_Tilting):
     ----------
     estimand : {"ATE", "ATT", "ATC"}
     tolerance : float
-        Largest difference from the target mean that may stand, in standard deviations (pooled over arms, unweighted, as
-        in the balance table). With 0 balance is exact.
+        Largest difference from the target mean that may stand, in standard deviations (pooled over arms). With 0 balance
+        is exact.
     moments : {1, 2, 3}
         Powers of every numeric covariate that are balanced.
     interactions : bool
@@ -455,19 +457,17 @@ class StableBalancing(_Tilting):
 
 
 def _arm_sums(design: Design, codes: Codes, s: Floats, K: int) -> tuple[Floats, Floats]:
-    """Weighted sums of the design's rows by arm (K, p), and standard deviations pooled over the arms (p - 1,).
+    """Sums of the design's rows by arm (K, p), and standard deviations pooled over the arms (p - 1,).
 
-    The standard deviations are unweighted and in units of the design's scale, as the balance table has them.
+    Both under the sample weights; the standard deviations are in units of the design's scale.
     """
-    sums, first, second = (np.zeros((K, design.p)) for _ in range(3))
+    sums, squares = np.zeros((K, design.p)), np.zeros((K, design.p))
     for at, Z in design.blocks():
         for a in range(K):
             inside = codes[at] == a
-            z = Z[inside]
-            sums[a] += s[at][inside] @ z
-            first[a] += z.sum(axis=0)
-            second[a] += np.square(z).sum(axis=0)
-    n = np.bincount(codes, minlength=K)[:, None]
-    variance = np.maximum(second - np.square(first) / n, 0.0) / np.maximum(n - 1, 1)
-    unit = np.sqrt(variance.mean(axis=0))[1:]
-    return sums, np.where(unit > 0, unit, 1.0)
+            z, weight = Z[inside], s[at][inside]
+            sums[a] += weight @ z
+            squares[a] += weight @ np.square(z)
+    total = sums[:, :1]
+    variance = (squares / total - np.square(sums / total)).mean(axis=0)[1:]
+    return sums, np.sqrt(np.where(variance > 1e-14, variance, 1.0))

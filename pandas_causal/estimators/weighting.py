@@ -22,6 +22,7 @@ from pandas_causal.estimators.sample import Sample, collinear, supported, trimme
 from pandas_causal.linear_models import Design, fit_logistic, logistic_probabilities
 from pandas_causal.model_selection import draw_folds
 from pandas_causal.nuisance import Nuisance
+from pandas_causal.rules import lonely_categories
 from pandas_causal.weighted_means import contrast_weights, hajek_means, propensity_correction, weight_slopes
 
 __all__ = ["IPW", "CovariateBalancingPropensity", "EntropyBalancing", "StableBalancing"]
@@ -248,6 +249,7 @@ class CovariateBalancingPropensity(CausalEstimator):
                 " EntropyBalancing(), which calibrates them to balance"
             )
         plan = plan_estimand(self.estimand, sample.arms, sample.treatment)
+        lonely_categories(sample.inputs.covariates, sample.codes, len(sample.arms), self.estimand)
         self._design = design = Design.of(sample.X)
         fit = self._solve(sample, design)
         self._fit, codes = fit, sample.codes

@@ -21,9 +21,7 @@ DETERMINISTIC = [
         pandas_causal.CovariateBalancingPropensity,
         pandas_causal.StableBalancing,
     )
-] + [
-    cls(outcome_model="linear", propensity_model="linear") for cls in (pandas_causal.AIPW, pandas_causal.TMLE)
-]
+] + [cls(outcome_model="linear", propensity_model="linear") for cls in (pandas_causal.AIPW, pandas_causal.TMLE)]
 TABLE = ["estimate", "std_error", "statistic", "p_value", "conf_low", "conf_high"]
 
 

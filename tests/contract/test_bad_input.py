@@ -480,7 +480,8 @@ def test_missing_drop_counts_the_rows(estimator):
     frame.iloc[[0, 1], frame.columns.get_loc("recovery")] = np.nan
     frame.iloc[[1, 2], frame.columns.get_loc("medication")] = pd.NA
     frame.iloc[3, frame.columns.get_loc("weight")] = np.nan
-    frame.iloc[4, frame.columns.get_loc("age")] = np.nan  # a covariate: imputed, not dropped
+    other = 5 + int((frame["medication"].iloc[5:] != frame["medication"].iloc[4]).to_numpy().argmax())
+    frame.iloc[[4, other], frame.columns.get_loc("age")] = np.nan  # a covariate: imputed, not dropped; in both arms
     effect = ask(estimator, frame, sample_weight="weight", missing="drop").effect()
     assert effect.n_obs == N - 4
     assert effect.facts["n_dropped"] == 4
