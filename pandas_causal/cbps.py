@@ -99,9 +99,12 @@ def _moments(
     M = 2 * J if over else J
     total, D = np.zeros((M, p)), np.zeros((M, p, J, p))
     for at, Z in design.blocks():
-        k, slope = moment_factors(estimand, codes[at], softmax(Z @ beta.T), over)
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):  # steps that lead too far are taken back
+            k, slope = moment_factors(estimand, codes[at], softmax(Z @ beta.T), over)
         if w is not None:
             k, slope = k * w[at][:, None], slope * w[at][:, None, None]
+        if not np.isfinite(k).all():
+            return np.full(M * p, np.inf), np.full((M * p, J * p), np.nan)
         total += k.T @ Z
         for m in range(M):
             for b in range(J):
@@ -167,6 +170,8 @@ def fit_balancing_logistic(
     g, D = _moments(design, codes, estimand, beta, over, w)
 
     def distance(moments: Floats) -> float:
+        if not np.isfinite(moments).all():
+            return np.inf
         return float(moments @ moments if V is None else moments @ V @ moments)
 
     value = distance(g)

@@ -229,30 +229,42 @@ def stable_tilt(
     Zubizarreta (2015), Journal of the American Statistical Association 110, eq. (2); Wang and Zubizarreta (2020),
     Biometrika 107, for the dual.
     """
-    z, p = design.rows(rows), base / base.sum()
-    delta = np.append(0.0, tolerance * unit)
-    beta = np.zeros(design.p)
+    Z, delta = design.rows(rows), np.append(0.0, tolerance * unit)
+    keep, used = np.ones(len(Z), dtype=bool), np.ones(design.p, dtype=bool)
+    if tolerance == 0:
+        keep, used[1:] = _faces(Z[:, 1:], target[1:])
+    z, p = np.ascontiguousarray(Z[keep][:, used]), base[keep] / base[keep].sum()
+    found = _stable_newton(z, p, target[used], delta[used])
+    share, slope, beta = np.zeros(len(Z)), np.zeros(len(Z)), np.zeros(design.p)
+    share[keep] = p * np.maximum(1 + z @ found, 0.0)
+    slope[keep] = p
+    beta[used] = found
+    if (np.abs(target - share @ Z) > delta + _BALANCED).any():
+        raise unreachable(Z[:, 1:], target[1:], unit, tolerance)
+    active = used & ((beta != 0) | (delta == 0))
+    ends = np.where(used, np.nan, target)
+    return Tilt(rows, beta, total * share, total * slope * (share > 0), active, delta * np.sign(beta), ends)
+
+
+def _stable_newton(z: Floats, p: Floats, target: Floats, delta: Floats) -> Floats:
+    """Minimise the dual of stable weights; where it has no minimum, the last step."""
+    beta = np.zeros(z.shape[1])
+    most = 0.5 / float(p.min())  # no weights vary more than all on one row, so no dual of a solution lies beyond
     value = _stable_dual(z, p, target, delta, beta)
     for _ in range(200):
         positive = 1 + z @ beta > 0
         new = _signed_quadratic(_gram(z, p * positive), target - (p * positive) @ z, delta, beta)
         there = _stable_dual(z, p, target, delta, new)
-        if not np.isfinite(there) or np.abs(new).max() > 1e8:
-            break
+        if not np.isfinite(there) or -there > most:
+            return beta
         if np.array_equal(1 + z @ new > 0, positive):
-            beta = new
-            break
+            return new
         scale = 1.0
         while there > value - 1e-13 * max(1.0, abs(value)) and scale > 1e-8:
             scale /= 2
             there = _stable_dual(z, p, target, delta, beta + scale * (new - beta))
         beta, value = beta + scale * (new - beta), there
-    w = p * np.maximum(1 + z @ beta, 0.0)
-    if (np.abs(target - w @ z) > delta + _BALANCED).any():
-        raise unreachable(z[:, 1:], target[1:], unit, tolerance)
-    active = (beta != 0) | (delta == 0)
-    nowhere = np.full(design.p, np.nan)
-    return Tilt(rows, beta, total * w, total * p * (w > 0), active, delta * np.sign(beta), nowhere)
+    return beta
 
 
 def _stable_dual(z: Floats, p: Floats, target: Floats, delta: Floats, beta: Floats) -> float:
@@ -280,7 +292,7 @@ def _signed_quadratic(H: Floats, linear: Floats, delta: Floats, start: Floats) -
         return float(0.5 * x @ H @ x - x @ linear + delta @ np.abs(x))
 
     sign = np.sign(b)
-    for _ in range(50 * len(b)):
+    for _ in range(100 + 10 * len(b)):
         used = np.flatnonzero(free | (sign != 0))
         new = np.zeros_like(b)
         new[used] = solve_gram(H[np.ix_(used, used)], linear[used] - delta[used] * sign[used])

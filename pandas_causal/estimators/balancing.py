@@ -57,6 +57,10 @@ class _Tilting(CausalEstimator):
         """Tilts whose weights add up to those of an arm in a population."""
         raise NotImplementedError
 
+    def _stands_for_itself(self, pair: Pair) -> bool:
+        """Whether an arm's rows count as they are in a population, beside the tilts."""
+        return pair[0] == pair[1]
+
     def _fit_tilts(self, sample: Sample, base: Mapping[Pair, Floats] | None) -> Plan:
         """Lay out what is balanced and solve every tilt that the estimand needs."""
         plan = plan_estimand(self.estimand, sample.arms, sample.treatment)
@@ -107,7 +111,7 @@ class _Tilting(CausalEstimator):
         values, contributions, weights = np.empty(k), np.empty((n, k)), np.zeros((n, k))
         for j, (population, arm) in enumerate(plan.targets):
             sources = self._sources((population, arm), K)
-            if population == arm or (population is None and len(sources) == K - 1):
+            if self._stands_for_itself((population, arm)):
                 weights[:, j] = np.where(sample.codes == arm, s, 0.0)
             for pair in sources:
                 weights[self._tilts[pair].rows, j] += self._tilts[pair].weights
@@ -162,10 +166,8 @@ class _Tilting(CausalEstimator):
         design = self._design.on(self._features.on(X))
         out = np.zeros((len(codes), len(targets)))
         for j, (population, arm) in enumerate(targets):
-            sources = self._sources((population, arm), K)
-            own = population == arm or (population is None and len(sources) == K - 1)
-            each = np.full(len(codes), float(own))
-            for pair in sources:
+            each = np.full(len(codes), float(self._stands_for_itself((population, arm))))
+            for pair in self._sources((population, arm), K):
                 each += self._weights_on(design, self._tilts[pair])
             out[:, j] = np.where(codes == arm, each if w is None else each * w, 0.0)
         return out
@@ -303,6 +305,9 @@ class EntropyBalancing(_Tilting):
             return [(t, arm) for t in range(K) if t != arm]
         return [] if population == arm else [pair]
 
+    def _stands_for_itself(self, pair: Pair) -> bool:
+        return pair[0] is None or pair[0] == pair[1]
+
     def _weights_on(self, design: Design, tilt: Tilt) -> Floats:
         return np.where(tilt.admits(design), np.exp(linear_predictor(design, tilt.coefficients)), 0.0)
 
@@ -345,8 +350,8 @@ class StableBalancing(_Tilting):
     ----------
     estimand : {"ATE", "ATT", "ATC"}
     tolerance : float
-        Largest difference from the target mean that may stand, in standard deviations (pooled over arms). With 0 balance
-        is exact.
+        Largest difference from the target mean that may stand, in standard deviations (pooled over arms). With 0
+        balance is exact.
     moments : {1, 2, 3}
         Powers of every numeric covariate that are balanced.
     interactions : bool
@@ -453,7 +458,7 @@ class StableBalancing(_Tilting):
         return [] if pair[0] == pair[1] else [pair]
 
     def _weights_on(self, design: Design, tilt: Tilt) -> Floats:
-        return np.maximum(1 + linear_predictor(design, tilt.coefficients), 0.0)
+        return np.where(tilt.admits(design), np.maximum(1 + linear_predictor(design, tilt.coefficients), 0.0), 0.0)
 
 
 def _arm_sums(design: Design, codes: Codes, s: Floats, K: int) -> tuple[Floats, Floats]:
