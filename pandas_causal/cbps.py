@@ -112,6 +112,28 @@ def _moments(
     return total.ravel(), D.reshape(M * p, J * p)
 
 
+def moment_curvature(estimand: str, codes: Codes, propensity: Floats, u: Floats) -> Floats:
+    """Second derivatives (n, J, J) in the linear predictors of ``sum_m u_m k_m``, u (n, M), scores included."""
+    J = propensity.shape[1] - 1
+    e = propensity[:, 1:]
+    unit = np.eye(J)
+    spread = e[:, :, None] * (unit - e[:, None, :])  # d e_b / d eta_c
+    out = np.zeros((len(e), J, J))
+    k, slope = moment_factors(estimand, codes, propensity, True)
+    for a in range(J):
+        own = codes == a + 1
+        if estimand == "ATE":
+            # 1 / e_a has slope (e_b - 1{a = b}) / e_a, the row's k being that of the arm it had
+            left = e - np.where(own[:, None], unit[a], 0.0)
+            out += (u[:, a] * k[:, a])[:, None, None] * (left[:, :, None] * left[:, None, :] + spread)
+        else:
+            out[:, a, a] += u[:, a] * slope[:, a, a] * (1.0 if estimand == "ATT" else -1.0)
+        gap = unit[a] - e
+        bend = e[:, a, None, None] * gap[:, :, None] * gap[:, None, :] - e[:, a, None, None] * spread
+        out -= u[:, J + a, None, None] * bend
+    return out
+
+
 def moment_covariance(design: Design, estimand: str, beta: Floats, w: Floats | None) -> Floats:
     """Sum over rows of the covariance of all moments given x (2 J p, 2 J p), the arm averaged out.
 
@@ -142,7 +164,7 @@ def fit_balancing_logistic(
     """Fit by the generalised method of moments.
 
     Just identified, the balance moments are solved by Newton steps, halved until the sum of their squares falls. Over-
-    identified, Gauss-Newton steps minimise ``g' V g`` with V the inverse of the moments' covariance at maximum
+    identified, Newton steps minimise ``g' V g`` with V the inverse of the moments' covariance at maximum
     likelihood (two-step, as the reference implementation does by default).
 
     Parameters
@@ -164,46 +186,66 @@ def fit_balancing_logistic(
     ----------
     Imai and Ratkovic (2014), "Covariate balancing propensity score", JRSS B 76, section 2 and 3.
     """
-    shape, beta = start.shape, start
     covariance = moment_covariance(design, estimand, start, w) if over else np.empty((0, 0))
     V = _inverse_covariance(covariance) if over else None
+    beta = start
     g, D = _moments(design, codes, estimand, beta, over, w)
-
-    def distance(moments: Floats) -> float:
-        if not np.isfinite(moments).all():
-            return np.inf
-        return float(moments @ moments if V is None else moments @ V @ moments)
-
-    value = distance(g)
-    for _ in range(1_000 if over else 100):
-        if not np.isfinite(D).all():
+    value = _distance(g, V)
+    for _ in range(100):
+        if not np.isfinite(D).all() or np.abs(beta).max() > 200:
             break
-        projection = _projection(D, V)
-        step = -(projection @ g).reshape(shape)
+        if V is None:
+            step = -(_projection(D, V) @ g).reshape(beta.shape)
+        else:
+            step = _newton_step(design, codes, estimand, beta, g, D, V, w)
         size = float(np.abs(step).max())
-        done = size < (1e-12 if over else 1e-8) * max(1.0, float(np.abs(beta).max()))
+        if size < 1e-8 * max(1.0, float(np.abs(beta).max())):
+            beta = beta + step
+            g, D = _moments(design, codes, estimand, beta, over, w)
+            # moments that others repeat add no restriction
+            extra = 0 if V is None else round(float(np.trace(V @ covariance))) - beta.size
+            return BalancingLogistic(beta, _projection(D, V), _distance(g, V) if over else 0.0, extra)
         scale = 1.0
         while True:
             trial = _moments(design, codes, estimand, beta + scale * step, over, w)
-            there = distance(trial[0])
-            if done or (np.isfinite(there) and there < value):
+            there = _distance(trial[0], V)
+            if there < value or (over and size < 1e-6):
                 break
             scale /= 2
             if scale < 1e-6:
-                # over-identified, rounding ends the descent; a root that is not there ends it far from zero
-                done = over and size < 1e-6
-                if not done:
-                    raise NotBalanced(beta)
-                trial, there, scale = (g, D), value, 0.0
-                break
+                raise NotBalanced(beta)
         beta, (g, D), value = beta + scale * step, trial, there
-        if done:
-            # moments that others repeat add no restriction
-            extra = 0 if V is None else round(float(np.trace(V @ covariance))) - beta.size
-            return BalancingLogistic(beta, _projection(D, V), value if over else 0.0, extra)
-        if np.abs(beta).max() > 200:
-            break
     raise NotBalanced(beta)
+
+
+def _distance(moments: Floats, V: Floats | None) -> float:
+    """What the steps must lower."""
+    if not np.isfinite(moments).all():
+        return np.inf
+    return float(moments @ moments if V is None else moments @ V @ moments)
+
+
+def _newton_step(
+    design: Design, codes: Codes, estimand: str, beta: Floats, g: Floats, D: Floats, V: Floats, w: Floats | None
+) -> Floats:
+    """Newton step of ``g' V g / 2``; without the curvature of the moments where that is no way down."""
+    J, p = beta.shape
+    H, price = D.T @ V @ D, (V @ g).reshape(2 * J, p)
+    bent = np.zeros((J, p, J, p))
+    for at, Z in design.blocks():
+        curve = moment_curvature(estimand, codes[at], softmax(Z @ beta.T), Z @ price.T)
+        if w is not None:
+            curve *= w[at][:, None, None]
+        for b in range(J):
+            for c in range(J):
+                bent[b, :, c, :] += (Z * curve[:, b, c][:, None]).T @ Z
+    full = H + bent.reshape(H.shape)
+    try:
+        np.linalg.cholesky(full)
+        H = full
+    except np.linalg.LinAlgError:
+        pass  # far from the minimum: Gauss and Newton's step
+    return np.asarray(-(np.linalg.pinv(H, rcond=1e-14, hermitian=True) @ (D.T @ (V @ g))).reshape(J, p))
 
 
 def _inverse_covariance(covariance: Floats) -> Floats:

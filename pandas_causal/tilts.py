@@ -22,6 +22,7 @@ Bools = NDArray[np.bool_]
 _BLOCK = 16_384
 _EDGE = 1e-10
 _BALANCED = 1e-8
+_COLLINEAR = 1e-5  # of a standard deviation, as solve_gram has it of a variance
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,6 +91,19 @@ def _gram(Z: Floats, v: Floats) -> Floats:
         block = Z[start : start + _BLOCK] * np.sqrt(v[start : start + _BLOCK])[:, None]
         out += block.T @ block
     return out
+
+
+def _solve(gram: Floats, moment: Floats) -> Floats:
+    """Solve the equations of a Gram matrix: by Cholesky, and column by column where some are collinear."""
+    root = np.sqrt(np.diag(gram))
+    if len(root) and root.min() > 0:
+        try:
+            L = np.linalg.cholesky(gram / np.outer(root, root))
+        except np.linalg.LinAlgError:
+            return solve_gram(gram, moment)
+        if np.diag(L).min() > _COLLINEAR:
+            return np.asarray(np.linalg.solve(gram, moment))
+    return solve_gram(gram, moment)
 
 
 def entropy_tilt(
@@ -172,7 +186,7 @@ def _newton(z: Floats, b: Floats, goal: Floats, start: Floats | None = None) -> 
         mean = share @ z
         hessian = _gram(z, share) - np.outer(mean, mean)
         gradient = mean - goal
-        step = -solve_gram(hessian, gradient)
+        step = -_solve(hessian, gradient)
         slope = float(gradient @ step)
         size = float(np.abs(step).max(initial=0.0))
         if size < 1e-7 * max(1.0, float(np.abs(beta).max(initial=0.0))):
@@ -285,7 +299,7 @@ def _signed_quadratic(H: Floats, linear: Floats, delta: Floats, start: Floats) -
     """
     free = delta == 0
     if free.all():
-        return solve_gram(H, linear)
+        return _solve(H, linear)
     b = start.copy()
 
     def value(x: Floats) -> float:
@@ -295,7 +309,7 @@ def _signed_quadratic(H: Floats, linear: Floats, delta: Floats, start: Floats) -
     for _ in range(100 + 10 * len(b)):
         used = np.flatnonzero(free | (sign != 0))
         new = np.zeros_like(b)
-        new[used] = solve_gram(H[np.ix_(used, used)], linear[used] - delta[used] * sign[used])
+        new[used] = _solve(H[np.ix_(used, used)], linear[used] - delta[used] * sign[used])
         crossing = np.flatnonzero(~free & (b * new < 0))
         stops = np.append(1.0, b[crossing] / (b[crossing] - new[crossing]))
         points: list[Floats] = [b + s * (new - b) for s in stops]

@@ -3,7 +3,14 @@
 import numpy as np
 import pytest
 
-from pandas_causal.cbps import NotBalanced, _moments, fit_balancing_logistic, moment_covariance, moment_factors
+from pandas_causal.cbps import (
+    NotBalanced,
+    _moments,
+    fit_balancing_logistic,
+    moment_covariance,
+    moment_curvature,
+    moment_factors,
+)
 from pandas_causal.linear_models import Design, fit_logistic, softmax
 from tests.estimators.designs import confounded
 
@@ -33,6 +40,11 @@ def test_factors_have_mean_zero_and_their_derivative(estimand):
         for b, step in enumerate(1e-6 * np.eye(2)):
             up, down = (moment_factors(estimand, codes, softmax(eta + s), True)[0] for s in (step, -step))
             np.testing.assert_allclose(slope[:, :, b], (up - down) / 2e-6, atol=1e-7)
+        u = rng.normal(size=(20, 4))
+        curve = moment_curvature(estimand, codes, softmax(eta), u)
+        for b, step in enumerate(1e-6 * np.eye(2)):
+            up, down = (moment_factors(estimand, codes, softmax(eta + s), True)[1] for s in (step, -step))
+            np.testing.assert_allclose(curve[:, :, b], np.einsum("nm,nmj->nj", u, (up - down) / 2e-6), atol=1e-6)
     np.testing.assert_allclose(mean, 0, atol=1e-12)
 
 
