@@ -207,8 +207,10 @@ class CovariateBalancingPropensity(CausalEstimator):
     right if the outcome is linear in the covariates with the same slopes in all arms. :class:`EntropyBalancing` does
     not need the same slopes.
 
-    The error includes the estimation of the coefficients (their GMM influence). Over-identified, the weight of the
-    moments is that of the model at maximum likelihood and taken as fixed, which is right where the model is.
+    The error includes the estimation of the coefficients (their GMM influence). Over-identified, the moments are
+    weighted by the model's own covariance at the same coefficients (continuous updating, as in the paper); fixed at
+    maximum likelihood, as the reference implementation does by default, it left a bias of half a standard error at
+    n = 1,000.
 
     References
     ----------

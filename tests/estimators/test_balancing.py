@@ -7,10 +7,12 @@ from scipy.optimize import root
 
 import pandas_causal
 from pandas_causal import IPW, CovariateBalancingPropensity, EntropyBalancing, StableBalancing
+from pandas_causal.cbps import moment_covariance, moment_factors
 from pandas_causal.diagnostics.balance import largest_difference
 from pandas_causal.diagnostics.overlap import effective_sample_size
 from pandas_causal.errors import CausalArgumentError, CausalDataError, OverlapError, OverlapWarning
-from pandas_causal.linear_models import Design
+from pandas_causal.estimands import tilt
+from pandas_causal.linear_models import Design, softmax
 from tests.estimators.designs import confounded
 
 ESTIMANDS = ["ATE", "ATT", "ATC"]
@@ -186,40 +188,46 @@ def test_entropy_balancing_by_stacked_equations(estimand, arms, variant):
 @pytest.mark.parametrize("over", [False, True])
 @estimands
 def test_balancing_propensity_by_stacked_equations(estimand, over, arms, weighted):
-    """Over-identified, the equations are the moments times the derivative and weight at the estimate, held fixed."""
-    from pandas_causal.cbps import moment_factors
-    from pandas_causal.estimands import plan_estimand, tilt
-    from pandas_causal.linear_models import softmax
-    from pandas_causal.roles import resolve_arms
-
+    """Just identified, moments and means are solved together; over-identified, the moments are projected (GMM)."""
     n = 500
     X, y, d = confounded(n, seed=arms, arms=arms)
     w = np.random.default_rng(0).uniform(0.5, 2, n) if weighted else np.ones(n)
     fit = CovariateBalancingPropensity(estimand=estimand, over_identified=over)
-    fit.fit(X, y, treatment=d, sample_weight=w if weighted else None)
-    effect = fit.effect()
+    effect = fit.fit(X, y, treatment=d, sample_weight=w if weighted else None).effect()
+    w = w / w.mean()
     Z = Design.of(X.to_numpy()).rows(slice(None))
     J, p = arms - 1, Z.shape[1]
-    plan = plan_estimand(estimand, resolve_arms(pd.Series(d)), "d")
-    found = fit._fit
+    targets, pairs = targets_and_contrasts(estimand, arms)
 
-    def equations(theta):
+    def moments(beta):
+        k, _ = moment_factors(estimand, d, softmax(Z @ beta.reshape(J, p).T), over)
+        return (w[:, None, None] * k[:, :, None] * Z[:, None, :]).reshape(n, -1)
+
+    def means(theta):
         e = softmax(Z @ theta[: J * p].reshape(J, p).T)
-        k, _ = moment_factors(estimand, d, e, over)
-        g = (w[:, None, None] * k[:, :, None] * Z[:, None, :]).reshape(n, -1) @ found.projection.T
-        means = [
-            w * (d == a) * tilt(estimand, t, e) / e[:, a] * (y.to_numpy() - m)
-            for (t, a), m in zip(plan.targets, theta[J * p :], strict=True)
-        ]
-        return np.hstack([g, np.column_stack(means)])
+        parts = zip(targets, theta[J * p :], strict=True)
+        return np.column_stack([w * (d == a) * tilt(estimand, t, e) / e[:, a] * (y - m) for (t, a), m in parts])
 
-    _, pairs = targets_and_contrasts(estimand, arms)
-    start = np.concatenate([found.coefficients.ravel(), np.full(len(plan.targets), y.mean())])
-    w = w / w.mean()
-    estimates, errors = sandwich(equations, start, pairs)
+    if not over:
+        start = np.concatenate([fit._fit.coefficients.ravel(), np.full(len(targets), y.mean())])
+        estimates, errors = sandwich(lambda theta: np.hstack([moments(theta[: J * p]), means(theta)]), start, pairs)
+    else:
+        beta, found = fit._fit.coefficients.ravel(), effect.parameters.estimates.to_numpy()
+        theta = np.concatenate([beta, found])
+        assert np.abs(means(theta).sum(axis=0)).max() < 1e-8
+        g = moments(beta)
+        V = np.linalg.inv(moment_covariance(Design.of(X.to_numpy()), estimand, beta.reshape(J, p), w))
+        steps = 1e-6 * np.eye(len(theta))
+        D = np.column_stack(
+            [(moments(beta + s) - moments(beta - s)).sum(axis=0) / 2e-6 for s in steps[: J * p, : J * p]]
+        )
+        of_beta = -(g - g.mean(axis=0)) @ (np.linalg.inv(D.T @ V @ D) @ D.T @ V).T
+        slope = np.column_stack([(means(theta + s) - means(theta - s)).sum(axis=0) / 2e-6 for s in steps])
+        influence = -(means(theta) + of_beta @ slope[:, : J * p].T) / np.diag(slope[:, J * p :])
+        estimates = [found[i] - found[j] for i, j in pairs]
+        errors = [np.sqrt(np.square(influence[:, i] - influence[:, j]).sum()) for i, j in pairs]
     np.testing.assert_allclose(effect.estimates, estimates, rtol=1e-6)
-    # the derivative of the moments' own derivative is left out of the GMM influence: it vanishes with the moments
-    np.testing.assert_allclose(effect.table["std_error"], errors, rtol=0.02 if over else 1e-6)
+    np.testing.assert_allclose(effect.table["std_error"], errors, rtol=1e-5)
 
 
 @estimands
