@@ -221,7 +221,7 @@ def _continuous_updating(
     """Minimise by quasi-Newton steps (BFGS) that start from the curvature ``D' V D``."""
     beta = start
     value, gradient, V, D = _objective(design, codes, estimand, beta, w)
-    inverse = np.linalg.pinv(D.T @ V @ D, rcond=1e-14, hermitian=True)
+    inverse: Floats = np.asarray(np.linalg.pinv(D.T @ V @ D, rcond=1e-14, hermitian=True), dtype=np.float64)
     last = np.inf
     for _ in range(500):
         step = -(inverse @ gradient)
