@@ -446,8 +446,9 @@ class StableBalancing(_Tilting):
             {"largest_difference": np.abs(plan.loadings) @ largest, "estimated_shift": -plan.loadings @ shifts},
             index=plan.index,
         )
-        worst = float(table["estimated_shift"].abs().max())
-        return Check(None, table, f"the differences that stand shift the answer by about {worst:.3g}")
+        shift = table["estimated_shift"].to_numpy()
+        worst = float(shift[np.abs(shift).argmax()])
+        return Check(None, table, f"the differences that stand shift the answer by about {worst:+.2g}")
 
     def _solve(
         self, design: Design, rows: NDArray[np.intp], base: Floats, target: Floats, total: float, unit: Floats
