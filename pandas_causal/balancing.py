@@ -48,7 +48,9 @@ class Features:
         centre, scale = X.mean(axis=0), X.std(axis=0)
         powers = []
         for j in range(q):
-            distinct = len(np.unique(X[:, j])) if moments > 1 else 2
+            distinct = len(np.unique(X[:1_000, j])) if moments > 1 else 2
+            if distinct <= moments and len(X) > 1_000:
+                distinct = len(np.unique(X[:, j]))
             powers += [(j, k) for k in range(2, min(moments, distinct - 1) + 1)]
         products = [(i, j) for i in range(q) for j in range(i + 1, q)] if interactions else []
         labels = [
@@ -133,10 +135,10 @@ def hull_gap(Z: Floats, target: Floats, unit: Floats | None = None) -> tuple[flo
         direction = prices[len(target) :] - prices[: len(target)]
         reduced = -Z @ direction - found.eqlin.marginals[0]
         worst = np.argsort(reduced)[:20]
-        worst = worst[reduced[worst] < -1e-10]
-        if not len(worst) or gap < 1e-12:
+        more = np.setdiff1d(worst[reduced[worst] < -1e-9], rows)
+        if not len(more) or gap < 1e-12:
             break
-        rows = np.union1d(rows, worst)
+        rows = np.concatenate([rows, more])
     return gap, direction
 
 

@@ -17,6 +17,7 @@ __all__ = ["BalancingLogistic", "NotBalanced", "balancing_influence", "fit_balan
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.integer]
+_LARGEST = 1e12  # of a weight: beyond it there is no balance to speak of, and its squares lose the others
 
 
 class NotBalanced(Exception):  # noqa: N818 - caught inside the package, where it becomes an OverlapError with names
@@ -103,7 +104,7 @@ def _moments(
             k, slope = moment_factors(estimand, codes[at], softmax(Z @ beta.T), over)
         if w is not None:
             k, slope = k * w[at][:, None], slope * w[at][:, None, None]
-        if not np.isfinite(k).all():
+        if not (np.abs(k) < _LARGEST).all():
             return np.full(M * p, np.inf), np.full((M * p, J * p), np.nan)
         total += k.T @ Z
         for m in range(M):
@@ -221,6 +222,8 @@ def _continuous_updating(
     """Minimise by quasi-Newton steps (BFGS) that start from the curvature ``D' V D``."""
     beta = start
     value, gradient, V, D = _objective(design, codes, estimand, beta, w)
+    if not np.isfinite(value):
+        raise NotBalanced(start)
     inverse: Floats = np.asarray(np.linalg.pinv(D.T @ V @ D, rcond=1e-14, hermitian=True), dtype=np.float64)
     last = np.inf
     for _ in range(500):

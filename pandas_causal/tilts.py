@@ -63,12 +63,13 @@ class Tilt:
         return out
 
 
-def _faces(Z: Floats, target: Floats) -> tuple[Bools, Bools]:
+def _faces(Z: Floats, base: Floats, target: Floats) -> tuple[Bools, Bools]:
     """Rows and columns left when a target is the very end of a column's range: rows away from that end have weight 0.
 
-    A category that the population lacks is the usual case: weights that reach it vanish on the category's rows.
+    A category that the population lacks is the usual case: weights that reach it vanish on the category's rows. Rows
+    without base weight (draws of the bootstrap have them) are out from the start.
     """
-    keep, used = np.ones(len(Z), dtype=bool), np.ones(Z.shape[1], dtype=bool)
+    keep, used = base > 0, np.ones(Z.shape[1], dtype=bool)
     while True:
         inside = Z[keep] if not keep.all() else Z
         low, high = inside.min(axis=0), inside.max(axis=0)
@@ -95,7 +96,7 @@ def _gram(Z: Floats, v: Floats) -> Floats:
 
 def _solve(gram: Floats, moment: Floats) -> Floats:
     """Solve the equations of a Gram matrix: by Cholesky, and column by column where some are collinear."""
-    root = np.sqrt(np.diag(gram))
+    root = np.sqrt(np.maximum(np.diag(gram), 0.0))
     if len(root) and root.min() > 0:
         try:
             L = np.linalg.cholesky(gram / np.outer(root, root))
@@ -140,7 +141,7 @@ def entropy_tilt(
     """
     Z = design.rows(rows)[:, 1:]
     goal = target[1:]
-    keep, used = _faces(Z, goal)
+    keep, used = _faces(Z, base, goal)
     z, b = Z, base / base.sum()
     if not keep.all() or not used.all():
         z, b = np.ascontiguousarray(Z[keep][:, used]), b[keep] / b[keep].sum()
@@ -244,9 +245,9 @@ def stable_tilt(
     Biometrika 107, for the dual.
     """
     Z, delta = design.rows(rows), np.append(0.0, tolerance * unit)
-    keep, used = np.ones(len(Z), dtype=bool), np.ones(design.p, dtype=bool)
+    keep, used = base > 0, np.ones(design.p, dtype=bool)
     if tolerance == 0:
-        keep, used[1:] = _faces(Z[:, 1:], target[1:])
+        keep, used[1:] = _faces(Z[:, 1:], base, target[1:])
     z, p = np.ascontiguousarray(Z[keep][:, used]), base[keep] / base[keep].sum()
     found = _stable_newton(z, p, target[used], delta[used])
     share, slope, beta = np.zeros(len(Z)), np.zeros(len(Z)), np.zeros(design.p)
@@ -261,17 +262,28 @@ def stable_tilt(
 
 
 def _stable_newton(z: Floats, p: Floats, target: Floats, delta: Floats) -> Floats:
-    """Minimise the dual of stable weights; where it has no minimum, the last step."""
+    """Minimise the dual of stable weights; where it has no minimum, the last step.
+
+    Where few rows have weight the quadratic is flat in some directions; a small pull to the last step makes it round,
+    and is gone at the minimum, where two steps agree.
+    """
     beta = np.zeros(z.shape[1])
     most = 0.5 / float(p.min())  # no weights vary more than all on one row, so no dual of a solution lies beyond
     value = _stable_dual(z, p, target, delta, beta)
     for _ in range(200):
         positive = 1 + z @ beta > 0
-        new = _signed_quadratic(_gram(z, p * positive), target - (p * positive) @ z, delta, beta)
+        H, linear = _gram(z, p * positive), target - (p * positive) @ z
+        pull = 0.0
+        if positive.sum() < 2 * len(beta) or np.linalg.eigvalsh(H)[0] < 1e-8:
+            pull = 1e-7 * max(float(np.trace(H)) / len(beta), 1e-8)
+            H[np.diag_indices_from(H)] += pull
+            linear = linear + pull * beta
+        new = _signed_quadratic(H, linear, delta, beta)
         there = _stable_dual(z, p, target, delta, new)
         if not np.isfinite(there) or -there > most:
             return beta
-        if np.array_equal(1 + z @ new > 0, positive):
+        settled = not pull or np.abs(new - beta).max() < 1e-11 * max(1.0, float(np.abs(new).max()))
+        if settled and np.array_equal(1 + z @ new > 0, positive):
             return new
         scale = 1.0
         while there > value - 1e-13 * max(1.0, abs(value)) and scale > 1e-8:
@@ -306,7 +318,7 @@ def _signed_quadratic(H: Floats, linear: Floats, delta: Floats, start: Floats) -
         return float(0.5 * x @ H @ x - x @ linear + delta @ np.abs(x))
 
     sign = np.sign(b)
-    for _ in range(100 + 10 * len(b)):
+    for _ in range(50 + 4 * len(b)):
         used = np.flatnonzero(free | (sign != 0))
         new = np.zeros_like(b)
         new[used] = _solve(H[np.ix_(used, used)], linear[used] - delta[used] * sign[used])
@@ -327,7 +339,7 @@ def _signed_quadratic(H: Floats, linear: Floats, delta: Floats, start: Floats) -
             continue
         over = np.where(~free & (sign == 0), np.abs(gradient) - delta, -np.inf)
         j = int(over.argmax())
-        if over[j] <= 1e-13:
+        if over[j] <= 1e-12 * (1 + abs(linear[j])):
             return b
         sign[j] = -np.sign(gradient[j])
     return b

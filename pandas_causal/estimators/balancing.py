@@ -309,7 +309,9 @@ class EntropyBalancing(_Tilting):
         return pair[0] is None or pair[0] == pair[1]
 
     def _weights_on(self, design: Design, tilt: Tilt) -> Floats:
-        return np.where(tilt.admits(design), np.exp(linear_predictor(design, tilt.coefficients)), 0.0)
+        return np.where(
+            tilt.admits(design), np.exp(np.minimum(linear_predictor(design, tilt.coefficients), 300.0)), 0.0
+        )
 
     def _base(self, sample: Sample) -> dict[Pair, Floats] | None:
         """Base weights (n,) of every arm beside every other."""

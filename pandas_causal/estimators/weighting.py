@@ -313,7 +313,7 @@ class CovariateBalancingPropensity(CausalEstimator):
             return fit_balancing_logistic(design, codes, self.estimand, start, self.over_identified, sample.w)
         except NotBalanced as error:
             e = logistic_probabilities(design, error.coefficients[None])
-            w = arm_weights(self.estimand, codes, np.maximum(e, 1e-300), sample.w)
+            w = arm_weights(self.estimand, codes, np.maximum(e, 1e-12), sample.w)
             table = balance(sample.X, sample.encoder.names, codes, levels, w).table["smd_after"].abs()
             raise OverlapError(
                 f"no logistic propensity balances the covariates: the nearest leaves {table.max():.2g} standard"
