@@ -282,11 +282,12 @@ def _stable_newton(z: Floats, p: Floats, target: Floats, delta: Floats) -> Float
         there = _stable_dual(z, p, target, delta, new)
         if not np.isfinite(there) or -there > most:
             return beta
-        settled = not pull or np.abs(new - beta).max() < 1e-11 * max(1.0, float(np.abs(new).max()))
-        if settled and np.array_equal(1 + z @ new > 0, positive):
+        move = float(np.abs(new - beta).max()) / max(1.0, float(np.abs(new).max()))
+        if (not pull or move < 1e-11) and np.array_equal(1 + z @ new > 0, positive):
             return new
         scale = 1.0
-        while there > value - 1e-13 * max(1.0, abs(value)) and scale > 1e-8:
+        # so near that rounding hides the descent, a step is judged by the next one
+        while move > 1e-6 and there > value - 1e-13 * max(1.0, abs(value)) and scale > 1e-8:
             scale /= 2
             there = _stable_dual(z, p, target, delta, beta + scale * (new - beta))
         beta, value = beta + scale * (new - beta), there
