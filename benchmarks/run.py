@@ -11,6 +11,8 @@ def main() -> None:
     bands = compare("bands.py", ("ours",))
     imports = compare("imports.py", ("pandas", "ours"), repeats=7)
     jump = compare("discontinuity.py", ("ours", "rdrobust"))
+    tilts = compare("balancing.py", ("tilt", "logistic", "ours", "ipw"))
+    ebal = compare("balancing.py", ("ours", "ebal"), arguments=("100000",))
     rows = [
         ("AIPW, 1,000,000 x 10, 5 folds", "DoubleML IRM", aipw["ours"]["seconds"] / aipw["doubleml"]["seconds"]),
         (
@@ -24,6 +26,13 @@ def main() -> None:
             boot["ours"]["seconds"] / (100 * boot["loop_of_10"]["seconds"]),
         ),
         ("discontinuity, 1,000,000 rows", "rdrobust", jump["ours"]["seconds"] / jump["rdrobust"]["seconds"]),
+        (
+            "entropy balancing's solver, 1,000,000 x 20",
+            "a logistic regression",
+            tilts["tilt"]["seconds"] / tilts["logistic"]["seconds"],
+        ),
+        ("its whole fit", "IPW's whole fit", tilts["ours"]["seconds"] / tilts["ipw"]["seconds"]),
+        ("its whole fit, 100,000 x 20", "ebal", ebal["ours"]["seconds"] / ebal["ebal"]["seconds"]),
         ("import", "import pandas", imports["ours"]["seconds"] / imports["pandas"]["seconds"]),
     ]
     for name, beside, ratio in rows:

@@ -433,3 +433,15 @@ def test_hansens_j_rejects_a_propensity_that_is_not_logistic_in_the_covariates()
     assert checks[0]["specification"].passed
     assert not checks[1]["specification"].passed
     assert checks[0]["specification"].table["df"].iloc[0] == 3
+
+
+@pytest.mark.parametrize("estimator", [EntropyBalancing(), StableBalancing()], ids=lambda e: type(e).__name__)
+def test_the_bootstrap_agrees(estimator):
+    """Draws give rows weight 0, and a draw's target is its own; 200 draws know a standard error to 5%."""
+    X, y, d = confounded(500, seed=11)
+    effect = type(estimator)(estimand="ATT").fit(X, y, treatment=d).effect()
+    draws = pandas_causal.bootstrap(
+        type(estimator)(estimand="ATT"), X, y, treatment=d, n_draws=200, progress=False, random_state=1
+    )
+    assert draws.estimate == effect.estimate
+    assert draws.std_error == pytest.approx(effect.std_error, rel=0.2)
