@@ -14,6 +14,8 @@ def main() -> None:
     graph = compare("identification.py", ("ours", "dowhy"))
     cells = compare("panels.py", ("ours", "diff_diff", "csdid"))
     two_way = compare("two_way.py", ("ours", "pyfixest"), repeats=1)
+    tilts = compare("balancing.py", ("tilt", "logistic", "ours", "ipw"))
+    ebal = compare("balancing.py", ("ours", "ebal"), arguments=("100000",))
     rows = [
         ("AIPW, 1,000,000 x 10, 5 folds", "DoubleML IRM", aipw["ours"]["seconds"] / aipw["doubleml"]["seconds"]),
         (
@@ -31,6 +33,13 @@ def main() -> None:
         ("group-time effects, 50,000 x 10", "diff-diff", cells["ours"]["seconds"] / cells["diff_diff"]["seconds"]),
         ("the same", "csdid", cells["ours"]["seconds"] / cells["csdid"]["seconds"]),
         ("two-way effects, 10,000,000 rows", "pyfixest", two_way["ours"]["seconds"] / two_way["pyfixest"]["seconds"]),
+        (
+            "entropy balancing's solver, 1,000,000 x 20",
+            "a logistic regression",
+            tilts["tilt"]["seconds"] / tilts["logistic"]["seconds"],
+        ),
+        ("its whole fit", "IPW's whole fit", tilts["ours"]["seconds"] / tilts["ipw"]["seconds"]),
+        ("its whole fit, 100,000 x 20", "ebal", ebal["ours"]["seconds"] / ebal["ebal"]["seconds"]),
         ("import", "import pandas", imports["ours"]["seconds"] / imports["pandas"]["seconds"]),
     ]
     for name, beside, ratio in rows:

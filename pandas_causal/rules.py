@@ -248,6 +248,16 @@ def weights(s: pd.Series[Any]) -> Problem | None:
     )
 
 
+def positive(role: str) -> Rule:
+    """Values of zero or less."""
+
+    def rule(s: pd.Series[Any]) -> Problem | None:
+        n = int((as_float(s) <= 0).sum()) if is_numeric(s) else 0
+        return _named(s, f"{role} is not positive", n, "give every row a value above 0") if n else None
+
+    return rule
+
+
 def probability(s: pd.Series[Any]) -> Problem | None:
     """Propensities outside (0, 1)."""
     if not is_numeric(s):
@@ -279,6 +289,12 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
     "strata": (labels("strata", dates=True), missing("strata")),
     "sample_weight": (numeric("sample_weight"), missing("sample_weight"), infinite("sample_weight"), weights),
     "propensity": (numeric("propensity"), missing("propensity"), probability),
+    "base_weight": (
+        numeric("base_weight"),
+        missing("base_weight"),
+        infinite("base_weight"),
+        positive("base_weight"),
+    ),
     "covariate": (all_missing, labels("covariate"), few_repeats, infinite("covariate")),
     "mediators": (labels("mediator"), missing("mediator"), infinite("mediator"), one_value),
 }
@@ -422,8 +438,8 @@ def _two_valued(x: pd.Series[Any]) -> bool:
 def lonely_categories(covariates: pd.DataFrame, codes: NDArray[np.integer[Any]], n_arms: int, estimand: str) -> None:
     """Raise OverlapError for a category whose 20 or more target rows lack an arm they are compared with.
 
-    Two-valued numbers are categories too. The target is everyone (ATE, ATO), each treated arm beside the control (ATT),
-    or the controls beside every arm (ATC).
+    Two-valued numbers are categories too. The target is everyone (ATE, ATO, ATM), each treated arm beside the control
+    (ATT), or the controls beside every arm (ATC).
     """
     problems = []
     for name in covariates.columns:

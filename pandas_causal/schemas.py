@@ -42,13 +42,14 @@ def build_schema(
     cohort: Any = None,
     group: Any = None,
     partition: Any = None,
+    base_weight: Any = None,
 ) -> DataFrameSchema:
     """Build a pandera schema for a frame from its roles, for use here or in a pipeline of your own.
 
     Parameters
     ----------
     outcome, treatment, cluster, sample_weight, propensity, strata, denominator, running, cutoffs, received : optional
-    unit, time, cohort, group, partition : optional
+    base_weight, unit, time, cohort, group, partition : optional
         Column names. `received` is the treatment of a fuzzy discontinuity: numbers, which may be a dose.
         `cluster` and `propensity` may be lists of names.
     mediators : optional
@@ -84,6 +85,7 @@ def build_schema(
         "cohort": cohort,
         "group": group,
         "partition": partition,
+        "base_weight": base_weight,
         "covariate": list(dict.fromkeys(covariates)),
     }
     named = {

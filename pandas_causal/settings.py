@@ -59,6 +59,10 @@ LEGAL: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "bias_adjust": (lambda v: isinstance(v, bool | np.bool_), "True or False"),
     "n_subclasses": (lambda v: _whole(v) and v >= 2, "a whole number of at least 2"),
     "variance_matches": (lambda v: _whole(v) and v >= 1, "a whole number of at least 1"),
+    "moments": (lambda v: _whole(v) and 1 <= v <= 3, "1, 2 or 3"),
+    "interactions": (lambda v: isinstance(v, bool | np.bool_), "True or False"),
+    "over_identified": (lambda v: isinstance(v, bool | np.bool_), "True or False"),
+    "tolerance": (lambda v: _number(v) and 0 <= v < np.inf, "a number of standard deviations, 0 or more"),
     "anytime_n": (lambda v: v is None or (_whole(v) and v > 0), "None or the number of rows planned for"),
 }
 

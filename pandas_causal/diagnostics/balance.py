@@ -48,12 +48,18 @@ def standardized_differences(X: Floats, codes: Codes, a: int, b: int = 0, weight
     return np.divide(gap, spread, out=np.zeros_like(gap), where=spread > 0)
 
 
+def _of_contrast(weights: Floats | None, a: int) -> Floats | None:
+    """Weights (n,) of the contrast of arm a with the control."""
+    return weights if weights is None or weights.ndim == 1 else weights[:, a - 1]
+
+
 def largest_difference(X: Floats, codes: Codes, weights: Floats | None) -> float:
-    """Largest absolute standardised difference over covariates and contrasts with the control."""
-    arms = range(1, int(codes.max()) + 1)
-    return max(
-        (float(np.abs(standardized_differences(X, codes, a, 0, weights)).max(initial=0.0)) for a in arms), default=0.0
-    )
+    """Largest absolute standardised difference over covariates and contrasts with the control.
+
+    Weights (n,) serve all contrasts, weights (n, K - 1) have a column for each.
+    """
+    found = (standardized_differences(X, codes, a, 0, _of_contrast(weights, a)) for a in range(1, int(codes.max()) + 1))
+    return max((float(np.abs(gaps).max(initial=0.0)) for gaps in found), default=0.0)
 
 
 def kolmogorov_smirnov(x: Floats, first: NDArray[np.bool_], second: NDArray[np.bool_], w: Floats) -> float:
@@ -78,8 +84,9 @@ def balance(
     codes : ndarray (n,)
         Arm received, the control 0.
     levels : sequence
-    weights : ndarray (n,), optional
-        Weights that should balance; None: only the comparison before weighting.
+    weights : ndarray (n,) or (n, K - 1), optional
+        Weights that should balance, a column for every contrast where they differ; None: only the comparison before
+        weighting.
 
     Returns
     -------
@@ -93,7 +100,8 @@ def balance(
     for a in range(1, len(levels)):
         first, second = codes == a, codes == 0
         part = pd.DataFrame({"contrast": f"{levels[a]} - {levels[0]}"}, index=pd.Index(list(names), name="covariate"))
-        for stage, w in stages:
+        for stage, given in stages:
+            w = _of_contrast(given, a)
             unit = np.ones(len(X)) if w is None else w
             part[f"smd_{stage}"] = standardized_differences(X, codes, a, 0, w)
             v = [_moments(X[m], None if w is None else w[m])[1] for m in (first, second)]

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from pandas_causal.check import Check
 from pandas_causal.errors import CausalArgumentError, OverlapError
-from pandas_causal.estimands import common_support, tilt
+from pandas_causal.estimands import BOUNDED, common_support, tilt
 
-__all__ = ["arm_weights", "effective_sample_size", "overlap", "propensity_histogram"]
+__all__ = ["arm_weights", "effective_sample_size", "overlap", "propensity_histogram", "weight_summary"]
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.integer]
@@ -50,6 +50,7 @@ def overlap(
     bound: float = BOUND,
     w: Floats | None = None,
     clipped: int = 0,
+    weights: Floats | None = None,
 ) -> Check:
     """Summarise propensities by arm: quantiles, share beyond the bound, effective sample size under the weights.
 
@@ -60,7 +61,7 @@ def overlap(
     codes : ndarray (n,)
         Arm received.
     levels : sequence of length K
-    estimand : {"ATE", "ATT", "ATC", "ATO"}
+    estimand : {"ATE", "ATT", "ATC", "ATO", "ATM"}
         Which tails matter: ATT only e near 1, ATC only e near 0.
     bound : float
         Propensities nearer than this to 0 or 1 are counted.
@@ -68,6 +69,8 @@ def overlap(
         Sample weights.
     clipped : int
         Propensities an estimator bounded, for the record.
+    weights : ndarray (n,), optional
+        Weights really used, sample weights included; by default those of the propensities.
 
     Returns
     -------
@@ -87,7 +90,7 @@ def overlap(
             "perfect separation: the covariates predict the treatment of every row with certainty, so no row has a "
             "comparable one in the other arm; leave out what decides treatment, or restrict the data with trim="
         )
-    weights = arm_weights(estimand, codes, propensity, w)
+    weights = arm_weights(estimand, codes, propensity, w) if weights is None else weights
     target = _target_rows(estimand, codes)
     beyond = ~common_support(estimand, propensity, bound)
     rows = []
@@ -102,13 +105,34 @@ def overlap(
     table = pd.DataFrame(rows, columns=columns, index=pd.Index([str(v) for v in levels], name="arm"))
     share = float(beyond[target].mean())
     least = float(table["effective_share"].min())
-    # overlap weights vanish where a propensity is extreme, so extremes do no harm there
-    passed = (share <= 0.05 or estimand == "ATO") and least >= 0.10
+    # overlap and matching weights vanish where a propensity is extreme, so extremes do no harm there
+    passed = (share <= 0.05 or estimand in BOUNDED) and least >= 0.10
     text = (
         f"{100 * share:.1f}% of target rows have a propensity within {bound:g} of 0 or 1; "
         f"smallest effective share of an arm {100 * least:.0f}%"
     )
     return Check(passed, table, text + (f"; {clipped:,} propensities bounded" if clipped else ""))
+
+
+def weight_summary(weights: Floats, codes: Codes, levels: Sequence[Any]) -> Check:
+    """Summarise weights by arm: Kish's effective sample size, the largest share of one row, rows without weight.
+
+    Returns
+    -------
+    Check
+        Failed when an arm's effective share is under 10%.
+    """
+    rows = []
+    for a in range(len(levels)):
+        w = weights[codes == a]
+        ess = effective_sample_size(w)
+        rows.append([len(w), ess, ess / len(w), float(w.max() / w.sum()), int((w == 0).sum())])
+    columns = ["n", "effective_n", "effective_share", "largest_share", "n_without_weight"]
+    table = pd.DataFrame(rows, columns=columns, index=pd.Index([str(v) for v in levels], name="arm"))
+    least = int(np.argmin([row[2] for row in rows]))
+    n, ess, share = rows[least][:3]
+    text = f"arm {levels[least]}: {n:,} rows are worth {ess:,.0f} ({100 * share:.0f}%)"
+    return Check(share >= 0.10, table, text)
 
 
 def _target_rows(estimand: str, codes: Codes) -> NDArray[np.bool_]:

@@ -16,7 +16,7 @@ from pandas_causal.estimators.sun_abraham import SunAbraham
 from pandas_causal.estimators.synthetic_control import AugmentedSyntheticControl, SyntheticControl
 from pandas_causal.estimators.synthetic_did import SyntheticDiD
 from pandas_causal.estimators.triple_difference import TripleDifference
-from pandas_causal.estimators.weighting import IPW
+from pandas_causal.estimators.weighting import IPW, CovariateBalancingPropensity, EntropyBalancing, StableBalancing
 
 __all__ = [
     "AIPW",
@@ -24,8 +24,10 @@ __all__ = [
     "TMLE",
     "AugmentedSyntheticControl",
     "CallawaySantAnna",
+    "CovariateBalancingPropensity",
     "DifferenceInDifferences",
     "DifferenceInMeans",
+    "EntropyBalancing",
     "FrontDoor",
     "ImputationDiD",
     "LocalRandomization",
@@ -33,6 +35,7 @@ __all__ = [
     "MatrixCompletion",
     "RegressionAdjustment",
     "RegressionDiscontinuity",
+    "StableBalancing",
     "StackedDiD",
     "SunAbraham",
     "SyntheticControl",

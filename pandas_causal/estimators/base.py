@@ -293,17 +293,25 @@ class CausalEstimator(BaseEstimator):
         return effect.explained()
 
     def _overlap(
-        self, sample: Sample, propensity: Floats, estimand: str, keep: NDArray[np.bool_] | None = None, clipped: int = 0
+        self,
+        sample: Sample,
+        propensity: Floats,
+        estimand: str,
+        keep: NDArray[np.bool_] | None = None,
+        clipped: int = 0,
+        weights: Floats | None = None,
     ) -> tuple[dict[str, Any], list[str]]:
-        """Overlap and balance under the estimand's weights, and a warning where positivity is weak."""
+        """Overlap and balance under the weights given, or the estimand's, and a warning where positivity is weak."""
         codes = sample.codes
         used = slice(None) if keep is None else keep
         lonely_categories(sample.inputs.covariates[used], codes[used], len(sample.arms), estimand)
         w = None if sample.w is None else sample.w[used]
-        check = overlap(propensity[used], codes[used], sample.arms.levels, estimand=estimand, w=w, clipped=clipped)
-        weights = arm_weights(estimand, codes[used], propensity[used], w)
+        levels = sample.arms.levels
+        check = overlap(propensity[used], codes[used], levels, estimand=estimand, w=w, clipped=clipped, weights=weights)
+        if weights is None:
+            weights = arm_weights(estimand, codes[used], propensity[used], w)
         X = sample.X if keep is None else sample.X[keep]
-        names, levels = sample.encoder.names, sample.arms.levels
+        names = sample.encoder.names
         checks = {
             "overlap": check,
             "propensity": partial(propensity_histogram, propensity[used], codes[used], levels),

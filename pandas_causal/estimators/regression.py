@@ -18,7 +18,7 @@ from pandas_causal.effect import Effect
 from pandas_causal.errors import CausalArgumentError, CausalDataError, OverlapError
 from pandas_causal.estimands import Plan, in_words, plan_estimand, target_share
 from pandas_causal.estimators.base import CausalEstimator
-from pandas_causal.estimators.sample import Sample, collinear
+from pandas_causal.estimators.sample import Sample, check_propensity, collinear
 from pandas_causal.inference.influence import Component, Influence
 from pandas_causal.inference.rows import Rows
 from pandas_causal.linear_models import Design, fit_logistic, logistic_probabilities
@@ -107,7 +107,7 @@ class RegressionAdjustment(CausalEstimator):
         self.coefficients_ = pd.DataFrame(
             coefficients, index=pd.Index(sample.arms.levels, name=sample.treatment), columns=columns
         )
-        checks, warned = self._overlap(sample, _check_propensity(sample, design), self.estimand)
+        checks, warned = self._overlap(sample, check_propensity(sample, design), self.estimand)
         checks["nuisance"] = self._fit_report(sample, predictions)
         warned += collinear(sample, design.dropped)
         lost = 0 if self._fit is None else int((np.einsum("aii->ai", self._fit.bread) == 0).sum())
@@ -233,19 +233,6 @@ class RegressionAdjustment(CausalEstimator):
             clusters=sample.clusters,
         )
         return u.cluster(sample.cluster) if sample.cluster else u
-
-
-def _check_propensity(sample: Sample, design: Design) -> Floats:
-    """Propensities for the overlap check: given, logistic, or ridge where the logistic model does not exist."""
-    if sample.propensity is not None:
-        return sample.propensity
-    try:
-        fit = nuisances.fit_propensity(
-            "linear", sample.X, sample.codes, len(sample.arms), None, design=design, w=sample.w
-        )
-    except OverlapError:
-        fit = nuisances.fit_propensity("ridge", sample.X, sample.codes, len(sample.arms), None, w=sample.w)
-    return fit.predictions
 
 
 def _logistic_means(plan: Plan, design: Design, sample: Sample) -> tuple[Floats, Floats, Floats, Floats]:

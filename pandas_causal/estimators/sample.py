@@ -14,13 +14,15 @@ from pandas_causal.encoding import Encoder
 from pandas_causal.errors import CausalDataError, OverlapError
 from pandas_causal.estimands import common_support
 from pandas_causal.inference.rows import Rows
-from pandas_causal.nuisance import arm_loss, skill
+from pandas_causal.linear_models import Design
+from pandas_causal.nuisance import arm_loss, fit_propensity, skill
 from pandas_causal.roles import Arms, Inputs
 from pandas_causal.rules import as_float
 
 __all__ = [
     "HeldOut",
     "Sample",
+    "check_propensity",
     "collinear",
     "enough_clusters",
     "known_propensity",
@@ -173,6 +175,17 @@ def supported(
             " (clip= of AIPW and TMLE), leave such rows out (trim=), or use a smoother propensity model"
         )
     return keep, propensity if keep is None else np.where(keep[:, None], propensity, 1 / len(levels))
+
+
+def check_propensity(sample: Sample, design: Design) -> Floats:
+    """Propensities for the overlap check: given, logistic, or ridge where the logistic model does not exist."""
+    if sample.propensity is not None:
+        return sample.propensity
+    try:
+        fit = fit_propensity("linear", sample.X, sample.codes, len(sample.arms), None, design=design, w=sample.w)
+    except OverlapError:
+        fit = fit_propensity("ridge", sample.X, sample.codes, len(sample.arms), None, w=sample.w)
+    return fit.predictions
 
 
 def collinear(sample: Sample, dropped: NDArray[np.intp]) -> list[str]:

@@ -12,9 +12,16 @@ COVARIATES = ["age", "severity", "region"]
 # these draw folds; the others are the same whatever the seed
 CROSS_FITTED = [estimator for estimator in ESTIMATORS if estimator.get_params().get("cv") is not None]
 # closed-form, to the rounding of the machine
-DETERMINISTIC = [cls() for cls in (pandas_causal.IPW, pandas_causal.RegressionAdjustment)] + [
-    cls(outcome_model="linear", propensity_model="linear") for cls in (pandas_causal.AIPW, pandas_causal.TMLE)
-]
+DETERMINISTIC = [
+    cls()
+    for cls in (
+        pandas_causal.IPW,
+        pandas_causal.RegressionAdjustment,
+        pandas_causal.EntropyBalancing,
+        pandas_causal.CovariateBalancingPropensity,
+        pandas_causal.StableBalancing,
+    )
+] + [cls(outcome_model="linear", propensity_model="linear") for cls in (pandas_causal.AIPW, pandas_causal.TMLE)]
 TABLE = ["estimate", "std_error", "statistic", "p_value", "conf_low", "conf_high"]
 
 

@@ -23,6 +23,9 @@ GRIDS = {
     "AIPW": {"clip": [0.01, 0.1]},
     "TMLE": {"clip": [0.01, 0.1]},
     "IPW": {"propensity_model": ["linear", "ridge"]},
+    "EntropyBalancing": {"moments": [1, 2]},
+    "CovariateBalancingPropensity": {"over_identified": [False, True]},
+    "StableBalancing": {"tolerance": [0.0, 0.05]},
     "DifferenceInMeans": {"adjustment": [None, "lin"]},
     "Matching": {"ratio": [1, 2]},
     "RegressionAdjustment": {"estimand": ["ATE", "ATT"]},
@@ -72,7 +75,8 @@ def test_cross_val_score_by_name(estimator):
 def test_a_name_with_one_letter_for_every_row(estimator, name, covariates):
     """scikit-learn slices a str role like an array when X has as many rows as it has letters."""
     rng = np.random.default_rng(1)
-    X = pd.DataFrame({"z": rng.normal(size=10), name: [0, 1] * 5})[[*covariates, name]]
+    X = pd.DataFrame({"z": np.repeat(np.linspace(0, 1, 5), 2), name: [0, 1] * 5})  # every fold can be balanced
+    X = X[[*covariates, name]]
     y = pd.Series(rng.normal(size=10), name="recovery")
     small = clone(estimator).set_params(**({"cv": 2} if estimator.get_params().get("cv") else {}))
     sliced = clone(small).fit(X, y, treatment=list(name))

@@ -45,6 +45,10 @@ WRONG = {
     "n_subclasses": {"at least 2": [1, 0, 2.5, "6", True, None]},
     "cutpoints": {"number of bins": [0, -1, 2.5, "few", True, {"age": -1}, {"age": "x"}, {"age": []}]},
     "variance_matches": {"at least 1": WHOLE},
+    "moments": {"1, 2 or 3": [0, 4, 1.5, "2", None, True]},
+    "interactions": {"True or False": ["yes", 1, None]},
+    "over_identified": {"True or False": ["over", 1, None]},
+    "tolerance": {"0 or more": [-0.1, np.inf, np.nan, "0.1", None, True]},
     "level": {"between 0 and 1": [0, 1, 95, -0.1, "high", np.nan, None, True]},
 }
 CASES = [

@@ -16,11 +16,20 @@ pytestmark = [
 
 COPY = "in scikit-learn's data y is an exact rescaling of the second column, which we refuse as a copy of the outcome"
 COPIES = {"check_sample_weights_shape": COPY, "check_sample_weights_not_overwritten": COPY}
+FEW = "30 covariates for 15 rows: no weights balance them"
+HULL = "5 covariates for 8 rows of an arm: no weights reach the other arm's means"
+ONE_ARM = "missing values in one arm only: no weights balance their indicator"
+PICKLES = {"check_estimators_pickle": ONE_ARM, "check_sample_weight_equivalence_on_dense_data": FEW}
 EXPECTED = {
     "MatchingTwin": COPIES
     | {
         "check_sample_weight_equivalence_on_dense_data": "30 covariates for 15 rows: two separate the arms, refused",
     },
+    "EntropyBalancingTwin": COPIES
+    | PICKLES
+    | {"check_estimators_dtypes": HULL, "check_n_features_in_after_fitting": HULL},
+    "StableBalancingTwin": COPIES | PICKLES | {"check_estimators_dtypes": HULL},
+    "CovariateBalancingPropensityTwin": COPIES | PICKLES,
     "DifferenceInMeansTwin": {},  # looks at no covariate
     "RegressionAdjustmentTwin": COPIES
     | {

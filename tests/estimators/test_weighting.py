@@ -5,13 +5,15 @@ import pandas as pd
 import pytest
 
 from pandas_causal import IPW
+from pandas_causal.diagnostics.overlap import arm_weights
 from pandas_causal.errors import OverlapError, OverlapWarning
-from pandas_causal.estimands import plan_estimand
+from pandas_causal.estimands import plan_estimand, tilt, tilt_slopes
 from pandas_causal.estimators.weighting import hajek_means
+from pandas_causal.linear_models import softmax
 from pandas_causal.roles import resolve_arms
 from tests.estimators.designs import confounded
 
-ESTIMANDS = ["ATE", "ATT", "ATC", "ATO"]
+ESTIMANDS = ["ATE", "ATT", "ATC", "ATO", "ATM"]
 
 
 def weights_of(estimand, e, d, a, population):
@@ -19,13 +21,13 @@ def weights_of(estimand, e, d, a, population):
     if population is not None:
         h = e[:, population]
     else:
-        h = 1 / (1 / e).sum(axis=1) if estimand == "ATO" else np.ones(len(e))
+        h = {"ATO": 1 / (1 / e).sum(axis=1), "ATM": e.min(axis=1)}.get(estimand, np.ones(len(e)))
     return np.where(d == a, h / e[:, a], 0.0)
 
 
 def targets_and_contrasts(estimand, K):
     """(population, arm) of every mean, and the pairs to subtract."""
-    if estimand in ("ATE", "ATO"):
+    if estimand in ("ATE", "ATO", "ATM"):
         return [(None, a) for a in range(K)], [(a, 0) for a in range(1, K)]
     if estimand == "ATC":
         return [(0, a) for a in range(K)], [(a, 0) for a in range(1, K)]
@@ -72,7 +74,8 @@ def test_estimated_logistic_propensity_enters_the_error_exactly(estimand, arms, 
     effect = IPW(estimand=estimand).fit(X, y, treatment=d, sample_weight=w).effect()
     estimates, errors = sandwich(estimand, X.to_numpy(), y.to_numpy(), d, arms, np.ones(500) if w is None else w)
     np.testing.assert_allclose(effect.estimates, estimates, rtol=1e-7)
-    np.testing.assert_allclose(effect.table["std_error"], errors, rtol=1e-6)
+    # matching weights: near the kink of the minimum the slopes of its two sides are blended
+    np.testing.assert_allclose(effect.table["std_error"], errors, rtol=1e-6 if estimand != "ATM" else 2e-3)
     assert "estimation of the logistic propensity included" in effect.std_error_method
 
 
@@ -106,7 +109,8 @@ def test_three_arms_by_hand(estimand):
     for t, a in targets:
         own = TINY_D == a
         if t is None:
-            h = [1 / sum(1 / v for v in e) for e in TINY_E] if estimand == "ATO" else [1] * 9
+            of_row = {"ATO": lambda e: 1 / sum(1 / v for v in e), "ATM": min}.get(estimand, lambda _: 1)
+            h = [of_row(e) for e in TINY_E]
         else:
             h = [e[t] for e in TINY_E]
         w = np.array([hi / e[a] if o else 0.0 for hi, e, o in zip(h, TINY_E, own, strict=True)])
@@ -136,6 +140,32 @@ def test_overlap_weights_balance_exactly():
     gap = np.average(X[d == 1], axis=0, weights=w[d == 1]) - np.average(X[d == 0], axis=0, weights=w[d == 0])
     np.testing.assert_allclose(gap, 0, atol=1e-9)
     assert fitted.effect().diagnostics["balance"].passed
+
+
+def test_matching_weights_by_hand_and_at_the_kink():
+    """Li and Greene (2013): W = min(e, 1 - e) / P(arm received); the slope of log h jumps from 1 - e to -e at 1/2."""
+    e = np.array([0.2, 0.5, 0.7, 0.4999, 0.5001])
+    both = np.column_stack([1 - e, e])
+    np.testing.assert_allclose(tilt("ATM", None, both), [0.2, 0.5, 0.3, 0.4999, 0.4999])
+    np.testing.assert_allclose(arm_weights("ATM", np.array([0, 1, 1, 0, 1]), both)[:3], [0.25, 1, 3 / 7])
+    slope = tilt_slopes("ATM", None, both)[:, 0]
+    np.testing.assert_allclose(slope[[0, 2]], [0.8, -0.7])
+    np.testing.assert_allclose(slope[1], 0, atol=1e-15)
+    assert slope[3] + slope[4] == pytest.approx(0, abs=1e-12)
+    # linear between the two sides, over a width of 0.004 in e
+    assert slope[3] + e[3] == pytest.approx(0.5 + 0.0001 / 0.004, abs=1e-9)
+
+
+def test_slopes_of_the_tilts_are_derivatives():
+    rng = np.random.default_rng(0)
+    eta = rng.normal(size=(50, 2))
+    for estimand, population in [("ATE", None), ("ATT", 1), ("ATC", 0), ("ATO", None), ("ATM", None)]:
+        log_h = lambda at: np.log(tilt(estimand, population, softmax(at)))  # noqa: E731, B023
+        numeric = np.column_stack([(log_h(eta + s) - log_h(eta - s)) / 2e-6 for s in 1e-6 * np.eye(2)])
+        far = np.diff(np.sort(softmax(eta), axis=1)[:, :2], axis=1)[:, 0] > 0.005
+        exact = tilt_slopes(estimand, population, softmax(eta))
+        np.testing.assert_allclose(exact[far], numeric[far], atol=1e-8)
+        assert far.sum() > 40
 
 
 def test_hajek_weights_ignore_the_scale_of_sample_weights():
