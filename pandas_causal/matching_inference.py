@@ -204,14 +204,12 @@ def abadie_imbens(
     replaced: dict[int | None, Floats | None] = {}
     corrected = False
     for population, members in blocks.items():
-        known = _block([means[j] for j in members])
-        block: Floats | None = known
-        scored = next((t.score for j, t in enumerate(targets) if j in members and means[j].slope is not None), None)
-        if scored is not None:
+        block: Floats | None = _block([means[j] for j in members])
+        extra, moved = _corrections(means, targets, members, w, codes, exact=population is None)
+        if extra is not None and block is not None:
             corrected = True
-            extra, moved = _propensity([means[j] for j in members], scored, w, codes, exact=population is None)
-            corrections[scored.rows[:, None], np.asarray(members)] += moved
-            total = known + extra
+            corrections[:, members] += moved
+            total = block + extra
             values = np.linalg.eigvalsh(total)
             # in few rows the difference of two estimates can fail to be a variance: then the contributions' is taken
             block = total if values.min() > 1e-9 * max(values.max(), 0.0) else None
@@ -236,27 +234,57 @@ def _block(means: Sequence[ArmMean]) -> Floats:
     return out
 
 
+def _corrections(
+    means: Sequence[ArmMean],
+    targets: Sequence[Target],
+    members: Sequence[int],
+    w: Floats,
+    codes: Codes,
+    *,
+    exact: bool,
+) -> tuple[Floats | None, Floats]:
+    """What the estimated propensities add to the variance of one population's means (k, k) and their contributions."""
+    chosen = [means[j] for j in members]
+    moved = np.zeros((len(w), len(members)))
+    extra = np.zeros((len(members), len(members)))
+    scores: list[Score | None] = [targets[j].score if means[j].slope is not None else None for j in members]
+    models = [None if score is None else score.model for score in scores]
+    distinct = {id(score.model): score for score in scores if score is not None}
+    for score in distinct.values():
+        own = np.array([model is score.model for model in models])
+        more, by_row = _propensity(chosen, own, score, w, codes, exact=exact)
+        extra += more
+        moved[score.rows] += by_row
+    if len(distinct) > 1:  # several arms beside one: their models share rows
+        apart = np.array([[a is not b for b in models] for a in models])
+        extra += np.where(apart, moved.T @ moved, 0.0)
+    return extra if distinct else None, moved
+
+
 def _propensity(
-    means: Sequence[ArmMean], score: Score, w: Floats, codes: Codes, *, exact: bool
+    means: Sequence[ArmMean], own: NDArray[np.bool_], score: Score, w: Floats, codes: Codes, *, exact: bool
 ) -> tuple[Floats, Floats]:
-    """What the estimation of a logistic propensity adds to the variance (k, k) and to the contributions (m, k).
+    """What the estimation of one logistic propensity adds to the variance (k, k) and to the contributions (m, k).
 
     With slopes G, information I and C the covariance of the means with the score:
-    ``G I^-1 C' + C I^-1 G' + G I^-1 G'``.
-    For everyone (ATE) the limit does not move with the coefficients, C = -G and the variance falls by ``G I^-1 G'``.
+    ``G I^-1 C' + C I^-1 G' + G I^-1 G'``. For everyone (ATE) the limit does not move with the coefficients, C = -G and
+    the variance falls by ``G I^-1 G'``. With sample weights I^-1 is no variance, and sums over rows take its place.
     """
     design, model = score.design, score.model
     assert design is not None and model is not None and model.logistic is not None  # noqa: S101,PT018 - slopes exist
     inverse = invert_gram(model.logistic.information)
     rows = score.rows
     error = w[rows] * ((codes[rows] == score.upper) - score.values)
-    G = np.vstack([np.zeros(design.p) if m.slope is None else m.slope for m in means])
+    zero = np.zeros(design.p)
+    G = np.vstack([m.slope if mine and m.slope is not None else zero for m, mine in zip(means, own, strict=True)])
     moved, C = np.empty((len(rows), len(means))), np.zeros_like(G)
     path = inverse @ G.T
-    weighted = np.column_stack([m.contributions[rows] * error for m in means])
+    psi = np.column_stack([m.contributions[rows] for m in means])
     for at, Z in design.blocks():
         moved[at] = (Z @ path) * error[at][:, None]
-        C += weighted[at].T @ Z
+        C += (psi[at] * error[at][:, None]).T @ Z
+    if bool((w != w[0]).any()):
+        return psi.T @ moved + moved.T @ psi + moved.T @ moved, moved
     if exact:
         C = -G
     return G @ inverse @ C.T + C @ inverse @ G.T + G @ inverse @ G.T, moved

@@ -149,8 +149,8 @@ def check_against(settings: MatchSettings, frame: pd.DataFrame, n_arms: int, est
                 )
             if setting == "caliper" and not is_numeric(frame[name]):
                 raise CausalArgumentError(f"caliper: {name!r} holds labels, which are equal or not; name it in exact=")
-    if settings.method == "full" and n_arms > 2 and estimand == "ATE":
+    if settings.method in ("full", "cem", "subclass") and n_arms > 2 and estimand == "ATE":
         raise CausalArgumentError(
-            "method='full' has no ATE of several arms; use method='nearest', or estimand='ATT' for every arm beside the"
-            " control"
+            f"method={settings.method!r} has no ATE of several arms; use method='nearest', or estimand='ATT' for every"
+            " arm beside the control"
         )

@@ -63,7 +63,8 @@ class Matching(CausalEstimator):
         lists near pairs only (20,000,000 at most).
     estimand : {"ATT", "ATC", "ATE"}
         Pairs and nearest neighbours without replacement have no ATE. With several arms, ATT and ATC compare every arm
-        with the control as if there were no others; the ATE matches everyone to every arm on its propensity.
+        with the control as if there were no others; the ATE ("nearest" only) matches everyone to every arm on its
+        propensity.
     distance : {"propensity", "mahalanobis", "robust_mahalanobis", "euclidean"} or classifier
         "propensity": difference of probabilities. "euclidean" counts in standard deviations. A scikit-learn classifier
         with ``predict_proba`` is a propensity model.
@@ -110,8 +111,8 @@ class Matching(CausalEstimator):
     -----
     Standard errors. With replacement, and in strata: Abadie and Imbens (2006, 2008), and with the linear propensity
     model (2016). Pairs, sets and neighbours without replacement: clustered by set (Abadie and Spiess 2022). The
-    contributions of the rows serve ``cluster`` and comparisons; they are a little conservative, by the noise of
-    `variance_matches` neighbours.
+    contributions of the rows serve ``cluster`` and comparisons; they are conservative (errors about a tenth wider)
+    by the noise of `variance_matches` neighbours.
 
     References
     ----------
@@ -219,7 +220,10 @@ class Matching(CausalEstimator):
         """
         check_is_fitted(self, "weights_")
         inputs = self._sample.inputs
-        given = y if isinstance(y, pd.Series) else pd.Series(np.asarray(y))
+        values = y if isinstance(y, pd.Series) else np.asarray(y)
+        if values.ndim != 1:
+            raise CausalDataError(f"outcome: has {values.ndim} dimensions; pass one value per row of the design")
+        given = pd.Series(values)
         if len(given) != len(self.used_):
             raise CausalDataError(f"outcome: has {len(given):,} values for {len(self.used_):,} rows of the design")
         kept = given[self.used_]
@@ -230,9 +234,9 @@ class Matching(CausalEstimator):
         inputs = replace(inputs, outcome=kept)
         check_inputs(inputs)
         assert inputs.outcome is not None  # noqa: S101 - just given
-        values = as_float(inputs.outcome)
+        numbers = as_float(inputs.outcome)
         out = copy.copy(self)
-        out._sample = replace(self._sample, inputs=inputs, y=values, rows=Rows(inputs.index, values))
+        out._sample = replace(self._sample, inputs=inputs, y=numbers, rows=Rows(inputs.index, numbers))
         out.effect_ = out._estimate(out._sample)
         return out
 

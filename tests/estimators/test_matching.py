@@ -252,6 +252,7 @@ def test_outcomes_that_do_not_fit_the_design():
         "outcome is missing": frame["recovery"].where(frame["age"] > 40),
         "outcome is not numeric": frame["region"],
         "equals the outcome": frame["age"] * 2,
+        "has 2 dimensions": frame[["recovery"]],
     }
     for message, y in wrong.items():
         with pytest.raises(CausalDataError, match=message):
@@ -280,7 +281,7 @@ def test_weights_give_the_estimate_and_the_balance(settings):
     pd.testing.assert_frame_equal(table, again)
     check = model.effect().diagnostics["matching"].table
     assert check["matched"].tolist() == [(w[d == a] > 0).sum() for a in (0, 1)]
-    counted = model.unmatched_.groupby("arm")["n"].sum()
+    counted = model.unmatched_.groupby("arm")["n"].sum().to_dict()
     assert all(counted.get(a, 0) == (w[d == a] == 0).sum() for a in (0, 1))
     label = model._sample.inputs.index
     if "subclass" in model.matched_ and "target" not in model.matched_:
@@ -431,8 +432,28 @@ def test_the_ate_of_several_arms_is_each_arms_propensity():
         imputed = np.where(d == a, y, tied @ y / tied.sum(axis=1))
         means.append(imputed.mean())
     assert model.effect().estimates.tolist() == pytest.approx([means[1] - means[0], means[2] - means[0]], rel=1e-9)
-    with pytest.raises(CausalArgumentError, match="method='full' has no ATE of several arms"):
-        fit(frame, estimand="ATE", method="full")
+    for method in ("full", "cem", "subclass"):
+        with pytest.raises(CausalArgumentError, match=f"method='{method}' has no ATE of several arms"):
+            fit(frame, estimand="ATE", method=method)
+
+
+def test_estimated_propensities_of_several_arms_beside_the_controls():
+    """Each contrast's error is that of its two arms alone, though the controls' own mean is shared."""
+    frame = make(n=400, arms=3)
+    both = fit(frame, estimand="ATC").effect()
+    assert "2016" in both.std_error_method
+    for arm in (1, 2):
+        alone = fit(frame[frame["medication"].isin([0, arm])], estimand="ATC").effect()
+        assert both.table.loc[f"{arm} - 0", "std_error"] == pytest.approx(alone.std_error, rel=1e-8)
+    assert np.linalg.eigvalsh(both.vcov).min() > 0
+
+
+def test_weights_that_are_all_equal_change_nothing_and_others_keep_a_variance():
+    frame = make(n=300)
+    plain = fit(frame).effect()
+    same = fit(frame.assign(weight=2.5), sample_weight="weight").effect()
+    assert [same.estimate, same.std_error] == pytest.approx([plain.estimate, plain.std_error], rel=1e-10)
+    assert 0.5 < fit(frame, sample_weight="weight").effect().std_error / plain.std_error < 2
 
 
 @pytest.mark.parametrize("settings", [{"method": "full"}, {"method": "cem", "cutpoints": 3}, {"method": "subclass"}])
