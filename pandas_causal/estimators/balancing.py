@@ -373,7 +373,8 @@ class StableBalancing(_Tilting):
     The error is that of the estimating equations of the constraints that bind, taken as the right ones: it holds where
     which constraints bind, and which weights are 0, settles as the sample grows. It covers the noise and not the shift
     that a tolerance leaves, which is at most the tolerance times the sum of the absolute slopes of the outcome (per
-    standard deviation): choose a tolerance well under ``1 / sqrt(n)``.
+    standard deviation): choose a tolerance well under ``1 / sqrt(n)``. Under a wide one, covariates whose constraint is
+    slack count as not adjusted for, which makes the error too large rather than too small.
 
     The dual is solved here by an active-set Newton method, exactly and without a matrix of n columns; no optional
     solver is needed.

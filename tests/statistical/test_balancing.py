@@ -11,7 +11,6 @@ N = 1_000
 NODES, WEIGHTS = np.polynomial.hermite_e.hermegauss(80)
 ESTIMATORS = {
     "entropy": EntropyBalancing,
-    "entropy, 2 moments": lambda estimand: EntropyBalancing(estimand=estimand, moments=2),
     "CBPS": CovariateBalancingPropensity,
     "CBPS, over-identified": lambda estimand: CovariateBalancingPropensity(estimand=estimand, over_identified=True),
     "stable": StableBalancing,
