@@ -114,6 +114,10 @@ def test_the_whole_graph_against_relabelled_ones():
     wrong = check_graph(frame, CausalGraph("v3 -> v0 -> v5 -> v1 -> v6 -> v2 -> v4"), permutations=99)
     assert wrong.passed is False
     assert wrong.p_value > 0.05
+    for check in (right, near, wrong):  # graphs that fail as often count against the one given
+        own = (check.table["p_value"] <= 0.05).sum()
+        assert check.p_value == (1 + (check.permuted["rejected"] <= own).sum()) / 100
+    assert (wrong.permuted["rejected"] == (wrong.table["p_value"] <= 0.05).sum()).any()
     # of two unjoined pairs of a collider nothing can be said: every relabelling with the same collider claims the same
     few = check_graph(frame[["v0", "v1", "v2"]], CausalGraph("v0 -> v1 <- v2"), permutations=99)
     assert few.passed is None

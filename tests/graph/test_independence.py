@@ -72,6 +72,17 @@ def test_tail_of_weighted_chi_squares():
         assert weighted_chi2_sf(v, weights) == pytest.approx((draws > v).mean(), abs=0.006)
 
 
+def test_one_product_by_hand():
+    """One feature each: n mean^2 / variance is a chi-squared, the variance counted over what the regressions left."""
+    rng = np.random.default_rng(5)
+    x, y = rng.normal(size=(2, 50, 1)).astype(np.float32)
+    product = (x * y)[:, 0].astype(float)
+    found = feature_test(x, y, used=20.0)
+    variance = (np.square(product).sum() - product.sum() ** 2 / 50) / (50 - 20)
+    assert found.statistic == pytest.approx(product.sum() ** 2 / 50, rel=1e-5)
+    assert found.p_value == pytest.approx(stats.chi2.sf(found.statistic / variance, 1), rel=1e-4)
+
+
 def test_regression_on_cells_is_their_means():
     rng = np.random.default_rng(2)
     Z = [Variable(rng.integers(0, 2, 400), 2), Variable(rng.integers(0, 3, 400), 3)]

@@ -20,6 +20,7 @@ from pandas_causal.errors import (
     GraphError,
     NotIdentifiedError,
 )
+from pandas_causal.graph.learning import _settle
 from pandas_causal.graph.mechanisms import DiscreteNoise
 
 QUICK = {"pressure": "linear", "medication": "ridge", "readmission": "ridge"}
@@ -300,6 +301,16 @@ def test_mechanisms_are_chosen_by_held_out_loss():
     assert table.loc["line", "loss"] == pytest.approx(1.0, abs=0.15)
     assert table.loc["wave", "loss"] == pytest.approx(0.09, abs=0.05)
     assert table.loc["x", "skill"] == 0
+
+
+def test_the_linear_model_stands_unless_another_is_better_beyond_doubt():
+    """Losses differ by 0.1 in the mean; with a standard error of 0.2 that is nothing, with one of 0.05 it is."""
+    candidates = {"linear": "linear", "boosting": "boosting"}
+    worse = np.ones(100)
+    noisy = worse - 0.1 + 2.0 * np.tile([-1.0, 1.0], 50)
+    clear = worse - 0.1 + 0.5 * np.tile([-1.0, 1.0], 50)
+    assert _settle(candidates, {"linear": worse, "boosting": noisy}) == "linear"
+    assert _settle(candidates, {"linear": worse, "boosting": clear}) == "boosting"
 
 
 def test_sklearn_models_and_own_mechanisms():
