@@ -47,7 +47,8 @@ def diff_diff(frame: pd.DataFrame) -> list[float]:
         frame, outcome="y", unit="unit", time="time", first_treat="cohort", covariates=COVARIATES or None,
         aggregate="event_study",
     )  # fmt: skip
-    return [found.overall_att, found.overall_se]
+    events = [e["effect"] for k, e in found.event_study_effects.items() if k >= 0]  # its overall average is another
+    return [float(np.mean(events))]
 
 
 def csdid(frame: pd.DataFrame) -> list[float]:

@@ -116,6 +116,10 @@ CSDID = {
         {"anticipation": 1, "control_group": "not_yet_treated", "base_period": "universal"},
         {"anticipation": 1, "control_group": ["notyettreated"], "base_period": "universal"},
     ),
+    "no never-treated": (
+        {"everyone_treated": True, "control_group": "not_yet_treated"},
+        {"control_group": ["notyettreated"]},
+    ),
     "ipw": ({"method": "ipw"}, {"est_method": "ipw"}),
     "regression": ({"method": "regression"}, {"est_method": "reg"}),
     "weights": ({"sample_weight": "w"}, {"weights_name": "w"}),
@@ -135,6 +139,8 @@ def test_beside_csdid(covariates, case):
     mine, his = (dict(part) for part in CSDID[case])
     frame = mpdta().rename(columns={"first.treat": "first_treat"})
     frame["w"] = np.random.default_rng(0).uniform(0.5, 2, 500)[pd.factorize(frame["countyreal"])[0]]
+    if mine.pop("everyone_treated", False):
+        frame = frame[frame["first_treat"] > 0]
     if mine.pop("holes", False):
         frame = frame.drop(index=frame.sample(100, random_state=1).index)
     roles = {role: mine.pop(role) for role in ("unit", "sample_weight") if role in mine}
