@@ -12,6 +12,7 @@ def main() -> None:
     imports = compare("imports.py", ("pandas", "ours"), repeats=7)
     jump = compare("discontinuity.py", ("ours", "rdrobust"))
     cells = compare("panels.py", ("ours", "diff_diff", "csdid"))
+    placebos = compare("synthetic_control.py", ("ours", "loop_of_10"))
     rows = [
         ("AIPW, 1,000,000 x 10, 5 folds", "DoubleML IRM", aipw["ours"]["seconds"] / aipw["doubleml"]["seconds"]),
         (
@@ -27,6 +28,11 @@ def main() -> None:
         ("discontinuity, 1,000,000 rows", "rdrobust", jump["ours"]["seconds"] / jump["rdrobust"]["seconds"]),
         ("group-time effects, 50,000 x 10", "diff-diff", cells["ours"]["seconds"] / cells["diff_diff"]["seconds"]),
         ("the same", "csdid", cells["ours"]["seconds"] / cells["csdid"]["seconds"]),
+        (
+            "synthetic control, 1,000 placebos of 200 donors",
+            "100 times synthdid, 10 placebos",
+            placebos["ours"]["seconds"] / (100 * placebos["loop_of_10"]["seconds"]),
+        ),
         ("import", "import pandas", imports["ours"]["seconds"] / imports["pandas"]["seconds"]),
     ]
     for name, beside, ratio in rows:
