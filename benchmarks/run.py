@@ -16,6 +16,7 @@ def main() -> None:
     two_way = compare("two_way.py", ("ours", "pyfixest"), repeats=1)
     tilts = compare("balancing.py", ("tilt", "logistic", "ours", "ipw"))
     ebal = compare("balancing.py", ("ours", "ebal"), arguments=("100000",))
+    placebos = compare("synthetic_control.py", ("ours", "loop_of_10"))
     rows = [
         ("AIPW, 1,000,000 x 10, 5 folds", "DoubleML IRM", aipw["ours"]["seconds"] / aipw["doubleml"]["seconds"]),
         (
@@ -40,6 +41,9 @@ def main() -> None:
         ),
         ("its whole fit", "IPW's whole fit", tilts["ours"]["seconds"] / tilts["ipw"]["seconds"]),
         ("its whole fit, 100,000 x 20", "ebal", ebal["ours"]["seconds"] / ebal["ebal"]["seconds"]),
+        "synthetic control, 1,000 placebos of 200 donors",
+        "100 times synthdid, 10 placebos",
+        placebos["ours"]["seconds"] / (100 * placebos["loop_of_10"]["seconds"]),
         ("import", "import pandas", imports["ours"]["seconds"] / imports["pandas"]["seconds"]),
     ]
     for name, beside, ratio in rows:

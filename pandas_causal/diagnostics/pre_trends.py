@@ -3,16 +3,42 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from pandas_causal.check import Check
-from pandas_causal.errors import CausalDataError, CausalWarning
+from pandas_causal.diagnostics.pre_trend_power import pre_trend_power
+from pandas_causal.errors import CausalDataError, CausalError, CausalWarning
 
-__all__ = ["pre_trends"]
+__all__ = ["pre_trends", "trend_checks"]
 
 _LEVEL = 0.05
+
+
+def trend_checks(effect: Any, anticipation: int = 0) -> dict[str, Callable[[], Check]]:
+    """Checks of the periods before treatment, computed when read; the test's power where one reference period allows.
+
+    Parameters
+    ----------
+    effect : Effect
+        One row per event time, or with a weighting "event" that leads there.
+    anticipation : int
+        Periods before treatment in which effects may be.
+    """
+    checks: dict[str, Callable[[], Check]] = {"pre_trends": partial(pre_trends, effect, anticipation)}
+    return checks if effect.reference_rows is None else {**checks, "pre_trend_power": partial(_power, effect)}
+
+
+def _power(effect: Any) -> Check:
+    with warnings.catch_warnings():  # what is weak was said when the effect was estimated
+        warnings.simplefilter("ignore", CausalWarning)
+        try:
+            return pre_trend_power(effect.aggregate("event") if "event" in effect.weightings else effect)
+        except CausalError as error:
+            return Check(None, effect.table.iloc[:0], f"power cannot be computed: {error}")
 
 
 def pre_trends(effect: Any, anticipation: int = 0) -> Check:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,12 +16,18 @@ from pandas_causal.errors import CausalDataError
 if TYPE_CHECKING:
     from pandas_causal.panel import Panel
 
-__all__ = ["bacon_decomposition", "two_way_weights"]
+__all__ = ["bacon_decomposition", "two_way_checks", "two_way_weights"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 NEVER, LATER, EARLIER = "never treated", "later treated", "already treated"
+
+
+def two_way_checks(panel: Panel) -> dict[str, Callable[[], Check]]:
+    """What the two-way coefficient without covariates averages, computed when read; what the panel allows of it."""
+    checks: dict[str, Callable[[], Check]] = {"two_way_weights": partial(two_way_weights, panel)}
+    return checks if _obstacles(panel) else {"bacon": partial(bacon_decomposition, panel), **checks}
 
 
 def bacon_decomposition(panel: Panel) -> Check:
@@ -47,7 +55,9 @@ def bacon_decomposition(panel: Panel) -> Check:
     Goodman-Bacon (2021), "Difference-in-differences with variation in treatment timing", Journal of Econometrics,
     Theorem 1 and eq. (10).
     """
-    _require_decomposable(panel)
+    problems = _obstacles(panel)
+    if problems:
+        raise CausalDataError("two-way fixed effects cannot be decomposed: " + "; ".join(problems))
     cohort = np.minimum(panel.cohort, panel.n_periods)
     starts, of_unit = np.unique(cohort, return_inverse=True)
     weight = np.ones(panel.n_units) if panel.weight is None else panel.weight[panel.starts]
@@ -100,7 +110,8 @@ def _comparisons(means: Floats, starts: Ints, share: Floats) -> list[tuple[int, 
     return [(g, h, kind, float(w / total), float(estimate)) for g, h, kind, w, estimate in rows]
 
 
-def _require_decomposable(panel: Panel) -> None:
+def _obstacles(panel: Panel) -> list[str]:
+    """Why the decomposition does not hold for this panel."""
     problems = []
     if not panel.balanced:
         missing = panel.n_units * panel.n_periods - len(panel)
@@ -109,8 +120,7 @@ def _require_decomposable(panel: Panel) -> None:
         problems.append("treatment switches off; the decomposition is that of absorbing treatment")
     if panel.weight is not None and not np.array_equal(panel.weight, panel.weight[panel.starts][panel.unit]):
         problems.append("sample weights change within units; give every unit one weight")
-    if problems:
-        raise CausalDataError("two-way fixed effects cannot be decomposed: " + "; ".join(problems))
+    return problems
 
 
 def two_way_weights(panel: Panel) -> Check:

@@ -10,15 +10,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pandas_causal.algebra import Weighting
 from pandas_causal.check import Checks
 from pandas_causal.diagnostics import panels as checks
-from pandas_causal.diagnostics.pre_trends import pre_trends
+from pandas_causal.diagnostics.pre_trends import trend_checks
 from pandas_causal.effect import Effect
 from pandas_causal.errors import CausalArgumentError, OverlapWarning, warn
 from pandas_causal.estimators.base import CausalEstimator
-from pandas_causal.group_time import GroupTime, Plan, ReferenceEvent, estimate_cells
-from pandas_causal.inference.influence import Influence
+from pandas_causal.estimators.cell_averages import averages, cell_index, cell_uncertainty, cohort_shares
+from pandas_causal.group_time import GroupTime, Plan, estimate_cells
 from pandas_causal.inference.support import Treated
 from pandas_causal.panel import Panel, read_panel
 from pandas_causal.settings import check_choices, check_settings
@@ -26,7 +25,6 @@ from pandas_causal.settings import check_choices, check_settings
 __all__ = ["CallawaySantAnna"]
 
 Floats = NDArray[np.float64]
-_ATT = pd.Index(["ATT"])
 _LEGAL = {
     "method": ("dr", "dr_improved", "ipw", "regression"),
     "control_group": ("never_treated", "not_yet_treated"),
@@ -178,7 +176,7 @@ class CallawaySantAnna(CausalEstimator):
         )  # fmt: skip
         cohorts = panel.treated_cohorts
         found = estimate_cells(panel, plan, more=len(cohorts))
-        shares = _shares(panel, found, cohorts)
+        shares = cohort_shares(panel, found, cohorts)
         self.cells_ = _describe(panel, found)
         self.effect_ = self._arrange(panel, found, cohorts, shares)
         return self
@@ -200,8 +198,8 @@ class CallawaySantAnna(CausalEstimator):
 
     def _arrange(self, panel: Panel, found: GroupTime, cohorts: NDArray[np.int64], shares: Floats) -> Effect:
         """Cells and cohort shares as parameters of one Effect."""
-        index, reference = _index(panel, found)
-        u = _uncertainty(panel, found, cohorts, shares, index)
+        index, reference = cell_index(panel, found)
+        u = cell_uncertainty(panel, found, cohorts, shares, index)
         treated = _support(panel, found, cohorts, untreated_only=self.control_group == "never_treated")
         u = replace(u, treated=treated, factor_p=1)
         method = f"influence function, one row per {panel.units.labels.name or 'row'}"
@@ -224,12 +222,12 @@ class CallawaySantAnna(CausalEstimator):
             population="units treated within the periods seen" if panel.is_panel else "rows of treated cohorts",
             facts=self._facts(panel, found),
         ).explained()
-        effect = replace(effect, weightings=_weightings(effect, found, cohorts, shares, panel))
+        effect = replace(effect, weightings=averages(effect, found, cohorts, shares, panel))
         return replace(effect, diagnostics=Checks(self._diagnostics(panel, effect, overlap)))
 
     def _diagnostics(self, panel: Panel, effect: Effect, overlap: dict[str, Any]) -> dict[str, Any]:
         return {
-            "pre_trends": partial(pre_trends, effect, self.anticipation),
+            **trend_checks(effect, self.anticipation),
             "cohorts": partial(checks.cohort_sizes, panel),
             "composition": partial(checks.composition, panel),
             "trends": partial(checks.trends, panel),
@@ -284,47 +282,6 @@ class CallawaySantAnna(CausalEstimator):
         }
 
 
-def _shares(panel: Panel, found: GroupTime, cohorts: NDArray[np.int64]) -> Floats:
-    """Share of every cohort among all units, and its contributions (w_i 1[G_i = g] - share) / N in the last columns."""
-    w = panel.unit_weights()
-    n, K = panel.n_units, len(found.cells)
-    shares = np.empty(len(cohorts))
-    for j, g in enumerate(cohorts):
-        column = (panel.cohort == g).astype(np.float64)
-        if w is not None:
-            column *= w
-        shares[j] = column.mean()
-        found.contributions[:, K + j] = (column - shares[j]) / n
-    return shares
-
-
-def _index(panel: Panel, found: GroupTime) -> tuple[pd.MultiIndex, NDArray[np.bool_]]:
-    """Labels of the cells, the reference marked, and which cells are reference."""
-    reference = np.array([c.is_reference for c in found.cells])
-    events = [ReferenceEvent(c.time - c.cohort) if c.is_reference else c.time - c.cohort for c in found.cells]
-    levels = [
-        panel.periods[[c.cohort for c in found.cells]],
-        panel.periods[[c.time for c in found.cells]],
-        pd.Index(events, dtype=object if reference.any() else "int64"),
-    ]
-    return pd.MultiIndex.from_arrays(levels, names=["cohort", "time", "event"]), reference
-
-
-def _uncertainty(
-    panel: Panel, found: GroupTime, cohorts: NDArray[np.int64], shares: Floats, index: pd.MultiIndex
-) -> Influence:
-    """Cells, then cohort shares, with the contributions of every unit."""
-    K = len(found.cells)
-    names = [f"{g}, {t}" for g, t, _ in index] + [f"share of {panel.periods[g]}" for g in cohorts]
-    return Influence.from_contributions(
-        np.concatenate([found.att, shares]),
-        found.contributions,
-        panel.units,
-        names=pd.Index(names, name="parameter"),
-        loadings=np.eye(K, K + len(shares)),
-    )
-
-
 def _support(panel: Panel, found: GroupTime, cohorts: NDArray[np.int64], *, untreated_only: bool) -> Treated:
     """Units behind every cell: its cohort, those of them that were seen, and those compared with."""
     none = np.zeros(len(cohorts), dtype=np.int64)  # shares rest on all units
@@ -340,65 +297,8 @@ def _support(panel: Panel, found: GroupTime, cohorts: NDArray[np.int64], *, untr
     )
 
 
-def _weightings(
-    effect: Effect, found: GroupTime, cohorts: NDArray[np.int64], shares: Floats, panel: Panel
-) -> dict[str, Weighting]:
-    """The four averages, at estimated cohort shares, and the overall average that each but "simple" carries.
-
-    Callaway and Sant'Anna (2021), eq. (3.4), (3.7), (3.8), (3.10), (3.11) and (3.12).
-    """
-    index = effect.estimates.index
-    own = np.searchsorted(cohorts, [c.cohort for c in found.cells])
-    time = np.array([c.time for c in found.cells])
-    post = time >= cohorts[own]
-    by_share = _share_weights(effect, own, shares, index)
-    events, event = np.unique(time - cohorts[own], return_inverse=True)
-    marked = {int(e): e for e in index.get_level_values("event")}
-    event_labels = pd.Index([marked[int(e)] for e in events], dtype=index.get_level_values("event").dtype, name="event")
-    alive = np.unique(own[post])
-    cohort_labels = panel.periods[cohorts[alive]].rename("cohort")
-    by_cohort = _share_weights(effect, alive, shares, cohort_labels)
-    times = np.unique(time[post])
-
-    def averaged(weights: Any, codes: Any, labels: pd.Index, how: str, overall: Any) -> Weighting:
-        then = {"overall": Weighting(overall, labels=_ATT, estimand=f"{what}, overall average {how}")}
-        return Weighting(weights, pd.Index(codes), then, labels, f"{what}, {how}")
-
-    what = f"effect on the treated of {panel.names['outcome']}"
-    after = np.where(post, 0, -1)
-    return {
-        "simple": Weighting(by_share, pd.Index(after), labels=_ATT, estimand=what),
-        "event": averaged(by_share, event, event_labels, "by periods since treatment", (events >= 0).astype(float)),
-        "cohort": averaged(
-            None, np.where(post, np.searchsorted(alive, own), -1), cohort_labels, "by cohort", by_cohort
-        ),
-        "calendar": averaged(
-            by_share,
-            np.where(post, np.searchsorted(times, time), -1),
-            panel.periods[times].rename("time"),
-            f"by {panel.axis.name}",
-            None,
-        ),
-    }
-
-
-def _share_weights(effect: Effect, own: NDArray[np.intp], shares: Floats, index: pd.Index) -> Effect:
-    """Shares of the cohorts that rows belong to, as an Effect on the same parameters."""
-    u = effect.uncertainty
-    assert isinstance(u, Influence)  # noqa: S101 - built so above
-    K = len(u.values) - len(shares)
-    loadings = np.zeros((len(own), len(u.values)))
-    loadings[np.arange(len(own)), K + own] = 1.0
-    return Effect(
-        estimates=pd.Series(shares[own], index=index, name="estimate"),
-        uncertainty=replace(u, loadings=loadings),
-        estimand="share of the cohort",
-        n_obs=effect.n_obs,
-    )
-
-
 def _describe(panel: Panel, found: GroupTime) -> pd.DataFrame:
-    index, _ = _index(panel, found)
+    index, _ = cell_index(panel, found)
     base = panel.periods[[c.base for c in found.cells]]
     counts = {"base": base, "n_treated": found.n_treated, "n_control": found.n_control}
     return pd.DataFrame(counts, index=index)

@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pandas_causal.check import Check, Checks
+from pandas_causal.diagnostics.two_way import two_way_checks
 from pandas_causal.effect import Effect
 from pandas_causal.errors import CausalDataError, NotIdentifiedError, Problem
 from pandas_causal.estimators.base import CausalEstimator
@@ -235,7 +236,13 @@ class DifferenceInDifferences(CausalEstimator):
             std_error_method=method,
             population="treated units after treatment" if two_groups else "treated rows, at the regression's weights",
             facts=panel_facts(panel),
-            diagnostics=Checks({"cells": partial(_cell_means, panel), **panel_checks(panel)}),
+            diagnostics=Checks(
+                {
+                    "cells": partial(_cell_means, panel),
+                    **({} if two_groups else two_way_checks(panel)),
+                    **panel_checks(panel),
+                }
+            ),
         )
         return effect.explained()
 

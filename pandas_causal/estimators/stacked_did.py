@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -12,12 +11,12 @@ from numpy.typing import NDArray
 
 from pandas_causal.algebra import Weighting
 from pandas_causal.check import Check, Checks
-from pandas_causal.diagnostics.pre_trends import pre_trends
+from pandas_causal.diagnostics.pre_trends import trend_checks
 from pandas_causal.did_scores import compare_changes
 from pandas_causal.effect import Effect
 from pandas_causal.errors import CausalArgumentError, CausalDataError, Problem
 from pandas_causal.estimators.base import CausalEstimator
-from pandas_causal.estimators.callaway_santanna import _index, _share_weights
+from pandas_causal.estimators.cell_averages import cell_index, share_weights
 from pandas_causal.estimators.cells import (
     UNTESTED,
     known_weightings,
@@ -219,7 +218,7 @@ class StackedDiD(CausalEstimator):
         """Cells of all stacks as one Effect."""
         found, shares = _joined(panel, stacks)
         cells = found.cells
-        index, reference = _index(panel, found)
+        index, reference = cell_index(panel, found)
         u, how = self._uncertainty(panel, stacks, found, index, shares.mean(axis=0))
         mass = np.concatenate([np.full(len(s.cells), s.weight) for s in stacks])
         effect = Effect(
@@ -246,13 +245,13 @@ class StackedDiD(CausalEstimator):
         at = _at_shares(weightings, effect, shares.mean(axis=0), len(stacks[0].cells))
         effect = replace(effect, weightings=at)
         diagnostics = {
-            "pre_trends": partial(pre_trends, effect, self.anticipation),
+            **trend_checks(effect, self.anticipation),
             "stacks": Check(None, self.stacks_, f"{len(stacks)} stacks"),
             **panel_checks(panel),
         }
         return replace(effect, diagnostics=Checks(diagnostics))
 
-    def _uncertainty(
+    def cell_uncertainty(
         self, panel: Panel, stacks: list[_Stack], found: GroupTime, index: pd.MultiIndex, shares: Floats
     ) -> tuple[Influence, str]:
         """Contributions of units, summed over the stacks they are in; clustered."""
@@ -359,11 +358,11 @@ def _at_shares(weightings: dict[str, Weighting], effect: Effect, shares: Floats,
     """The same averages, the weights being estimated shares of the treated units."""
     index, S = effect.estimates.index, len(shares)
     own = np.repeat(np.arange(S), width)
-    by_share = _share_weights(effect, own, shares, index)
+    by_share = share_weights(effect, own, shares, index)
     out = {k: replace(w, weights=by_share) for k, w in weightings.items()}
     cohorts = weightings["cohort"]
     assert cohorts.labels is not None  # noqa: S101 - known_weightings labels its averages
-    overall = _share_weights(effect, np.arange(S), shares, cohorts.labels)
+    overall = share_weights(effect, np.arange(S), shares, cohorts.labels)
     then = {name: replace(w, weights=overall) for name, w in cohorts.then.items()}
     out["cohort"] = replace(out["cohort"], weights=None, then=then)
     return out

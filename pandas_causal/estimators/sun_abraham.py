@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -11,11 +10,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pandas_causal.check import Checks
-from pandas_causal.diagnostics.pre_trends import pre_trends
+from pandas_causal.diagnostics.pre_trends import trend_checks
 from pandas_causal.effect import Effect
 from pandas_causal.errors import CausalDataError, Problem
 from pandas_causal.estimators.base import CausalEstimator
-from pandas_causal.estimators.callaway_santanna import _index, _shares, _uncertainty, _weightings
+from pandas_causal.estimators.cell_averages import averages, cell_index, cell_uncertainty, cohort_shares
 from pandas_causal.estimators.cells import (
     UNTESTED,
     cell_text,
@@ -146,9 +145,9 @@ class SunAbraham(CausalEstimator):
 
     def _arrange(self, panel: Panel, found: GroupTime, fitted: Saturated, cohorts: NDArray[np.int64]) -> Effect:
         """Cells and cohort shares as parameters of one Effect."""
-        shares = _shares(panel, found, cohorts)
-        index, reference = _index(panel, found)
-        u = _uncertainty(panel, found, cohorts, shares, index)
+        shares = cohort_shares(panel, found, cohorts)
+        index, reference = cell_index(panel, found)
+        u = cell_uncertainty(panel, found, cohorts, shares, index)
         u = replace(
             u, treated=treated_units(panel, found.cells, len(shares), found.n_treated, found.n_control), factor_p=1
         )
@@ -180,8 +179,8 @@ class SunAbraham(CausalEstimator):
                 "cells_left_out": len(found.left_out),
             },
         ).explained()
-        effect = replace(effect, weightings=_weightings(effect, found, cohorts, shares, panel))
-        diagnostics = {"pre_trends": partial(pre_trends, effect, self.anticipation), **panel_checks(panel)}
+        effect = replace(effect, weightings=averages(effect, found, cohorts, shares, panel))
+        diagnostics = {**trend_checks(effect, self.anticipation), **panel_checks(panel)}
         return replace(effect, diagnostics=Checks(diagnostics))
 
 

@@ -60,7 +60,7 @@ def test_scale_and_summary():
     )
     large = pre_trend_power(scaled)
     np.testing.assert_allclose(large.table.index, 1000 * small.table.index, rtol=1e-6)
-    assert "is found with probability 50%" in small.summary
+    assert "goes unnoticed in 50% of samples" in small.summary
 
 
 @pytest.mark.parametrize("setting", [{"powers": [0.0]}, {"powers": [1.2]}, {"level": 1.0}, {"slopes": [np.nan]}])
