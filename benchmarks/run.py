@@ -41,9 +41,11 @@ def main() -> None:
         ),
         ("its whole fit", "IPW's whole fit", tilts["ours"]["seconds"] / tilts["ipw"]["seconds"]),
         ("its whole fit, 100,000 x 20", "ebal", ebal["ours"]["seconds"] / ebal["ebal"]["seconds"]),
-        "synthetic control, 1,000 placebos of 200 donors",
-        "100 times synthdid, 10 placebos",
-        placebos["ours"]["seconds"] / (100 * placebos["loop_of_10"]["seconds"]),
+        (
+            "synthetic control, 1,000 placebos of 200 donors",
+            "100 times synthdid, 10 placebos",
+            placebos["ours"]["seconds"] / (100 * placebos["loop_of_10"]["seconds"]),
+        ),
         ("import", "import pandas", imports["ours"]["seconds"] / imports["pandas"]["seconds"]),
     ]
     for name, beside, ratio in rows:

@@ -73,8 +73,8 @@ def bacon_decomposition(panel: Panel) -> Check:
     coefficient = sum(row[3] * row[4] for row in rows)
     share = float(table.loc[table["kind"] == EARLIER, "weight"].sum())
     summary = (
-        f"two-way fixed effects ({coefficient:.4g}) averages {len(table)} comparisons of two cohorts; {share:.0%} of"
-        " the weight lies on comparisons with already treated units, whose changing effects are taken for a trend"
+        f"{share:.0%} of the weight compares with already treated units; {len(table)} comparisons average to"
+        f" {coefficient:.4g}"
     )
     return Check(share < 1e-12, table, summary)
 
@@ -138,7 +138,7 @@ def two_way_weights(panel: Panel) -> Check:
     -------
     Check
         ``table`` has a row per treated cell: cohort, period, rows, weight. ``passed`` is False where a weight is
-        negative. The summary gives the least standard deviation of effects under which the true average could be zero,
+        negative. The summary gives the least standard deviation of effects under which their average could be zero,
         and under which all effects could have the opposite sign.
 
     References
@@ -176,10 +176,9 @@ def two_way_weights(panel: Panel) -> Check:
     share = mass / mass.sum()
     zero, opposite = _least_spread(beta, weights / share, share)
     summary = (
-        f"{int(negative.sum())} of {len(weights)} treated cells have a negative weight, {weights[negative].sum():.3g}"
-        f" in all; the coefficient {beta:.4g} is compatible with an average effect of zero once effects vary with a"
-        f" standard deviation of {zero:.3g}"
-        + ("" if opposite is None else f", and with effects all of the opposite sign from {opposite:.3g} on")
+        f"{int(negative.sum())} of {len(weights)} treated cells weigh negatively ({weights[negative].sum():.3g} in"
+        f" all); effects varying by {zero:.3g} suffice for an average of zero"
+        + ("" if opposite is None else f", by {opposite:.3g} for all of the other sign")
     )
     return Check(not negative.any(), table, summary)
 

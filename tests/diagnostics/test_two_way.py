@@ -55,7 +55,7 @@ def test_comparisons_average_to_the_two_way_coefficient(weights):
     assert not check.passed
     already = table[table["kind"] == "already treated"]
     assert already[["treated", "control"]].to_numpy().tolist() == [[4, 2]]
-    assert f"{already['weight'].sum():.0%} of the weight" in check.summary
+    assert f"{already['weight'].sum():.0%} of the weight compares with already treated" in check.summary
 
 
 def test_one_comparison_by_hand():
@@ -138,7 +138,7 @@ def test_negative_weights_are_found_and_told():
     worst = check.table.sort_values("weight").iloc[0]
     assert worst["cohort"] == 2  # the early cohort's late periods
     assert worst["period"] >= 5
-    assert "opposite sign" in check.summary
+    assert "for all of the other sign" in check.summary
 
 
 def test_least_spread_equals_a_quadratic_programme():
