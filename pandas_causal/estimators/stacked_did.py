@@ -251,7 +251,7 @@ class StackedDiD(CausalEstimator):
         }
         return replace(effect, diagnostics=Checks(diagnostics))
 
-    def cell_uncertainty(
+    def _uncertainty(
         self, panel: Panel, stacks: list[_Stack], found: GroupTime, index: pd.MultiIndex, shares: Floats
     ) -> tuple[Influence, str]:
         """Contributions of units, summed over the stacks they are in; clustered."""
