@@ -120,7 +120,8 @@ def optimal_full(
     lonely_right = np.setdiff1d(np.flatnonzero(np.isfinite(near_right)), j)
     i = np.concatenate([i, lonely_left, at_right[lonely_right]])
     j = np.concatenate([j, at_left[lonely_left], lonely_right])
-    i, j = _stars(i, j, len(rows), len(donors))
+    code = np.unique(i * len(donors) + j)
+    i, j = _stars(code // len(donors), code % len(donors), len(rows), len(donors))
     sets = _components(i, j, len(rows), len(donors))
     left_set, right_set = np.empty(len(left), dtype=np.intp), np.empty(len(right), dtype=np.intp)
     left_set[order[0]], right_set[order[1]] = sets[: len(rows)], sets[len(rows) :]
@@ -128,20 +129,28 @@ def optimal_full(
 
 
 def _cheapest(space: Space, rows: Positions, donors: Positions) -> tuple[Floats, Positions]:
-    """Distance to the nearest partner (infinite: none) and its position."""
-    targets, others = space.places(rows), space.places(donors, merge=False)
-    start, stop = space.windows(targets, others)
+    """Distance to the nearest partner (infinite: none) and its position.
+
+    Rows that stand together take turns among the partners that stand together: the distance is the same, and no single
+    row gets them all.
+    """
     from pandas_causal.kernels.matching import nearest
 
+    targets, others = space.places(rows), space.places(donors)
+    start, stop = space.windows(targets, others)
     places, distances, _ = nearest(
         targets.points, others.points, others.rows, start, stop, 1, 0.0, space.monotone, targets.filters,
         others.filters, space.widths,
     )  # fmt: skip
-    at_row = np.empty(len(donors), dtype=np.intp)
-    at_row[others.cell] = np.arange(len(donors))
-    first = places[targets.cell, 0]
-    far = np.where(first >= 0, distances[targets.cell, 0], np.inf)
-    return far, at_row[np.maximum(first, 0)]
+    near = places[targets.cell, 0]
+    far = np.where(near >= 0, distances[targets.cell, 0], np.inf)
+    near = np.maximum(near, 0)
+    queue = np.argsort(targets.cell, kind="stable")
+    turn = np.empty(len(rows), dtype=np.intp)
+    turn[queue] = np.arange(len(rows)) - np.repeat(np.cumsum(targets.rows) - targets.rows, targets.rows)
+    first = np.cumsum(others.rows) - others.rows
+    partner = np.argsort(others.cell, kind="stable")[first[near] + turn % others.rows[near]]
+    return far, partner
 
 
 def _saving(
@@ -165,7 +174,7 @@ def _ball(space: Space, rows: Positions, donors: Positions, limits: Floats) -> t
     start, stop = space.windows(targets, others)
     at_row, at_donor = np.empty(len(rows), dtype=np.intp), np.empty(len(donors), dtype=np.intp)
     at_row[targets.cell], at_donor[others.cell] = np.arange(len(rows)), np.arange(len(donors))
-    limit = np.where(np.isfinite(limits), limits, -1.0)[at_row]
+    limit = np.where(np.isfinite(limits) & (limits > 0), limits, -1.0)[at_row]  # who pays nothing saves nothing
     stop = np.where(limit < 0, start, stop)
     counts = np.zeros(len(rows), dtype=np.int64)
     given = (

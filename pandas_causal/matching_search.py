@@ -200,9 +200,11 @@ def without_replacement(
     """
     from pandas_causal.kernels.matching import greedy_closest, greedy_in_order
 
-    targets, donors = space.places(left, merge=False), space.places(right, merge=False)
+    by_rank = np.argsort(ranks[1])
+    targets, donors = space.places(left, merge=False), space.places(right[by_rank], merge=False)
     start, stop = space.windows(targets, donors)
-    at_target, at_donor = _inverse(targets.cell), _inverse(donors.cell)
+    at_target, at_donor = _inverse(targets.cell), by_rank[_inverse(donors.cell)]
+    run_start, run_stop = _runs(donors)
     if order in ("largest", "smallest"):
         hard = _snapped(hardness)
         turn = np.lexsort([ranks[0], -hard if order == "largest" else hard])
@@ -215,13 +217,24 @@ def without_replacement(
     greedy = greedy_closest if order == "closest" else greedy_in_order
     greedy(
         targets.cell[turn], targets.points, donors.points, ranks[1][at_donor], start, stop, TIE, space.monotone,
-        targets.filters, donors.filters, space.widths, high, out, far,
+        targets.filters, donors.filters, space.widths, run_start, run_stop, high, out, far,
     )  # fmt: skip
     out = np.where(out >= 0, at_donor[np.maximum(out, 0)], -1)
     out[(out >= 0).sum(axis=1) < low] = -1
     by_row, distances = np.empty_like(out), np.empty_like(far)
     by_row[at_target], distances[at_target] = out, far
     return links_of_pairs(left, right, by_row, distances, unit)
+
+
+def _runs(donors: Places) -> tuple[Positions, Positions]:
+    """First and last + 1 of the donors that stand at the same place, for every donor."""
+    new = np.ones(len(donors), dtype=bool)
+    new[1:] = (donors.group[1:] != donors.group[:-1]) | (donors.along[1:] != donors.along[:-1])
+    for table in (donors.points, donors.filters):
+        new[1:] |= (table[1:] != table[:-1]).any(axis=1)
+    first = np.append(np.flatnonzero(new), len(donors))
+    sizes = np.diff(first)
+    return np.repeat(first[:-1], sizes), np.repeat(first[1:], sizes)
 
 
 def _inverse(cell: Positions) -> Positions:

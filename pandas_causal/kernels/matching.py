@@ -249,9 +249,12 @@ def _last_free(before: Any, j: int) -> int:
 @serial_kernel
 def _best_free(
     t: int, targets: Any, donors: Any, rank: Any, start: Any, stop: Any, tolerance: float, monotone: bool,
-    target_filters: Any, donor_filters: Any, widths: Any, after: Any, before: Any,
+    target_filters: Any, donor_filters: Any, widths: Any, run_start: Any, run_stop: Any, after: Any, before: Any,
 ) -> tuple[int, float]:  # fmt: skip
-    """Nearest free donor of one target; of donors equally near the one with the lowest rank."""
+    """Nearest free donor of one target; of donors equally near the one with the lowest rank.
+
+    Donors of one place stand together, from run_start to run_stop, the lowest rank first.
+    """
     x = targets[t, 0]
     high = _position(donors, x, start[t], stop[t]) if monotone else start[t]
     low = _last_free(before, high) - 1
@@ -268,10 +271,10 @@ def _best_free(
             break
         if up and (not down or donors[high, 0] - x <= x - donors[low, 0]):
             j = high
-            high = _next_free(after, high + 1)
-        else:
-            j = low
-            low = _last_free(before, low) - 1
+            high = _next_free(after, run_stop[j])
+        else:  # the first free one of those that stand there
+            j = _next_free(after, run_start[low])
+            low = _last_free(before, run_start[low]) - 1
         d = _distance(targets, t, donors, j, target_filters, donor_filters, widths, near + tolerance)
         if d > near + tolerance or d >= _FAR:
             continue
@@ -284,7 +287,8 @@ def _best_free(
 @serial_kernel
 def greedy_in_order(
     order: Any, targets: Any, donors: Any, rank: Any, start: Any, stop: Any, tolerance: float, monotone: bool,
-    target_filters: Any, donor_filters: Any, widths: Any, ratio: int, out: Any, distances: Any,
+    target_filters: Any, donor_filters: Any, widths: Any, run_start: Any, run_stop: Any, ratio: int, out: Any,
+    distances: Any,
 ) -> None:  # fmt: skip
     """Give every target in turn its nearest free donor, in `ratio` rounds; -1 where none is left or near enough.
 
@@ -305,7 +309,7 @@ def greedy_in_order(
                 continue
             j, near = _best_free(
                 t, targets, donors, rank, start, stop, tolerance, monotone, target_filters, donor_filters, widths,
-                after, before,
+                run_start, run_stop, after, before,
             )  # fmt: skip
             if j >= 0:
                 out[t, r] = j
@@ -317,7 +321,8 @@ def greedy_in_order(
 @serial_kernel
 def greedy_closest(
     order: Any, targets: Any, donors: Any, rank: Any, start: Any, stop: Any, tolerance: float, monotone: bool,
-    target_filters: Any, donor_filters: Any, widths: Any, ratio: int, out: Any, distances: Any,
+    target_filters: Any, donor_filters: Any, widths: Any, run_start: Any, run_stop: Any, ratio: int, out: Any,
+    distances: Any,
 ) -> None:  # fmt: skip
     """Match the closest pair of all, then the closest of the rest, in `ratio` rounds; `order` breaks ties.
 
@@ -333,7 +338,7 @@ def greedy_closest(
                 continue
             j, near = _best_free(
                 t, targets, donors, rank, start, stop, tolerance, monotone, target_filters, donor_filters, widths,
-                after, before,
+                run_start, run_stop, after, before,
             )  # fmt: skip
             if j >= 0:
                 heapq.heappush(heap, (np.rint(near / tolerance), place, j))
@@ -343,7 +348,7 @@ def greedy_closest(
             if after[j] != j:  # taken meanwhile
                 j, near = _best_free(
                     t, targets, donors, rank, start, stop, tolerance, monotone, target_filters, donor_filters, widths,
-                    after, before,
+                    run_start, run_stop, after, before,
                 )  # fmt: skip
                 if j >= 0:
                     heapq.heappush(heap, (np.rint(near / tolerance), place, j))

@@ -529,3 +529,16 @@ def test_score_ranks_a_caliper_above_none():
     known = fit(frame, propensity=np.full(400, 0.4) + 0.01 * np.arange(400) % 0.2)
     with pytest.raises(CausalArgumentError, match="no model to score"):
         known.score(X)
+
+
+@pytest.mark.parametrize("settings", [{"method": "full"}, {"replace": False}, {}], ids=["full", "alone", "nearest"])
+def test_thousands_of_rows_at_a_few_places(settings):
+    """Eight different rows, 8,000 times: the answer is the stratified one, and nobody carries the weight of all."""
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame(rng.integers(0, 2, (8_000, 3)), columns=["a", "b", "c"])
+    d = (rng.random(8_000) < 0.15 + 0.1 * X["a"] + 0.15 * X["b"]).astype(int)
+    y = X["a"] + d + 0.1 * rng.normal(size=8_000)
+    model = Matching(**settings).fit(X, y, treatment=d)
+    assert model.effect().estimate == pytest.approx(1, abs=5 * model.effect().std_error)
+    assert model.effect().std_error < 0.005
+    assert model.effect().diagnostics["matching"].table["effective_n"].min() > 1_500
