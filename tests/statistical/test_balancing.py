@@ -87,8 +87,10 @@ def test_bias_and_coverage(estimand):
     estimators = {name: make(estimand=estimand) for name, make in ESTIMATORS.items()}
     found = run(draw, estimators, dict.fromkeys(estimators, truth(estimand)), DRAWS, 1)
     for name, (bias, error, covered) in found.items():
-        assert abs(bias) < 3.5 * error + 0.002, name
-        assert abs(covered - 0.95) <= slack(DRAWS), name
+        # twice the moments: a bias of order 1 / n (0.015 at 1,000 draws, a sixth of a standard error), a cautious error
+        more = 0.02 if "over" in name else 0.0
+        assert abs(bias) < 3.5 * error + 0.002 + more, name
+        assert -slack(DRAWS) <= covered - 0.95 <= slack(DRAWS) + more, name
 
 
 @pytest.mark.slow
