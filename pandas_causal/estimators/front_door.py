@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
@@ -15,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 from pandas_causal import nuisance as nuisances
 from pandas_causal.check import Check
 from pandas_causal.encoding import Encoder
-from pandas_causal.errors import CausalArgumentError, CausalDataError, OverlapWarning
+from pandas_causal.errors import CausalArgumentError, CausalDataError, OverlapWarning, warn
 from pandas_causal.estimands import Plan, in_words, plan_estimand
 from pandas_causal.estimators.base import CausalEstimator
 from pandas_causal.estimators.sample import Sample, collinear
@@ -333,7 +332,7 @@ class FrontDoor(CausalEstimator):
                 f"weak overlap in the mediators: {mediators.summary}; the answer leans on few rows, or the models of"
                 " treatment with and without mediators contradict each other"
             )
-            warnings.warn(text, OverlapWarning, stacklevel=4)
+            warn(text, OverlapWarning)
             warned.append(text)
         report = nuisances.report(run.outcome, run.propensity, levels)
         given = nuisances.report(None, run.given_mediators, levels).table.rename({"propensity": "arm by mediators"})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
@@ -22,6 +21,7 @@ from pandas_causal.errors import (
     CausalDataError,
     FewTreatedWarning,
     Problem,
+    warn,
 )
 from pandas_causal.estimators.base import CausalEstimator
 from pandas_causal.panel import Panel, read_panel
@@ -283,7 +283,7 @@ class SyntheticEstimator(CausalEstimator):
             text = f"the standard error rests on {treated} treated units and is too small; randomisation inference"
             texts.append((f"{text} (inference='placebo') does not need many", FewTreatedWarning))
         for text, kind in texts:
-            warnings.warn(text, kind, stacklevel=5)
+            warn(text, kind)
         return [text for text, _ in texts]
 
     def _fit_warnings(self, study: Study, comparison: Comparison) -> list[tuple[str, type[Warning]]]:

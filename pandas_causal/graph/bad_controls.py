@@ -11,14 +11,13 @@ A set of covariates is judged by the adjustment criterion (Shpitser, VanderWeele
 
 from __future__ import annotations
 
-import warnings
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from pandas_causal.errors import BadControlError, BadControlWarning, GraphError, NotIdentifiedError
+from pandas_causal.errors import BadControlError, BadControlWarning, GraphError, NotIdentifiedError, warn
 from pandas_causal.graph.separation import Separation
 from pandas_causal.graph.walks import Flags, Lists, ancestors, connected, descendants, flags, indices
 
@@ -157,7 +156,7 @@ def guard(graph: CausalGraph, treatment: Any, outcome: Any, covariates: Sequence
         same.setdefault((kind, found.reasons[name]), []).append(str(name))
     parts = "; ".join(f"{', '.join(who)} ({kind}): {reason}" for (kind, reason), who in same.items())
     message = f"covariates that do no good: {parts}; leave {_them(found.useless)} out"
-    warnings.warn(message, BadControlWarning, stacklevel=4)
+    warn(message, BadControlWarning)
     return (message,)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -18,6 +17,7 @@ from pandas_causal.errors import (
     Problem,
     StandardErrorWarning,
     suggest,
+    warn,
 )
 from pandas_causal.graph.bad_controls import guard, refuse_post_treatment
 from pandas_causal.graph.conditional_front_door import conditional_front_door
@@ -173,7 +173,7 @@ def _no_effect(found: Identification, frame: pd.DataFrame, control: Any, level: 
         f"no directed path leads from {a} to {y} in this graph, so the effect is 0 by assumption: nothing was"
         " estimated, and the standard error of 0 says nothing of the data"
     )
-    warnings.warn(text, StandardErrorWarning, stacklevel=_CALLER)
+    warn(text, StandardErrorWarning)
     return Effect(
         estimates=pd.Series(np.zeros(len(index)), index=index, name="estimate"),
         uncertainty=Variance(np.zeros(len(index))),
@@ -286,8 +286,6 @@ def _fitted(
 
 
 # -- what stands in the way ------------------------------------------------------------------------------------------
-
-_CALLER = 5  # frames between a warning here and the caller of df.causal.ate
 
 
 def _is_front_door(estimator: Any) -> bool:

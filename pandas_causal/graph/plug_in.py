@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pandas_causal.effect import Effect
-from pandas_causal.errors import CausalArgumentError, CausalDataError, CausalWarning, Problem
+from pandas_causal.errors import CausalArgumentError, CausalDataError, CausalWarning, Problem, warn
 from pandas_causal.graph.estimation import DRAWN
 from pandas_causal.graph.expression import postorder
 from pandas_causal.inference.pointwise import Draws
@@ -191,5 +190,5 @@ def _draws(
         )
     if reasons:
         text = f"{len(reasons):,} of {n_draws:,} bootstrap draws could not be estimated and are left out: {reasons[0]}"
-        warnings.warn(text[:500], CausalWarning, stacklevel=6)
+        warn(text[:500], CausalWarning)
     return np.array(out)
