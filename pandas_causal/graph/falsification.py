@@ -258,10 +258,11 @@ class Tester:
             v for c, name in zip(claims, chosen, strict=True) if name in ("residual", "kernel") for v in (c.a, c.b)
         )
         cleared = {v: (features[v], 1.0) for v in asked}
+        asked = {v: None for v in asked if features[v].shape[1]}  # a constant has no function to clear
         if given and asked:
             basis = Basis.draw(Z, int(np.clip(2 * np.sqrt(n), 10, 100)), rng)
             index = 0 if basis.cells is not None or len(given) == 1 else INDEX_FEATURES
-            cleared = dict(zip(asked, residuals(basis, [features[v] for v in asked], index), strict=True))
+            cleared |= dict(zip(asked, residuals(basis, [features[v] for v in asked], index), strict=True))
         out = []
         for claim, name in zip(claims, chosen, strict=True):
             x, y = self.variables[claim.a], self.variables[claim.b]
