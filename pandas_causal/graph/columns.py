@@ -150,10 +150,12 @@ def _levels(x: pd.Series[Any]) -> pd.Series[Any]:
         used = x.cat.categories[np.unique(x.cat.codes.to_numpy())]
         return pd.Series(pd.Categorical(used, dtype=x.dtype))
     distinct = x.drop_duplicates()
+    values = distinct.astype(object).tolist()
     try:
-        return distinct.sort_values().reset_index(drop=True)
+        order = sorted(range(len(values)), key=values.__getitem__)
     except TypeError:
-        return distinct.iloc[np.argsort(distinct.astype(str).to_numpy(), kind="stable")].reset_index(drop=True)
+        order = sorted(range(len(values)), key=lambda k: str(values[k]))
+    return distinct.iloc[order].reset_index(drop=True)  # sort_values makes text of an object column
 
 
 def stack_features(columns: Iterable[Column], values: Mapping[Any, Values], n: int) -> Floats:
