@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from pandas_causal.errors import CausalArgumentError, CausalDataError, GraphError, Problem, suggest
 from pandas_causal.roles import check_columns, plain
-from pandas_causal.rules import as_float, is_numeric
+from pandas_causal.rules import as_float, infinite, is_numeric
 
 __all__ = ["Column", "read_columns", "select_nodes", "stack_features"]
 
@@ -150,10 +150,12 @@ def _levels(x: pd.Series[Any]) -> pd.Series[Any]:
         used = x.cat.categories[np.unique(x.cat.codes.to_numpy())]
         return pd.Series(pd.Categorical(used, dtype=x.dtype))
     distinct = x.drop_duplicates()
+    values = distinct.astype(object).tolist()
     try:
-        return distinct.sort_values().reset_index(drop=True)
+        order = sorted(range(len(values)), key=values.__getitem__)
     except TypeError:
-        return distinct.iloc[np.argsort(distinct.astype(str).to_numpy(), kind="stable")].reset_index(drop=True)
+        order = sorted(range(len(values)), key=lambda k: str(values[k]))
+    return distinct.iloc[order].reset_index(drop=True)  # sort_values makes text of an object column
 
 
 def stack_features(columns: Iterable[Column], values: Mapping[Any, Values], n: int) -> Floats:
@@ -188,7 +190,13 @@ def select_nodes(df: pd.DataFrame, nodes: Sequence[Any], missing: str) -> pd.Dat
         )
     wanted = set(nodes)
     frame = df[[c for c in df.columns if c in wanted]]
-    frame = frame.infer_objects()
+    objects = [c for c in frame.columns if frame[c].dtype == object]
+    if objects:  # numbers that stand in an object column are numbers; text stays what it was
+        read = frame.infer_objects()
+        for c in objects:
+            if not is_numeric(read[c]):
+                read[c] = frame[c]
+        frame = read
     incomplete = frame.isna()
     if missing == "drop" and incomplete.to_numpy().any():
         frame = frame[~incomplete.any(axis=1).to_numpy()]
@@ -212,8 +220,8 @@ def _not_usable(x: pd.Series[Any]) -> list[Problem]:
     """Infinite values, and types that are neither numbers nor levels."""
     kinds = (pd.CategoricalDtype, pd.StringDtype)
     if is_numeric(x):
-        bad = int((~np.isfinite(as_float(x)) & ~x.isna().to_numpy()).sum())
-        return [Problem(str(x.name), "is infinite (inf)", bad, "replace by a finite value")] if bad else []
+        bad = infinite("value")(x)
+        return [bad] if bad else []
     remedy = "convert it to numbers or categories"
     if x.dtype == object:
         odd = int(sum(not pd.api.types.is_hashable(value) for value in x))

@@ -46,7 +46,10 @@ def evaluate(model: StructuralModel, df: pd.DataFrame, alpha: float, seed: int |
         facts.append(
             (simulator.mechanisms[node].skill.model, simulator.mechanisms[node].skill.loss_kind, loss, baseline)
         )
-    p_parents, p_noises = _independence(model, values, noise, at, streams)
+    from threadpoolctl import threadpool_limits  # comes with scikit-learn
+
+    with threadpool_limits(1, user_api="blas"):  # products of small blocks, as in check_graph
+        p_parents, p_noises = _independence(model, values, noise, at, streams)
     table = pd.DataFrame(
         facts,
         index=pd.Index(simulator.order, name="node", tupleize_cols=False),

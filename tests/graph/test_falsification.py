@@ -59,6 +59,19 @@ def test_a_graph_that_claims_nothing_cannot_fail(df):
     assert "no independence" in check.summary
 
 
+@pytest.mark.parametrize("dtype_backend", ["numpy_nullable", "pyarrow"])
+def test_other_dtypes_and_constants_change_no_number(df, dtype_backend):
+    if dtype_backend == "pyarrow":
+        pytest.importorskip("pyarrow")
+    g = CausalGraph(TRUE)
+    plain = df.assign(site=df["site"].astype(str))
+    other = plain.convert_dtypes(dtype_backend=dtype_backend).assign(pressure=plain["pressure"])
+    one, two = check_graph(plain, g).table, check_graph(other, g).table
+    np.testing.assert_allclose(one["p_value"], two["p_value"], rtol=1e-12)
+    for constant in ({"site": "north"}, {"severity": 1.0}, {"readmission": 1}):
+        assert check_graph(plain.assign(**constant), g).table["p_value"].notna().all()
+
+
 def test_corrections_and_tests(df):
     g = CausalGraph(TRUE)
     raw = check_graph(df, g, correction=None).table

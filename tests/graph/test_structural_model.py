@@ -274,6 +274,19 @@ def test_dtypes_of_roots_are_kept_and_change_no_number(dtype):
     assert StructuralModel(graph).fit(other).do({"age": 30.5})["age"].iloc[0] == 30.5
 
 
+def test_text_in_object_columns_stays_and_numbers_there_are_read():
+    rng = np.random.default_rng(0)
+    s, x = rng.choice(["a", "b"], 100), rng.normal(size=100)
+    df = pd.DataFrame({"s": s, "x": x, "y": (s == "a") + x + rng.normal(size=100)})
+    other = df.astype({"s": object, "x": object})
+    graph = CausalGraph("s -> y <- x")
+    one, two = (StructuralModel(graph, {"y": "linear"}).fit(f).do({}) for f in (df, other))
+    assert two["s"].dtype == object
+    assert two["x"].dtype == np.float64
+    np.testing.assert_array_equal(one["y"], two["y"])
+    assert other.dtypes.tolist() == [object, object, np.dtype(float)]
+
+
 def test_hidden_causes_are_refused_by_name_and_harmless_latent_nodes_are_not():
     df, _, _ = linear_world(100)
     with pytest.raises(NotIdentifiedError, match=r"m <-> y.*found\.distribution\(df\)"):
@@ -448,7 +461,8 @@ def test_accessor():
     [
         (lambda d: d.drop(columns="site"), GraphError, r"\['site'\] are no columns.*latent="),
         (lambda d: d.assign(severity=np.nan), CausalDataError, "severity: is missing .* in 400 rows"),
-        (lambda d: d.assign(severity=np.inf), CausalDataError, "severity: is infinite .* in 400 rows"),
+        (lambda d: d.assign(severity=np.inf), CausalDataError, "severity: value is infinite .* in 400 rows"),
+        (lambda d: d.assign(severity=1e300), CausalDataError, "severity: value is beyond .* in 400 rows"),
         (lambda d: d.iloc[:0], CausalDataError, "no .* row"),
         (lambda d: d.assign(severity=pd.Timestamp("2020-01-01")), CausalDataError, "severity: is neither numeric"),
         (lambda d: d.assign(site=[f"s{k}" for k in range(400)]), CausalDataError, "site: has 400 levels"),
