@@ -19,6 +19,7 @@ from pandas_causal.errors import (
     AssumptionWarning,
     CausalArgumentError,
     CausalDataError,
+    CausalWarning,
     FewTreatedWarning,
     Problem,
     warn,
@@ -275,7 +276,7 @@ class SyntheticEstimator(CausalEstimator):
 
     def _warned(self, study: Study, comparison: Comparison) -> list[str]:
         """Warn of a poor fit before treatment, of an exact one, and of a jackknife on few units."""
-        texts: list[tuple[str, type[Warning]]] = []
+        texts: list[tuple[str, type[CausalWarning]]] = []
         if self._uses_donor_hull:
             texts += self._fit_warnings(study, comparison)
         treated = len(study.treated)
@@ -286,9 +287,9 @@ class SyntheticEstimator(CausalEstimator):
             warn(text, kind)
         return [text for text, _ in texts]
 
-    def _fit_warnings(self, study: Study, comparison: Comparison) -> list[tuple[str, type[Warning]]]:
+    def _fit_warnings(self, study: Study, comparison: Comparison) -> list[tuple[str, type[CausalWarning]]]:
         """The fit before treatment, beside the spread of the donors."""
-        texts: list[tuple[str, type[Warning]]] = []
+        texts: list[tuple[str, type[CausalWarning]]] = []
         table = checks.pre_fit_table(comparison, study)
         limit, scale = checks.poor_fit(comparison.method.demeaned)
         poor = table[table["ratio"] > limit]

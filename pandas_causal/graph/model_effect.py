@@ -21,6 +21,7 @@ from pandas_causal.errors import (
     CausalWarning,
     OverlapWarning,
     Problem,
+    warn,
 )
 from pandas_causal.graph.interventions import Intervention, describe
 from pandas_causal.graph.learning import refit_spec
@@ -148,7 +149,7 @@ def _numbers(model: StructuralModel, outcome: Any) -> Floats:
 def _nothing(common: dict[str, Any], index: pd.Index, starts: list[Any], outcome: Any, rows: Rows) -> Effect:
     """An outcome that is not below the treatment: no effect, by the graph alone."""
     text = f"{outcome} is not below {', '.join(map(str, starts))} in the graph: the effect is 0 by assumption"
-    warnings.warn(text, CausalWarning, stacklevel=4)
+    warn(text, CausalWarning)
     zeros = np.zeros(len(index))
     influence = Influence.from_contributions(zeros, np.zeros((len(rows), len(index))), rows, names=pd.Index(index))
     return Effect(
@@ -173,7 +174,7 @@ def _overlaps(model: StructuralModel, worlds: list[World]) -> tuple[dict[str, Ch
         checks[f"overlap of {node}"] = check
         if not check.passed:
             warned.append(f"weak overlap of {node}: {check.summary}; the answer leans on the form of the mechanisms")
-            warnings.warn(warned[-1], OverlapWarning, stacklevel=4)
+            warn(warned[-1], OverlapWarning)
     return checks, warned
 
 
@@ -347,5 +348,5 @@ def _refits(
         raise CausalDataError(f"{len(failed):,} of {n_draws:,} refits failed; the first said: {failed[0]}")
     if failed:
         text = f"{len(failed):,} of {n_draws:,} refits failed and are left out: {failed[0]}"
-        warnings.warn(text, CausalWarning, stacklevel=5)
+        warn(text, CausalWarning)
     return np.stack([r for r in results if not isinstance(r, str)])

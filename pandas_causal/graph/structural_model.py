@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +19,7 @@ from pandas_causal.errors import (
     GraphError,
     NotIdentifiedError,
     suggest,
+    warn,
 )
 from pandas_causal.graph.columns import read_columns, select_nodes
 from pandas_causal.graph.coupling import tian_pearl_bounds
@@ -410,7 +410,7 @@ class StructuralModel(BaseEstimator):
         if len(done) == 1 and done[treatment].constant is not None and len(self.columns_[treatment].plain_levels) == 2:
             for node in [n for n in below if len(self.columns_[n].plain_levels) == 2][:3]:
                 text += "; " + self._bounds_in_words(treatment, done[treatment].constant, node)
-        warnings.warn(text, AssumptionWarning, stacklevel=3)
+        warn(text, AssumptionWarning)
 
     def _bounds_in_words(self, treatment: Any, value: int, node: Any) -> str:
         """Bounds for the rows that had the other treatment, those with the event and those without."""
