@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from pandas_causal import nuisance as nuisances
 from pandas_causal.effect import Effect
-from pandas_causal.errors import CausalDataError, CausalError
+from pandas_causal.errors import CausalArgumentError, CausalDataError, CausalError
 from pandas_causal.estimands import in_words, plan_estimand
 from pandas_causal.estimators.base import UNCONFOUNDED, CausalEstimator
 from pandas_causal.estimators.sample import Sample, collinear
@@ -349,6 +349,11 @@ class Matching(CausalEstimator):
     ) -> tuple[Floats, tuple[Component, ...] | None, str]:
         """Contributions of the rows, terms of the variance (None: by the clusters given) and where they come from."""
         if paired:
+            if len(sample.cluster) > 1:
+                raise CausalArgumentError(
+                    "matched sets are clusters of their own, so that one further way can be given: cluster= takes one"
+                    " column here; match with replacement for two-way clusters"
+                )
             meat, contributions, df = paired_meat(means, self._targets, sample.cluster)
             more = "".join(f" and {name}" for name in sample.clusters)
             how = f"clustered by matched set{more} (CR1; Abadie and Spiess 2022), Student's t"

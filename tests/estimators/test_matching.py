@@ -193,6 +193,8 @@ def test_pairs_and_clusters_together():
     ).effect()
     assert "clustered by matched set and site (CR1" in both.std_error_method
     assert both.std_error > 0
+    with pytest.raises(CausalArgumentError, match="one further way can be given"):
+        fit(frame, replace=False, estimand=smaller(frame["medication"]), cluster=["site", "region"])
 
 
 def test_bias_adjustment_removes_what_is_linear():
