@@ -194,7 +194,12 @@ def test_pairs_and_clusters_together():
     assert "clustered by matched set and site (CR1" in both.std_error_method
     assert both.std_error > 0
     with pytest.raises(CausalArgumentError, match="one further way can be given"):
-        fit(frame, replace=False, estimand=smaller(frame["medication"]), cluster=["site", "region"])
+        Matching(replace=False, estimand=smaller(frame["medication"])).fit(
+            frame[["age", "severity", "medication", "site", "region"]],
+            frame["recovery"],
+            treatment="medication",
+            cluster=["site", "region"],
+        )
 
 
 def test_bias_adjustment_removes_what_is_linear():
