@@ -130,7 +130,7 @@ def test_few_treated_units_are_rightly_warned_of():
                 effect = refit(CallawaySantAnna(), frame, y, unit="unit", time="time", cohort="cohort")
             inside.append(effect.conf_low <= 0 <= effect.conf_high)
         covered[treated] = np.mean(inside)
-    assert covered[2] < 0.75
-    assert covered[3] < 0.87
+    assert covered[2] < 0.65 + slack(draws, rate=0.65, most=0.04)
+    assert covered[3] < 0.78 + slack(draws, rate=0.78, most=0.04)
     assert covered[2] < covered[5] < covered[20] + 0.02
     assert covered[20] > 0.95 - 0.03 - slack(draws)
