@@ -92,6 +92,7 @@ class AugmentedControl(Blockwise):
 
     def runs(self, Y: Floats, start: int, target: Ints, excluded: Ints) -> Runs:
         """See :class:`synthetic.Method`."""
+        Y = Y - Y.mean(axis=0)  # weights sum to one: common to both sides, and digits are kept
         before = Y[:, :start]
         weights = unit_weights(before, target, excluded, 0.0, intercept=False)
         kept = kept_rows(len(Y), excluded)
@@ -103,5 +104,6 @@ class AugmentedControl(Blockwise):
                 ridges[k] = np.inf
                 continue
             ridges[k] = choose_ridge(donors, goal)[0] if self.ridge is None else self.ridge
-            weights[k, rows] += ridge_step(centred, goal - weights[k] @ before, float(ridges[k, 0]))
+            step = ridge_step(centred, goal - weights[k] @ before, float(ridges[k, 0]))
+            weights[k, rows] += step - step.mean()
         return Runs(Y[target].mean(axis=1) - weights @ Y, weights, tuning=ridges)

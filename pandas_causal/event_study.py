@@ -31,12 +31,15 @@ class EventStudy:
         Periods before the reference period.
     target : ndarray (p - n_pre,)
         Weights of the effects whose average is wanted.
+    df : float
+        Degrees of freedom of the target (few clusters); infinite under the normal law.
     """
 
     beta: Floats
     covariance: Floats
     n_pre: int
     target: Floats
+    df: float = np.inf
 
     @property
     def n_post(self) -> int:
@@ -117,7 +120,10 @@ def read_event_study(effect: Effect, target: Any) -> EventStudy:
         raise CausalDataError(
             "an event time has no standard error (one treated unit?); select the others: effect[[...]]"
         )
-    return EventStudy(values, covariance, at, _weights_of(target, events[at + 1 :]))
+    weights = _weights_of(target, events[at + 1 :])
+    row = np.zeros((1, len(index)))
+    row[0, keep[at:]] = weights
+    return EventStudy(values, covariance, at, weights, float(effect.uncertainty.linear(row).df()[0]))
 
 
 def _weights_of(target: Any, events: NDArray[Any]) -> Floats:

@@ -153,6 +153,10 @@ def read_axis(time: pd.Series[Any]) -> tuple[Axis, Ints]:
         ordinals = _ordinals(periods, frequency)
     else:
         kind, frequency, ordinals = "labels", None, _label_order(periods)
+        _refuse_unordered(time)
+    numbered = kind == "labels" and all(str(label).isdigit() for label in periods)
+    if numbered:  # years as text have the gaps of years
+        ordinals = np.array([float(str(label)) for label in periods])
     order = np.argsort(ordinals, kind="stable")
     rank = np.empty(len(order), dtype=np.int64)
     rank[order] = np.arange(len(order))
@@ -160,7 +164,8 @@ def read_axis(time: pd.Series[Any]) -> tuple[Axis, Ints]:
     ordinals = ordinals[order]
     step = _step(ordinals)
     axis = _enough(Axis(labels, kind, float(ordinals[0]) if len(ordinals) else 0.0, step, frequency, name))
-    _refuse_gaps(axis, ordinals)
+    if kind != "labels" or numbered:
+        _refuse_gaps(axis, ordinals)
     return axis, rank[codes]
 
 
@@ -210,6 +215,24 @@ def _frequency(dates: pd.Series[Any]) -> str:
     return "ns"
 
 
+def _refuse_unordered(time: pd.Series[Any]) -> None:
+    """Refuse categories in another order than that of the alphabet which are not said to be ordered."""
+    if not isinstance(time.dtype, pd.CategoricalDtype):
+        return
+    used = [str(c) for c in time.cat.categories[np.unique(time.cat.codes[time.cat.codes >= 0])]]
+    if used != sorted(used):
+        raise CausalDataError(
+            [
+                Problem(
+                    str(time.name),
+                    f"is an unordered categorical whose categories are not sorted ({', '.join(used[:4])}, ...)",
+                    None,
+                    "say whether their order is that of time: df[time].cat.as_ordered(), or df[time].astype(str)",
+                )
+            ]
+        )
+
+
 def _label_order(labels: pd.Series[Any]) -> NDArray[np.float64]:
     """Rank of labels in sorted order; refused where numbers within them would be sorted otherwise."""
     texts = [str(v) for v in labels]
@@ -220,7 +243,8 @@ def _label_order(labels: pd.Series[Any]) -> NDArray[np.float64]:
 
     plain = sorted(range(len(texts)), key=lambda i: texts[i])
     by_number = sorted(plain, key=natural)
-    if plain != by_number:
+    by_calendar = sorted(plain, key=lambda i: (*_year_month(texts[i]), natural(i)))
+    if plain != by_number or plain != by_calendar:
         shown = [texts[i] for i in plain[:4]]
         raise CausalDataError(
             [
@@ -238,6 +262,17 @@ def _label_order(labels: pd.Series[Any]) -> NDArray[np.float64]:
     return rank
 
 
+_YEAR = re.compile(r"(?<!\d)(?:1[5-9]|20|21)\d\d(?!\d)")
+_MONTH = re.compile(r"(?<![a-z])(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)(?:[a-z]*)", re.IGNORECASE)
+_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+
+
+def _year_month(text: str) -> tuple[int, int]:
+    """Year and month that a label names, 0 where it names none."""
+    year, month = _YEAR.search(text), _MONTH.search(text)
+    return int(year[0]) if year else 0, _MONTHS.index(month[1].lower()) + 1 if month else 0
+
+
 def _step(ordinals: NDArray[np.float64]) -> float:
     return float(np.diff(ordinals).min()) if len(ordinals) > 1 else 1.0
 
@@ -253,8 +288,6 @@ def _enough(axis: Axis) -> Axis:
 
 def _refuse_gaps(axis: Axis, ordinals: NDArray[np.float64]) -> None:
     """Refuse periods that are not equally spaced: no row has the period between."""
-    if axis.kind == "labels":
-        return
     steps = np.diff(ordinals) / axis.step
     wide = np.flatnonzero(np.abs(steps - 1) > 1e-6)
     if not len(wide):

@@ -89,7 +89,8 @@ def trends(panel: Panel) -> Check:
         }
     )
     table["time"] = panel.periods.take(np.tile(np.arange(T), len(labels)))
-    table["treated"] = [label != _NEVER and t >= panel.axis.position(label) for label in labels for t in range(T)]
+    starts = np.unique(np.minimum(panel.cohort, T))
+    table["treated"] = np.tile(np.arange(T), len(starts)) >= np.repeat(starts, T)
     return Check(None, table[table["n"] > 0].reset_index(drop=True), "mean outcome by cohort and period")
 
 

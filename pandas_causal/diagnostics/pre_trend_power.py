@@ -115,7 +115,7 @@ def _trend(study: EventStudy, slope: float) -> Floats:
 def _passes(study: EventStudy, deviations: Floats, slope: float, level: float) -> NDArray[np.bool_]:
     """Whether every period before treatment is insignificant, draw by draw."""
     pre = slice(0, study.n_pre)
-    critical = float(Student().critical(level, np.array([np.inf]))[0])
+    critical = float(Student().critical(level, np.array([study.df]))[0])
     widths = critical * np.sqrt(np.diag(study.covariance)[pre])
     inside = np.abs(deviations[:, pre] + _trend(study, slope)[pre]) <= widths
     return np.asarray(inside.all(axis=1))

@@ -26,6 +26,8 @@ NEVER, LATER, EARLIER = "never treated", "later treated", "already treated"
 
 def two_way_checks(panel: Panel) -> dict[str, Callable[[], Check]]:
     """What the two-way coefficient without covariates averages, computed when read; what the panel allows of it."""
+    if not panel.is_panel:  # effects of cohorts are absorbed there, not of units
+        return {}
     checks: dict[str, Callable[[], Check]] = {"two_way_weights": partial(two_way_weights, panel)}
     return checks if _obstacles(panel) else {"bacon": partial(bacon_decomposition, panel), **checks}
 

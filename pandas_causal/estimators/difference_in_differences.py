@@ -157,17 +157,19 @@ class DifferenceInDifferences(CausalEstimator):
             names: tuple[str, ...] = ("change, untreated", "change, treated")
             means = group_means(change, panel.group, 2, w)
             contrast, groups = np.array([[-1.0, 1.0]]), panel.group
+            counts = np.bincount(groups, minlength=2)
         else:
             assert panel.group is not None  # noqa: S101 - read with group=
             groups = panel.group[panel.unit]
             means, names, contrast = _four_means(panel, groups, after)
+            counts = np.bincount(2 * groups + after, minlength=4)
             groups = np.where(after, groups, 0)
         u = Influence.from_contributions(
             means.values, means.contributions, panel.units, names=pd.Index(names, name="mean"), loadings=contrast,
             components=means.components,
         )  # fmt: skip
         source = np.where(np.arange(len(names)) == len(names) - 1, 0, -1)
-        u = replace(u, treated=_treated(source, groups))
+        u = replace(u, treated=_treated(source, groups, counts))
         how = "HC2" if panel.covariates else "Welch"
         kind = "changes of units" if panel.is_panel else "rows by group and period"
         method = f"{kind}, {how}"
@@ -294,26 +296,34 @@ def _clustered(
     ever = np.bincount(panel.unit, panel.treated, panel.n_units) > 0
     groups = np.where(ever[unit], 0, -1)
     source = np.zeros(1, dtype=np.intp)
+    behind = np.bincount(unit, minlength=len(ever)) > 0
+    sides: tuple[Any, ...] = ()
+    if len(panel.treated_cohorts) == 1 and not ever.all():  # the never treated are the only controls
+        sides = (np.array([int((ever & behind).sum())]), np.array([int((~ever & behind).sum())]))
     if len(given) == 2:
-        u = replace(u, treated=Treated.of(source, groups), factor_p=counted_parameters(n_parameters, factors[1:]))
+        u = replace(
+            u, treated=Treated.of(source, groups, *sides), factor_p=counted_parameters(n_parameters, factors[1:])
+        )
         return u.cluster(given), f"clustered by {' and '.join(panel.clusters)} (CR1)"
     if given:
         codes = np.asarray(pd.factorize(pd.Series(given[0]))[0])
         p = counted_parameters(n_parameters, factors, codes)
         sums = _by_cluster(codes, contributions)
-        treated = Treated.of(source, groups).clustered([codes])
+        treated = Treated.of(source, groups, *sides).clustered([codes])
         name, clustering = next(iter(panel.clusters)), (given[0],)
     elif panel.is_panel:
         p = counted_parameters(n_parameters, factors, factors[0])
         sums = _by_cluster(factors[0], contributions)
         units = np.unique(unit) if len(np.unique(factors[0])) < len(ever) else slice(None)
-        treated = Treated(source, np.ones((1, 1), dtype=bool), np.array([int(ever[units].sum())]), groups)
+        treated = Treated(source, np.ones((1, 1), dtype=bool), np.array([int(ever[units].sum())]), groups, *sides)
         name = str(panel.units.labels.name)
         clustering = (u.clusters[name],)
     else:
         p = counted_parameters(n_parameters, factors)
         component = regression_component(contributions, (), n, p, every)
-        return replace(u, components=(replace(component, df=float(n - p)),), factor_p=p), "by row (HC1); see cluster="
+        treated = Treated.of(source, groups)
+        u = replace(u, components=(replace(component, df=float(n - p)),), factor_p=p, treated=treated)
+        return u, "by row (HC1); see cluster="
     component = regression_component(sums, (), n, p, every)
     u = replace(u, components=(component,), clustering=clustering, treated=treated, factor_p=p)
     return u, f"clustered by {name} (CR1)"
@@ -323,10 +333,9 @@ def _by_cluster(codes: NDArray[Any], contributions: Floats) -> Floats:
     return np.asarray(np.bincount(codes, contributions[:, 0])[:, None], dtype=np.float64)
 
 
-def _treated(source: NDArray[np.intp], groups: NDArray[np.int64]) -> Treated:
-    """Treated and comparison units behind the last parameter."""
-    counts = np.bincount(groups, minlength=2)
-    return Treated.of(source, groups - 1, np.full(len(source), counts[1]), np.full(len(source), counts[0]))
+def _treated(source: NDArray[np.intp], groups: NDArray[np.int64], counts: NDArray[np.int64]) -> Treated:
+    """Treated and comparison units behind the last parameter: of several means, the one of fewest rows."""
+    return Treated.of(source, groups - 1, np.full(len(source), counts[-1]), np.full(len(source), counts[:-1].min()))
 
 
 def _recode(codes: NDArray[np.int64]) -> NDArray[np.int64]:

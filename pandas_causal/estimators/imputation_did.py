@@ -182,7 +182,11 @@ class ImputationDiD(CausalEstimator):
             panel.units,
             names=pd.Index([str(label) for label in index], name="parameter"),
         )
-        u = replace(u, treated=treated_units(panel, found.cells, P, found.n_treated, found.n_untreated), factor_p=1)
+        u = replace(
+            u,
+            treated=treated_units(panel, found.cells, P, found.n_treated, found.n_untreated, leads.events),
+            factor_p=1,
+        )
         method = f"imputation (Borusyak et al. 2024), one row per {panel.units.labels.name}"
         if self.leave_out:
             method += ", leave-out averages"

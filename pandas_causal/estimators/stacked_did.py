@@ -341,7 +341,7 @@ def _joined(panel: Panel, stacks: list[_Stack]) -> tuple[GroupTime, Floats]:
         contributions[stack.at, start : start + len(stack.cells)] = stack.contributions
         start += len(stack.cells)
     contributions[:, K:] = (shares - shares.mean(axis=0)) / panel.n_units
-    counts = np.concatenate([np.full(len(s.cells), s.n_treated) for s in stacks])
+    counts = np.array([0 if c.is_reference else s.n_treated for s in stacks for c in s.cells])
     found = GroupTime(
         cells=cells,
         att=np.concatenate([s.att for s in stacks]),

@@ -266,7 +266,8 @@ def _cells(panel: Panel, cells: list[Cell], free: NDArray[np.intp], fitted: Satu
         np.minimum(panel.cohort[panel.unit], panel.n_periods) * panel.n_periods + panel.time,
         minlength=(panel.n_periods + 1) * panel.n_periods,
     ).reshape(-1, panel.n_periods)
-    counts = np.array([min(rows[cells[k].cohort, cells[k].time], rows[cells[k].cohort, cells[k].base]) for k in used])
+    behind = [min(rows[cells[k].cohort, cells[k].time], rows[cells[k].cohort, cells[k].base]) for k in used]
+    counts = np.array([0 if cells[k].is_reference else n for k, n in zip(used, behind, strict=True)])
     return GroupTime(
         cells=[cells[k] for k in used],
         att=att,

@@ -159,7 +159,9 @@ class TripleDifference(CausalEstimator):
             values, contributions, panel.units, names=pd.Index(names, name="parameter"), loadings=contrast,
             components=components,
         )  # fmt: skip
-        u = replace(u, treated=Treated.of(source, np.where(data.code == data.n_means - 1, 0, -1)))
+        counts = np.bincount(data.code, minlength=data.n_means)
+        most, controls = np.full(len(names), counts[-1]), np.full(len(names), counts[:-1].min())
+        u = replace(u, treated=Treated.of(source, np.where(data.code == data.n_means - 1, 0, -1), most, controls))
         method = f"{'changes of units' if panel.is_panel else 'rows'}, {law}"
         if panel.clusters:
             ways = panel.unit_clusters()

@@ -41,7 +41,7 @@ class Treated:
     Attributes
     ----------
     source : ndarray (k,)
-        Group behind each parameter, -1 for none.
+        Group behind each parameter, -1 for none, -2 for all of them.
     patterns : ndarray (p, groups) of bool
         Kinds of independent units (units or clusters), by the groups that they have treated members in.
     counts : ndarray (p,)
@@ -103,15 +103,17 @@ class Treated:
         if self.untreated_only:
             return np.full(len(self.source), int(present[:, -1].sum()))
         others = [int(np.delete(present, s, axis=1).any(axis=1).sum()) for s in range(present.shape[1])]
-        return np.array(others)[self.source]
+        return np.where(self.source == -2, int(present[:, -1].sum()), np.array(others)[self.source])
 
     def behind(self, loadings: NDArray[np.float64]) -> NDArray[np.float64]:
         """Independent units behind each row reported, of the side that has fewer; infinite where it rests on none."""
         rests = np.zeros((len(loadings), self.patterns.shape[1]), dtype=bool)
         for j in np.flatnonzero(self.source >= 0):
             rests[:, self.source[j]] |= loadings[:, j] != 0
+        for j in np.flatnonzero(self.source == -2):
+            rests[loadings[:, j] != 0] = True
         found = (rests.astype(np.int64) @ self.patterns.T.astype(np.int64) > 0) @ self.counts
-        used = (loadings != 0) & (self.source >= 0)
+        used = (loadings != 0) & (self.source != -1)
         if self.most is not None:
             found = np.minimum(found, used @ self.most)
         if self.controls is not None:

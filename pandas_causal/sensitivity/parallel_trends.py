@@ -12,7 +12,7 @@ Rambachan and Roth (2023), "A more credible approach to parallel trends", Review
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -97,14 +97,19 @@ def honest_bounds(
     -----
     Relative magnitudes: the union over the period with the largest change and its sign of the sets that invert the
     hybrid of the least favourable and the conditional test of Andrews, Roth and Pakes (2023). Smoothness: the shortest
-    interval of fixed length about an affine estimator (section 3.3 there; Armstrong and Kolesar 2018).
+    interval of fixed length about an affine estimator (section 3.3 there; Armstrong and Kolesar 2018). Both rest on the
+    normal law; with few clusters errors are widened by the ratio of Student's critical value to the normal one.
     """
     level = effect.level if level is None else level
     if restriction not in RESTRICTIONS:
         raise CausalArgumentError(f"restriction={restriction!r} is not known; use one of {list(RESTRICTIONS)}")
     if not isinstance(level, float) or not 0.5 <= level < 1:
         raise CausalArgumentError(f"level={level!r} is not legal; use a number in [0.5, 1)")
-    study = read_event_study(effect, target)
+    given = read_event_study(effect, target)
+    own = float(Student().critical(level, np.array([given.df]))[0])
+    # both methods know the normal law only: few clusters widen all errors by what they widen the effect's own interval
+    wider = own / float(Student().critical(level, _INFINITE)[0])
+    study = replace(given, covariance=given.covariance * wider**2)
     interval: Callable[[float], tuple[float, float]]
     excludes: Callable[[float], bool]
     if restriction == "smoothness":
@@ -119,8 +124,7 @@ def honest_bounds(
         default = np.array([0.5, 1.0, 1.5, 2.0])
         kind = "relative magnitudes"
     asked = _bounds(default if bounds is None else bounds)
-    critical = float(Student().critical(level, _INFINITE)[0])
-    rows = [(np.nan, study.estimate - critical * study.std_error, study.estimate + critical * study.std_error)]
+    rows = [(np.nan, given.estimate - own * given.std_error, given.estimate + own * given.std_error)]
     rows += [(bound, *interval(bound)) for bound in asked]
     table = pd.DataFrame(rows, columns=["bound", "conf_low", "conf_high"]).set_index("bound")
     breakdown = breakdown_value(excludes, float(asked.max()) or study.std_error)
