@@ -6,6 +6,7 @@ Everything here is a linear map of estimates together with their uncertainty; wh
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -186,7 +187,9 @@ def aggregate(effect: Effect, by: Any, weights: Any, population: bool) -> Effect
     named, weights = _resolve_weighting(effect, by, weights)
     codes, names = _grouped(named, len(effect))
     if hasattr(weights, "uncertainty") and set(weights.estimates.index) == set(effect.estimates.index):
-        weights = weights[list(effect.estimates.index)]
+        with warnings.catch_warnings():  # a weight may be known exactly: shares that every cluster has alike
+            warnings.simplefilter("ignore", StandardErrorWarning)
+            weights = weights[list(effect.estimates.index)]
     w = _weight_values(weights, effect)
     used = codes >= 0
     totals = np.bincount(codes[used], weights=w[used], minlength=len(names))

@@ -308,7 +308,7 @@ def draw_placebos(n_donors: int, n_treated: int, n_draws: int, rng: np.random.Ge
     return np.array([rng.permutation(n_donors)[:n_treated] for _ in range(n_draws)], dtype=np.int64)
 
 
-def jackknife(Y: Floats, blocks: list[Block], donors: Ints, runs: list[Runs], layout: Layout) -> Floats:
+def jackknife(Y: Floats, blocks: list[Block], donors: Ints, runs: list[Runs], layout: Layout) -> tuple[Floats, Floats]:
     """Rows (n, length) without one unit each, weights kept and rescaled (Arkhangelsky et al. 2021, Algorithm 3).
 
     Parameters
@@ -323,8 +323,9 @@ def jackknife(Y: Floats, blocks: list[Block], donors: Ints, runs: list[Runs], la
 
     Returns
     -------
-    ndarray (n0 + treated, length)
-        Donors first, then the blocks' units in order.
+    total, counts : ndarray (n0 + treated, length)
+        Sums of gaps over treated units and their number, without each unit: donors first, then the blocks' units in
+        order. Rows are ``total / counts``; their average over periods is that of the sums.
     """
     n0 = len(donors)
     n = n0 + sum(b.size for b in blocks)
@@ -347,7 +348,7 @@ def jackknife(Y: Floats, blocks: list[Block], donors: Ints, runs: list[Runs], la
         total[:, :length] += sizes[:, None] * gaps[:, block.start :]
         counts[:, :length] += sizes[:, None]
         first += m
-    return total / counts
+    return total, counts
 
 
 def backdated(method: Method, Y: Floats, blocks: list[Block], donors: Ints, shift: int) -> tuple[Floats, list[Floats]]:

@@ -259,22 +259,24 @@ class _RatioSet:
 
 def _jackknife(comparison: Comparison, asked: Inference, units: Rows) -> Result:
     """Leave units out with weights kept: contributions of every unit."""
-    out = jackknife(comparison.Y, comparison.blocks, comparison.donors, comparison.runs, comparison.layout)
+    total, behind = jackknife(comparison.Y, comparison.blocks, comparison.donors, comparison.runs, comparison.layout)
+    # a unit left out also changes how much every start counts in the average
+    out = total / behind if asked.by_period else (total.sum(axis=1) / behind.sum(axis=1))[:, None]
     n = len(out)
     contributions = (out.mean(axis=0) - out) * ((n - 1) / n)
     rows = np.concatenate([comparison.donors, *(b.rows for b in comparison.blocks)])
-    effects, counts = comparison.effects, comparison.layout.counts
+    effects = _rows(comparison, asked.by_period)
     meat = contributions.T @ contributions * (n / (n - 1))
     u = Influence.from_contributions(
         effects,
         contributions,
         units.take(rows),
         names=pd.RangeIndex(len(effects), name="periods since treatment"),
-        loadings=np.eye(len(effects)) if asked.by_period else (counts / counts.sum())[None, :],
+        loadings=np.eye(len(effects)),
         components=(Component(meat),),
     )
     how = "jackknife over units, weights kept (Arkhangelsky et al. 2021, Algorithm 3), normal law"
-    return Result(_rows(comparison, asked.by_period), u, how)
+    return Result(effects, u, how)
 
 
 # -- conformal -------------------------------------------------------------------------------------------------------

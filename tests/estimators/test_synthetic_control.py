@@ -21,6 +21,7 @@ from pandas_causal.errors import (
     CausalArgumentError,
     CausalDataError,
     CausalError,
+    CausalWarning,
     FewTreatedWarning,
 )
 from pandas_causal.simplex import simplex_weights
@@ -289,7 +290,7 @@ def test_jackknife_is_a_contribution_of_every_unit():
     several = factor_panel(3, n=30, n_periods=12, starts=(8,) * 12, effect=1.0)
     effect = ask(several, estimator="sdid", inference="jackknife")
     u = effect.uncertainty
-    assert u.contributions.shape == (30, 4)
+    assert u.contributions.shape == (30, 1)
     np.testing.assert_allclose(u.contributions.sum(axis=0), 0, atol=1e-12)
     assert effect.std_error == pytest.approx(np.sqrt(30 / 29 * np.square(u.contributions @ u.loadings[0]).sum()))
     halves = np.arange(30) // 2
@@ -468,3 +469,39 @@ def test_wrong_setting(cls, name, value, frame):
 def test_names_of_the_call_in_the_issue(frame):
     for estimator in ("sdid", "sc", "augmented", "mcnnm", "did", SyntheticControl(pooled=True)):
         assert np.isfinite(frame.causal.synthetic_control(**ROLES, estimator=estimator).estimate)
+
+
+def test_jackknife_of_the_average_lets_the_starts_weights_change():
+    """Leaving a unit out changes how much its start counts: equal to leaving it out of the double difference itself."""
+    rng = np.random.default_rng(0)
+    n, T = 30, 10
+    start = np.full(n, np.inf)
+    start[:6], start[6:8] = 5, 8
+    frame = pd.DataFrame({"u": np.repeat(np.arange(n), T), "t": np.tile(np.arange(T), n)})
+    frame["g"] = start[frame["u"]]
+    frame["y"] = rng.normal(size=n)[frame["u"]] + (frame["t"] >= frame["g"]) * np.where(frame["g"] == 5, 1, 9.0)
+    frame["y"] += 0.2 * rng.normal(size=n * T)
+
+    def by_hand(some):
+        wide, g = some.pivot_table(index="u", columns="t", values="y"), some.groupby("u")["g"].first()
+        total, count = 0.0, 0
+        for k in (5, 8):
+            change = wide.loc[:, k:].mean(axis=1) - wide.loc[:, : k - 1].mean(axis=1)
+            size = int((g == k).sum()) * (T - k)
+            total, count = total + (change[g == k].mean() - change[np.isinf(g)].mean()) * size, count + size
+        return total / count
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", CausalWarning)
+        effect = frame.causal.synthetic_control(
+            outcome="y", unit="u", time="t", cohort="g", estimator="did", inference="jackknife"
+        )
+    left = np.array([by_hand(frame[frame["u"] != i]) for i in range(n)])
+    assert effect.estimate == pytest.approx(by_hand(frame))
+    assert effect.std_error == pytest.approx(np.sqrt((n - 1) / n * np.square(left - left.mean()).sum()))
+
+
+def test_ridge_weights_do_not_see_the_level_of_the_outcome(frame):
+    plain = ask(frame, estimator="augmented").estimate
+    lifted = ask(frame.assign(outcome=frame["outcome"] + 1e8), estimator="augmented").estimate
+    assert lifted == pytest.approx(plain, rel=1e-6)
