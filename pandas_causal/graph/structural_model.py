@@ -43,7 +43,7 @@ class StructuralModel(BaseEstimator):
     """A structural causal model: every node is a function of its parents and of noise that is independent of all else.
 
     ``x_j = f_j(parents_j, u_j)``. Numeric nodes have additive noise, ``f(parents) + u``; discrete ones (bools,
-    categories, strings, whole numbers with at most 10 values) a classifier; roots their observed values. It rests on
+    categories, strings, numbers with two values, at most 10 whole ones) a classifier; roots their values. It rests on
     the graph, on no unobserved common cause, and, for counterfactuals, on the form of the mechanisms.
 
     Parameters

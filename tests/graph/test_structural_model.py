@@ -385,6 +385,35 @@ def test_numbers_of_few_values_are_discrete_unless_said_otherwise():
         StructuralModel(graph).fit(df).do({"x": 2.5})
 
 
+@pytest.mark.parametrize("codes", [(-0.5, 0.5), (0.5, 1.5), (0.1, 0.25), (-1, 1)])
+def test_two_values_are_two_levels_however_they_are_coded(codes):
+    rng = np.random.default_rng(0)
+    w = rng.normal(size=300)
+    x = (rng.logistic(size=300) < w).astype(int)
+    y = (rng.logistic(size=300) < x + w).astype(int)
+    df = pd.DataFrame({"w": w, "x": x, "y": y})
+    other = df.assign(x=np.array(codes)[x], y=np.array(codes)[y].astype("float32"))
+    graph = CausalGraph("w -> x -> y; w -> y")
+    plain, coded = (StructuralModel(graph, {"x": "linear", "y": "linear"}).fit(f) for f in (df, other))
+    assert coded.columns_["x"].discrete
+    assert coded.columns_["y"].discrete
+    done, expected = coded.do({"x": codes[1]}), plain.do({"x": 1})
+    np.testing.assert_array_equal(done["y"] == np.float32(codes[1]), expected["y"] == 1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", AssumptionWarning)
+        row_by_row, peer = coded.counterfactual(other, {"x": codes[0]}), plain.counterfactual(df, {"x": 0})
+    np.testing.assert_array_equal(row_by_row["y"] == np.float32(codes[1]), peer["y"] == 1)
+    for found in (done, row_by_row):
+        assert found.dtypes.equals(other.dtypes)
+        assert set(found["y"]) <= set(other["y"])
+    assert set(done["x"]) == {codes[1]}
+    size = float(np.float32(codes[1])) - float(np.float32(codes[0]))
+    first, second = (
+        m.effect({"x": values}, outcome="y", n_draws=10).estimate for m, values in ((plain, (0, 1)), (coded, codes))
+    )
+    assert second == pytest.approx(first * size, rel=1e-6)
+
+
 def test_a_class_that_a_linear_score_splits_off_gets_the_penalised_fit_and_says_so():
     x = np.linspace(-1, 1, 80)
     df = pd.DataFrame({"x": x, "y": np.where(x > 0, "up", "down")})
