@@ -23,7 +23,7 @@ from pandas_causal.errors import (
 )
 from pandas_causal.graph.columns import read_columns, select_nodes
 from pandas_causal.graph.coupling import tian_pearl_bounds
-from pandas_causal.graph.interventions import Intervention, read_intervention
+from pandas_causal.graph.interventions import Intervention, in_order, read_intervention
 from pandas_causal.graph.learning import Settings, check_spec, learn, treats_as_discrete
 from pandas_causal.graph.mechanisms import Discrete
 from pandas_causal.graph.simulation import Simulator
@@ -254,7 +254,14 @@ class StructuralModel(BaseEstimator):
         done = self._read(interventions)
         frame = select_nodes(df, simulator.order, "never")
         factual = {node: column.read(frame[node]) for node, column in self.columns_.items()}
-        state = simulator.counterfactual(factual, done, self._seed(random_state))
+        order = label_order(frame.index)
+        if order is None:
+            state = simulator.counterfactual(factual, done, self._seed(random_state))
+        else:  # a row's draws go by its label
+            rows = {node: values[order] for node, values in factual.items()}
+            moved = {node: in_order(what, order) for node, what in done.items()}
+            state = simulator.counterfactual(rows, moved, self._seed(random_state))
+            state = {node: _as_given(values, order) for node, values in state.items()}
         if any(not np.array_equal(state[node], factual[node]) for node in done):
             self._warn_of_coupling(done)
         same = {node for node in simulator.order if np.array_equal(state[node], factual[node])}
@@ -349,11 +356,7 @@ class StructuralModel(BaseEstimator):
 
     def _as_given(self, sorted_rows: Values) -> Values:
         """Rows in the order of the frame fitted."""
-        if self._order is None:
-            return sorted_rows
-        out = np.empty_like(sorted_rows)
-        out[self._order] = sorted_rows
-        return out
+        return sorted_rows if self._order is None else _as_given(sorted_rows, self._order)
 
     def _seed(self, random_state: int | None) -> int | None:
         check_settings({"random_state": random_state})
@@ -425,3 +428,10 @@ class StructuralModel(BaseEstimator):
             f" {lost['high']:.3f} of those with {node}={y[1]!r} would have had {y[0]!r}, and between {won['low']:.3f}"
             f" and {won['high']:.3f} of those with {y[0]!r} would have had {y[1]!r} (Tian and Pearl 2000)"
         )
+
+
+def _as_given(sorted_rows: Values, order: NDArray[np.intp]) -> Values:
+    """Rows in the order they had before they were sorted."""
+    out = np.empty_like(sorted_rows)
+    out[order] = sorted_rows
+    return out

@@ -183,6 +183,19 @@ def test_functional_with_weights_clusters_and_missing_rows():
     assert (effect.n_obs, effect.facts["n_dropped"]) == (3_993, 7)
 
 
+def test_bootstrap_of_the_functional_does_not_depend_on_the_order_of_rows():
+    frame = napkin(1_000).assign(site=lambda f: [f"site {k % 90}" for k in range(len(f))])
+    shuffled = frame.sample(frac=1, random_state=0)
+    found = NAPKIN.identify(**ASKED)
+    for roles in ({}, {"cluster": "site"}, {"sample_weight": frame["w"] + 1.0}):
+        one = found.estimate(frame, n_draws=30, **roles)
+        if "sample_weight" in roles:
+            roles = {"sample_weight": roles["sample_weight"].loc[shuffled.index]}
+        two = found.estimate(shuffled, n_draws=30, **roles)
+        np.testing.assert_allclose(two.uncertainty.replicates, one.uncertainty.replicates, rtol=1e-10)
+        assert two.std_error == pytest.approx(one.std_error, rel=1e-8)
+
+
 def test_functional_needs_discrete_columns_and_filled_cells():
     frame = napkin()
     found = NAPKIN.identify(**ASKED)

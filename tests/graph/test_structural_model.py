@@ -459,6 +459,29 @@ def test_same_seed_same_rows_for_any_order_of_rows():
     assert not one.do({}, random_state=1).equals(one.do({}, random_state=2))
 
 
+@pytest.mark.parametrize("coupling", ["monotone", "gumbel"])
+def test_counterfactuals_of_a_row_do_not_depend_on_where_it_stands(coupling):
+    graph, df = mixed_world()
+    shuffled = df.sample(frac=1, random_state=0)
+    model = StructuralModel(graph, QUICK, coupling=coupling).fit(df)
+    # a function is called on the rows as they stand in the frame, so that it may give an array of theirs
+    for what in (
+        lambda f: 0,
+        lambda f: {0: 0.5, 1: 0.5},
+        lambda f: lambda m: (f["severity"] > 0).astype(int).to_numpy(),
+    ):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", AssumptionWarning)
+            one, two = (model.counterfactual(f, {"medication": what(f)}) for f in (df, shuffled))
+        pd.testing.assert_frame_equal(two.loc[one.index], one, rtol=1e-12)
+        pd.testing.assert_index_equal(two.index, shuffled.index)
+    assert (one["medication"] == (df["severity"] > 0)).all()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", AssumptionWarning)
+        rule = model.counterfactual(shuffled, {"medication": lambda m, before: (before["severity"] > 0).astype(int)})
+    assert (rule["medication"] == (shuffled["severity"] > 0)).all()
+
+
 def test_the_frame_is_not_changed_and_the_model_can_be_pickled():
     graph, df = mixed_world()
     before = df.copy(deep=True)
