@@ -14,11 +14,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pandas_causal.errors import CausalArgumentError, CausalDataError, GraphError, Problem, suggest
+from pandas_causal.errors import CausalArgumentError, CausalDataError, CausalWarning, GraphError, Problem, suggest, warn
 from pandas_causal.roles import check_columns, plain
 from pandas_causal.rules import as_float, infinite, is_numeric
 
-__all__ = ["Column", "read_columns", "select_nodes", "stack_features"]
+__all__ = ["Column", "read_columns", "select_nodes", "stack_features", "warn_of_dropped"]
 
 Floats = NDArray[np.float64]
 Values = NDArray[Any]
@@ -212,6 +212,13 @@ def select_nodes(df: pd.DataFrame, nodes: Sequence[Any], missing: str) -> pd.Dat
     if problems:
         raise CausalDataError(problems)
     return frame
+
+
+def warn_of_dropped(n: int) -> None:
+    """Say how many rows ``missing="drop"`` left out, where no Effect holds the count."""
+    if n:
+        rows = f"{n:,} row{'s' if n != 1 else ''}"
+        warn(f"{rows} with a missing value {'were' if n != 1 else 'was'} left out (missing='drop')", CausalWarning)
 
 
 def _missing(incomplete: pd.DataFrame, missing: str) -> list[Problem]:

@@ -36,7 +36,7 @@ from pandas_causal.linear_models import Design, invert_gram
 if TYPE_CHECKING:
     from pandas_causal.graph.structural_model import StructuralModel
 
-__all__ = ["chain_rule", "linear_contributions", "model_effect"]
+__all__ = ["chain_rule", "linear_contributions", "model_effect", "overlaps"]
 
 Floats = NDArray[np.float64]
 Values = NDArray[Any]
@@ -55,7 +55,7 @@ def model_effect(
     passing = [node for world in worlds for node, done in world.items() if done.needs_natural]
     between = simulator.between(starts, outcome, passing)
     y = model._as_given(_numbers(model, outcome))
-    checks, warned = _overlaps(model, worlds) if between else ({}, [])
+    checks, warned = overlaps(model, worlds[-1]) if between else ({}, [])
     shown = model.mechanisms_.loc[between]
     if between:
         words = ", ".join(f"{node} {row['model']} (skill {row['skill']:.2f})" for node, row in shown.iterrows())
@@ -161,10 +161,16 @@ def _nothing(common: dict[str, Any], index: pd.Index, starts: list[Any], outcome
     )
 
 
-def _overlaps(model: StructuralModel, worlds: list[World]) -> tuple[dict[str, Check], list[str]]:
-    """Positivity of every discrete treatment that is set, by the probabilities of its own mechanism."""
+def overlaps(model: StructuralModel, world: Mapping[Any, Intervention]) -> tuple[dict[str, Check], list[str]]:
+    """Positivity of every discrete treatment that is set, by the probabilities of its own mechanism.
+
+    Raises
+    ------
+    OverlapError
+        Where its causes separate its two levels.
+    """
     checks, warned = {}, []
-    for node, done in worlds[-1].items():
+    for node, done in world.items():
         mechanism = model.simulator_.mechanisms[node]
         if done.constant is None or not isinstance(mechanism, Discrete):
             continue

@@ -187,11 +187,13 @@ def test_bootstrap_of_the_functional_does_not_depend_on_the_order_of_rows():
     frame = napkin(1_000).assign(site=lambda f: [f"site {k % 90}" for k in range(len(f))])
     shuffled = frame.sample(frac=1, random_state=0)
     found = NAPKIN.identify(**ASKED)
-    for roles in ({}, {"cluster": "site"}, {"sample_weight": frame["w"] + 1.0}):
-        one = found.estimate(frame, n_draws=30, **roles)
-        if "sample_weight" in roles:
-            roles = {"sample_weight": roles["sample_weight"].loc[shuffled.index]}
-        two = found.estimate(shuffled, n_draws=30, **roles)
+    weight = frame["w"] + 1.0
+    for roles, same in (
+        ({}, {}),
+        ({"cluster": "site"}, {"cluster": "site"}),
+        ({"sample_weight": weight}, {"sample_weight": weight.loc[shuffled.index]}),
+    ):
+        one, two = found.estimate(frame, n_draws=30, **roles), found.estimate(shuffled, n_draws=30, **same)
         np.testing.assert_allclose(two.uncertainty.replicates, one.uncertainty.replicates, rtol=1e-10)
         assert two.std_error == pytest.approx(one.std_error, rel=1e-8)
 

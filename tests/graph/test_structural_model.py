@@ -17,8 +17,11 @@ from pandas_causal.errors import (
     CausalArgumentError,
     CausalDataError,
     CausalError,
+    CausalWarning,
     GraphError,
     NotIdentifiedError,
+    OverlapError,
+    OverlapWarning,
 )
 from pandas_causal.graph.learning import _settle
 from pandas_causal.graph.mechanisms import DiscreteNoise
@@ -465,20 +468,18 @@ def test_counterfactuals_of_a_row_do_not_depend_on_where_it_stands(coupling):
     shuffled = df.sample(frac=1, random_state=0)
     model = StructuralModel(graph, QUICK, coupling=coupling).fit(df)
     # a function is called on the rows as they stand in the frame, so that it may give an array of theirs
-    for what in (
-        lambda f: 0,
-        lambda f: {0: 0.5, 1: 0.5},
-        lambda f: lambda m: (f["severity"] > 0).astype(int).to_numpy(),
-    ):
+    own = {id(f): (f["severity"] > 0).astype(int).to_numpy() for f in (df, shuffled)}
+    asked = {id(f): [0, {0: 0.5, 1: 0.5}, lambda _, a=own[id(f)]: a] for f in (df, shuffled)}
+    for k in range(3):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", AssumptionWarning)
-            one, two = (model.counterfactual(f, {"medication": what(f)}) for f in (df, shuffled))
+            one, two = (model.counterfactual(f, {"medication": asked[id(f)][k]}) for f in (df, shuffled))
         pd.testing.assert_frame_equal(two.loc[one.index], one, rtol=1e-12)
         pd.testing.assert_index_equal(two.index, shuffled.index)
     assert (one["medication"] == (df["severity"] > 0)).all()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", AssumptionWarning)
-        rule = model.counterfactual(shuffled, {"medication": lambda m, before: (before["severity"] > 0).astype(int)})
+        rule = model.counterfactual(shuffled, {"medication": lambda _, before: (before["severity"] > 0).astype(int)})
     assert (rule["medication"] == (shuffled["severity"] > 0)).all()
 
 
@@ -505,7 +506,59 @@ def test_accessor():
         row_by_row = df.causal.counterfactual(graph, {"medication": 0}, mechanisms=QUICK, coupling="gumbel")
     pd.testing.assert_index_equal(row_by_row.index, df.index)
     holes = df.assign(severity=df["severity"].where(np.arange(len(df)) > 9))
-    assert len(holes.causal.do(graph, {"medication": 1}, mechanisms=QUICK, missing="drop")) == len(df)
+    with pytest.warns(CausalWarning, match="10 rows with a missing value were left out"):
+        assert len(holes.causal.do(graph, {"medication": 1}, mechanisms=QUICK, missing="drop")) == len(df)
+
+
+def test_incomplete_rows_are_left_out_of_counterfactuals_and_counted():
+    graph, df = mixed_world()
+    holes = df.assign(severity=df["severity"].where(np.arange(len(df)) % 40 > 0))
+    with pytest.raises(CausalDataError, match="severity: is missing .* in 10 rows; .* missing='drop'"):
+        holes.causal.counterfactual(graph, {"medication": 0}, mechanisms=QUICK)
+    with (
+        pytest.warns(AssumptionWarning),
+        pytest.warns(CausalWarning, match="10 rows with a missing value were left out") as caught,
+    ):
+        out = holes.causal.counterfactual(graph, {"medication": 0}, mechanisms=QUICK, missing="drop")
+    assert sum("left out" in str(w.message) for w in caught) == 1
+    complete = holes.dropna(subset="severity")
+    pd.testing.assert_index_equal(out.index, complete.index)
+    with pytest.warns(AssumptionWarning):
+        pd.testing.assert_frame_equal(out, complete.causal.counterfactual(graph, {"medication": 0}, mechanisms=QUICK))
+    with pytest.raises(CausalArgumentError, match="missing='foo' is not known"):
+        df.causal.counterfactual(graph, {"medication": 0}, mechanisms=QUICK, missing="foo")
+
+
+def confounded(push, n=600):
+    rng = np.random.default_rng(0)
+    w = rng.normal(size=n)
+    x = (rng.logistic(size=n) < push * w).astype(int)
+    return pd.DataFrame({"w": w, "x": x, "y": w + x + rng.normal(size=n)})
+
+
+@pytest.mark.parametrize("ask", ["do", "counterfactual"])
+def test_what_hardly_ever_happens_is_warned_of_and_what_never_does_is_refused(ask):
+    graph, linear = CausalGraph("w -> x -> y; w -> y"), {"x": "linear", "y": "linear"}
+
+    def answer(push, done):
+        df = confounded(push)
+        model = StructuralModel(graph, linear).fit(df)
+        return model.do(done) if ask == "do" else model.counterfactual(df, done)
+
+    with pytest.warns(OverlapWarning, match="weak overlap of x"):
+        answer(8, {"x": 1})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", OverlapWarning)
+        warnings.simplefilter("ignore", AssumptionWarning)
+        answer(1, {"x": 1})
+        answer(8, {"w": 0.0})
+        answer(8, {"y": 0.0})
+        answer(8, {"x": lambda x: x})
+    apart = confounded(1)
+    apart = apart.assign(w=apart["w"] + 100 * apart["x"])
+    model = StructuralModel(graph, {"x": "boosting", "y": "linear"}).fit(apart)
+    with pytest.raises(OverlapError, match="perfect separation"):
+        model.do({"x": 1}) if ask == "do" else model.counterfactual(apart, {"x": 1})
 
 
 @pytest.mark.parametrize(
@@ -582,8 +635,10 @@ def test_bad_calls(fitted):
         model.do({}, n=0)
     with pytest.raises(CausalDataError, match="site: holds 'east', never seen in 1 row"):
         model.counterfactual(df.assign(site=["east", *df["site"][1:]]), {"medication": 1})
-    with pytest.raises(CausalDataError, match=r"severity: is missing .* leave out these rows: df.dropna"):
+    with pytest.raises(CausalDataError, match=r"severity: is missing .* pass missing='drop' to leave these"):
         model.counterfactual(df.assign(severity=np.nan), {"medication": 1})
     with pytest.raises(CausalArgumentError, match="'severity' is not binary"):
         model.probabilities_of_causation(treatment="severity", outcome="readmission")
+    with pytest.raises(CausalArgumentError, match="'medication' is both treatment and outcome"):
+        model.probabilities_of_causation(treatment="medication", outcome="medication")
     assert pandas_causal.StructuralModel is StructuralModel
