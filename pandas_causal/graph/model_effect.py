@@ -15,6 +15,7 @@ from pandas_causal.check import Check
 from pandas_causal.diagnostics.overlap import overlap
 from pandas_causal.effect import Effect
 from pandas_causal.errors import (
+    AssumptionWarning,
     CausalArgumentError,
     CausalDataError,
     CausalError,
@@ -24,7 +25,7 @@ from pandas_causal.errors import (
     warn,
 )
 from pandas_causal.graph.interventions import Intervention, describe
-from pandas_causal.graph.learning import refit_spec
+from pandas_causal.graph.learning import is_flexible, refit_spec
 from pandas_causal.graph.mechanisms import Additive, Discrete, Own
 from pandas_causal.graph.simulation import Simulator
 from pandas_causal.inference.influence import Influence
@@ -56,6 +57,7 @@ def model_effect(
     between = simulator.between(starts, outcome, passing)
     y = model._as_given(_numbers(model, outcome))
     checks, warned = overlaps(model, worlds[-1]) if between else ({}, [])
+    warned += _flexible(model, between)
     shown = model.mechanisms_.loc[between]
     if between:
         words = ", ".join(f"{node} {row['model']} (skill {row['skill']:.2f})" for node, row in shown.iterrows())
@@ -182,6 +184,21 @@ def overlaps(model: StructuralModel, world: Mapping[Any, Intervention]) -> tuple
             warned.append(f"weak overlap of {node}: {check.summary}; the answer leans on the form of the mechanisms")
             warn(warned[-1], OverlapWarning)
     return checks, warned
+
+
+def _flexible(model: StructuralModel, between: list[Any]) -> list[str]:
+    """Warn of learners that regularise what the effect is made of, which a bootstrap of them does not show."""
+    found = [node for node in between if is_flexible(model._specs_[node], model.simulator_.mechanisms[node])]
+    if not found:
+        return []
+    names = ", ".join(f"{node} ({model.simulator_.mechanisms[node].skill.model})" for node in found[:5])
+    text = (
+        f"flexible mechanisms between treatment and outcome, {names}, shrink effects, and the interval"
+        " covers the truth too rarely; df.causal.ate(treatment=..., outcome=..., graph=g) corrects for that, or give"
+        " these nodes a mechanism of known form, e.g. 'linear'"
+    )
+    warn(text, AssumptionWarning)
+    return [text]
 
 
 # -- linear ----------------------------------------------------------------------------------------------------------

@@ -225,6 +225,8 @@ class StructuralModel(BaseEstimator):
         OverlapWarning
             If a discrete treatment hardly takes one of its levels where its causes are as they are: the fitted
             mechanisms then extrapolate.
+        AssumptionWarning
+            If a mechanism between is flexible (boosting, say): it shrinks effects, and intervals cover too rarely.
         """
         from pandas_causal.graph.model_effect import model_effect
 

@@ -467,13 +467,16 @@ def test_counterfactuals_of_a_row_do_not_depend_on_where_it_stands(coupling):
     graph, df = mixed_world()
     shuffled = df.sample(frac=1, random_state=0)
     model = StructuralModel(graph, QUICK, coupling=coupling).fit(df)
+
     # a function is called on the rows as they stand in the frame, so that it may give an array of theirs
-    own = {id(f): (f["severity"] > 0).astype(int).to_numpy() for f in (df, shuffled)}
-    asked = {id(f): [0, {0: 0.5, 1: 0.5}, lambda _, a=own[id(f)]: a] for f in (df, shuffled)}
+    def asked(frame):
+        own = (frame["severity"] > 0).astype(int).to_numpy()
+        return [0, {0: 0.5, 1: 0.5}, lambda _: own]
+
     for k in range(3):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", AssumptionWarning)
-            one, two = (model.counterfactual(f, {"medication": asked[id(f)][k]}) for f in (df, shuffled))
+            one, two = (model.counterfactual(f, {"medication": asked(f)[k]}) for f in (df, shuffled))
         pd.testing.assert_frame_equal(two.loc[one.index], one, rtol=1e-12)
         pd.testing.assert_index_equal(two.index, shuffled.index)
     assert (one["medication"] == (df["severity"] > 0)).all()
