@@ -63,6 +63,7 @@ def plug_in_effect(
     if unknown:
         legal = "['cluster', 'sample_weight']"
         raise CausalArgumentError(f"the plug-in of a functional has no role {unknown[0]!r}; its roles: {legal}")
+    _one_cluster(roles.get("cluster"), frame)
     (a,), (y,) = found.treatment, found.outcome
     used, weight, cluster, n_dropped = _rows(found, frame, roles, missing)
     arms = resolve_arms(used[a], control)
@@ -158,6 +159,18 @@ def _by_label(cluster: pd.Series[Any]) -> NDArray[np.intp]:
     rank = np.empty_like(order)
     rank[order] = np.arange(len(order))
     return rank[codes]
+
+
+def _one_cluster(cluster: Any, frame: pd.DataFrame) -> None:
+    """Refuse clusters of several ways: whole clusters of one kind are drawn."""
+    if _is_name(cluster, frame) or cluster is None:
+        return
+    names = isinstance(cluster, list | tuple) and all(_is_name(c, frame) for c in cluster)
+    if names or np.ndim(cluster) > 1 or (isinstance(cluster, list | tuple) and len(cluster) != len(frame)):
+        raise CausalArgumentError(
+            f"cluster={list(cluster) if names else type(cluster).__name__!r}: one cluster column here, for the"
+            " bootstrap of a functional draws whole clusters of one kind; give the name of the coarser one"
+        )
 
 
 def _is_name(value: Any, frame: pd.DataFrame) -> bool:

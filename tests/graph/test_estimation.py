@@ -216,6 +216,12 @@ def test_functional_needs_discrete_columns_and_filled_cells():
         found.estimate(frame, propensity="w")
     with pytest.raises(CausalArgumentError, match="n_draws must be"):
         found.estimate(frame, n_draws=3)
+    two = frame.assign(c=np.arange(4_000) // 10, d=np.arange(4_000) % 10)
+    for several in (["c", "d"], ("c", "d"), two[["c", "d"]], [two["c"], two["d"]]):
+        with pytest.raises(CausalArgumentError, match="one cluster column here"):
+            found.estimate(two, cluster=several)
+    named, given = (found.estimate(two, cluster=c, n_draws=10).std_error for c in ("c", two["c"].tolist()))
+    assert named == given
 
 
 def test_a_few_empty_draws_are_counted():
@@ -294,6 +300,24 @@ def test_an_estimator_that_does_not_fit():
 def test_bad_questions(asked, error, message):
     with pytest.raises(error, match=message):
         back_door().causal.ate(**{**ASKED, **asked})
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({"level": 5}, "level must be"),
+        ({"missing": "foo"}, "missing='foo' is not known"),
+        ({"estimator": "nope"}, "estimator='nope' is not known"),
+        ({"n_draws": 0}, "n_draws must be"),
+    ],
+)
+@pytest.mark.parametrize("graph", ["y -> a", BACK, "a -> m -> y, a <-> y"])
+def test_bad_questions_are_refused_on_every_route(graph, asked, message):
+    found = CausalGraph(graph).identify(**ASKED)
+    with pytest.raises(CausalArgumentError, match=message):
+        found.estimate(back_door(100), **asked)
+    with pytest.raises(CausalArgumentError, match="takes a pandas DataFrame; got ndarray"):
+        found.estimate(back_door(100).to_numpy())
 
 
 def test_more_than_one_treatment_is_refused():
