@@ -28,12 +28,15 @@ class StructuralQuestions(Questions):
     ) -> pd.DataFrame:
         """Rung two: as many rows as this frame has, drawn from ``P(v | do(...))``.
 
-        Example: ``df.causal.do(g, {"medication": 1})``; see :meth:`StructuralModel.do`.
+        With ``missing="drop"`` the model is fitted without incomplete rows, and a warning counts them. Example:
+        ``df.causal.do(g, {"medication": 1})``; see :meth:`StructuralModel.do`.
         """
+        from pandas_causal.graph.columns import warn_of_dropped
         from pandas_causal.graph.structural_model import StructuralModel
 
         model = StructuralModel(_drawn(graph), mechanisms, random_state=random_state, n_jobs=n_jobs)
-        return model.fit(self._frame, missing=missing).do(interventions, n=len(self._frame))
+        warn_of_dropped(model.fit(self._frame, missing=missing).n_dropped_)
+        return model.do(interventions, n=len(self._frame))
 
     def counterfactual(
         self,
@@ -42,17 +45,19 @@ class StructuralQuestions(Questions):
         *,
         mechanisms: Mapping[Any, Any] | None = None,
         coupling: str = "monotone",
+        missing: str = "raise",
         random_state: int | None = 0,
         n_jobs: int | None = None,
     ) -> pd.DataFrame:
         """Rung three: what each of these rows would have been.
 
+        With ``missing="drop"`` incomplete rows are left out of the model and of the answer, and a warning counts them.
         Example: ``df.causal.counterfactual(g, {"medication": 0})``; see :meth:`StructuralModel.counterfactual`.
         """
         from pandas_causal.graph.structural_model import StructuralModel
 
         model = StructuralModel(_drawn(graph), mechanisms, coupling=coupling, random_state=random_state, n_jobs=n_jobs)
-        return model.fit(self._frame).counterfactual(self._frame, interventions)
+        return model.fit(self._frame, missing=missing).counterfactual(self._frame, interventions, missing=missing)
 
     def check_graph(
         self,

@@ -192,6 +192,8 @@ class FrontDoor(CausalEstimator):
                 "FrontDoor.fit needs mediators=, the names of columns of X or values for every row: what carries the"
                 " whole effect"
             )
+        if isinstance(mediators, np.ndarray) and mediators.ndim == 2 and mediators.shape[1] == 1:
+            mediators = mediators.ravel()
         sample = self._prepare(
             X,
             y,

@@ -14,11 +14,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pandas_causal.errors import CausalArgumentError, CausalDataError, GraphError, Problem, suggest
+from pandas_causal.errors import CausalArgumentError, CausalDataError, CausalWarning, GraphError, Problem, suggest, warn
 from pandas_causal.roles import check_columns, plain
 from pandas_causal.rules import as_float, infinite, is_numeric
 
-__all__ = ["Column", "read_columns", "select_nodes", "stack_features"]
+__all__ = ["Column", "read_columns", "select_nodes", "stack_features", "warn_of_dropped"]
 
 Floats = NDArray[np.float64]
 Values = NDArray[Any]
@@ -49,8 +49,8 @@ class Column:
     def learn(cls, x: pd.Series[Any], discrete: bool | None = None) -> Column:
         """Learn the levels of a column.
 
-        Bools, categories and strings are discrete, and whole numbers with at most 10 distinct values; `discrete` says
-        otherwise for numbers with more than 2.
+        Bools, categories and strings are discrete, and numbers with two distinct values, whichever they are, or at most
+        10 whole ones; `discrete` says otherwise for numbers with more than 2.
         """
         text = not is_numeric(x) or pd.api.types.is_bool_dtype(x.dtype)
         if not text and not discrete:
@@ -137,11 +137,16 @@ class Column:
 
 
 def _few_whole_numbers(values: Floats, most: int) -> bool:
+    """Whether numbers are codes of levels: two values whatever they are (coding changes no number), or whole ones."""
     head = np.unique(values[:1_000])
-    if len(head) > most or not (head == np.round(head)).all():
+    if len(head) > most or (len(head) > 2 and not _whole(head)):
         return False
     distinct = np.unique(values)
-    return 1 < len(distinct) <= most and bool((distinct == np.round(distinct)).all())
+    return 1 < len(distinct) <= most and (len(distinct) == 2 or _whole(distinct))
+
+
+def _whole(values: Floats) -> bool:
+    return bool((values == np.round(values)).all())
 
 
 def _levels(x: pd.Series[Any]) -> pd.Series[Any]:
@@ -207,6 +212,13 @@ def select_nodes(df: pd.DataFrame, nodes: Sequence[Any], missing: str) -> pd.Dat
     if problems:
         raise CausalDataError(problems)
     return frame
+
+
+def warn_of_dropped(n: int) -> None:
+    """Say how many rows ``missing="drop"`` left out, where no Effect holds the count."""
+    if n:
+        rows = f"{n:,} row{'s' if n != 1 else ''}"
+        warn(f"{rows} with a missing value {'were' if n != 1 else 'was'} left out (missing='drop')", CausalWarning)
 
 
 def _missing(incomplete: pd.DataFrame, missing: str) -> list[Problem]:

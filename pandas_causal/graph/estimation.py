@@ -133,6 +133,7 @@ def estimate(
         raise CausalArgumentError(
             "an average effect is that of one treatment on one outcome, nothing given; distribution(df) speaks of more"
         )
+    _check_asked(frame, estimator, level, missing, n_draws, random_state)
     graph, (a,), (y,) = found.graph, found.treatment, found.outcome
     columns_of(graph, frame.columns)
     roles = {role: value for role, value in roles.items() if value is not None}
@@ -155,6 +156,22 @@ def estimate(
     from pandas_causal.graph.plug_in import plug_in_effect
 
     return plug_in_effect(found, frame, roles, n_draws=n_draws, random_state=random_state, **asked)
+
+
+def _check_asked(frame: Any, estimator: Any, level: Any, missing: Any, n_draws: Any, random_state: Any) -> None:
+    """Refuse what no route takes, whichever is open."""
+    from pandas_causal.estimators.named import named_estimator
+    from pandas_causal.roles import check_columns
+    from pandas_causal.settings import check_settings
+
+    if not isinstance(frame, pd.DataFrame):
+        raise CausalArgumentError(f"estimate takes a pandas DataFrame; got {type(frame).__name__}")
+    check_columns(frame)
+    check_settings({"n_draws": n_draws, "random_state": random_state} | ({} if level is None else {"level": level}))
+    if missing not in ("raise", "drop"):
+        raise CausalArgumentError(f"missing={missing!r} is not known; use 'raise' or 'drop'")
+    if isinstance(estimator, str):
+        named_estimator(estimator, None, None)
 
 
 # -- routes ----------------------------------------------------------------------------------------------------------

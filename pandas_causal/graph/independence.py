@@ -92,15 +92,25 @@ def fisher_z(x: Floats, y: Floats, Z: Floats) -> Result:
     from scipy import special
 
     n, q = len(x), Z.shape[1]
-    A = np.column_stack([np.ones(n), Z])
-    both = np.column_stack([x, y])
+    # centred and scaled: least squares takes a column far from 0, or much smaller than others, for a collinear one
+    both, A = (_standard(np.asarray(part, dtype=float)) for part in (np.column_stack([x, y]), Z))
     residual = both - A @ np.linalg.lstsq(A, both, rcond=None)[0]
     scale = np.sqrt(np.square(residual).sum(axis=0))
-    if n - q - 3 < 1 or (scale <= 1e-10 * np.sqrt(np.square(both - both.mean(axis=0)).sum(axis=0))).any():
+    if n - q - 3 < 1 or (scale <= 1e-10 * np.sqrt(np.square(both).sum(axis=0))).any():
         return Result(np.nan, np.nan, 1.0)
     r = float(np.clip(residual[:, 0] @ residual[:, 1] / scale.prod(), -1 + 1e-15, 1 - 1e-15))
     z = np.sqrt(n - q - 3) * np.arctanh(r)
     return Result(float(z), np.nan, float(2 * special.ndtr(-abs(z))))
+
+
+def _standard(M: Floats) -> Floats:
+    """Columns of mean 0 and standard deviation 1; what varies by no more than rounding becomes 0."""
+    size = np.abs(M).max(axis=0, initial=0.0)
+    M = M / np.where(size > 0, size, 1.0)
+    M = M - M.mean(axis=0)
+    spread = M.std(axis=0)
+    constant = spread <= 1e-15
+    return np.where(constant, 0.0, M / np.where(constant, 1.0, spread))
 
 
 # -- G-test ----------------------------------------------------------------------------------------------------------
@@ -201,13 +211,19 @@ class Basis:
             n_cells = int(cells.max()) + 1
             if n_cells <= max(n_random, 2):
                 return cls(tuple(variables), cells, n_cells, empty, np.zeros(0, np.float32), False)
+        if len(variables) == 1 and not variables[0].discrete:
+            n_random = 3 * n_random // 2
         sample = np.hstack([v.coded(slice(None))[rng.integers(n, size=n_random)] for v in variables])
         q = sample.shape[1]
         alone = n_random if q == 1 else n_random // 2
         w = rng.normal(size=(q, n_random))
         w[:, :alone] = np.sign(w[:, :alone]) * (np.arange(q)[:, None] == np.arange(alone) % q)
         w /= np.maximum(np.sqrt(np.square(w).sum(axis=0)), 1e-12)
-        bends = np.einsum("kq,qk->k", sample, w)  # at rows of the data, so that bends are where rows are
+        if len(variables) == 1 and not variables[0].discrete:
+            # of one variable evenly spread bends follow a wave that random ones, near each other by chance, would miss
+            bends = np.quantile(variables[0].scores, (np.arange(n_random) + 0.5) / n_random) * np.sign(w[0])
+        else:
+            bends = np.einsum("kq,qk->k", sample, w)  # at rows of the data, so that bends are where rows are
         few = q * (q - 1) // 2 <= max(n_random // 2, 3)
         return cls(tuple(variables), None, 0, w.astype(np.float32), bends.astype(np.float32), few)
 

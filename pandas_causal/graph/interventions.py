@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from inspect import Parameter, signature
 from typing import Any
 
@@ -15,7 +15,7 @@ from pandas_causal.errors import CausalArgumentError, CausalDataError
 from pandas_causal.graph.columns import Column
 from pandas_causal.graph.coupling import invert_cdf
 
-__all__ = ["Intervention", "Shift", "describe", "read_intervention"]
+__all__ = ["Intervention", "Shift", "describe", "in_order", "read_intervention"]
 
 Values = NDArray[Any]
 
@@ -103,6 +103,20 @@ def read_intervention(column: Column, what: Any) -> Intervention:
     if not number:
         raise CausalArgumentError(f"{name} is numeric; it cannot be set to {what!r}")
     return Intervention(column, constant=float(what))
+
+
+def in_order(done: Intervention, order: NDArray[np.intp]) -> Intervention:
+    """Return the intervention for rows that were sorted: a function still meets them in the order they were given."""
+    change = done.change
+    if change is None:
+        return done
+    back = np.empty_like(order)
+    back[order] = np.arange(len(order))
+
+    def sorted_change(natural: Values, before: Callable[[], pd.DataFrame]) -> Values:
+        return change(natural[back], lambda: before().iloc[back].reset_index(drop=True))[order]
+
+    return replace(done, change=sorted_change)
 
 
 def describe(what: Any) -> str:

@@ -18,7 +18,7 @@ from pandas_causal.graph.mechanisms import Additive, Discrete, Empirical, Fitted
 from pandas_causal.model_selection import assign_folds
 from pandas_causal.nuisance import Nuisance
 
-__all__ = ["Settings", "check_spec", "learn", "refit_spec", "rows_to_choose_on", "treats_as_discrete"]
+__all__ = ["Settings", "check_spec", "is_flexible", "learn", "refit_spec", "rows_to_choose_on", "treats_as_discrete"]
 
 Floats = NDArray[np.float64]
 Values = NDArray[Any]
@@ -267,6 +267,18 @@ def _is(spec: Any, name: str) -> bool:
 
 def _name(spec: Any) -> str:
     return spec if isinstance(spec, str) else type(spec).__name__
+
+
+def is_flexible(spec: Any, fitted: Fitted) -> bool:
+    """Whether a mechanism was learned by what is no linear model: boosting, or a learner of the user's."""
+    if not isinstance(fitted, Additive | Discrete):
+        return False
+    if isinstance(spec, str):
+        return fitted.skill.model == "boosting"
+    if not hasattr(spec, "predict"):
+        return False  # a known function
+    last = spec.steps[-1][1] if hasattr(spec, "steps") else spec
+    return not type(last).__module__.startswith("sklearn.linear_model")
 
 
 def refit_spec(spec: Any, fitted: Fitted) -> Any:

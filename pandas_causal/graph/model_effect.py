@@ -15,6 +15,7 @@ from pandas_causal.check import Check
 from pandas_causal.diagnostics.overlap import overlap
 from pandas_causal.effect import Effect
 from pandas_causal.errors import (
+    AssumptionWarning,
     CausalArgumentError,
     CausalDataError,
     CausalError,
@@ -24,7 +25,7 @@ from pandas_causal.errors import (
     warn,
 )
 from pandas_causal.graph.interventions import Intervention, describe
-from pandas_causal.graph.learning import refit_spec
+from pandas_causal.graph.learning import is_flexible, refit_spec
 from pandas_causal.graph.mechanisms import Additive, Discrete, Own
 from pandas_causal.graph.simulation import Simulator
 from pandas_causal.inference.influence import Influence
@@ -36,7 +37,7 @@ from pandas_causal.linear_models import Design, invert_gram
 if TYPE_CHECKING:
     from pandas_causal.graph.structural_model import StructuralModel
 
-__all__ = ["chain_rule", "linear_contributions", "model_effect"]
+__all__ = ["chain_rule", "linear_contributions", "model_effect", "overlaps"]
 
 Floats = NDArray[np.float64]
 Values = NDArray[Any]
@@ -55,7 +56,8 @@ def model_effect(
     passing = [node for world in worlds for node, done in world.items() if done.needs_natural]
     between = simulator.between(starts, outcome, passing)
     y = model._as_given(_numbers(model, outcome))
-    checks, warned = _overlaps(model, worlds) if between else ({}, [])
+    checks, warned = overlaps(model, worlds[-1]) if between else ({}, [])
+    warned += _flexible(model, between)
     shown = model.mechanisms_.loc[between]
     if between:
         words = ", ".join(f"{node} {row['model']} (skill {row['skill']:.2f})" for node, row in shown.iterrows())
@@ -161,10 +163,16 @@ def _nothing(common: dict[str, Any], index: pd.Index, starts: list[Any], outcome
     )
 
 
-def _overlaps(model: StructuralModel, worlds: list[World]) -> tuple[dict[str, Check], list[str]]:
-    """Positivity of every discrete treatment that is set, by the probabilities of its own mechanism."""
+def overlaps(model: StructuralModel, world: Mapping[Any, Intervention]) -> tuple[dict[str, Check], list[str]]:
+    """Positivity of every discrete treatment that is set, by the probabilities of its own mechanism.
+
+    Raises
+    ------
+    OverlapError
+        Where its causes separate its two levels.
+    """
     checks, warned = {}, []
-    for node, done in worlds[-1].items():
+    for node, done in world.items():
         mechanism = model.simulator_.mechanisms[node]
         if done.constant is None or not isinstance(mechanism, Discrete):
             continue
@@ -176,6 +184,21 @@ def _overlaps(model: StructuralModel, worlds: list[World]) -> tuple[dict[str, Ch
             warned.append(f"weak overlap of {node}: {check.summary}; the answer leans on the form of the mechanisms")
             warn(warned[-1], OverlapWarning)
     return checks, warned
+
+
+def _flexible(model: StructuralModel, between: list[Any]) -> list[str]:
+    """Warn of learners that regularise what the effect is made of, which a bootstrap of them does not show."""
+    found = [node for node in between if is_flexible(model._specs_[node], model.simulator_.mechanisms[node])]
+    if not found:
+        return []
+    names = ", ".join(f"{node} ({model.simulator_.mechanisms[node].skill.model})" for node in found[:5])
+    text = (
+        f"flexible mechanisms between treatment and outcome, {names}, shrink effects, and the interval"
+        " covers the truth too rarely; df.causal.ate(treatment=..., outcome=..., graph=g) corrects for that, or give"
+        " these nodes a mechanism of known form, e.g. 'linear'"
+    )
+    warn(text, AssumptionWarning)
+    return [text]
 
 
 # -- linear ----------------------------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from pandas_causal.errors import CausalArgumentError, CausalDataError, CausalWar
 from pandas_causal.graph.estimation import DRAWN
 from pandas_causal.graph.expression import postorder
 from pandas_causal.inference.pointwise import Draws
+from pandas_causal.model_selection import label_order
 from pandas_causal.roles import MAX_ARMS, resolve, resolve_arms
 from pandas_causal.rules import RULES, as_float
 from pandas_causal.settings import check_settings
@@ -62,6 +63,7 @@ def plug_in_effect(
     if unknown:
         legal = "['cluster', 'sample_weight']"
         raise CausalArgumentError(f"the plug-in of a functional has no role {unknown[0]!r}; its roles: {legal}")
+    _one_cluster(roles.get("cluster"), frame)
     (a,), (y,) = found.treatment, found.outcome
     used, weight, cluster, n_dropped = _rows(found, frame, roles, missing)
     arms = resolve_arms(used[a], control)
@@ -141,8 +143,34 @@ def _rows(
     if problems:
         raise CausalDataError(problems[:20])
     weight = as_float(inputs.roles["sample_weight"])[keep] if "sample_weight" in given else np.ones(len(used))
-    codes = pd.factorize(inputs.roles["cluster"][keep])[0] if "cluster" in given else None
+    codes = _by_label(inputs.roles["cluster"][keep]) if "cluster" in given else None
+    order = label_order(used.index)
+    if order is not None:  # draws go by label, not by the order of rows
+        used, weight, codes = used.iloc[order], weight[order], None if codes is None else codes[order]
     return used, weight / weight.mean(), codes, int((~keep).sum())
+
+
+def _by_label(cluster: pd.Series[Any]) -> NDArray[np.intp]:
+    """Codes (n,) of clusters, numbered by their labels."""
+    codes, labels = pd.factorize(cluster)
+    order = label_order(pd.Index(labels))
+    if order is None:
+        return np.asarray(codes, dtype=np.intp)
+    rank = np.empty_like(order)
+    rank[order] = np.arange(len(order))
+    return rank[codes]
+
+
+def _one_cluster(cluster: Any, frame: pd.DataFrame) -> None:
+    """Refuse clusters of several ways: whole clusters of one kind are drawn."""
+    if _is_name(cluster, frame) or cluster is None:
+        return
+    names = isinstance(cluster, list | tuple) and all(_is_name(c, frame) for c in cluster)
+    if names or np.ndim(cluster) > 1 or (isinstance(cluster, list | tuple) and len(cluster) != len(frame)):
+        raise CausalArgumentError(
+            f"cluster={list(cluster) if names else type(cluster).__name__!r}: one cluster column here, for the"
+            " bootstrap of a functional draws whole clusters of one kind; give the name of the coarser one"
+        )
 
 
 def _is_name(value: Any, frame: pd.DataFrame) -> bool:

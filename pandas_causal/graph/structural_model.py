@@ -21,9 +21,9 @@ from pandas_causal.errors import (
     suggest,
     warn,
 )
-from pandas_causal.graph.columns import read_columns, select_nodes
+from pandas_causal.graph.columns import read_columns, select_nodes, warn_of_dropped
 from pandas_causal.graph.coupling import tian_pearl_bounds
-from pandas_causal.graph.interventions import Intervention, read_intervention
+from pandas_causal.graph.interventions import Intervention, in_order, read_intervention
 from pandas_causal.graph.learning import Settings, check_spec, learn, treats_as_discrete
 from pandas_causal.graph.mechanisms import Discrete
 from pandas_causal.graph.simulation import Simulator
@@ -43,7 +43,7 @@ class StructuralModel(BaseEstimator):
     """A structural causal model: every node is a function of its parents and of noise that is independent of all else.
 
     ``x_j = f_j(parents_j, u_j)``. Numeric nodes have additive noise, ``f(parents) + u``; discrete ones (bools,
-    categories, strings, whole numbers with at most 10 values) a classifier; roots their observed values. It rests on
+    categories, strings, numbers with two values, at most 10 whole ones) a classifier; roots their values. It rests on
     the graph, on no unobserved common cause, and, for counterfactuals, on the form of the mechanisms.
 
     Parameters
@@ -169,12 +169,24 @@ class StructuralModel(BaseEstimator):
         -------
         DataFrame (n, nodes)
             In the order of the fitted columns and in their dtypes; numeric nodes with additive noise are float64.
+
+        Raises
+        ------
+        OverlapError
+            If the causes of a discrete node that is set to a value separate its two levels.
+
+        Warns
+        -----
+        OverlapWarning
+            If it hardly takes one of its levels where its causes are as they are.
         """
         simulator = self._fitted()
         size = len(self._index) if n is None else n
         if not isinstance(size, int | np.integer) or isinstance(size, bool) or size < 1:
             raise CausalArgumentError(f"n must be a whole number of at least 1; got {n!r}")
-        state = simulator.sample(int(size), self._read(interventions), self._seed(random_state))
+        done = self._read(interventions)
+        self._check_overlap(done)
+        state = simulator.sample(int(size), done, self._seed(random_state))
         return self._frame(state, pd.RangeIndex(int(size)), set())
 
     def effect(
@@ -213,6 +225,8 @@ class StructuralModel(BaseEstimator):
         OverlapWarning
             If a discrete treatment hardly takes one of its levels where its causes are as they are: the fitted
             mechanisms then extrapolate.
+        AssumptionWarning
+            If a mechanism between is flexible (boosting, say): it shrinks effects, and intervals cover too rarely.
         """
         from pandas_causal.graph.model_effect import model_effect
 
@@ -223,7 +237,12 @@ class StructuralModel(BaseEstimator):
     # -- rung three --------------------------------------------------------------------------------------------------
 
     def counterfactual(
-        self, df: pd.DataFrame, interventions: Mapping[Any, Any], *, random_state: int | None = None
+        self,
+        df: pd.DataFrame,
+        interventions: Mapping[Any, Any],
+        *,
+        missing: str = "raise",
+        random_state: int | None = None,
     ) -> pd.DataFrame:
         """What these very rows would have been: abduction, action, prediction (Pearl 2009, theorem 7.1.7).
 
@@ -233,9 +252,11 @@ class StructuralModel(BaseEstimator):
         Parameters
         ----------
         df : DataFrame
-            The rows, complete in the nodes; they need not be those fitted.
+            The rows; they need not be those fitted.
         interventions : mapping
             As in :meth:`do`.
+        missing : {"raise", "drop"}
+            Rows where a node is missing: an error, or left out with a warning that counts them.
         random_state : int, optional
             Seed of the draws where the noise is not determined by the row.
 
@@ -249,13 +270,26 @@ class StructuralModel(BaseEstimator):
         AssumptionWarning
             If a discrete node is below the intervention; with Tian and Pearl's bounds where treatment and node are
             binary.
+        OverlapWarning, OverlapError
+            As :meth:`do`.
+        CausalWarning
+            Of rows left out with ``missing="drop"``.
         """
         simulator = self._fitted()
         done = self._read(interventions)
-        frame = select_nodes(df, simulator.order, "never")
+        frame = select_nodes(df, simulator.order, missing)
+        warn_of_dropped(len(df) - len(frame))
         factual = {node: column.read(frame[node]) for node, column in self.columns_.items()}
-        state = simulator.counterfactual(factual, done, self._seed(random_state))
+        order = label_order(frame.index)
+        if order is None:
+            state = simulator.counterfactual(factual, done, self._seed(random_state))
+        else:  # a row's draws go by its label
+            rows = {node: values[order] for node, values in factual.items()}
+            moved = {node: in_order(what, order) for node, what in done.items()}
+            state = simulator.counterfactual(rows, moved, self._seed(random_state))
+            state = {node: _as_given(values, order) for node, values in state.items()}
         if any(not np.array_equal(state[node], factual[node]) for node in done):
+            self._check_overlap(done)
             self._warn_of_coupling(done)
         same = {node for node in simulator.order if np.array_equal(state[node], factual[node])}
         out = self._frame(state, frame.index, same)[list(frame.columns)]
@@ -277,8 +311,10 @@ class StructuralModel(BaseEstimator):
             Rows PN (without treatment the event would not have happened, among treated with the event), PS (with
             treatment it would have, among untreated without it), PNS (both, of all); columns low and high.
         """
+        if self._node(treatment) == self._node(outcome):
+            raise CausalArgumentError(f"{treatment!r} is both treatment and outcome")
         for node in (treatment, outcome):
-            column = self.columns_.get(self._node(node))
+            column = self.columns_.get(node)
             if column is None or len(column.plain_levels) != 2:
                 raise CausalArgumentError(f"probabilities of causation need two levels, and {node!r} is not binary")
         joint, untreated, treated = self._joint_and_means(treatment, outcome)
@@ -349,11 +385,7 @@ class StructuralModel(BaseEstimator):
 
     def _as_given(self, sorted_rows: Values) -> Values:
         """Rows in the order of the frame fitted."""
-        if self._order is None:
-            return sorted_rows
-        out = np.empty_like(sorted_rows)
-        out[self._order] = sorted_rows
-        return out
+        return sorted_rows if self._order is None else _as_given(sorted_rows, self._order)
 
     def _seed(self, random_state: int | None) -> int | None:
         check_settings({"random_state": random_state})
@@ -394,6 +426,12 @@ class StructuralModel(BaseEstimator):
         joint = np.array([[((1 - event) * (x == k)).mean(), (event * (x == k)).mean()] for k in (0, 1)])
         return joint, low, high
 
+    def _check_overlap(self, done: Mapping[Any, Intervention]) -> None:
+        """Positivity of what is set and has nodes below it, as for :meth:`effect`."""
+        from pandas_causal.graph.model_effect import overlaps
+
+        overlaps(self, {node: what for node, what in done.items() if self.simulator_.below([node])})
+
     def _warn_of_coupling(self, done: Mapping[Any, Intervention]) -> None:
         """Say that counterfactuals of discrete nodes rest on a coupling, and what holds without it."""
         simulator = self.simulator_
@@ -425,3 +463,10 @@ class StructuralModel(BaseEstimator):
             f" {lost['high']:.3f} of those with {node}={y[1]!r} would have had {y[0]!r}, and between {won['low']:.3f}"
             f" and {won['high']:.3f} of those with {y[0]!r} would have had {y[1]!r} (Tian and Pearl 2000)"
         )
+
+
+def _as_given(sorted_rows: Values, order: NDArray[np.intp]) -> Values:
+    """Rows in the order they had before they were sorted."""
+    out = np.empty_like(sorted_rows)
+    out[order] = sorted_rows
+    return out

@@ -1,6 +1,7 @@
 """FrontDoor: its scores against the front-door formula and the published influence function, and honest folds."""
 
 import itertools
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -289,3 +290,15 @@ def test_a_bound_of_zero_divides_by_no_zero():
     effect = clone(FrontDoor(**LINEAR, clip=0.0)).fit(X, y, treatment="d", mediators=["m1", "m2"]).effect()
     assert np.isfinite(effect.std_error)
     assert effect.facts["n_clipped"] == 0
+
+
+def test_an_array_of_one_mediator_may_have_one_or_two_dimensions():
+    rng = np.random.default_rng(0)
+    a = rng.integers(0, 2, 200)
+    m = a + rng.normal(size=200)
+    y, X = m + rng.normal(size=200), rng.normal(size=(200, 1))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        flat, column = (FrontDoor(**LINEAR).fit(X, y, treatment=a, mediators=M) for M in (m, m[:, None]))
+        assert column.score(X, y, treatment=a, mediators=m[:, None]) == flat.score(X, y, treatment=a, mediators=m)
+    assert column.effect().estimate == flat.effect().estimate

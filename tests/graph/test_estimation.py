@@ -183,6 +183,21 @@ def test_functional_with_weights_clusters_and_missing_rows():
     assert (effect.n_obs, effect.facts["n_dropped"]) == (3_993, 7)
 
 
+def test_bootstrap_of_the_functional_does_not_depend_on_the_order_of_rows():
+    frame = napkin(1_000).assign(site=lambda f: [f"site {k % 90}" for k in range(len(f))])
+    shuffled = frame.sample(frac=1, random_state=0)
+    found = NAPKIN.identify(**ASKED)
+    weight = frame["w"] + 1.0
+    for roles, same in (
+        ({}, {}),
+        ({"cluster": "site"}, {"cluster": "site"}),
+        ({"sample_weight": weight}, {"sample_weight": weight.loc[shuffled.index]}),
+    ):
+        one, two = found.estimate(frame, n_draws=30, **roles), found.estimate(shuffled, n_draws=30, **same)
+        np.testing.assert_allclose(two.uncertainty.replicates, one.uncertainty.replicates, rtol=1e-10)
+        assert two.std_error == pytest.approx(one.std_error, rel=1e-8)
+
+
 def test_functional_needs_discrete_columns_and_filled_cells():
     frame = napkin()
     found = NAPKIN.identify(**ASKED)
@@ -201,6 +216,12 @@ def test_functional_needs_discrete_columns_and_filled_cells():
         found.estimate(frame, propensity="w")
     with pytest.raises(CausalArgumentError, match="n_draws must be"):
         found.estimate(frame, n_draws=3)
+    two = frame.assign(c=np.arange(4_000) // 10, d=np.arange(4_000) % 10)
+    for several in (["c", "d"], ("c", "d"), two[["c", "d"]], [two["c"], two["d"]]):
+        with pytest.raises(CausalArgumentError, match="one cluster column here"):
+            found.estimate(two, cluster=several)
+    named, given = (found.estimate(two, cluster=c, n_draws=10).std_error for c in ("c", two["c"].tolist()))
+    assert named == given
 
 
 def test_a_few_empty_draws_are_counted():
@@ -279,6 +300,24 @@ def test_an_estimator_that_does_not_fit():
 def test_bad_questions(asked, error, message):
     with pytest.raises(error, match=message):
         back_door().causal.ate(**{**ASKED, **asked})
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({"level": 5}, "level must be"),
+        ({"missing": "foo"}, "missing='foo' is not known"),
+        ({"estimator": "nope"}, "estimator='nope' is not known"),
+        ({"n_draws": 0}, "n_draws must be"),
+    ],
+)
+@pytest.mark.parametrize("graph", ["y -> a", BACK, "a -> m -> y, a <-> y"])
+def test_bad_questions_are_refused_on_every_route(graph, asked, message):
+    found = CausalGraph(graph).identify(**ASKED)
+    with pytest.raises(CausalArgumentError, match=message):
+        found.estimate(back_door(100), **asked)
+    with pytest.raises(CausalArgumentError, match="takes a pandas DataFrame; got ndarray"):
+        found.estimate(back_door(100).to_numpy())
 
 
 def test_more_than_one_treatment_is_refused():

@@ -43,6 +43,21 @@ def test_partial_correlation_is_that_of_a_regression():
     assert fisher_z(Z[:, 0], y, Z).p_value == 1.0  # nothing is left of x
 
 
+@pytest.mark.parametrize(("shift", "scale"), [(1e9, 1.0), (0.0, 1e-9), (-1e6, 1e9)])
+def test_partial_correlation_does_not_depend_on_units(shift, scale):
+    rng = np.random.default_rng(0)
+    Z = rng.normal(size=(400, 2))
+    x, y = Z @ [1, 2] + rng.normal(size=400), Z @ [2, 1] + rng.normal(size=400)
+    plain = fisher_z(x, y, Z)
+    moved = Z.copy()
+    moved[:, 0] = moved[:, 0] * scale + shift
+    assert fisher_z(x, y, moved).statistic == pytest.approx(plain.statistic, abs=1e-5)
+    assert fisher_z(x * scale + shift, y, Z).statistic == pytest.approx(plain.statistic, abs=1e-5)
+    constant = np.column_stack([Z, np.full(400, 1e9 + 0.1)])
+    r = np.tanh(plain.statistic / np.sqrt(400 - 2 - 3))
+    assert fisher_z(x, y, constant).statistic == pytest.approx(np.sqrt(400 - 3 - 3) * np.arctanh(r), rel=1e-8)
+
+
 def test_g_test_is_that_of_scipy_summed_over_strata():
     rng = np.random.default_rng(1)
     x, y, z = rng.integers(0, 3, 900), rng.integers(0, 2, 900), rng.integers(0, 2, 900)
@@ -136,6 +151,18 @@ def test_size_without_conditioning_and_between_types():
         y = Variable(np.digitize(z + rng.logistic(size=300), [-1, 1]), 3)
         rejected += kernel_p(x, y, [Variable(z)], seed) <= 0.05
     assert 0.01 <= rejected / draws <= 0.05 + 3.5 * np.sqrt(0.05 * 0.95 / draws)
+
+
+@pytest.mark.parametrize("speed", [1, 3, 4])
+def test_size_under_fast_waves_of_one_variable(speed):
+    """With bends at random rows false alarms were 15% to 44%."""
+    draws, rejected = 100, 0
+    for seed in range(draws):
+        rng = np.random.default_rng(seed)
+        z, u, v = rng.normal(size=(3, 300))
+        wave = 2 * np.sin(speed * z)
+        rejected += kernel_p(Variable(wave + u), Variable(wave + v), [Variable(z)], seed) <= 0.05
+    assert rejected / draws <= 0.05 + 3.5 * np.sqrt(0.05 * 0.95 / draws)
 
 
 def test_power_against_dependence_that_no_correlation_sees():

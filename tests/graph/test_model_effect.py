@@ -3,9 +3,14 @@
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.linear_model import LinearRegression
+from sklearn.neighbors import KNeighborsRegressor
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from pandas_causal import CausalGraph, Shift, StructuralModel
 from pandas_causal.errors import (
+    AssumptionWarning,
     CausalArgumentError,
     CausalDataError,
     CausalError,
@@ -197,6 +202,20 @@ def test_weak_overlap_is_said():
     assert effect.diagnostics["overlap of x"].passed is False
     assert "weak overlap of x" in effect.warnings[0]
     assert "y linear" in effect.diagnostics["mechanisms"].summary
+
+
+def test_flexible_mechanisms_are_said_to_shrink_the_effect():
+    df, _, _ = linear_world(400)
+    for flexible in ("boosting", KNeighborsRegressor()):
+        model = StructuralModel(CHAIN, {"m": flexible, "y": "linear"}).fit(df)
+        with pytest.warns(
+            AssumptionWarning, match="flexible mechanisms .* m .*covers the truth too rarely; df.causal.ate"
+        ):
+            effect = model.effect({"x": (0, 1)}, outcome="y", n_draws=10)
+        assert "shrink" in effect.warnings[0]
+        assert model.effect({"m": (0, 1)}, outcome="y").warnings == ()  # it is not between
+    known = {"m": lambda p: 1 + 2 * p["x"] - p["w"], "y": make_pipeline(StandardScaler(), LinearRegression())}
+    assert StructuralModel(CHAIN, known).fit(df).effect({"x": (0, 1)}, outcome="y", n_draws=10).warnings == ()
 
 
 def test_bad_outcomes_and_collinear_parents():

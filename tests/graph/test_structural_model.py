@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 from sklearn.base import clone
+from sklearn.neighbors import KNeighborsClassifier
 
 import pandas_causal
 from pandas_causal import CausalGraph, Mechanism, Shift, StructuralModel
@@ -17,8 +18,11 @@ from pandas_causal.errors import (
     CausalArgumentError,
     CausalDataError,
     CausalError,
+    CausalWarning,
     GraphError,
     NotIdentifiedError,
+    OverlapError,
+    OverlapWarning,
 )
 from pandas_causal.graph.learning import _settle
 from pandas_causal.graph.mechanisms import DiscreteNoise
@@ -385,6 +389,35 @@ def test_numbers_of_few_values_are_discrete_unless_said_otherwise():
         StructuralModel(graph).fit(df).do({"x": 2.5})
 
 
+@pytest.mark.parametrize("codes", [(-0.5, 0.5), (0.5, 1.5), (0.1, 0.25), (-1, 1)])
+def test_two_values_are_two_levels_however_they_are_coded(codes):
+    rng = np.random.default_rng(0)
+    w = rng.normal(size=300)
+    x = (rng.logistic(size=300) < w).astype(int)
+    y = (rng.logistic(size=300) < x + w).astype(int)
+    df = pd.DataFrame({"w": w, "x": x, "y": y})
+    other = df.assign(x=np.array(codes)[x], y=np.array(codes)[y].astype("float32"))
+    graph = CausalGraph("w -> x -> y; w -> y")
+    plain, coded = (StructuralModel(graph, {"x": "linear", "y": "linear"}).fit(f) for f in (df, other))
+    assert coded.columns_["x"].discrete
+    assert coded.columns_["y"].discrete
+    done, expected = coded.do({"x": codes[1]}), plain.do({"x": 1})
+    np.testing.assert_array_equal(done["y"] == np.float32(codes[1]), expected["y"] == 1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", AssumptionWarning)
+        row_by_row, peer = coded.counterfactual(other, {"x": codes[0]}), plain.counterfactual(df, {"x": 0})
+    np.testing.assert_array_equal(row_by_row["y"] == np.float32(codes[1]), peer["y"] == 1)
+    for found in (done, row_by_row):
+        assert found.dtypes.equals(other.dtypes)
+        assert set(found["y"]) <= set(other["y"])
+    assert set(done["x"]) == {codes[1]}
+    size = float(np.float32(codes[1])) - float(np.float32(codes[0]))
+    first, second = (
+        m.effect({"x": values}, outcome="y", n_draws=10).estimate for m, values in ((plain, (0, 1)), (coded, codes))
+    )
+    assert second == pytest.approx(first * size, rel=1e-6)
+
+
 def test_a_class_that_a_linear_score_splits_off_gets_the_penalised_fit_and_says_so():
     x = np.linspace(-1, 1, 80)
     df = pd.DataFrame({"x": x, "y": np.where(x > 0, "up", "down")})
@@ -430,6 +463,30 @@ def test_same_seed_same_rows_for_any_order_of_rows():
     assert not one.do({}, random_state=1).equals(one.do({}, random_state=2))
 
 
+@pytest.mark.parametrize("coupling", ["monotone", "gumbel"])
+def test_counterfactuals_of_a_row_do_not_depend_on_where_it_stands(coupling):
+    graph, df = mixed_world()
+    shuffled = df.sample(frac=1, random_state=0)
+    model = StructuralModel(graph, QUICK, coupling=coupling).fit(df)
+
+    # a function is called on the rows as they stand in the frame, so that it may give an array of theirs
+    def asked(frame):
+        own = (frame["severity"] > 0).astype(int).to_numpy()
+        return [0, {0: 0.5, 1: 0.5}, lambda _: own]
+
+    for k in range(3):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", AssumptionWarning)
+            one, two = (model.counterfactual(f, {"medication": asked(f)[k]}) for f in (df, shuffled))
+        pd.testing.assert_frame_equal(two.loc[one.index], one, rtol=1e-12)
+        pd.testing.assert_index_equal(two.index, shuffled.index)
+    assert (one["medication"] == (df["severity"] > 0)).all()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", AssumptionWarning)
+        rule = model.counterfactual(shuffled, {"medication": lambda _, before: (before["severity"] > 0).astype(int)})
+    assert (rule["medication"] == (shuffled["severity"] > 0)).all()
+
+
 def test_the_frame_is_not_changed_and_the_model_can_be_pickled():
     graph, df = mixed_world()
     before = df.copy(deep=True)
@@ -453,7 +510,59 @@ def test_accessor():
         row_by_row = df.causal.counterfactual(graph, {"medication": 0}, mechanisms=QUICK, coupling="gumbel")
     pd.testing.assert_index_equal(row_by_row.index, df.index)
     holes = df.assign(severity=df["severity"].where(np.arange(len(df)) > 9))
-    assert len(holes.causal.do(graph, {"medication": 1}, mechanisms=QUICK, missing="drop")) == len(df)
+    with pytest.warns(CausalWarning, match="10 rows with a missing value were left out"):
+        assert len(holes.causal.do(graph, {"medication": 1}, mechanisms=QUICK, missing="drop")) == len(df)
+
+
+def test_incomplete_rows_are_left_out_of_counterfactuals_and_counted():
+    graph, df = mixed_world()
+    holes = df.assign(severity=df["severity"].where(np.arange(len(df)) % 40 > 0))
+    with pytest.raises(CausalDataError, match="severity: is missing .* in 10 rows; .* missing='drop'"):
+        holes.causal.counterfactual(graph, {"medication": 0}, mechanisms=QUICK)
+    with (
+        pytest.warns(AssumptionWarning),
+        pytest.warns(CausalWarning, match="10 rows with a missing value were left out") as caught,
+    ):
+        out = holes.causal.counterfactual(graph, {"medication": 0}, mechanisms=QUICK, missing="drop")
+    assert sum("left out" in str(w.message) for w in caught) == 1
+    complete = holes.dropna(subset="severity")
+    pd.testing.assert_index_equal(out.index, complete.index)
+    with pytest.warns(AssumptionWarning):
+        pd.testing.assert_frame_equal(out, complete.causal.counterfactual(graph, {"medication": 0}, mechanisms=QUICK))
+    with pytest.raises(CausalArgumentError, match="missing='foo' is not known"):
+        df.causal.counterfactual(graph, {"medication": 0}, mechanisms=QUICK, missing="foo")
+
+
+def confounded(push, n=600):
+    rng = np.random.default_rng(0)
+    w = rng.normal(size=n)
+    x = (rng.logistic(size=n) < push * w).astype(int)
+    return pd.DataFrame({"w": w, "x": x, "y": w + x + rng.normal(size=n)})
+
+
+@pytest.mark.parametrize("ask", ["do", "counterfactual"])
+def test_what_hardly_ever_happens_is_warned_of_and_what_never_does_is_refused(ask):
+    graph, linear = CausalGraph("w -> x -> y; w -> y"), {"x": "linear", "y": "linear"}
+
+    def answer(push, done):
+        df = confounded(push)
+        model = StructuralModel(graph, linear).fit(df)
+        return model.do(done) if ask == "do" else model.counterfactual(df, done)
+
+    with pytest.warns(OverlapWarning, match="weak overlap of x"):
+        answer(8, {"x": 1})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", OverlapWarning)
+        warnings.simplefilter("ignore", AssumptionWarning)
+        answer(1, {"x": 1})
+        answer(8, {"w": 0.0})
+        answer(8, {"y": 0.0})
+        answer(8, {"x": lambda x: x})
+    apart = confounded(1)
+    apart = apart.assign(w=apart["w"] + 100 * apart["x"])
+    model = StructuralModel(graph, {"x": KNeighborsClassifier(), "y": "linear"}).fit(apart)
+    with pytest.raises(OverlapError, match="perfect separation"):
+        model.do({"x": 1}) if ask == "do" else model.counterfactual(apart, {"x": 1})
 
 
 @pytest.mark.parametrize(
@@ -530,8 +639,10 @@ def test_bad_calls(fitted):
         model.do({}, n=0)
     with pytest.raises(CausalDataError, match="site: holds 'east', never seen in 1 row"):
         model.counterfactual(df.assign(site=["east", *df["site"][1:]]), {"medication": 1})
-    with pytest.raises(CausalDataError, match=r"severity: is missing .* leave out these rows: df.dropna"):
+    with pytest.raises(CausalDataError, match=r"severity: is missing .* pass missing='drop' to leave these"):
         model.counterfactual(df.assign(severity=np.nan), {"medication": 1})
     with pytest.raises(CausalArgumentError, match="'severity' is not binary"):
         model.probabilities_of_causation(treatment="severity", outcome="readmission")
+    with pytest.raises(CausalArgumentError, match="'medication' is both treatment and outcome"):
+        model.probabilities_of_causation(treatment="medication", outcome="medication")
     assert pandas_causal.StructuralModel is StructuralModel
