@@ -97,8 +97,8 @@ def arm_mean(
 
     With residuals ``r = y - m(x)`` (m the bias adjustment, or 0) a row i of the population that is not of the arm gets
     ``m(x_i) + sum_j w_ij r_j``. It contributes by its own place, ``m(x_i) + sum_j w_ij rbar_j - mean``, and a donor by
-    its noise, ``K_j (r_j - rbar_j)``, where rbar_j is the mean of the donor's neighbours in its own arm. In pairs and
-    sets of their own rbar is one constant: there the sum over a set is what varies.
+    its noise, ``K_j (r_j - rbar_j)``, where rbar_j is the mean of the donor's neighbours in its own arm. In pairs of
+    their own rbar is one constant: there the sum over a pair is what varies.
 
     References
     ----------

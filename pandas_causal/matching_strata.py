@@ -62,7 +62,10 @@ def _bins(values: Floats, how: Any) -> Floats:
         return values
     else:
         low, high = np.nanmin(values), np.nanmax(values)
-        cuts = low + (high - low) * np.arange(1, how) / how
+        if high == low:
+            return np.where(np.isnan(values), np.nan, 0.0)
+        # shares of the range, with room for rounding: a value on an edge lies above it in any unit
+        return np.asarray(np.minimum(np.floor((values - low) / (high - low) * how + 1e-9), how - 1))
     return np.where(np.isnan(values), np.nan, np.searchsorted(cuts, values, side="right").astype(float))
 
 

@@ -405,6 +405,64 @@ def test_the_bootstrap_refuses_matching_by_name():
         bootstrap(Matching(), frame[[*COVARIATES, "medication"]], frame["recovery"], treatment="medication")
 
 
+# -- errors of sets, and what they hold ---------------------------------------------------------------
+
+
+def varying(rng, n=300):
+    """Logistic propensity, effects that vary with the first covariate, on average 1."""
+    x = rng.normal(size=(n, 2))
+    t = (rng.random(n) < 1 / (1 + np.exp(0.8 - 0.6 * x[:, 0] + 0.4 * x[:, 1]))).astype(int)
+    y = x[:, 0] + 0.5 * x[:, 1] + t * (1 + x[:, 0]) + rng.normal(size=n)
+    return pd.DataFrame(x, columns=["a", "b"]), y, t
+
+
+def test_errors_of_full_matching_where_effects_vary():
+    """Clustered by set they were a fifth too wide."""
+    rng = np.random.default_rng(3)
+    model = Matching(method="full", estimand="ATE", distance="mahalanobis", bias_adjust=True)
+    found = np.empty((200, 2))
+    for k in range(200):
+        X, y, t = varying(rng)
+        effect = model.fit(X, y, treatment=t).effect()
+        found[k] = effect.estimate, effect.std_error
+    assert 0.87 < found[:, 1].mean() / found[:, 0].std(ddof=1) < 1.12
+    assert "Abadie and Imbens" in effect.std_error_method
+
+
+def test_errors_say_where_the_propensity_is_taken_as_known():
+    X, y, t = varying(np.random.default_rng(4))
+    known = "propensity taken as known"
+    for settings in ({"method": "pair"}, {"replace": False}, {"method": "full"}, {"method": "subclass"}):
+        assert known in Matching(**settings).fit(X, y, treatment=t).effect().std_error_method
+    for settings in (
+        {"method": "pair", "distance": "mahalanobis"}, {"method": "full", "distance": "mahalanobis"},
+        {"method": "cem", "cutpoints": 4}, {},
+    ):  # fmt: skip
+        assert known not in Matching(**settings).fit(X, y, treatment=t).effect().std_error_method
+
+
+@pytest.mark.parametrize(
+    "settings", [{"distance": "mahalanobis"}, {"method": "cem", "cutpoints": 3}, {"distance": "euclidean"}]
+)
+def test_separated_arms_are_refused_whatever_is_matched_on(settings):
+    rng = np.random.default_rng(5)
+    X = pd.DataFrame(rng.normal(size=(400, 2)), columns=["a", "b"])
+    t = (X.sum(axis=1) > 0.8).astype(int)
+    with pytest.raises(OverlapError, match="separat"):
+        Matching(**settings).fit(X, X["a"] + t, treatment=t)
+
+
+@pytest.mark.parametrize("bins", [8, 10, None])
+def test_bins_of_equal_width_do_not_move_with_the_unit(bins):
+    rng = np.random.default_rng(6)
+    X = pd.DataFrame({"age": rng.integers(16, 57, 400).astype(float)})
+    t = (rng.random(400) < 0.4).astype(int)
+    model = Matching(method="cem", cutpoints=bins)
+    first = model.fit(X, treatment=t).matched_["subclass"]
+    for change in (lambda x: x * 1e-9, lambda x: x * 12, lambda x: x + 1e9, lambda x: x * 0.1):
+        assert model.fit(change(X), treatment=t).matched_["subclass"].equals(first)
+
+
 # -- several arms, models, the accessor ---------------------------------------------------------------
 
 
