@@ -293,7 +293,11 @@ def _propensity(
 def paired_meat(
     means: Sequence[ArmMean], targets: Sequence[Target], clusters: Sequence[NDArray[np.generic]]
 ) -> tuple[Floats, Floats, float]:
-    """Variance (k, k) clustered by pair or set (and by `clusters`), contributions (n, k) and degrees of freedom.
+    """Variance (k, k) clustered by pair (and by `clusters`), contributions (n, k) and degrees of freedom.
+
+    Clusters that hold pairs whole take their place. Others come on top: V(pairs) + V(clusters) - V(rows), of whose
+    second part, V(clusters) - V(rows), only the positive (semidefinite) part is kept. In few clusters the difference
+    of two estimates can fall below 0, and no contrast may have a smaller error than its pairs alone give it.
 
     References
     ----------
@@ -312,7 +316,12 @@ def paired_meat(
             nested = _nested(label[inside], other)
             by = [other] if nested else [label[inside], other]
         component = cluster_component(contributions[inside][:, members], by, p=len(members))
-        meat[np.ix_(members, members)] = component.meat
+        block = component.meat
+        if len(by) == 2:
+            alone = cluster_component(contributions[inside][:, members], by[:1], p=len(members)).meat
+            values, vectors = np.linalg.eigh(block - alone)
+            block = alone + (vectors * np.maximum(values, 0.0)) @ vectors.T
+        meat[np.ix_(members, members)] = block
         df = min(df, component.df)
     return meat, contributions, df
 

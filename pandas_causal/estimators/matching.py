@@ -21,11 +21,13 @@ from pandas_causal.estimators.sample import Sample, collinear
 from pandas_causal.inference.influence import Component
 from pandas_causal.inference.rows import Rows
 from pandas_causal.linear_models import Design
-from pandas_causal.matching_design import Material, match_targets
+from pandas_causal.matching_design import MatchSettings, Material, match_targets
 from pandas_causal.matching_inference import ArmMean, abadie_imbens, arm_mean, paired_meat
 from pandas_causal.matching_report import (
+    balance_note,
     contrast_weights,
     largest_smd,
+    learner_note,
     matched_frame,
     matching_check,
     population_text,
@@ -85,7 +87,8 @@ class Matching(CausalEstimator):
     bias_adjust : bool
         Subtract what a linear regression among the matches says of the differences that are left.
     propensity_model : {"linear", "ridge", "boosting", "auto"} or classifier
-        "linear" is the unpenalised logistic model, whose estimation enters the standard error.
+        "linear" is the unpenalised logistic model, whose estimation enters the standard error. A flexible learner is
+        fitted to the rows it matches, overfits, and is warned of in the effect; "auto" is settled out of fold.
     n_subclasses : int
     cutpoints : int or mapping of name to int or sequence, optional
         Bins of "cem", or where to cut; Sturges' number by default.
@@ -199,7 +202,9 @@ class Matching(CausalEstimator):
             checks["nuisance"] = nuisances.report(None, found.report, levels)
         about, notes = population_text(self._targets)
         self._checks = {"matching": matching_check(by_contrast, sample.codes, sample.arms), **checks}
-        self._notes = [*warned, *notes, *collinear(sample, found.dropped)]
+        learners = learner_note(score.model for score in found.scores.values()) if _on_score(settings) else []
+        unbalanced = balance_note(sample.X, sample.codes, by_contrast)
+        self._notes = [*warned, *notes, *learners, *unbalanced, *collinear(sample, found.dropped)]
         self._about, self._settled, self._by_contrast = about, settings, by_contrast
         self._sample, self._plan, self._models = sample, plan, found.models
         self.propensity_ = found.overall
@@ -232,6 +237,12 @@ class Matching(CausalEstimator):
         kept = given[self.used_]
         if isinstance(y, pd.Series) and not kept.index.equals(inputs.index):
             raise CausalDataError("y: its index has different labels than the design's rows; align it with X")
+        absent = int(kept.isna().sum())
+        if absent:
+            raise CausalDataError(
+                f"outcome is missing (NaN) in {absent:,} rows of the design, which keeps its rows; match again without"
+                " these, Matching(...).fit(X[y.notna()], None, treatment=...)"
+            )
         kept = kept.set_axis(inputs.index).infer_objects()
         kept.name = "outcome" if given.name is None else given.name
         inputs = replace(inputs, outcome=kept)
@@ -303,7 +314,7 @@ class Matching(CausalEstimator):
         settings, plan, targets = self._settled, self._plan, self._targets
         w = _unit(sample.w, len(sample))
         paired = settings.method == "pair" or (settings.method == "nearest" and not settings.replace)
-        on_score = settings.method == "subclass" or (settings.method != "cem" and settings.distance == "propensity")
+        on_score = _on_score(settings)
         design = Design.of(sample.X) if self.bias_adjust else None
         means = [
             arm_mean(
@@ -365,3 +376,8 @@ class Matching(CausalEstimator):
 
 def _unit(w: Floats | None, n: int) -> Floats:
     return np.ones(n) if w is None else w
+
+
+def _on_score(settings: MatchSettings) -> bool:
+    """Whether rows are matched on their propensity."""
+    return settings.method == "subclass" or (settings.method != "cem" and settings.distance == "propensity")

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.ensemble import RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
 
 import pandas_causal
 from pandas_causal import Matching, bootstrap
@@ -461,6 +462,57 @@ def test_bins_of_equal_width_do_not_move_with_the_unit(bins):
     first = model.fit(X, treatment=t).matched_["subclass"]
     for change in (lambda x: x * 1e-9, lambda x: x * 12, lambda x: x + 1e9, lambda x: x * 0.1):
         assert model.fit(change(X), treatment=t).matched_["subclass"].equals(first)
+
+
+def test_clusters_across_pairs_never_make_the_error_smaller():
+    X, y, t = varying(np.random.default_rng(7))
+    model = Matching(method="pair", distance="mahalanobis")
+    alone = model.fit(X, y, treatment=t).effect().std_error
+    shares = [
+        model.fit(X, y, treatment=t, cluster=np.random.default_rng(seed).integers(0, 5, 300)).effect().std_error / alone
+        for seed in range(20)
+    ]
+    assert min(shares) >= 1 - 1e-12
+    assert max(shares) > 1.05
+
+
+@pytest.mark.parametrize("settings", [{"propensity_model": "boosting"}, {"distance": RandomForestClassifier(20)}])
+def test_scores_of_learners_and_bad_balance_are_warned_of(settings):
+    X, y, t = varying(np.random.default_rng(8))
+    notes = " ".join(Matching(**settings).fit(X, y, treatment=t).effect().warnings)
+    assert "overfits" in notes
+    assert "bias_adjust=True" in notes
+    for plain in ({}, {"propensity_model": "ridge"}, {"distance": LogisticRegression()}):
+        assert "overfits" not in " ".join(Matching(**plain).fit(X, y, treatment=t).effect().warnings)
+    coarse = Matching(method="cem", cutpoints=1).fit(X, y, treatment=t).effect()
+    assert coarse.diagnostics["balance"].passed is False
+    worst = coarse.diagnostics["balance"].table["smd_after"].abs().max()
+    assert f"largest standardised difference is {worst:.2f}" in " ".join(coarse.warnings)
+    fine = Matching(distance="mahalanobis").fit(X, y, treatment=t).effect()
+    assert fine.diagnostics["balance"].passed
+    assert "not balanced" not in " ".join(fine.warnings)
+
+
+def test_a_design_refuses_an_outcome_with_holes_without_advice_that_cannot_be_followed():
+    X, y, t = varying(np.random.default_rng(9))
+    design = Matching().fit(X, treatment=t)
+    with pytest.raises(CausalDataError, match=r"outcome is missing \(NaN\) in 2 rows of the design") as error:
+        design.with_outcome(np.where(np.arange(300) > 1, y, np.nan))
+    assert "missing='drop'" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"cutpoints": 3}, "cutpoints= has no meaning for method='nearest'"),
+        ({"order": "closest"}, "order='closest' has no meaning"),
+        ({"order": "random", "method": "pair"}, "order='random' has no meaning"),
+    ],
+)
+def test_settings_that_would_change_nothing_are_refused(settings, message):
+    X, y, t = varying(np.random.default_rng(10))
+    with pytest.raises(CausalArgumentError, match=message):
+        Matching(**settings).fit(X, y, treatment=t)
 
 
 # -- several arms, models, the accessor ---------------------------------------------------------------
