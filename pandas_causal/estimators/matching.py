@@ -120,6 +120,9 @@ class Matching(CausalEstimator):
     and are conservative, by up to a third (errors of pairs some 30 per cent wider, of nearest neighbours 17): so is
     ``effect.cluster(...)`` after the fit, while ``cluster=`` in ``fit`` keeps the pairs.
 
+    Sample weights count in means, propensities, distances, calipers and quantiles, but a row of weight 2 is one row
+    where rows are counted: as a match (`ratio`, pairs), and in Sturges' number of bins.
+
     References
     ----------
     Abadie and Imbens (2006, 2016), Econometrica; (2011), JBES; Rosenbaum (1989, 1991); Iacus, King and Porro (2012);

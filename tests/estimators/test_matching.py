@@ -9,6 +9,7 @@ from sklearn.linear_model import LogisticRegression
 import pandas_causal
 from pandas_causal import Matching, bootstrap
 from pandas_causal.errors import CausalArgumentError, CausalDataError, CausalError, OverlapError, StandardErrorWarning
+from pandas_causal.matching_strata import subclasses
 from tests.contract.data import COVARIATES, make
 from tests.estimators.designs import confounded
 
@@ -513,6 +514,19 @@ def test_settings_that_would_change_nothing_are_refused(settings, message):
     X, y, t = varying(np.random.default_rng(10))
     with pytest.raises(CausalArgumentError, match=message):
         Matching(**settings).fit(X, y, treatment=t)
+
+
+def test_quantiles_of_nearly_equal_weights_are_nearly_those_of_equal_ones():
+    rng = np.random.default_rng(12)
+    score, everyone, group = rng.random(300), np.ones(300, dtype=bool), np.zeros(300, dtype=np.intp)
+    plain = subclasses(score, everyone, 7, group, None)
+    cuts = np.quantile(score, np.arange(1, 7) / 7)
+    np.testing.assert_array_equal(plain, np.searchsorted(cuts, score, side="right"))
+    near = 1 + 1e-9 * rng.random(300)
+    np.testing.assert_array_equal(subclasses(score, everyone, 7, group, near), plain)
+    double = rng.integers(1, 3, 300)
+    many = subclasses(np.repeat(score, double), np.ones(double.sum(), dtype=bool), 7, np.zeros(double.sum(), int), None)
+    assert (subclasses(score, everyone, 7, group, double * 1.0) != many[np.cumsum(double) - 1]).mean() < 0.02
 
 
 # -- several arms, models, the accessor ---------------------------------------------------------------
