@@ -75,7 +75,8 @@ def learner_note(models: Iterable[Nuisance | None]) -> list[str]:
         if model is None or model.logistic is not None or model.chosen[0] in ("linear", "ridge"):
             continue
         fitted = getattr(model.predict[0], "model", None)
-        last = fitted.steps[-1][1] if hasattr(fitted, "steps") else fitted
+        steps = getattr(fitted, "steps", None)
+        last = fitted if steps is None else steps[-1][1]
         if hasattr(last, "coef_"):  # linear in what it is given
             continue
         return [
