@@ -291,7 +291,7 @@ def _space(material: Material, score: Score, settings: MatchSettings) -> Space:
         points = np.ascontiguousarray(score.values[:, None])
     else:
         distance = "euclidean" if settings.method == "cem" else settings.distance
-        points = coordinates(distance, material.X[rows], material.codes[rows])
+        points = coordinates(distance, material.X[rows], material.codes[rows], material.w[rows])
     line = logit(score.values)
     if settings.method in ("pair", "full") or not settings.replace:
         points, line = _settled(material.X[rows], points, line, settings.method in ("pair", "full"))
@@ -299,13 +299,13 @@ def _space(material: Material, score: Score, settings: MatchSettings) -> Space:
     filters, widths = [], []
     if "propensity" in settings.caliper:
         filters.append(line)
-        widths.append(settings.caliper["propensity"] * pooled_sd(line, material.codes[rows]))
+        widths.append(settings.caliper["propensity"] * pooled_sd(line, material.codes[rows], material.w[rows]))
     for name, width in settings.caliper.items():
         if name == "propensity" or str(name) not in material.names:
             continue  # a constant covariate is never too far
         x = material.X[rows, material.names.index(str(name))]
         filters.append(x)
-        widths.append(width * pooled_sd(x, material.codes[rows]))
+        widths.append(width * pooled_sd(x, material.codes[rows], material.w[rows]))
     columns = np.column_stack(filters) if filters else np.empty((len(rows), 0))
     along = spread(line) if "propensity" in settings.caliper else None
     monotone = along is None or settings.distance == "propensity"

@@ -97,8 +97,8 @@ def arm_mean(
 
     With residuals ``r = y - m(x)`` (m the bias adjustment, or 0) a row i of the population that is not of the arm gets
     ``m(x_i) + sum_j w_ij r_j``. It contributes by its own place, ``m(x_i) + sum_j w_ij rbar_j - mean``, and a donor by
-    its noise, ``K_j (r_j - rbar_j)``, where rbar_j is the mean of the donor's neighbours in its own arm. In pairs and
-    sets of their own rbar is one constant: there the sum over a set is what varies.
+    its noise, ``K_j (r_j - rbar_j)``, where rbar_j is the mean of the donor's neighbours in its own arm. In pairs of
+    their own rbar is one constant: there the sum over a pair is what varies.
 
     References
     ----------
@@ -293,7 +293,11 @@ def _propensity(
 def paired_meat(
     means: Sequence[ArmMean], targets: Sequence[Target], clusters: Sequence[NDArray[np.generic]]
 ) -> tuple[Floats, Floats, float]:
-    """Variance (k, k) clustered by pair or set (and by `clusters`), contributions (n, k) and degrees of freedom.
+    """Variance (k, k) clustered by pair (and by `clusters`), contributions (n, k) and degrees of freedom.
+
+    Clusters that hold pairs whole take their place. Others come on top: V(pairs) + V(clusters) - V(rows), of whose
+    second part, V(clusters) - V(rows), only the positive (semidefinite) part is kept. In few clusters the difference
+    of two estimates can fall below 0, and no contrast may have a smaller error than its pairs alone give it.
 
     References
     ----------
@@ -312,7 +316,12 @@ def paired_meat(
             nested = _nested(label[inside], other)
             by = [other] if nested else [label[inside], other]
         component = cluster_component(contributions[inside][:, members], by, p=len(members))
-        meat[np.ix_(members, members)] = component.meat
+        block = component.meat
+        if len(by) == 2:
+            alone = cluster_component(contributions[inside][:, members], by[:1], p=len(members)).meat
+            values, vectors = np.linalg.eigh(block - alone)
+            block = alone + (vectors * np.maximum(values, 0.0)) @ vectors.T
+        meat[np.ix_(members, members)] = block
         df = min(df, component.df)
     return meat, contributions, df
 

@@ -25,7 +25,9 @@ def optimal_pairs(
     """Pair every target with `high` donors of its own so that the sum of distances is least.
 
     The table of distances of one exact stratum must fit: targets x ratio x donors at most 25,000,000. Where calipers or
-    a shortage of donors leave no complete matching, as many targets as possible are matched.
+    a shortage of donors leave no complete matching, as many places for `low` donors as possible are filled before any
+    target gets more, then as many others as possible: with ``low = 1``, as for a single number as ratio, as many
+    targets as possible are matched, and a second donor never costs another target its first.
 
     Raises
     ------
@@ -55,16 +57,30 @@ def optimal_pairs(
             )
         cost = _table(space, left[rows], right[donors])
         allowed = np.isfinite(cost)
-        forbidden = (cost[allowed].max(initial=0.0) + 1.0) * (len(rows) * high + 1)
-        cost[~allowed] = forbidden
-        i, j = linear_sum_assignment(np.repeat(cost, high, axis=0))
+        i, j = linear_sum_assignment(_slots(cost, allowed, low, high))
         i = i // high
-        good = cost[i, j] < forbidden
+        good = allowed[i, j]
         for target, donor, d in zip(i[good], j[good], cost[i[good], j[good]], strict=True):
             slot = int((out[rows[target]] >= 0).sum())
             out[rows[target], slot], far[rows[target], slot] = donors[donor], d
     out[(out >= 0).sum(axis=1) < low] = -1
     return links_of_pairs(left, right, out, far, unit)
+
+
+def _slots(cost: Floats, allowed: NDArray[np.bool_], low: int, high: int) -> Floats:
+    """Costs (l high, r) of the places of every target.
+
+    A place beyond the first `low` costs more than all distances together, and a forbidden pair twice as much: sets of
+    places that can be filled together are a matroid, so that no filled place is given up for one of the first `low`.
+    """
+    more = (cost[allowed].max(initial=0.0) + 1.0) * (min(len(cost) * high, cost.shape[1]) + 1)
+    out = np.where(allowed, cost, 2 * more)
+    if high == 1:
+        return out
+    out = np.repeat(out, high, axis=0)
+    later = np.tile(np.arange(high) >= low, len(cost))[:, None] & np.repeat(allowed, high, axis=0)
+    out[later] += more
+    return out
 
 
 def _table(space: Space, left: Positions, right: Positions) -> Floats:

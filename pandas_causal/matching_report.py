@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,15 +10,18 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pandas_causal.check import Check
-from pandas_causal.diagnostics.balance import balance, largest_difference
+from pandas_causal.diagnostics.balance import LIMIT, balance, largest_difference
 from pandas_causal.diagnostics.overlap import effective_sample_size
 from pandas_causal.matching_design import OTHER_ARM, Target
 from pandas_causal.matching_inference import usage
+from pandas_causal.nuisance import Nuisance
 from pandas_causal.roles import Arms
 
 __all__ = [
+    "balance_note",
     "contrast_weights",
     "largest_smd",
+    "learner_note",
     "matched_frame",
     "matching_check",
     "population_text",
@@ -51,6 +54,39 @@ def largest_smd(X: Floats, codes: Codes, by_contrast: Floats) -> float:
         rows = np.flatnonzero((codes == 0) | (codes == t))
         worst = max(worst, largest_difference(X[rows], (codes[rows] == t).astype(np.intp), by_contrast[rows, t - 1]))
     return worst
+
+
+def balance_note(X: Floats, codes: Codes, by_contrast: Floats) -> list[str]:
+    """A note where the balance check fails."""
+    worst = largest_smd(X, codes, by_contrast)
+    if worst <= LIMIT:
+        return []
+    return [
+        (
+            f"the arms are not balanced after matching: the largest standardised difference is {worst:.2f}, above"
+            f" {LIMIT:g} (see diagnostics['balance']; bias_adjust=True, a caliper, or another distance may help)"
+        )
+    ]
+
+
+def learner_note(models: Iterable[Nuisance | None]) -> list[str]:
+    """A note where rows are matched on a flexible model's score of the very rows it was fitted to."""
+    for model in models:
+        if model is None or model.logistic is not None or model.chosen[0] in ("linear", "ridge"):
+            continue
+        fitted = getattr(model.predict[0], "model", None)
+        steps = getattr(fitted, "steps", None)
+        last = fitted if steps is None else steps[-1][1]
+        if hasattr(last, "coef_"):  # linear in what it is given
+            continue
+        return [
+            (
+                f"the propensity is a learner's ({model.chosen[0]}) for the rows it was fitted to: it overfits, so that"
+                " rows look less alike than they are and matches balance the covariates badly; use"
+                " propensity_model='linear' with bias_adjust=True, or pass out-of-fold scores as propensity="
+            )
+        ]
+    return []
 
 
 def weighted_balance(

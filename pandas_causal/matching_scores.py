@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pandas_causal import nuisance as nuisances
-from pandas_causal.errors import CausalArgumentError, OverlapError
+from pandas_causal.errors import CausalArgumentError
 from pandas_causal.linear_models import Design
 from pandas_causal.matching_design import Score
 from pandas_causal.nuisance import Nuisance
@@ -74,7 +74,6 @@ class _Fitter:
     X: Floats
     codes: Codes
     spec: Any
-    needed: bool
     labels: pd.Index
     w: Floats | None
     columns: Sequence[str] | None
@@ -85,46 +84,42 @@ class _Fitter:
         part = self.X[at]
         design = Design.of(part)
 
-        def run(model: Any) -> Nuisance:
-            return nuisances.in_label_order(
-                nuisances.fit_propensity,
-                self.labels[at],
-                model,
-                part,
-                None,
-                np.searchsorted(np.asarray(arms), self.codes[at]),
-                len(arms),
-                None,
-                design=design,
-                w=None if self.w is None else self.w[at],
-                columns=self.columns,
-                random_state=self.seed,
-            )
-
-        try:
-            return run(self.spec), design
-        except OverlapError:
-            if self.needed:
-                raise
-            return run("ridge"), design
+        fit = nuisances.in_label_order(
+            nuisances.fit_propensity,
+            self.labels[at],
+            self.spec,
+            part,
+            None,
+            np.searchsorted(np.asarray(arms), self.codes[at]),
+            len(arms),
+            None,
+            design=design,
+            w=None if self.w is None else self.w[at],
+            columns=self.columns,
+            random_state=self.seed,
+        )
+        return fit, design
 
 
 def fit_scores(
-    targets: Sequence[Key], X: Floats, codes: Codes, n_arms: int, *, spec: Any, known: Floats | None, needed: bool,
+    targets: Sequence[Key], X: Floats, codes: Codes, n_arms: int, *, spec: Any, known: Floats | None,
     labels: pd.Index, w: Floats | None, columns: Sequence[str] | None, random_state: int | None,
 ) -> Propensities:  # fmt: skip
-    """Fit the propensity of every comparison of a plan.
+    """Fit the propensity of every comparison of a plan: what is matched on, or what the overlap check needs.
 
     Parameters
     ----------
     targets : sequence of (population, arm)
     spec : as ``propensity_model`` of :class:`IPW`
     known : ndarray (n, K) or None
-    needed : bool
-        Whether the match rests on it: else, where the arms are separated, a penalised model serves the overlap check.
+
+    Raises
+    ------
+    OverlapError
+        Where the covariates separate the arms, whatever is matched on: nobody can be compared.
     """
     seed = int(np.random.default_rng(random_state).integers(2**31 - 1))
-    fit = _Fitter(X, codes, spec, needed, labels, w, columns, seed)
+    fit = _Fitter(X, codes, spec, labels, w, columns, seed)
     everyone = np.arange(len(codes))
     whole, design = (None, None) if known is not None else fit(everyone, range(n_arms))
     overall = known if whole is None else whole.predictions

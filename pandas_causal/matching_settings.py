@@ -130,6 +130,15 @@ def _check_together(settings: MatchSettings, estimand: str) -> None:
         raise CausalArgumentError(
             f"caliper= has no meaning for method={settings.method!r}: rows of a stratum are equally good"
         )
+    if settings.cutpoints is not None and settings.method != "cem":
+        raise CausalArgumentError(
+            f"cutpoints= has no meaning for method={settings.method!r}, which cuts nothing into bins; use method='cem'"
+        )
+    if settings.order != "largest" and (settings.method != "nearest" or settings.replace):
+        raise CausalArgumentError(
+            f"order={settings.order!r} has no meaning where rows do not choose one after another; it needs"
+            " method='nearest' and replace=False"
+        )
 
 
 def check_against(settings: MatchSettings, frame: pd.DataFrame, n_arms: int, estimand: str) -> None:

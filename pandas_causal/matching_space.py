@@ -133,7 +133,7 @@ def distinct(table: Floats) -> tuple[Positions, Positions, Positions]:
     return order, starts, cell
 
 
-def coordinates(distance: str, X: Floats, codes: Codes) -> Floats:
+def coordinates(distance: str, X: Floats, codes: Codes, w: Floats | None = None) -> Floats:
     """Coordinates (n, r) whose Euclidean distance is the distance asked for.
 
     Mahalanobis distances use the covariance pooled within the arms; a covariate that those before it explain adds
@@ -147,6 +147,8 @@ def coordinates(distance: str, X: Floats, codes: Codes) -> Floats:
     X : ndarray (n, q)
     codes : ndarray (n,)
         Arms.
+    w : ndarray (n,), optional
+        How much every row counts in means, covariances and ranks.
 
     References
     ----------
@@ -154,26 +156,32 @@ def coordinates(distance: str, X: Floats, codes: Codes) -> Floats:
     """
     if not X.shape[1]:
         return np.zeros((len(X), 1))
-    sd = pooled_sd(X, codes)
-    scaled = (X - X.mean(axis=0)) / np.where(sd > 0, sd, 1.0)
+    w = np.ones(len(X)) if w is None else w
+    sd = pooled_sd(X, codes, w)
+    scaled = (X - np.average(X, axis=0, weights=w)) / np.where(sd > 0, sd, 1.0)
     if distance == "euclidean":
         return scaled
     if distance == "robust_mahalanobis":
-        from scipy.stats import rankdata
-
-        ranks = rankdata(X, axis=0)
-        centred = ranks - ranks.mean(axis=0)
-        covariance = centred.T @ centred / max(len(X) - 1, 1)
+        ranks = np.column_stack([_ranks(x, w) for x in X.T])
+        n = w.sum()
+        centred = ranks - np.average(ranks, axis=0, weights=w)
+        covariance = (centred.T * w) @ centred / max(n - 1, 1)
         spread = np.sqrt(np.diag(covariance))
         correlation = covariance / np.outer(spread, spread)
-        n = len(X)
         return _whitened(centred / np.sqrt(n * (n + 1) / 12), correlation)
     covariance = np.zeros((X.shape[1], X.shape[1]))
     for a in np.unique(codes):
-        inside = scaled[codes == a]
-        deviation = inside - inside.mean(axis=0)
-        covariance += deviation.T @ deviation
-    return _whitened(scaled, covariance / max(len(X) - len(np.unique(codes)), 1))
+        inside, mass = scaled[codes == a], w[codes == a]
+        deviation = inside - np.average(inside, axis=0, weights=mass)
+        covariance += (deviation.T * mass) @ deviation
+    return _whitened(scaled, covariance / max(w.sum() - len(np.unique(codes)), 1))
+
+
+def _ranks(x: Floats, w: Floats) -> Floats:
+    """Ranks from 1/2 on, by the mass below and half of that of the ties: with weights of 1, average ranks less 1/2."""
+    _, cell = np.unique(x, return_inverse=True)
+    mass = np.bincount(cell, weights=w)
+    return np.asarray((np.cumsum(mass) - mass / 2)[cell])
 
 
 def _whitened(Z: Floats, covariance: Floats) -> Floats:
@@ -185,16 +193,22 @@ def _whitened(Z: Floats, covariance: Floats) -> Floats:
     return np.ascontiguousarray(np.linalg.solve(root, Z[:, kept].T).T)
 
 
-def pooled_sd(X: Floats, codes: Codes) -> Floats:
+def pooled_sd(X: Floats, codes: Codes, w: Floats | None = None) -> Floats:
     """Square root of the mean of the arms' variances (q,), as standardised differences use.
+
+    With weights of shares p every variance is divided by ``1 - sum p^2``, which is (n - 1) / n where they are equal.
 
     References
     ----------
     Austin (2011), "Optimal caliper widths for propensity-score matching", Pharmaceutical Statistics, section 2.
     """
-    parts = [
-        X[codes == a].var(axis=0, ddof=1) if (codes == a).sum() > 1 else np.zeros(X.shape[1:]) for a in np.unique(codes)
-    ]
+    w = np.ones(len(X)) if w is None else w
+    parts = []
+    for a in np.unique(codes):
+        values, share = X[codes == a], w[codes == a] / w[codes == a].sum()
+        freedom = 1 - np.square(share).sum()
+        squares = share @ np.square(values - share @ values)
+        parts.append(squares / freedom if freedom > 1e-12 else np.zeros(X.shape[1:]))
     return np.asarray(np.sqrt(np.mean(parts, axis=0)))
 
 

@@ -62,7 +62,10 @@ def _bins(values: Floats, how: Any) -> Floats:
         return values
     else:
         low, high = np.nanmin(values), np.nanmax(values)
-        cuts = low + (high - low) * np.arange(1, how) / how
+        if high == low:
+            return np.where(np.isnan(values), np.nan, 0.0)
+        # shares of the range, with room for rounding: a value on an edge lies above it in any unit
+        return np.asarray(np.minimum(np.floor((values - low) / (high - low) * how + 1e-9), how - 1))
     return np.where(np.isnan(values), np.nan, np.searchsorted(cuts, values, side="right").astype(float))
 
 
@@ -78,6 +81,12 @@ def subclasses(score: Floats, target: NDArray[np.bool_], n: int, group: Position
     group : ndarray (n,)
     w : ndarray (n,), optional
 
+    Notes
+    -----
+    The k-th value stands at the middle of its mass, from 0 at the first to 1 at the last, and quantiles lie on the line
+    between: numpy's rule where weights are equal, and no other where they hardly differ. A row of weight 2 is near, and
+    not exactly, two rows.
+
     References
     ----------
     Rosenbaum and Rubin (1984), "Reducing bias in observational studies using subclassification", JASA.
@@ -85,11 +94,10 @@ def subclasses(score: Floats, target: NDArray[np.bool_], n: int, group: Position
     if int(target.sum()) < n:
         raise CausalDataError(f"{n} subclasses need as many rows, and there are {int(target.sum())}; use fewer")
     values, probabilities = score[target], np.arange(1, n) / n
-    if w is None or bool((w == w[0]).all()):
-        cuts = np.quantile(values, probabilities)
-    else:
-        order = np.argsort(values, kind="stable")
-        mass = np.cumsum(w[target][order])
-        cuts = values[order][np.searchsorted(mass, mass[-1] * probabilities * (1 - 1e-12))]
+    unit = np.ones(len(values)) if w is None else w[target]
+    order = np.lexsort((unit, values))
+    mass = unit[order]
+    middle = np.cumsum(mass) - mass / 2
+    cuts = np.interp(probabilities, (middle - middle[0]) / max(middle[-1] - middle[0], 1e-300), values[order])
     inside = np.searchsorted(cuts - 1e-10, score, side="right")  # a score equal to a quantile lies above it
     return strata_of(pd.DataFrame({"group": group, "subclass": inside}), ["group", "subclass"])

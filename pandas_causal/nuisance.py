@@ -25,7 +25,7 @@ from pandas_causal.linear_models import (
     logistic_probabilities,
     predict_by_fold,
 )
-from pandas_causal.model_selection import label_order
+from pandas_causal.model_selection import assign_folds, label_order
 
 __all__ = ["Nuisance", "cross_fit", "fit_outcome", "fit_propensity", "is_linear", "report", "weighted_fit"]
 
@@ -33,6 +33,7 @@ Floats = NDArray[np.float64]
 Codes = NDArray[np.integer]
 SHORT_NAMES = ("auto", "linear", "ridge", "boosting")
 _SUBSAMPLE = 100_000
+_FOLDS = 5  # drawn to settle "auto" where none are given
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,11 +47,13 @@ class Nuisance:
     chosen : tuple of str
         Model used for every column (outcome), or for all of them (propensity).
     losses, baselines : tuple of float
-        Out-of-fold loss, and the loss of arm means or arm shares.
+        Out-of-fold loss (unless `in_sample`), and the loss of arm means or arm shares.
     predict : tuple of callables
         For new rows ``X -> (m, K)``, one per fold; their mean is the prediction.
     logistic : Logistic or None
         The unpenalised propensity model, where that is what was fitted.
+    in_sample : bool
+        Whether the losses are those of rows the model was fitted to.
     """
 
     predictions: Floats
@@ -59,6 +62,7 @@ class Nuisance:
     baselines: tuple[float, ...]
     predict: tuple[Any, ...]
     logistic: Logistic | None = None
+    in_sample: bool = False
 
     def on(self, X: Floats) -> Floats:
         """Predict for new rows: the mean over the folds' models."""
@@ -235,6 +239,26 @@ def _choose(spec: Any, run: Callable[..., Any], loss: Callable[..., float], n: i
     return best, fits[best] if at is None else None
 
 
+def _settled_on_folds(
+    fit: Callable[..., Nuisance], X: Floats, y: Floats | None, arms: Codes, n_arms: int, w: Floats | None,
+    random_state: int | None, n_jobs: int | None,
+) -> Nuisance:  # fmt: skip
+    """Settle "auto" where no folds are given, on folds of its own, and fit what it chose to all rows.
+
+    In sample the more flexible model always has the smaller loss. The losses told are those out of fold.
+    """
+    at = _subset(len(X))
+    rows = slice(None) if at is None else at
+    shared: dict[str, Any] = {"random_state": random_state, "n_jobs": n_jobs}
+    folds = assign_folds(arms[rows], _FOLDS, np.random.default_rng(random_state))
+    part = (X[rows],) if y is None else (X[rows], y[rows])
+    tried = fit("auto", *part, arms[rows], n_arms, folds, w=None if w is None else w[rows], **shared)
+    whole = ("auto", X, y) if y is not None else (tried.chosen[0], X)
+    shared |= {} if y is None else {"chosen_before": tried.chosen}
+    out = fit(*whole, arms, n_arms, None, w=w, **shared)
+    return replace(out, losses=tried.losses, baselines=tried.baselines, in_sample=False)
+
+
 @dataclass(frozen=True, eq=False)
 class _ArmPredictors:
     """The models of every arm, of one fold, as one function X -> (m, K)."""
@@ -282,7 +306,8 @@ def fit_outcome(
 ) -> Nuisance:
     """Fit the outcome in every arm and predict it for every row, out of fold.
 
-    With `chosen_before`, what an earlier split chose for every arm, "auto" is not settled anew.
+    Without folds predictions are in sample; "auto" is settled on folds all the same. With `chosen_before`, what an
+    earlier split chose for every arm, "auto" is not settled anew.
     """
     check_model(spec, "outcome_model", "predict")
     baselines = tuple(arm_baseline(y, arms, a, w) for a in range(n_arms))
@@ -293,7 +318,9 @@ def fit_outcome(
         predictions = predict_by_fold(design, coefficients, folds)
         losses = tuple(arm_loss(y, predictions[:, a], arms, a, w) for a in range(n_arms))
         predict = (_LinearPredictor(design.on(X[:0]), coefficients[-1:], False),)
-        return Nuisance(predictions, ("linear",) * n_arms, losses, baselines, predict)
+        return Nuisance(predictions, ("linear",) * n_arms, losses, baselines, predict, in_sample=folds is None)
+    if folds is None and chosen_before is None and isinstance(spec, str) and spec == "auto":
+        return _settled_on_folds(fit_outcome, X, y, arms, n_arms, w, random_state, n_jobs)
     binary = bool(np.isin(y, (0.0, 1.0)).all())
     names = columns if not isinstance(spec, str) else None
     fitted: list[Any] = []
@@ -328,7 +355,7 @@ def fit_outcome(
     predictions = np.column_stack([f[0][:, -1] for f in fitted])
     losses = tuple(arm_loss(y, predictions[:, a], arms, a, w) for a in range(n_arms))
     by_fold = tuple(_ArmPredictors(models) for models in zip(*(f[1] for f in fitted), strict=True))
-    return Nuisance(predictions, tuple(chosen), losses, baselines, by_fold)
+    return Nuisance(predictions, tuple(chosen), losses, baselines, by_fold, in_sample=folds is None)
 
 
 def _classifies(spec: Any) -> bool:
@@ -366,7 +393,10 @@ def fit_propensity(
     random_state: int | None = 0,
     n_jobs: int | None = None,
 ) -> Nuisance:
-    """Fit the probability of every arm and predict it for every row, out of fold."""
+    """Fit the probability of every arm and predict it for every row, out of fold.
+
+    Without folds predictions are in sample; "auto" is settled on folds all the same.
+    """
     check_model(spec, "propensity_model", "predict_proba")
     shares = np.bincount(arms, weights=w, minlength=n_arms)
     shares = shares / shares.sum()
@@ -376,7 +406,10 @@ def fit_propensity(
         fit = fit_logistic(design, arms, n_arms, folds, 0 if folds is None else int(folds.max()) + 1, w)
         predictions = logistic_probabilities(design, fit.coefficients, folds)
         predict = (_LinearPredictor(design.on(X[:0]), fit.coefficients[-1:], True),)
-        return Nuisance(predictions, ("linear",), (log_loss(arms, predictions, w),), (baseline,), predict, fit)
+        loss_of = (log_loss(arms, predictions, w),)
+        return Nuisance(predictions, ("linear",), loss_of, (baseline,), predict, fit, in_sample=folds is None)
+    if folds is None and isinstance(spec, str) and spec == "auto":
+        return _settled_on_folds(fit_propensity, X, None, arms, n_arms, w, random_state, n_jobs)
 
     def run(name: Any, at: Any) -> Any:
         rows = slice(None) if at is None else at
@@ -403,7 +436,8 @@ def fit_propensity(
     predictions, predict = run(name if isinstance(spec, str) else spec, None) if fit is None else fit
     if predictions.shape[1] != n_arms:
         raise CausalDataError("a fold lacks one of the arms; use fewer folds (cv=) or merge small arms")
-    return Nuisance(predictions, (name,), (log_loss(arms, predictions, w),), (baseline,), predict)
+    losses = (log_loss(arms, predictions, w),)
+    return Nuisance(predictions, (name,), losses, (baseline,), predict, in_sample=folds is None)
 
 
 def in_label_order(
@@ -448,7 +482,10 @@ def in_label_order(
 
 
 def report(outcome: Nuisance | None, propensity: Nuisance | None, levels: Sequence[Any]) -> Check:
-    """Tell how nuisances predict: model chosen, out-of-fold loss, skill (1 - loss / loss of arm means or shares)."""
+    """Tell how nuisances predict: model chosen, loss, skill (1 - loss / loss of arm means or shares).
+
+    Losses are out of fold; where they are not, skill is said to be in-sample.
+    """
     rows = []
     if outcome is not None:
         parts = zip(levels, outcome.chosen, outcome.losses, outcome.baselines, strict=True)
@@ -457,5 +494,7 @@ def report(outcome: Nuisance | None, propensity: Nuisance | None, levels: Sequen
         rows.append(("propensity", propensity.chosen[0], "log loss", propensity.losses[0], propensity.baselines[0]))
     table = pd.DataFrame(rows, columns=["nuisance", "model", "loss_kind", "loss", "baseline"]).set_index("nuisance")
     table["skill"] = [skill(a, b) for a, b in zip(table["loss"], table["baseline"], strict=True)]
-    parts_text = ", ".join(f"{n} {r.model} (skill {r.skill:.2f})" for n, r in table.iterrows())
-    return Check(None, table, parts_text)
+    where = [] if outcome is None else ["in-sample " if outcome.in_sample else ""] * len(levels)
+    where += [] if propensity is None else ["in-sample " if propensity.in_sample else ""]
+    shown = zip(table.iterrows(), where, strict=True)
+    return Check(None, table, ", ".join(f"{n} {r.model} ({how}skill {r.skill:.2f})" for (n, r), how in shown))

@@ -80,6 +80,36 @@ def test_two_donors_each():
     assert links.counts().tolist() == [2, 2, 2]
 
 
+@pytest.mark.parametrize("ratio", [(1, 2), (1, 3), (2, 2)])
+def test_a_second_donor_never_costs_another_target_its_first(ratio):
+    """Most places among the first `low` filled, then most others, then the least distance: every choice is tried."""
+    rng = np.random.default_rng(5)
+    low, high = ratio
+    short = 0
+    for trial in range(40):
+        n, m = (3, 4) if trial % 2 else (2, 5)
+        space = make_space(KINDS[trial % 4], rng, n + m, 1, 0, along=trial % 3 == 0)
+        left, right, ranks = sides(rng, n, m)
+        D = distances(space, left, right)
+        found = optimal_pairs(space, left, right, ratio, np.ones(m), ranks)
+        best = (0, 0, 0.0)
+        for owner in itertools.product(range(-1, n), repeat=m):
+            pairs = [(i, j) for j, i in enumerate(owner) if i >= 0]
+            held = np.bincount([i for i, _ in pairs], minlength=n)
+            total = sum(D[pair] for pair in pairs)
+            if held.max(initial=0) <= high and np.isfinite(total):
+                first = np.minimum(held, low).sum()
+                best = min(best, (-first, -(held.sum() - first), total))
+        short += best[0] > -n * low
+        if low == 1:
+            pairs = found.pairs()
+            matched = len(np.unique(pairs.left))
+            assert (-matched, matched - len(pairs.left), pairs.distance.sum()) == pytest.approx(best, abs=1e-9)
+        else:  # those that are short of `low` lose what they had
+            assert set(found.counts().tolist()) <= {0, 2}
+    assert short < 40
+
+
 def test_a_table_that_is_too_large_is_refused():
     rng = np.random.default_rng(4)
     space = make_space("line", rng, 11_000)

@@ -9,7 +9,7 @@ from sklearn.neighbors import KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from pandas_causal import AIPW
+from pandas_causal import AIPW, IPW, Matching
 from pandas_causal.errors import CausalArgumentError, CausalDataError
 from pandas_causal.nuisance import (
     cross_fit,
@@ -168,3 +168,38 @@ def test_losses_by_hand():
     )
     assert skill(1.0, 4.0) == 0.75
     assert skill(1.0, 0.0) == 0.0
+
+
+def test_auto_without_folds_is_settled_on_folds_of_its_own():
+    """In sample boosting always has the smaller loss; out of fold a logistic propensity is better served by ridge."""
+    rng = np.random.default_rng(11)
+    Z = rng.normal(size=(500, 3))
+    t = (rng.random(500) < 1 / (1 + np.exp(0.5 - 0.7 * Z[:, 0]))).astype(int)
+    y = Z[:, 0] + t + rng.normal(size=500)
+    auto, ridge, boosting = (fit_propensity(spec, Z, t, 2, None) for spec in ("auto", "ridge", "boosting"))
+    assert boosting.losses[0] < ridge.losses[0]
+    assert auto.chosen == ("ridge",)
+    np.testing.assert_allclose(auto.predictions, ridge.predictions)
+    assert auto.losses[0] > ridge.losses[0]  # out of fold
+    assert not auto.in_sample
+    assert ridge.in_sample
+    assert fit_propensity("linear", Z, t, 2, None).in_sample
+    assert "in-sample skill" in report(None, boosting, [0, 1]).summary
+    assert "in-sample" not in report(None, auto, [0, 1]).summary
+    outcome = fit_outcome("auto", Z, y, t, 2, None)
+    assert outcome.chosen == ("ridge", "ridge")
+    np.testing.assert_allclose(outcome.predictions, fit_outcome("ridge", Z, y, t, 2, None).predictions)
+    again = fit_propensity("auto", Z, t, 2, None)
+    np.testing.assert_array_equal(again.losses, auto.losses)
+
+
+def test_weighting_and_matching_by_auto_without_folds_are_near_the_truth():
+    answers = []
+    for seed in range(6):
+        rng = np.random.default_rng(seed)
+        Z = rng.normal(size=(500, 3))
+        t = (rng.random(500) < 1 / (1 + np.exp(0.5 - 0.7 * Z[:, 0]))).astype(int)
+        y = Z[:, 0] + t + rng.normal(size=500)
+        models = (IPW(propensity_model="auto"), Matching(propensity_model="auto"))
+        answers.append([m.fit(Z, y, treatment=t).effect().estimate for m in models])
+    assert np.abs(np.mean(answers, axis=0) - 1).max() < 0.15  # 0.62 and 1.27 where boosting was chosen in sample

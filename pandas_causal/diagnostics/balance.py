@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from pandas_causal.check import Check
 
-__all__ = ["balance", "largest_difference", "standardized_differences"]
+__all__ = ["LIMIT", "balance", "largest_difference", "standardized_differences"]
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.integer]
-_LIMIT = 0.1
+LIMIT = 0.1
 
 
 def _moments(X: Floats, w: Floats | None) -> tuple[Floats, Floats]:
@@ -114,6 +114,6 @@ def balance(
     text = f"largest standardised difference {worst['before']:.2f} before weighting"
     if weights is not None:
         text += f", {worst['after']:.2f} after"
-    if len(table) and worst[stages[-1][0]] > _LIMIT:
+    if len(table) and worst[stages[-1][0]] > LIMIT:
         text += f" ({table[last].abs().idxmax()})"
-    return Check(worst[stages[-1][0]] <= _LIMIT, table, text)
+    return Check(worst[stages[-1][0]] <= LIMIT, table, text)

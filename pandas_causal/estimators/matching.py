@@ -24,8 +24,10 @@ from pandas_causal.linear_models import Design
 from pandas_causal.matching_design import MatchSettings, Material, match_targets
 from pandas_causal.matching_inference import ArmMean, abadie_imbens, arm_mean, paired_meat
 from pandas_causal.matching_report import (
+    balance_note,
     contrast_weights,
     largest_smd,
+    learner_note,
     matched_frame,
     matching_check,
     population_text,
@@ -85,7 +87,8 @@ class Matching(CausalEstimator):
     bias_adjust : bool
         Subtract what a linear regression among the matches says of the differences that are left.
     propensity_model : {"linear", "ridge", "boosting", "auto"} or classifier
-        "linear" is the unpenalised logistic model, whose estimation enters the standard error.
+        "linear" is the unpenalised logistic model, whose estimation enters the standard error. A flexible learner is
+        fitted to the rows it matches, overfits, and is warned of in the effect; "auto" is settled out of fold.
     n_subclasses : int
     cutpoints : int or mapping of name to int or sequence, optional
         Bins of "cem", or where to cut; Sturges' number by default.
@@ -109,10 +112,16 @@ class Matching(CausalEstimator):
 
     Notes
     -----
-    Standard errors. With replacement, and in strata: Abadie and Imbens (2006, 2008), and with the linear propensity
-    model (2016). Pairs, sets and neighbours without replacement: clustered by set (Abadie and Spiess 2022). The
-    contributions of the rows serve ``cluster`` and comparisons; they are conservative (errors about a tenth wider)
-    by the noise of `variance_matches` neighbours.
+    Standard errors. With replacement, in strata and in full-matching sets: Abadie and Imbens (2006, 2008); nearest
+    neighbours with replacement on the linear propensity model also hold its estimation (2016). Pairs and neighbours
+    without replacement: clustered by pair (Abadie and Spiess 2022). Where the propensity is taken as known (see
+    ``std_error_method``) errors without `bias_adjust` are conservative, 15 to 30 per cent too wide for pairs and sets,
+    more for subclasses. The contributions of the rows serve ``cluster`` and comparisons; they know nothing of pairs
+    and are conservative, by up to a third (errors of pairs some 30 per cent wider, of nearest neighbours 17): so is
+    ``effect.cluster(...)`` after the fit, while ``cluster=`` in ``fit`` keeps the pairs.
+
+    Sample weights count in means, propensities, distances, calipers and quantiles, but a row of weight 2 is one row
+    where rows are counted: as a match (`ratio`, pairs), and in Sturges' number of bins.
 
     References
     ----------
@@ -184,7 +193,7 @@ class Matching(CausalEstimator):
         plan = plan_estimand(self.estimand, sample.arms, sample.treatment)
         settings = read_settings(self)
         check_against(settings, sample.inputs.covariates, len(sample.arms), self.estimand)
-        found = self._propensities(sample, plan.targets, settings)
+        found = self._propensities(sample, plan.targets)
         w = _unit(sample.w, len(sample))
         material = Material(sample.X, sample.encoder.names, sample.inputs.covariates, sample.codes, w)
         checks, warned = self._overlap(sample, found.overall, self.estimand)
@@ -196,7 +205,9 @@ class Matching(CausalEstimator):
             checks["nuisance"] = nuisances.report(None, found.report, levels)
         about, notes = population_text(self._targets)
         self._checks = {"matching": matching_check(by_contrast, sample.codes, sample.arms), **checks}
-        self._notes = [*warned, *notes, *collinear(sample, found.dropped)]
+        learners = learner_note(score.model for score in found.scores.values()) if _on_score(settings) else []
+        unbalanced = balance_note(sample.X, sample.codes, by_contrast)
+        self._notes = [*warned, *notes, *learners, *unbalanced, *collinear(sample, found.dropped)]
         self._about, self._settled, self._by_contrast = about, settings, by_contrast
         self._sample, self._plan, self._models = sample, plan, found.models
         self.propensity_ = found.overall
@@ -229,6 +240,12 @@ class Matching(CausalEstimator):
         kept = given[self.used_]
         if isinstance(y, pd.Series) and not kept.index.equals(inputs.index):
             raise CausalDataError("y: its index has different labels than the design's rows; align it with X")
+        absent = int(kept.isna().sum())
+        if absent:
+            raise CausalDataError(
+                f"outcome is missing (NaN) in {absent:,} rows of the design, which keeps its rows; match again without"
+                " these, Matching(...).fit(X[y.notna()], None, treatment=...)"
+            )
         kept = kept.set_axis(inputs.index).infer_objects()
         kept.name = "outcome" if given.name is None else given.name
         inputs = replace(inputs, outcome=kept)
@@ -279,17 +296,9 @@ class Matching(CausalEstimator):
 
     # -- private -----------------------------------------------------------------------------------------------------
 
-    def _propensities(
-        self, sample: Sample, targets: tuple[tuple[int | None, int], ...], settings: MatchSettings
-    ) -> Propensities:
-        """Propensities of every comparison; needed by the match, or for the overlap check alone."""
+    def _propensities(self, sample: Sample, targets: tuple[tuple[int | None, int], ...]) -> Propensities:
+        """Propensities of every comparison: what is matched on, or for the overlap check alone."""
         own = not isinstance(self.distance, str)
-        needed = (
-            settings.distance == "propensity"
-            or "propensity" in settings.caliper
-            or settings.discard is not None
-            or settings.method == "subclass"
-        ) and settings.method != "cem"
         return fit_scores(
             targets,
             sample.X,
@@ -297,7 +306,6 @@ class Matching(CausalEstimator):
             len(sample.arms),
             spec=self.distance if own else self.propensity_model,
             known=sample.propensity,
-            needed=needed,
             labels=sample.inputs.index,
             w=sample.w,
             columns=sample.columns,
@@ -308,8 +316,8 @@ class Matching(CausalEstimator):
         """The effect on the outcome of a sample, under this design."""
         settings, plan, targets = self._settled, self._plan, self._targets
         w = _unit(sample.w, len(sample))
-        paired = settings.method in ("pair", "full") or (settings.method == "nearest" and not settings.replace)
-        on_score = settings.method == "nearest" and settings.replace and settings.distance == "propensity"
+        paired = settings.method == "pair" or (settings.method == "nearest" and not settings.replace)
+        on_score = _on_score(settings)
         design = Design.of(sample.X) if self.bias_adjust else None
         means = [
             arm_mean(
@@ -320,7 +328,7 @@ class Matching(CausalEstimator):
                 bias_design=design,
                 matches=self.variance_matches,
                 paired=paired,
-                correct=on_score,
+                correct=on_score and settings.method == "nearest",
             )
             for target in targets
         ]
@@ -357,16 +365,22 @@ class Matching(CausalEstimator):
             meat, contributions, df = paired_meat(means, self._targets, sample.cluster)
             more = "".join(f" and {name}" for name in sample.clusters)
             how = f"clustered by matched set{more} (CR1; Abadie and Spiess 2022), Student's t"
+            how += "; propensity taken as known" if on_score else ""
             return contributions, (Component(meat, df),), how
         meat, contributions, corrected = abadie_imbens(means, self._targets, _unit(sample.w, len(sample)), sample.codes)
         if sample.cluster:
             return contributions, None, "contributions of the rows (Abadie and Imbens 2012)"
         papers = "2006, 2008, 2016: estimation of the logistic propensity included" if corrected else "2006, 2008"
         how = f"Abadie and Imbens ({papers}), {self.variance_matches} neighbours, normal law"
-        if not corrected and (on_score or self._settled.method == "subclass"):
+        if not corrected and on_score:
             how += "; propensity taken as known"
         return contributions, (Component(meat),), how
 
 
 def _unit(w: Floats | None, n: int) -> Floats:
     return np.ones(n) if w is None else w
+
+
+def _on_score(settings: MatchSettings) -> bool:
+    """Whether rows are matched on their propensity."""
+    return settings.method == "subclass" or (settings.method != "cem" and settings.distance == "propensity")

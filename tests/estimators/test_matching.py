@@ -4,10 +4,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.ensemble import RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
 
 import pandas_causal
 from pandas_causal import Matching, bootstrap
 from pandas_causal.errors import CausalArgumentError, CausalDataError, CausalError, OverlapError, StandardErrorWarning
+from pandas_causal.matching_strata import subclasses
 from tests.contract.data import COVARIATES, make
 from tests.estimators.designs import confounded
 
@@ -403,6 +405,128 @@ def test_the_bootstrap_refuses_matching_by_name():
     frame = make()
     with pytest.raises(CausalArgumentError, match=r"not valid for matching \(Abadie and Imbens 2008"):
         bootstrap(Matching(), frame[[*COVARIATES, "medication"]], frame["recovery"], treatment="medication")
+
+
+# -- errors of sets, and what they hold ---------------------------------------------------------------
+
+
+def varying(rng, n=300):
+    """Logistic propensity, effects that vary with the first covariate, on average 1."""
+    x = rng.normal(size=(n, 2))
+    t = (rng.random(n) < 1 / (1 + np.exp(0.8 - 0.6 * x[:, 0] + 0.4 * x[:, 1]))).astype(int)
+    y = x[:, 0] + 0.5 * x[:, 1] + t * (1 + x[:, 0]) + rng.normal(size=n)
+    return pd.DataFrame(x, columns=["a", "b"]), y, t
+
+
+def test_errors_of_full_matching_where_effects_vary():
+    """Clustered by set they were a fifth too wide."""
+    rng = np.random.default_rng(3)
+    model = Matching(method="full", estimand="ATE", distance="mahalanobis", bias_adjust=True)
+    found = np.empty((200, 2))
+    for k in range(200):
+        X, y, t = varying(rng)
+        effect = model.fit(X, y, treatment=t).effect()
+        found[k] = effect.estimate, effect.std_error
+    assert 0.87 < found[:, 1].mean() / found[:, 0].std(ddof=1) < 1.12
+    assert "Abadie and Imbens" in effect.std_error_method
+
+
+def test_errors_say_where_the_propensity_is_taken_as_known():
+    X, y, t = varying(np.random.default_rng(4))
+    known = "propensity taken as known"
+    for settings in ({"method": "pair"}, {"replace": False}, {"method": "full"}, {"method": "subclass"}):
+        assert known in Matching(**settings).fit(X, y, treatment=t).effect().std_error_method
+    for settings in (
+        {"method": "pair", "distance": "mahalanobis"}, {"method": "full", "distance": "mahalanobis"},
+        {"method": "cem", "cutpoints": 4}, {},
+    ):  # fmt: skip
+        assert known not in Matching(**settings).fit(X, y, treatment=t).effect().std_error_method
+
+
+@pytest.mark.parametrize(
+    "settings", [{"distance": "mahalanobis"}, {"method": "cem", "cutpoints": 3}, {"distance": "euclidean"}]
+)
+def test_separated_arms_are_refused_whatever_is_matched_on(settings):
+    rng = np.random.default_rng(5)
+    X = pd.DataFrame(rng.normal(size=(400, 2)), columns=["a", "b"])
+    t = (X.sum(axis=1) > 0.8).astype(int)
+    with pytest.raises(OverlapError, match="separat"):
+        Matching(**settings).fit(X, X["a"] + t, treatment=t)
+
+
+@pytest.mark.parametrize("bins", [8, 10, None])
+def test_bins_of_equal_width_do_not_move_with_the_unit(bins):
+    rng = np.random.default_rng(6)
+    X = pd.DataFrame({"age": rng.integers(16, 57, 400).astype(float)})
+    t = (rng.random(400) < 0.4).astype(int)
+    model = Matching(method="cem", cutpoints=bins)
+    first = model.fit(X, treatment=t).matched_["subclass"]
+    for change in (lambda x: x * 1e-9, lambda x: x * 12, lambda x: x + 1e9, lambda x: x * 0.1):
+        assert model.fit(change(X), treatment=t).matched_["subclass"].equals(first)
+
+
+def test_clusters_across_pairs_never_make_the_error_smaller():
+    X, y, t = varying(np.random.default_rng(7))
+    model = Matching(method="pair", distance="mahalanobis")
+    alone = model.fit(X, y, treatment=t).effect().std_error
+    shares = [
+        model.fit(X, y, treatment=t, cluster=np.random.default_rng(seed).integers(0, 5, 300)).effect().std_error / alone
+        for seed in range(20)
+    ]
+    assert min(shares) >= 1 - 1e-12
+    assert max(shares) > 1.05
+
+
+@pytest.mark.parametrize("settings", [{"propensity_model": "boosting"}, {"distance": RandomForestClassifier(20)}])
+def test_scores_of_learners_and_bad_balance_are_warned_of(settings):
+    X, y, t = varying(np.random.default_rng(8))
+    notes = " ".join(Matching(**settings).fit(X, y, treatment=t).effect().warnings)
+    assert "overfits" in notes
+    assert "bias_adjust=True" in notes
+    for plain in ({}, {"propensity_model": "ridge"}, {"distance": LogisticRegression()}):
+        assert "overfits" not in " ".join(Matching(**plain).fit(X, y, treatment=t).effect().warnings)
+    coarse = Matching(method="cem", cutpoints=1).fit(X, y, treatment=t).effect()
+    assert coarse.diagnostics["balance"].passed is False
+    worst = coarse.diagnostics["balance"].table["smd_after"].abs().max()
+    assert f"largest standardised difference is {worst:.2f}" in " ".join(coarse.warnings)
+    fine = Matching(distance="mahalanobis").fit(X, y, treatment=t).effect()
+    assert fine.diagnostics["balance"].passed
+    assert "not balanced" not in " ".join(fine.warnings)
+
+
+def test_a_design_refuses_an_outcome_with_holes_without_advice_that_cannot_be_followed():
+    X, y, t = varying(np.random.default_rng(9))
+    design = Matching().fit(X, treatment=t)
+    with pytest.raises(CausalDataError, match=r"outcome is missing \(NaN\) in 2 rows of the design") as error:
+        design.with_outcome(np.where(np.arange(300) > 1, y, np.nan))
+    assert "missing='drop'" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"cutpoints": 3}, "cutpoints= has no meaning for method='nearest'"),
+        ({"order": "closest"}, "order='closest' has no meaning"),
+        ({"order": "random", "method": "pair"}, "order='random' has no meaning"),
+    ],
+)
+def test_settings_that_would_change_nothing_are_refused(settings, message):
+    X, y, t = varying(np.random.default_rng(10))
+    with pytest.raises(CausalArgumentError, match=message):
+        Matching(**settings).fit(X, y, treatment=t)
+
+
+def test_quantiles_of_nearly_equal_weights_are_nearly_those_of_equal_ones():
+    rng = np.random.default_rng(12)
+    score, everyone, group = rng.random(300), np.ones(300, dtype=bool), np.zeros(300, dtype=np.intp)
+    plain = subclasses(score, everyone, 7, group, None)
+    cuts = np.quantile(score, np.arange(1, 7) / 7)
+    np.testing.assert_array_equal(plain, np.searchsorted(cuts, score, side="right"))
+    near = 1 + 1e-9 * rng.random(300)
+    np.testing.assert_array_equal(subclasses(score, everyone, 7, group, near), plain)
+    double = rng.integers(1, 3, 300)
+    many = subclasses(np.repeat(score, double), np.ones(double.sum(), dtype=bool), 7, np.zeros(double.sum(), int), None)
+    assert (subclasses(score, everyone, 7, group, double * 1.0) != many[np.cumsum(double) - 1]).mean() < 0.02
 
 
 # -- several arms, models, the accessor ---------------------------------------------------------------

@@ -168,6 +168,22 @@ def test_links_of_pairs_and_strata_by_hand():
     np.testing.assert_allclose(K2, np.square(np.array([1, 3, 0, 1])) * 2 / 25)
 
 
+@pytest.mark.parametrize("distance", ["mahalanobis", "robust_mahalanobis", "euclidean"])
+def test_coordinates_of_weights_are_those_of_repeated_rows(distance):
+    rng = np.random.default_rng(1)
+    X, codes, w = rng.normal(size=(60, 3)).round(1), np.arange(60) % 2, np.tile([1.0, 1, 2, 2], 15)
+    Z, more = (coordinates(distance, X, codes, v) for v in (w, 3 * w))
+    many = coordinates(distance, np.repeat(X, w.astype(int), axis=0), np.repeat(codes, w.astype(int)))
+    many = many[np.cumsum(w.astype(int)) - 1]
+
+    def gaps(points):  # but for one factor of all distances (n - 1 in place of n)
+        far = np.linalg.norm(points[:, None] - points, axis=2)
+        return far / far.max()
+
+    np.testing.assert_allclose(gaps(Z), gaps(many), atol=1e-9)
+    np.testing.assert_allclose(gaps(Z), gaps(more), atol=1e-9)
+
+
 def test_coordinates():
     rng = np.random.default_rng(0)
     X = rng.normal(size=(50, 3)) @ rng.normal(size=(3, 3)) * [1e6, 1, 1e-6]
