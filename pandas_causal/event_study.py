@@ -58,6 +58,13 @@ class EventStudy:
         return float(np.sqrt(self.target @ post @ self.target))
 
     @property
+    def root(self) -> Floats:
+        """Matrix R (p, p) with ``R R' = covariance``, which may be singular."""
+        values, vectors = np.linalg.eigh(self.covariance)
+        root: Floats = vectors * np.sqrt(np.clip(values, 0, None))
+        return root
+
+    @property
     def steps(self) -> Floats:
         """Matrix (p, p) of the differences of consecutive periods, the reference period being zero."""
         p = len(self.beta)

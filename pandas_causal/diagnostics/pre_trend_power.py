@@ -101,9 +101,7 @@ def _deviations(study: EventStudy) -> Floats:
 
     p = len(study.beta)
     uniform = qmc.Sobol(p, scramble=True, seed=0).random_base2(_LOG_DRAWS)
-    values, vectors = np.linalg.eigh(study.covariance)
-    root = vectors * np.sqrt(np.clip(values, 0, None))
-    return ndtri(np.clip(uniform, 1e-12, 1 - 1e-12)) @ root.T
+    return ndtri(np.clip(uniform, 1e-12, 1 - 1e-12)) @ study.root.T
 
 
 def _trend(study: EventStudy, slope: float) -> Floats:

@@ -33,12 +33,17 @@ def trend_checks(effect: Any, anticipation: int = 0) -> dict[str, Callable[[], C
 
 
 def _power(effect: Any) -> Check:
-    with warnings.catch_warnings():  # what is weak was said when the effect was estimated
+    try:
+        return pre_trend_power(_by_event(effect))
+    except CausalError as error:
+        return Check(None, effect.table.iloc[:0], f"power cannot be computed: {error}")
+
+
+def _by_event(effect: Any) -> Any:
+    """Rows by event time; what is weak about them was said when the effect was estimated."""
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore", CausalWarning)
-        try:
-            return pre_trend_power(effect.aggregate("event") if "event" in effect.weightings else effect)
-        except CausalError as error:
-            return Check(None, effect.table.iloc[:0], f"power cannot be computed: {error}")
+        return effect.aggregate("event") if "event" in effect.weightings else effect
 
 
 def pre_trends(effect: Any, anticipation: int = 0) -> Check:
@@ -61,9 +66,9 @@ def pre_trends(effect: Any, anticipation: int = 0) -> Check:
     ----------
     Roth (2022), "Pretest with caution", American Economic Review: Insights, on what passing the test does not show.
     """
-    with warnings.catch_warnings():  # what is weak was said when the effect was estimated
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore", CausalWarning)
-        return _tested(effect.aggregate("event") if "event" in effect.weightings else effect, anticipation)
+        return _tested(_by_event(effect), anticipation)
 
 
 def _tested(events: Any, anticipation: int) -> Check:

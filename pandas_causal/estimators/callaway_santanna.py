@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -17,8 +16,8 @@ from pandas_causal.effect import Effect
 from pandas_causal.errors import CausalArgumentError, OverlapWarning, warn
 from pandas_causal.estimators.base import CausalEstimator
 from pandas_causal.estimators.cell_averages import averages, cell_index, cell_uncertainty, cohort_shares
+from pandas_causal.estimators.cells import panel_checks, panel_facts, treated_units
 from pandas_causal.group_time import GroupTime, Plan, estimate_cells
-from pandas_causal.inference.support import Treated
 from pandas_causal.panel import Panel, read_panel
 from pandas_causal.settings import check_choices, check_settings
 
@@ -200,7 +199,8 @@ class CallawaySantAnna(CausalEstimator):
         """Cells and cohort shares as parameters of one Effect."""
         index, reference = cell_index(panel, found)
         u = cell_uncertainty(panel, found, cohorts, shares, index)
-        treated = _support(panel, found, cohorts, untreated_only=self.control_group == "never_treated")
+        only = self.control_group == "never_treated"
+        treated = treated_units(panel, found.cells, len(shares), found.n_treated, found.n_control, untreated_only=only)
         u = replace(u, treated=treated, factor_p=1)
         method = f"influence function, one row per {panel.units.labels.name or 'row'}"
         if panel.clusters:
@@ -226,13 +226,7 @@ class CallawaySantAnna(CausalEstimator):
         return replace(effect, diagnostics=Checks(self._diagnostics(panel, effect, overlap)))
 
     def _diagnostics(self, panel: Panel, effect: Effect, overlap: dict[str, Any]) -> dict[str, Any]:
-        return {
-            **trend_checks(effect, self.anticipation),
-            "cohorts": partial(checks.cohort_sizes, panel),
-            "composition": partial(checks.composition, panel),
-            "trends": partial(checks.trends, panel),
-            **overlap,
-        }
+        return {**trend_checks(effect, self.anticipation), **panel_checks(panel), **overlap}
 
     def _weak(self, found: GroupTime, overlap: dict[str, Any]) -> list[str]:
         """Say what was trimmed, and warn of weak overlap."""
@@ -263,38 +257,14 @@ class CallawaySantAnna(CausalEstimator):
         return tuple(out)
 
     def _facts(self, panel: Panel, found: GroupTime) -> dict[str, Any]:
-        sizes = {str(panel.periods[g]): int((panel.cohort == g).sum()) for g in panel.treated_cohorts}
         return {
-            "outcome": panel.names["outcome"],
-            "unit": panel.names.get("unit"),
-            "time": panel.axis.name,
+            **panel_facts(panel),
             "control_group": self.control_group,
             "base_period": self.base_period,
             "anticipation": self.anticipation,
             "method": self.method,
-            "n_units": panel.n_units,
-            "n_periods": panel.n_periods,
-            "n_never_treated": int(panel.never.sum()),
-            "cohort_sizes": sizes,
             "cells_left_out": len(found.left_out),
-            "covariates": panel.covariates,
-            **panel.facts,
         }
-
-
-def _support(panel: Panel, found: GroupTime, cohorts: NDArray[np.int64], *, untreated_only: bool) -> Treated:
-    """Units behind every cell: its cohort, those of them that were seen, and those compared with."""
-    none = np.zeros(len(cohorts), dtype=np.int64)  # shares rest on all units
-    own = np.searchsorted(cohorts, [c.cohort for c in found.cells])
-    place = np.searchsorted(cohorts, panel.cohort)
-    groups = np.where(np.append(cohorts, -1)[place] == panel.cohort, place, -1)
-    return Treated.of(
-        np.concatenate([own, none - 1]).astype(np.intp),
-        groups.astype(np.intp),
-        np.concatenate([found.n_treated, none]),
-        np.concatenate([found.n_control, none]),
-        untreated_only=untreated_only,
-    )
 
 
 def _describe(panel: Panel, found: GroupTime) -> pd.DataFrame:

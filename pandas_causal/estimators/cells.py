@@ -75,21 +75,22 @@ def without_singletons(panel: Panel) -> Panel:
 
 
 def treated_units(
-    panel: Panel, cells: Sequence[Cell], more: int, n_treated: Ints, n_control: Ints, leads: Sequence[int] = ()
-) -> Treated:
+    panel: Panel, cells: Sequence[Cell], more: int, n_treated: Ints, n_control: Ints, leads: Sequence[int] = (),
+    *, untreated_only: bool = False,
+) -> Treated:  # fmt: skip
     """Treated units (and comparison units) behind cells, and further parameters that rest on no few units."""
     cohorts = panel.treated_cohorts
     source = np.concatenate([np.searchsorted(cohorts, [c.cohort for c in cells]), np.full(more, -1)]).astype(np.intp)
-    groups = np.full(panel.n_units, -1, dtype=np.intp)
-    for j, g in enumerate(cohorts):
-        groups[panel.cohort == g] = j
+    place = np.searchsorted(cohorts, panel.cohort)
+    groups = np.where(np.append(cohorts, -1)[place] == panel.cohort, place, -1).astype(np.intp)
     most, controls = np.zeros(more, dtype=np.int64), np.zeros(more, dtype=np.int64)
     if leads:  # these pool the cohorts: all treated units seen so long before treatment
         source[-more:] = -2
         inside = panel.cohort[panel.unit] < panel.n_periods
         most = np.array([int((inside & (panel.event == e)).sum()) for e in leads], dtype=np.int64)
         controls = np.full(more, int(panel.never.sum()) or len(groups))
-    return Treated.of(source, groups, np.concatenate([n_treated, most]), np.concatenate([n_control, controls]))
+    behind, beside = np.concatenate([n_treated, most]), np.concatenate([n_control, controls])
+    return Treated.of(source, groups, behind, beside, untreated_only=untreated_only)
 
 
 def known_weightings(

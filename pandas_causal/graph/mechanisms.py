@@ -7,7 +7,7 @@ The last is abduction, the first of Pearl's three steps to a counterfactual.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -331,8 +331,3 @@ class Own:
             size = len(array) if array.ndim else 1
             raise CausalDataError(f"{self.column.name}: {what}() of its mechanism gave {size:,} rows for {n:,}")
         return array
-
-
-def recoupled(mechanism: Any, coupling: str) -> Any:
-    """Return the same mechanism, a discrete one with another coupling."""
-    return replace(mechanism, coupling=coupling) if isinstance(mechanism, Discrete) else mechanism

@@ -181,7 +181,7 @@ def relative_magnitudes_sets(study: EventStudy, bound: float) -> list[Inequaliti
     """
     steps = study.steps
     before, after = steps[: study.n_pre], steps[study.n_pre :]
-    root = _root(study.covariance)
+    root = study.root
     loadings = target_loadings(study)
     sets = []
     for change in before:
@@ -225,12 +225,6 @@ def _tests(study: EventStudy, bound: float, draws: Floats, level: float) -> list
         return lambda theta: ~rejects(moments, theta, critical, alpha)
 
     return [test(moments) for moments in relative_magnitudes_sets(study, bound)]
-
-
-def _root(covariance: Floats) -> Floats:
-    values, vectors = np.linalg.eigh(covariance)
-    root: Floats = vectors * np.sqrt(np.clip(values, 0, None))
-    return root
 
 
 # Smoothness
