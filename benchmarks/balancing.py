@@ -42,8 +42,8 @@ def ipw(frame: pd.DataFrame) -> list[float]:
 
 
 def tilt(frame: pd.DataFrame) -> list[float]:
-    from pandas_causal.linear_models import Design
-    from pandas_causal.tilts import entropy_tilt
+    from pandas_causal.adjustment.balancing_weights import entropy_tilt
+    from pandas_causal.models.linear import Design
 
     d = frame["d"].to_numpy()
     design = Design.of(frame.iloc[:, :20].to_numpy())
@@ -54,7 +54,7 @@ def tilt(frame: pd.DataFrame) -> list[float]:
 
 
 def logistic(frame: pd.DataFrame) -> list[float]:
-    from pandas_causal.linear_models import Design, fit_logistic
+    from pandas_causal.models.linear import Design, fit_logistic
 
     fit = fit_logistic(Design.of(frame.iloc[:, :20].to_numpy()), frame["d"].to_numpy(), 2)
     return fit.coefficients[-1, 0, :3].tolist()

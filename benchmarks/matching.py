@@ -47,15 +47,15 @@ def design(frame: pd.DataFrame, **settings) -> list[float]:
 
 
 def score(frame: pd.DataFrame):
-    from pandas_causal.nuisance import fit_propensity
+    from pandas_causal.models.nuisance import fit_propensity
 
     X, d = frame.iloc[:, :10].to_numpy(), frame["d"].to_numpy()
     return fit_propensity("linear", X, d, 2, None).predictions[:, 1], d
 
 
 def match(given) -> list[float]:
-    from pandas_causal.matching_search import nearest_links
-    from pandas_causal.matching_space import Space
+    from pandas_causal.matching.distances import Space
+    from pandas_causal.matching.nearest import nearest_links
 
     e, d = given
     n = len(e)
@@ -66,7 +66,7 @@ def match(given) -> list[float]:
 
 
 def logistic(frame: pd.DataFrame) -> list[float]:
-    from pandas_causal.linear_models import Design, fit_logistic
+    from pandas_causal.models.linear import Design, fit_logistic
 
     fit = fit_logistic(Design.of(frame.iloc[:, :10].to_numpy()), frame["d"].to_numpy(), 2)
     return fit.coefficients[-1, 0, :2].tolist()

@@ -20,7 +20,7 @@ def data() -> np.ndarray:
 
 
 def refits(Y: np.ndarray, n: int) -> list[float]:
-    from pandas_causal.synthetic import Block, SimplexControl
+    from pandas_causal.synthetic_control.comparison import Block, SimplexControl
 
     drawn = (np.arange(n) % len(Y))[:, None]
     gaps = SimplexControl().placebos(Y, [Block(BEFORE, np.array([0]))], drawn)[0]

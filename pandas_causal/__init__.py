@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from pandas_causal.accessor import CausalAccessor, causal
-from pandas_causal.check import Check
-from pandas_causal.effect import Effect
+from pandas_causal.effect.check import Check
+from pandas_causal.effect.effect import Effect
+from pandas_causal.effect.summary import compare
 from pandas_causal.errors import CausalWarning
-from pandas_causal.summary import compare
 
 if TYPE_CHECKING:
     from pandas_causal import datasets
+    from pandas_causal.effect.bootstrap import bootstrap
     from pandas_causal.estimators import (
         AIPW,
         IPW,
@@ -40,13 +41,12 @@ if TYPE_CHECKING:
         SyntheticDiD,
         TripleDifference,
     )
-    from pandas_causal.experiment_design import power, sample_size
-    from pandas_causal.graph import CausalGraph
-    from pandas_causal.graph.interventions import Shift
-    from pandas_causal.graph.mechanisms import Mechanism
-    from pandas_causal.graph.structural_model import StructuralModel
-    from pandas_causal.inference.bootstrap import bootstrap
-    from pandas_causal.model_selection import CausalKFold
+    from pandas_causal.experiments.planning import power, sample_size
+    from pandas_causal.graphs import CausalGraph
+    from pandas_causal.models.folds import CausalKFold
+    from pandas_causal.structural.interventions import Shift
+    from pandas_causal.structural.mechanisms import Mechanism
+    from pandas_causal.structural.model import StructuralModel
 
 __version__ = "0.1.0"
 __all__ = [
@@ -111,15 +111,15 @@ _LAZY = {
     "TripleDifference": "estimators",
     "SyntheticControl": "estimators",
     "SyntheticDiD": "estimators",
-    "CausalGraph": "graph",
-    "Mechanism": "graph.mechanisms",
-    "Shift": "graph.interventions",
-    "StructuralModel": "graph.structural_model",
+    "CausalGraph": "graphs",
+    "Mechanism": "structural.mechanisms",
+    "Shift": "structural.interventions",
+    "StructuralModel": "structural.model",
     "StableBalancing": "estimators",
-    "CausalKFold": "model_selection",
-    "bootstrap": "inference.bootstrap",
-    "power": "experiment_design",
-    "sample_size": "experiment_design",
+    "CausalKFold": "models.folds",
+    "bootstrap": "effect.bootstrap",
+    "power": "experiments.planning",
+    "sample_size": "experiments.planning",
 }
 _MODULES = ("datasets", "errors", "estimators", "plotting", "schemas")
 

@@ -7,7 +7,6 @@ own, which a reader of the page would see and should.
 
 import contextlib
 import io
-import os
 import re
 import shutil
 import sys
@@ -19,9 +18,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from tests.reference_data import REFERENCE
+
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-REFERENCE = Path(os.environ.get("PANDAS_CAUSAL_REFERENCE", ROOT.parent / "shared/reference"))
 # Files that a page reads from its own folder and that are not ours to ship: where they are absent the page is not run.
 NEEDS = {
     "rdd.md": "senate.csv",

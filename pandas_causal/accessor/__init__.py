@@ -9,12 +9,11 @@ from typing import Any
 
 import pandas as pd
 
-from pandas_causal.accessor.cross_sections import CrossSectionQuestions
-from pandas_causal.accessor.discontinuities import DiscontinuityQuestions
-from pandas_causal.accessor.graphs import GraphQuestions
-from pandas_causal.accessor.panels import PanelQuestions
-from pandas_causal.accessor.structural import StructuralQuestions
-from pandas_causal.accessor.synthetic import SyntheticQuestions
+from pandas_causal.accessor.adjustment import CrossSectionQuestions
+from pandas_causal.accessor.difference_in_differences import PanelQuestions
+from pandas_causal.accessor.discontinuity import DiscontinuityQuestions
+from pandas_causal.accessor.graphs import GraphQuestions, StructuralQuestions
+from pandas_causal.accessor.synthetic_control import SyntheticQuestions
 from pandas_causal.errors import CausalArgumentError, MissingDependencyError
 
 __all__ = ["CausalAccessor", "causal"]

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from pandas_causal.effect import Effect
+from pandas_causal.effect.effect import Effect
 from pandas_causal.errors import CausalArgumentError, CausalDataError, Problem, suggest
 
 if TYPE_CHECKING:
-    from pandas_causal.estimators.base import CausalEstimator
+    from pandas_causal.arms.base import CausalEstimator
 
 __all__ = ["Questions", "names"]
 
@@ -61,7 +61,7 @@ class Questions:
         Example: ``df.causal.validate(treatment="treat", outcome="re78", covariates=["age"])``; see
         :func:`schemas.build_schema`.
         """
-        from pandas_causal.schemas import build_schema, validate
+        from pandas_causal.inputs.schemas import build_schema, validate
 
         for role, name in (("treatment", treatment), ("outcome", outcome), ("sample_weight", sample_weight)):
             if name is not None and not pd.api.types.is_scalar(name):
@@ -94,7 +94,7 @@ class Questions:
         X = self._select(treatment=treatment, covariates=covariates, outcome=outcome, **given)
         from sklearn.base import clone
 
-        from pandas_causal.settings import check_settings
+        from pandas_causal.inputs.parameters import check_settings
 
         check_settings({} if level is None else {"level": level})
         if treatment is not None:
@@ -112,7 +112,7 @@ class Questions:
 
     def _select(self, *, covariates: list[Any], outcome: Any = None, **roles: Any) -> pd.DataFrame:
         """Columns of covariates and of roles given by name; every absent or doubled name is reported at once."""
-        from pandas_causal.roles import check_columns
+        from pandas_causal.inputs.roles import check_columns
 
         check_columns(self._frame)
         named = [(role, name) for role, value in roles.items() for name in self._columns_of(role, value)]

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
+
 from pandas_causal.accessor.base import Questions
+from pandas_causal.effect.check import Check
 
 if TYPE_CHECKING:
-    from pandas_causal.graph.identification import Identification
+    from pandas_causal.identification.identification import Identification
 
-__all__ = ["GraphQuestions"]
+__all__ = ["GraphQuestions", "StructuralQuestions"]
 
 
 class GraphQuestions(Questions):
@@ -21,11 +25,95 @@ class GraphQuestions(Questions):
         Example: ``df.causal.identify(graph=g, treatment="medication", outcome="readmission").backdoor.optimal``. See
         :class:`CausalGraph` and :class:`Identification`.
         """
-        from pandas_causal.graph import CausalGraph
-        from pandas_causal.graph.distribution import columns_of
-        from pandas_causal.roles import check_columns
+        from pandas_causal.graphs import CausalGraph
+        from pandas_causal.identification.distribution import columns_of
+        from pandas_causal.inputs.roles import check_columns
 
         check_columns(self._frame)
         drawn = graph if isinstance(graph, CausalGraph) else CausalGraph(graph)
         columns_of(drawn, self._frame.columns)
         return drawn.identify(treatment=treatment, outcome=outcome, given=given)
+
+
+class StructuralQuestions(Questions):
+    """Interventions and counterfactuals by a structural model, and tests of the graph."""
+
+    def do(
+        self,
+        graph: Any,
+        interventions: Mapping[Any, Any],
+        *,
+        mechanisms: Mapping[Any, Any] | None = None,
+        missing: str = "raise",
+        random_state: int | None = 0,
+        n_jobs: int | None = None,
+    ) -> pd.DataFrame:
+        """Rung two: as many rows as this frame has, drawn from ``P(v | do(...))``.
+
+        With ``missing="drop"`` the model is fitted without incomplete rows, and a warning counts them. Example:
+        ``df.causal.do(g, {"medication": 1})``; see :meth:`StructuralModel.do`.
+        """
+        from pandas_causal.graphs.node_columns import warn_of_dropped
+        from pandas_causal.structural.model import StructuralModel
+
+        model = StructuralModel(_drawn(graph), mechanisms, random_state=random_state, n_jobs=n_jobs)
+        warn_of_dropped(model.fit(self._frame, missing=missing).n_dropped_)
+        return model.do(interventions, n=len(self._frame))
+
+    def counterfactual(
+        self,
+        graph: Any,
+        interventions: Mapping[Any, Any],
+        *,
+        mechanisms: Mapping[Any, Any] | None = None,
+        coupling: str = "monotone",
+        missing: str = "raise",
+        random_state: int | None = 0,
+        n_jobs: int | None = None,
+    ) -> pd.DataFrame:
+        """Rung three: what each of these rows would have been.
+
+        With ``missing="drop"`` incomplete rows are left out of the model and of the answer, and a warning counts them.
+        Example: ``df.causal.counterfactual(g, {"medication": 0})``; see :meth:`StructuralModel.counterfactual`.
+        """
+        from pandas_causal.structural.model import StructuralModel
+
+        model = StructuralModel(_drawn(graph), mechanisms, coupling=coupling, random_state=random_state, n_jobs=n_jobs)
+        return model.fit(self._frame, missing=missing).counterfactual(self._frame, interventions, missing=missing)
+
+    def check_graph(
+        self,
+        graph: Any,
+        *,
+        alpha: float = 0.05,
+        correction: str | None = "holm",
+        permutations: int = 0,
+        test: str = "auto",
+        missing: str = "raise",
+        random_state: int | None = 0,
+        n_jobs: int | None = None,
+    ) -> Check:
+        """Test the independences that a graph implies, one row per pair of nodes.
+
+        Example: ``df.causal.check_graph(g)``; see :func:`graph.falsification.check_graph`.
+        """
+        from pandas_causal.graphs.check_graph import check_graph
+
+        return check_graph(
+            self._frame,
+            _drawn(graph),
+            alpha=alpha,
+            correction=correction,
+            permutations=permutations,
+            test=test,
+            missing=missing,
+            random_state=random_state,
+            n_jobs=n_jobs,
+        )
+
+
+def _drawn(graph: Any) -> Any:
+    """Graph from whatever CausalGraph reads."""
+    from pandas_causal.graphs import CausalGraph
+
+    return graph if isinstance(graph, CausalGraph) else CausalGraph(graph)

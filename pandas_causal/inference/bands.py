@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pandas_causal.errors import CausalDataError
+from pandas_causal.inference.draws_and_variance import Draws, Variance
 from pandas_causal.inference.influence import Influence
-from pandas_causal.inference.pointwise import Draws, Variance
 
 __all__ = ["JointTest", "joint_test", "simultaneous_critical"]
 

@@ -15,8 +15,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pandas_causal.errors import CausalArgumentError, CausalDataError, CausalError
+from pandas_causal.inference.few_treated import Support, beside
 from pandas_causal.inference.rows import Rows, join_rows
-from pandas_causal.inference.support import Support, beside
 
 __all__ = [
     "Component",

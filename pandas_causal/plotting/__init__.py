@@ -16,7 +16,7 @@ from pandas_causal.plotting.forest import forest
 from pandas_causal.plotting.graph import graph
 from pandas_causal.plotting.love import love
 from pandas_causal.plotting.overlap import overlap
-from pandas_causal.plotting.panel_diagnostics import bacon, honest_bounds
+from pandas_causal.plotting.parallel_trends import bacon, honest_bounds
 from pandas_causal.plotting.synthetic_control import placebo_gaps, synthetic, unit_weights
 
 __all__ = [

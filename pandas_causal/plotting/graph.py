@@ -11,7 +11,7 @@ import pandas as pd
 from pandas_causal.errors import CausalArgumentError
 from pandas_causal.plotting.canvas import axes, require, row_labels
 from pandas_causal.plotting.colours import BLACK, BLUE, BLUISH_GREEN, GREY, ORANGE
-from pandas_causal.plotting.layers import Placed, place
+from pandas_causal.plotting.graph_layers import Placed, place
 
 __all__ = ["graph"]
 

@@ -5,10 +5,10 @@ from scipy import stats
 
 from pandas_causal.errors import CausalDataError, CausalError
 from pandas_causal.inference.bands import joint_test, simultaneous_critical
+from pandas_causal.inference.draws_and_variance import Draws, Variance
 from pandas_causal.inference.influence import Component, Influence
-from pandas_causal.inference.pointwise import Draws, Variance
 from pandas_causal.inference.rows import Rows
-from tests.effects import columns_effect
+from tests.effect.examples import columns_effect
 
 RNG = np.random.default_rng(5)
 

@@ -5,7 +5,7 @@ import pytest
 from pandas_causal.errors import CausalArgumentError, CausalDataError
 from pandas_causal.inference.multiplicity import adjust_p_values
 from pandas_causal.inference.shrinkage import empirical_bayes
-from tests.effects import columns_effect
+from tests.effect.examples import columns_effect
 
 
 @pytest.mark.parametrize(("ours", "theirs"), [("holm", "holm"), ("benjamini_hochberg", "fdr_bh")])

@@ -10,7 +10,7 @@ import matplotlib.pyplot as plt
 import pandas_causal  # noqa: F401 - registers df.causal
 from pandas_causal.errors import CausalArgumentError
 from pandas_causal.plotting import discontinuity
-from tests.rd import make
+from tests.discontinuity.designs import make
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ import matplotlib.pyplot as plt
 import pandas_causal  # noqa: F401 - registers df.causal
 from pandas_causal.errors import CausalArgumentError
 from pandas_causal.plotting import event_study, group_time, trends
-from tests.panels import ROLES, staggered
+from tests.panels.designs import ROLES, staggered
 
 
 @pytest.fixture(scope="module")

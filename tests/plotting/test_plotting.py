@@ -13,7 +13,7 @@ from pandas_causal.errors import CausalArgumentError, MissingDependencyError
 from pandas_causal.plotting import forest, love, overlap, plot_effect
 from pandas_causal.plotting.canvas import axes, row_labels
 from pandas_causal.plotting.colours import BLUE, OKABE_ITO, VERMILLION
-from tests.effects import make, welch_effect
+from tests.effect.examples import make, welch_effect
 
 matplotlib = pytest.importorskip("matplotlib", reason="pictures are drawn")
 matplotlib.use("Agg")
@@ -149,7 +149,7 @@ def test_comparison_names_fit_and_row_and_n():
 
 
 def make_two():
-    from pandas_causal.inference.pointwise import Variance
+    from pandas_causal.inference.draws_and_variance import Variance
 
     return make(pd.Series([1.0, 2.0], index=["low", "high"]), Variance(np.array([1.0, 1.0])), "two rows", 4)
 

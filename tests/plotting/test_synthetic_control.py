@@ -10,7 +10,7 @@ import matplotlib.pyplot as plt
 
 from pandas_causal.errors import CausalArgumentError
 from pandas_causal.plotting import placebo_gaps, synthetic, unit_weights
-from tests.synthetic_panels import ask, factor_panel
+from tests.synthetic_control.designs import ask, factor_panel
 
 
 @pytest.fixture(scope="module")

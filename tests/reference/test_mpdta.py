@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from pandas_causal import CallawaySantAnna
-from tests.panels import MPDTA, mpdta
+from tests.panels.designs import MPDTA, mpdta
 
 NUMBERS = ["estimate", "std_error"]
 # R's did 2.1.2: att_gt(yname = "lemp", tname = "year", idname = "countyreal", gname = "first.treat", xformla = ~1)

@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 
 import pandas_causal
-from pandas_causal.diagnostics.density import density_test
-from pandas_causal.rd_bandwidth import SELECTORS
-from tests.rd import make, ours, rdrobust, senate
+from pandas_causal.discontinuity.bandwidths import SELECTORS
+from pandas_causal.discontinuity.density import density_test
+from tests.discontinuity.designs import make, ours, rdrobust, senate
 
 KERNELS = ("triangular", "epanechnikov", "uniform")
 Z = ("z1", "z2")

@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 
 from pandas_causal import AugmentedSyntheticControl, SyntheticControl, SyntheticDiD
-from pandas_causal.predictor_weights import Predictor, PredictorControl
-from pandas_causal.simplex import kkt_residual
-from pandas_causal.synthetic import Block
-from tests.synthetic_panels import CALIFORNIA, california, factor_panel
+from pandas_causal.synthetic_control.comparison import Block
+from pandas_causal.synthetic_control.predictor_weights import Predictor, PredictorControl
+from pandas_causal.synthetic_control.simplex import kkt_residual
+from tests.synthetic_control.designs import CALIFORNIA, california, factor_panel
 
 
 def matrices():

@@ -11,7 +11,7 @@ import pytest
 from scipy.stats import binom
 
 import pandas_causal  # noqa: F401 - registers df.causal
-from tests.rd import rdrobust
+from tests.discontinuity.designs import rdrobust
 
 FULL = os.environ.get("PANDAS_CAUSAL_MONTE_CARLO") == "full"
 DRAWS = 2_000 if FULL else 200

@@ -7,8 +7,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 from pandas_causal import AIPW, FrontDoor
-from tests.estimators.designs import front_door
-from tests.estimators.test_front_door import LINEAR
+from tests.adjustment.designs import front_door
+from tests.mediation.test_front_door import LINEAR
 from tests.statistical.draws import DRAWS, FULL, refit, slack, summarise
 
 # a draw in some hundreds has few rows that the mediators of another arm weigh

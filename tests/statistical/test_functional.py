@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tests.graph.test_estimation import ASKED, NAPKIN, napkin
+from tests.identification.test_routes import ASKED, NAPKIN, napkin
 from tests.statistical.draws import FULL, slack
 
 

@@ -7,7 +7,7 @@ from scipy import stats
 
 from pandas_causal import DifferenceInMeans
 from pandas_causal.inference.reference import Anytime, anytime_rho
-from tests.effects import columns_effect, variance_effect
+from tests.effect.examples import columns_effect, variance_effect
 from tests.statistical.draws import DRAWS, FULL, refit, slack
 
 

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 from pandas_causal import CausalGraph, StructuralModel
-from pandas_causal.graph.falsification import check_graph
-from tests.graph.worlds import random_graph, simulate
+from pandas_causal.graphs.check_graph import check_graph
+from tests.graphs.worlds import random_graph, simulate
 from tests.statistical.draws import DRAWS, FULL, coverage, slack
 
 GRAPHS = 500 if FULL else 60

@@ -9,7 +9,7 @@ from sklearn.base import clone
 
 from pandas_causal import AugmentedSyntheticControl, MatrixCompletion, SyntheticControl, SyntheticDiD
 from tests.statistical.draws import DRAWS, FULL, slack
-from tests.synthetic_panels import factor_panel
+from tests.synthetic_control.designs import factor_panel
 
 pytestmark = [
     pytest.mark.slow,

@@ -1,0 +1,153 @@
+"""Questions to a panel: units seen before and after some of them are treated."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from pandas_causal.accessor.base import Questions, names
+from pandas_causal.effect.effect import Effect
+from pandas_causal.errors import CausalArgumentError
+
+__all__ = ["PanelQuestions"]
+
+_CLASSES = {
+    "callaway_santanna": "CallawaySantAnna",
+    "imputation": "ImputationDiD",
+    "sun_abraham": "SunAbraham",
+    "two_way": "DifferenceInDifferences",
+    "stacked": "StackedDiD",
+    "triple_difference": "TripleDifference",
+}
+
+
+class PanelQuestions(Questions):
+    """What treatment changed, from periods before and after it."""
+
+    def did(
+        self,
+        *,
+        outcome: Any,
+        time: Any,
+        unit: Any = None,
+        cohort: Any = None,
+        treatment: Any = None,
+        group: Any = None,
+        post: Any = None,
+        covariates: Sequence[Any] | None = None,
+        estimator: Any = None,
+        control_group: str | None = None,
+        anticipation: int | None = None,
+        base_period: str | None = None,
+        partition: Any = None,
+        cluster: Any = None,
+        sample_weight: Any = None,
+        level: float | None = None,
+        missing: str = "raise",
+    ) -> Effect:
+        """Difference in differences: "callaway_santanna" unless `estimator` says otherwise; the 2x2 with `group`.
+
+        Example: ``df.causal.did(outcome="lemp", unit="countyreal", time="year", cohort="first.treat")``; `estimator`
+        is also "imputation", "sun_abraham", "two_way", "stacked", "triple_difference" or an instance. See
+        :class:`CallawaySantAnna` and, for ``group="nj", post=1993``, :class:`DifferenceInDifferences`.
+        """
+        _refuse_own_cluster(unit, cluster)
+        chosen = ("callaway_santanna" if group is None else "two_way") if estimator is None else estimator
+        settings = {"control_group": control_group, "anticipation": anticipation, "base_period": base_period}
+        return self._fit(
+            _estimator(chosen, {**settings, "post": post}),
+            treatment=treatment,
+            outcome=outcome,
+            covariates=names([] if covariates is None else covariates),
+            level=level,
+            unit=unit,
+            time=time,
+            cohort=cohort,
+            group=group,
+            partition=partition,
+            cluster=cluster,
+            sample_weight=sample_weight,
+            missing=missing,
+        )
+
+    def event_study(
+        self,
+        *,
+        outcome: Any,
+        time: Any,
+        unit: Any = None,
+        cohort: Any = None,
+        treatment: Any = None,
+        covariates: Sequence[Any] | None = None,
+        estimator: Any = "callaway_santanna",
+        control_group: str | None = None,
+        anticipation: int | None = None,
+        base_period: str | None = None,
+        cluster: Any = None,
+        sample_weight: Any = None,
+        level: float | None = None,
+        missing: str = "raise",
+    ) -> Effect:
+        """Effects by periods since treatment, one row per event time, from a universal base period.
+
+        Example: ``df.causal.event_study(outcome="lemp", unit="countyreal", time="year", cohort="first.treat").plot()``;
+        takes what :meth:`did` takes. See :class:`CallawaySantAnna`.
+        """
+        _refuse_own_cluster(unit, cluster)
+        settings = {"control_group": control_group, "anticipation": anticipation, "base_period": base_period}
+        effect = self._fit(
+            _estimator(estimator, settings, {"base_period": "universal"}),
+            treatment=treatment,
+            outcome=outcome,
+            covariates=names([] if covariates is None else covariates),
+            level=level,
+            unit=unit,
+            time=time,
+            cohort=cohort,
+            cluster=cluster,
+            sample_weight=sample_weight,
+            missing=missing,
+        )
+        if "event" not in effect.weightings:
+            raise CausalArgumentError(
+                f"{type(effect.estimator).__name__} gives no effects by event time with these settings; use one of"
+                f" {[name for name in _CLASSES if name not in ('two_way', 'triple_difference')]}"
+            )
+        return effect.aggregate("event")
+
+
+def _refuse_own_cluster(unit: Any, cluster: Any) -> None:
+    if isinstance(cluster, str) and isinstance(unit, str) and cluster == unit:
+        raise CausalArgumentError(
+            f"every {unit} is one contribution, so errors are clustered by it already; leave cluster= out, or give a"
+            " coarser one"
+        )
+
+
+def _estimator(estimator: Any, asked: dict[str, Any], defaults: dict[str, Any] | None = None) -> Any:
+    """Return the estimator of a short name, or the instance given, with the settings of the call.
+
+    `defaults` are settings that a short name gets where its class has them and the call says nothing.
+    """
+    from sklearn.base import clone
+
+    from pandas_causal import estimators
+
+    settings = {name: value for name, value in asked.items() if value is not None}
+    if isinstance(estimator, str) and estimator in _CLASSES:
+        chosen = getattr(estimators, _CLASSES[estimator])()
+        known = chosen.get_params()
+        settings = {**{k: v for k, v in (defaults or {}).items() if k in known}, **settings}
+    elif isinstance(estimator, str | type) or not hasattr(estimator, "fit"):
+        raise CausalArgumentError(
+            f"estimator={estimator!r} is not known; use one of {list(_CLASSES)} or an instance, e.g. CallawaySantAnna()"
+        )
+    else:
+        chosen = clone(estimator)
+        known = chosen.get_params()
+    absent = [name for name in settings if name not in known]
+    if absent:
+        raise CausalArgumentError(
+            f"{type(chosen).__name__} has no setting {absent[0]!r}; its settings: {list(chosen.get_params(deep=False))}"
+        )
+    return chosen.set_params(**settings)

@@ -1,0 +1,482 @@
+"""Balancing weights: solve for weights under which the covariates of the arms agree, then compare weighted means."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.utils.validation import check_is_fitted
+
+from pandas_causal.adjustment.balance_targets import Features, Infeasible
+from pandas_causal.adjustment.balancing_weights import (
+    Tilt,
+    entropy_tilt,
+    linear_predictor,
+    remaining_shift,
+    stable_tilt,
+    tilted_contributions,
+)
+from pandas_causal.adjustment.weighted_means import contrast_weights
+from pandas_causal.arms.balance import balance, largest_difference
+from pandas_causal.arms.base import UNCONFOUNDED, CausalEstimator
+from pandas_causal.arms.estimands import Plan, in_words, plan_estimand
+from pandas_causal.arms.overlap import weight_summary
+from pandas_causal.arms.sample import Sample, check_propensity
+from pandas_causal.effect.check import Check, Checks
+from pandas_causal.errors import CausalArgumentError, OverlapError
+from pandas_causal.inputs.column_rules import lonely_categories
+from pandas_causal.models.linear import Design
+
+__all__ = ["EntropyBalancing", "StableBalancing"]
+
+Floats = NDArray[np.float64]
+Codes = NDArray[np.integer[Any]]
+Pair = tuple[int | None, int]  # a population (None: everyone) and the arm weighted to it
+
+
+class _Tilting(CausalEstimator):
+    """What entropy balancing and stable weights share: tilts of arms to populations, and the means under them."""
+
+    estimand: str
+    moments: int
+    interactions: bool
+    control: Any
+    _based = False
+
+    def _solve(
+        self, design: Design, rows: NDArray[np.intp], base: Floats, target: Floats, total: float, unit: Floats
+    ) -> Tilt:
+        raise NotImplementedError
+
+    def _sources(self, pair: Pair, K: int) -> list[Pair]:
+        """Tilts whose weights add up to those of an arm in a population."""
+        raise NotImplementedError
+
+    def _stands_for_itself(self, pair: Pair) -> bool:
+        """Whether an arm's rows count as they are in a population, beside the tilts."""
+        return pair[0] == pair[1]
+
+    def _fit_tilts(self, sample: Sample, base: Mapping[Pair, Floats] | None) -> Plan:
+        """Lay out what is balanced and solve every tilt that the estimand needs."""
+        plan = plan_estimand(self.estimand, sample.arms, sample.treatment)
+        lonely_categories(sample.inputs.covariates, sample.codes, len(sample.arms), self.estimand)
+        K, codes = len(sample.arms), sample.codes
+        self._features = Features.of(sample.X, sample.encoder.names, self.moments, self.interactions)
+        self._design = design = Design.of(self._features.on(sample.X))
+        s = np.ones(len(sample)) if sample.w is None else sample.w
+        sums, unit = _arm_sums(design, codes, s, K)
+        self._tilts: dict[Pair, Tilt] = {}
+        self._goals: dict[Pair, Floats] = {}
+        self._unit = unit
+        for pair in dict.fromkeys(p for target in plan.targets for p in self._sources(target, K)):
+            population, arm = pair
+            total = sums[:, 0].sum() if population is None else sums[population, 0]
+            target = (sums.sum(axis=0) if population is None else sums[population]) / total
+            rows = np.flatnonzero(codes == arm)
+            start = s[rows] if base is None else s[rows] * base[pair][rows]
+            self._goals[pair] = target
+            try:
+                self._tilts[pair] = self._solve(design, rows, start, target, float(total), unit)
+            except Infeasible as error:
+                raise self._unreachable(error, sample, pair, len(rows)) from None
+        return plan
+
+    def _unreachable(self, error: Infeasible, sample: Sample, pair: Pair, n: int) -> OverlapError:
+        levels, names = sample.arms.levels, [self._features.names[self._design.kept[j]] for j in error.columns]
+        whom = "of everyone" if pair[0] is None else f"of arm {levels[pair[0]]!r}"
+        start = f"no weights of the {n:,} rows of arm {levels[pair[1]]!r} give them the covariate means {whom}"
+        if error.gap < 1e-9:
+            where = (
+                f"they are reached only in the limit, by giving all weight to few rows (nearest to its end: {names[0]})"
+            )
+            tolerance = 0.01
+        else:
+            where = f"the nearest still differ by {error.gap:.3g} standard deviations, in {', '.join(names)}"
+            tolerance = float(f"{1.05 * error.gap:.2g}")
+        return OverlapError(
+            f"{start}: {where}. Leave out or coarsen what stands in the way, balance fewer functions (moments=1,"
+            f" interactions=False), let a difference stand (StableBalancing(tolerance={tolerance:g})), or ask about the"
+            " rows that overlap (IPW(estimand='ATO'))"
+        )
+
+    def _means(self, sample: Sample, plan: Plan) -> tuple[Floats, Floats, Floats]:
+        """Weighted means (k,), their contributions (n, k), and the weights (n, k) that add up to the population's."""
+        n, k, K = len(sample), len(plan.targets), len(sample.arms)
+        s = np.ones(n) if sample.w is None else sample.w
+        values, contributions, weights = np.empty(k), np.empty((n, k)), np.zeros((n, k))
+        for j, (population, arm) in enumerate(plan.targets):
+            sources = self._sources((population, arm), K)
+            if self._stands_for_itself((population, arm)):
+                weights[:, j] = np.where(sample.codes == arm, s, 0.0)
+            for pair in sources:
+                weights[self._tilts[pair].rows, j] += self._tilts[pair].weights
+            total = float(weights[:, j].sum())
+            values[j] = weights[:, j] @ sample.y / total
+            contributions[:, j] = weights[:, j] * (sample.y - values[j]) / total
+            for pair in sources:
+                tilt, t = self._tilts[pair], pair[0]
+                whom = s if t is None else np.where(sample.codes == t, s, 0.0)
+                residual = sample.y[tilt.rows] - values[j]
+                contributions[:, j] += tilted_contributions(self._design, tilt, residual, whom, total)
+        return values, contributions, weights
+
+    def _conclude(
+        self, sample: Sample, plan: Plan, propensity: Floats, how: str, assumption: str, facts: Mapping[str, Any]
+    ) -> None:
+        """Compute the means and keep weights, checks and the effect."""
+        values, contributions, weights = self._means(sample, plan)
+        self._parameters = values
+        total = weights.sum(axis=1)
+        self.weights_ = np.zeros(len(self.used_))
+        self.weights_[self.used_] = total
+        checks, warned = self._overlap(sample, propensity, self.estimand, weights=total)
+        by_contrast = contrast_weights(weights, self.estimand, len(sample.arms))
+        levels, names = sample.arms.levels, self._features.names
+        checks["balance"] = partial(balance, self._design.X, names, sample.codes, levels, by_contrast)
+        checks["weights"] = partial(weight_summary, total, sample.codes, levels)
+        named = [names[j] for j in self._design.dropped if j < sample.X.shape[1]]
+        notes = [f"collinear covariates were left out (explained by those before them): {', '.join(named[:5])}"]
+        self.effect_ = self._finish(
+            sample,
+            plan,
+            values,
+            contributions,
+            estimand=in_words(self.estimand, sample.treatment, sample.outcome),
+            std_error_method=how,
+            diagnostics=checks,
+            warned=[*warned, *(notes if named else [])],
+            assumptions=(*UNCONFOUNDED, assumption),
+            facts={"n_balanced": len(self._design.kept), **facts},
+        )
+
+    def _held_out_weights(self, X: Floats, codes: Codes, w: Floats | None) -> Floats:
+        """Weights (m, k) that the fitted tilts give other rows."""
+        K = len(self.arms_)
+        arms = range(1, K)
+        targets: list[Pair] = [(None, a) for a in range(K)]
+        if self.estimand == "ATT":
+            targets = [pair for t in arms for pair in ((t, 0), (t, t))]
+        elif self.estimand == "ATC":
+            targets = [(0, a) for a in range(K)]
+        design = self._design.on(self._features.on(X))
+        out = np.zeros((len(codes), len(targets)))
+        for j, (population, arm) in enumerate(targets):
+            each = np.full(len(codes), float(self._stands_for_itself((population, arm))))
+            for pair in self._sources((population, arm), K):
+                each += self._weights_on(design, self._tilts[pair])
+            out[:, j] = np.where(codes == arm, each if w is None else each * w, 0.0)
+        return out
+
+    def _weights_on(self, design: Design, tilt: Tilt) -> Floats:
+        raise NotImplementedError
+
+    def score(self, X: Any, y: Any = None, treatment: Any = None, sample_weight: Any = None) -> float:
+        """Minus the largest standardised mean difference of a covariate under the weights of the held-out rows.
+
+        The held-out rows get the weights that the fitted coefficients give them. Means of the covariates are compared,
+        whatever functions were balanced, so that settings can be ranked.
+        """
+        check_is_fitted(self, "effect_")
+        if self._based:
+            raise CausalArgumentError("with base weights or known propensities held-out rows have no weights to score")
+        held_out = self._held_out(X, y, treatment, sample_weight, outcome=False)
+        weights = self._held_out_weights(held_out.X, held_out.codes, held_out.w)
+        return -largest_difference(
+            held_out.X, held_out.codes, contrast_weights(weights, self.estimand, len(self.arms_))
+        )
+
+
+class EntropyBalancing(_Tilting):
+    """Entropy balancing: the weights nearest to uniform ones that make the covariate means of the arms agree exactly.
+
+    Controls are weighted to the means of the treated (ATT), by ``exp(lambda'z)``. For the ATE every arm is weighted to
+    each other arm and stands for itself, so that its weights are ``1 + sum exp(lambda'z)``: its means are then those of
+    everyone. Right where the outcome's mean is linear in what is balanced within arms, or the log odds of treatment
+    are: doubly robust. Weighting every arm straight to everyone balances as well, but has only the first half of that.
+
+    Parameters
+    ----------
+    estimand : {"ATE", "ATT", "ATC"}
+    moments : {1, 2, 3}
+        Powers of every numeric covariate whose means are balanced: 2 balances variances too, 3 skewness.
+    interactions : bool
+        Balance the products of all pairs of covariates.
+    control : level, optional
+        Reference arm.
+
+    Attributes
+    ----------
+    effect_ : Effect
+    weights_ : ndarray (n,)
+        Weight of every row of X, in its order. Those of an arm add up to the sample weight of the population.
+    coefficients_ : DataFrame
+        The dual: one column per tilt ("0 to 1": arm 0 weighted to arm 1), per standard deviation of what is balanced.
+
+    Notes
+    -----
+    The error is that of stacked estimating equations: weights, target means and weighted means are estimated together,
+    and each row contributes what a weighted regression in the balanced functions makes of it.
+
+    Without an exact solution ``fit`` raises an OverlapError that names the covariates in the way and how far the
+    nearest weights stay from the target.
+
+    References
+    ----------
+    Hainmueller (2012), "Entropy balancing for causal effects", Political Analysis 20, eq. (3) to (12); Zhao and
+    Percival (2017), "Entropy balancing is doubly robust", Journal of Causal Inference 5.
+    """
+
+    __metadata_request__fit: ClassVar[dict[str, bool]] = {"base_weight": True}
+
+    def __init__(
+        self, *, estimand: str = "ATE", moments: int = 1, interactions: bool = False, control: Any = None
+    ) -> None:
+        self.estimand = estimand
+        self.moments = moments
+        self.interactions = interactions
+        self.control = control
+
+    def fit(
+        self,
+        X: Any,
+        y: Any = None,
+        *,
+        treatment: Any = None,
+        cluster: Any = None,
+        sample_weight: Any = None,
+        propensity: Any = None,
+        base_weight: Any = None,
+        missing: str = "raise",
+    ) -> EntropyBalancing:
+        """Fit; the parameters beside these are those of :meth:`AIPW.fit`.
+
+        Parameters
+        ----------
+        base_weight : array-like (n,) or column name, optional
+            Weights to stay near to, where a row is tilted to another arm; positive.
+        propensity : array-like (n,) or (n, K), or column names, optional
+            Known assignment probabilities: the odds that a row were in the other arm are the base weights, which are
+            then calibrated to exact balance.
+        """
+        sample = self._prepare(
+            X,
+            y,
+            treatment=treatment,
+            missing=missing,
+            control=self.control,
+            cluster=cluster,
+            sample_weight=sample_weight,
+            propensity=propensity,
+            base_weight=base_weight,
+        )
+        base = self._base(sample)
+        self._based = base is not None
+        plan = self._fit_tilts(sample, base)
+        names = ["intercept", *(self._features.names[j] for j in self._design.kept)]
+        levels = sample.arms.levels
+        self.coefficients_ = pd.DataFrame(
+            np.column_stack([tilt.coefficients for tilt in self._tilts.values()]),
+            index=names,
+            columns=[f"{levels[arm]} to {levels[t or 0]}" for t, arm in self._tilts],
+        )
+        self._conclude(
+            sample,
+            plan,
+            self._odds(sample, base),
+            "influence function: weights and target means estimated together, normal law",
+            "means of the outcome are linear in the balanced functions, or the log odds of treatment are",
+            {"moments": self.moments, "interactions": self.interactions},
+        )
+        return self
+
+    def _solve(
+        self, design: Design, rows: NDArray[np.intp], base: Floats, target: Floats, total: float, unit: Floats
+    ) -> Tilt:
+        return entropy_tilt(design, rows, base, target, total, unit)
+
+    def _sources(self, pair: Pair, K: int) -> list[Pair]:
+        population, arm = pair
+        if population is None:
+            return [(t, arm) for t in range(K) if t != arm]
+        return [] if population == arm else [pair]
+
+    def _stands_for_itself(self, pair: Pair) -> bool:
+        return pair[0] is None or pair[0] == pair[1]
+
+    def _weights_on(self, design: Design, tilt: Tilt) -> Floats:
+        return np.where(
+            tilt.admits(design), np.exp(np.minimum(linear_predictor(design, tilt.coefficients), 300.0)), 0.0
+        )
+
+    def _base(self, sample: Sample) -> dict[Pair, Floats] | None:
+        """Base weights (n,) of every arm beside every other."""
+        given = sample.inputs.roles.get("base_weight")
+        e, K = sample.propensity, len(sample.arms)
+        if given is not None and e is not None:
+            raise CausalArgumentError("base_weight= and propensity= both give base weights; pass one of them")
+        if given is None and e is None:
+            return None
+        pairs: list[tuple[int, int]] = [(t, a) for t in range(K) for a in range(K) if t != a]
+        if e is not None:
+            return {(t, a): e[:, t] / e[:, a] for t, a in pairs}
+        q = given.to_numpy(dtype=float, na_value=np.nan)  # type: ignore[union-attr]
+        return dict.fromkeys(pairs, q / q.mean())
+
+    def _odds(self, sample: Sample, base: Mapping[Pair, Floats] | None) -> Floats:
+        """Propensities (n, K) whose odds are the tilts between the control and every arm, for the overlap check."""
+        log_odds = np.zeros((len(sample), len(sample.arms)))
+        for a in range(1, len(sample.arms)):
+            pair: Pair = (0, a) if self.estimand == "ATC" else (a, 0)
+            tilt = self._tilts[pair]
+            eta = linear_predictor(self._design, tilt.coefficients)
+            eta += 0.0 if base is None else np.log(base[pair])
+            eta[~tilt.admits(self._design)] = -700.0
+            log_odds[:, a] = -eta if self.estimand == "ATC" else eta
+        log_odds -= log_odds.max(axis=1, keepdims=True)
+        e = np.exp(log_odds)
+        return np.asarray(e / e.sum(axis=1, keepdims=True))
+
+
+class StableBalancing(_Tilting):
+    """Stable balancing weights: of least variance among those that balance the covariates up to a tolerance.
+
+    Every arm is weighted to the target (ATE: everyone; ATT: the treated; ATC: the controls). Rests on outcome means
+    that are close to linear in what is balanced, within arms. Weights are never negative, and often 0.
+
+    Parameters
+    ----------
+    estimand : {"ATE", "ATT", "ATC"}
+    tolerance : float
+        Largest difference from the target mean that may stand, in standard deviations (pooled over arms). With 0
+        balance is exact.
+    moments : {1, 2, 3}
+        Powers of every numeric covariate that are balanced.
+    interactions : bool
+        Balance the products of all pairs of covariates.
+    control : level, optional
+        Reference arm.
+
+    Attributes
+    ----------
+    effect_ : Effect
+        ``diagnostics["tolerance"]`` says how far the differences that stand may shift the answer.
+    weights_ : ndarray (n,)
+        Weight of every row of X, in its order. Those of an arm add up to the sample weight of the population.
+
+    Notes
+    -----
+    The error is that of the estimating equations of the constraints that bind, taken as the right ones: it holds where
+    which constraints bind, and which weights are 0, settles as the sample grows. It covers the noise and not the shift
+    that a tolerance leaves, which is at most the tolerance times the sum of the absolute slopes of the outcome (per
+    standard deviation): choose a tolerance well under ``1 / sqrt(n)``. Under a wide one, covariates whose constraint is
+    slack count as not adjusted for, which makes the error too large rather than too small.
+
+    The dual is solved here by an active-set Newton method, exactly and without a matrix of n columns; no optional
+    solver is needed.
+
+    References
+    ----------
+    Zubizarreta (2015), "Stable weights that balance covariates for estimation with incomplete outcome data", JASA 110;
+    Wang and Zubizarreta (2020), "Minimal dispersion approximately balancing weights", Biometrika 107.
+    """
+
+    def __init__(
+        self,
+        *,
+        estimand: str = "ATE",
+        tolerance: float = 0.001,
+        moments: int = 1,
+        interactions: bool = False,
+        control: Any = None,
+    ) -> None:
+        self.estimand = estimand
+        self.tolerance = tolerance
+        self.moments = moments
+        self.interactions = interactions
+        self.control = control
+
+    def fit(
+        self,
+        X: Any,
+        y: Any = None,
+        *,
+        treatment: Any = None,
+        cluster: Any = None,
+        sample_weight: Any = None,
+        propensity: Any = None,
+        missing: str = "raise",
+    ) -> StableBalancing:
+        """Fit; the parameters are those of :meth:`AIPW.fit` (`propensity` only serves the overlap check)."""
+        sample = self._prepare(
+            X,
+            y,
+            treatment=treatment,
+            missing=missing,
+            control=self.control,
+            cluster=cluster,
+            sample_weight=sample_weight,
+            propensity=propensity,
+        )
+        plan = self._fit_tilts(sample, None)
+        self._conclude(
+            sample,
+            plan,
+            check_propensity(sample, Design.of(sample.X)),
+            "influence function given the constraints that bind, normal law",
+            "means of the outcome are close to linear in the balanced functions, within arms",
+            {"moments": self.moments, "interactions": self.interactions, "tolerance": self.tolerance},
+        )
+        checks = {**self.effect_.diagnostics, "tolerance": self._left(sample, plan)}
+        self.effect_ = replace(self.effect_, diagnostics=Checks(checks))
+        return self
+
+    def _left(self, sample: Sample, plan: Plan) -> Check:
+        """What the differences that stand would add, by the slopes of the outcome in the weighted arms."""
+        shifts, largest = np.zeros(len(plan.targets)), np.zeros(len(plan.targets))
+        for j, pair in enumerate(plan.targets):
+            for source in self._sources(pair, len(sample.arms)):
+                tilt, target = self._tilts[source], self._goals[source]
+                residual = sample.y[tilt.rows] - self._parameters[j]
+                shifts[j] = remaining_shift(self._design, tilt, residual, target)
+                left = np.abs(target - tilt.weights @ self._design.rows(tilt.rows) / tilt.weights.sum())[1:]
+                largest[j] = (left / self._unit).max(initial=0.0)
+        table = pd.DataFrame(
+            {"largest_difference": np.abs(plan.loadings) @ largest, "estimated_shift": -plan.loadings @ shifts},
+            index=plan.index,
+        )
+        shift = table["estimated_shift"].to_numpy()
+        worst = float(shift[np.abs(shift).argmax()])
+        return Check(None, table, f"the differences that stand shift the answer by about {worst:+.2g}")
+
+    def _solve(
+        self, design: Design, rows: NDArray[np.intp], base: Floats, target: Floats, total: float, unit: Floats
+    ) -> Tilt:
+        return stable_tilt(design, rows, base, target, total, unit, self.tolerance)
+
+    def _sources(self, pair: Pair, K: int) -> list[Pair]:
+        return [] if pair[0] == pair[1] else [pair]
+
+    def _weights_on(self, design: Design, tilt: Tilt) -> Floats:
+        return np.where(tilt.admits(design), np.maximum(1 + linear_predictor(design, tilt.coefficients), 0.0), 0.0)
+
+
+def _arm_sums(design: Design, codes: Codes, s: Floats, K: int) -> tuple[Floats, Floats]:
+    """Sums of the design's rows by arm (K, p), and standard deviations pooled over the arms (p - 1,).
+
+    Both under the sample weights; the standard deviations are in units of the design's scale.
+    """
+    sums, squares = np.zeros((K, design.p)), np.zeros((K, design.p))
+    for at, Z in design.blocks():
+        for a in range(K):
+            inside = codes[at] == a
+            z, weight = Z[inside], s[at][inside]
+            sums[a] += weight @ z
+            squares[a] += weight @ np.square(z)
+    total = sums[:, :1]
+    variance = (squares / total - np.square(sums / total)).mean(axis=0)[1:]
+    return sums, np.sqrt(np.where(variance > 1e-14, variance, 1.0))

@@ -1,0 +1,411 @@
+"""Doubly robust estimators of average effects: AIPW and TMLE.
+
+Both combine a model of the outcome with a model of treatment, are right in large samples if either is, and allow any
+learner for both because every row is predicted by models that did not see it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils.validation import check_is_fitted
+
+from pandas_causal.arms.base import CausalEstimator
+from pandas_causal.arms.estimands import Plan, in_words, plan_estimand, target_share, tilt
+from pandas_causal.arms.sample import Sample, collinear, supported, trimmed
+from pandas_causal.errors import CausalArgumentError
+from pandas_causal.inference.influence import repeated_components
+from pandas_causal.models import nuisance as nuisances
+from pandas_causal.models.folds import draw_folds
+from pandas_causal.models.linear import Design
+from pandas_causal.models.nuisance import Nuisance
+
+__all__ = ["AIPW", "TMLE"]
+
+Floats = NDArray[np.float64]
+
+
+def aipw_scores(
+    plan: Plan,
+    y: Floats,
+    codes: NDArray[np.integer[Any]],
+    outcome: Floats,
+    propensity: Floats,
+    keep: NDArray[np.bool_] | None = None,
+    w: Floats | None = None,
+) -> tuple[Floats, Floats]:
+    """Augmented inverse-probability means and their contributions.
+
+    For the mean under arm a in the population with membership g and tilting h,
+    ``theta = sum g m_a + h / e_a 1{A = a} (y - m_a)`` over ``sum g``: membership is estimated, so ``- g theta`` is
+    part of every contribution.
+
+    Parameters
+    ----------
+    plan : Plan
+        Parameters wanted (k of them).
+    y : ndarray (n,)
+    codes : ndarray (n,)
+    outcome : ndarray (n, K)
+        Predicted outcome in every arm.
+    propensity : ndarray (n, K)
+    keep : ndarray (n,) of bool, optional
+        Rows left after trimming.
+    w : ndarray (n,), optional
+
+    Returns
+    -------
+    values : ndarray (k,)
+    contributions : ndarray (n, k)
+
+    References
+    ----------
+    Robins, Rotnitzky and Zhao (1994), JASA, "Estimation of regression coefficients when some regressors are not always
+    observed"; Chernozhukov et al. (2018), "Double/debiased machine learning", Econometrics Journal, eq. (5.3) and
+    (5.4).
+    """
+    n, k = len(y), len(plan.targets)
+    values, contributions = np.empty(k), np.empty((n, k))
+    unit = np.ones(n) if keep is None else keep.astype(float)
+    if w is not None:
+        unit = unit * w
+    for j, (population, a) in enumerate(plan.targets):
+        g = target_share(population, codes, propensity, plan.estimand)
+        g *= unit
+        # both terms carry the factor that weights and trimming put on a row
+        term = tilt(plan.estimand, population, propensity)
+        term /= propensity[:, a]
+        term *= unit
+        term[codes != a] = 0.0
+        term *= y - outcome[:, a]
+        term += g * outcome[:, a]
+        total = g.sum()
+        values[j] = term.sum() / total
+        g *= values[j]
+        term -= g
+        np.divide(term, total, out=contributions[:, j])
+    return values, contributions
+
+
+def fluctuate(y: Floats, initial: Floats, weights: Floats, *, low: float, high: float) -> Floats:
+    """Targeting step: shift the initial predictions on the logit scale until ``sum weights (y - prediction) = 0``.
+
+    Outcomes are mapped to [0, 1]; the intercept of a weighted logistic regression with the initial fit as offset is
+    found by Newton.
+
+    Parameters
+    ----------
+    y, initial, weights : ndarray (n,)
+        Weights are ``1{A = a} h / e_a``.
+    low, high : float
+        Bounds of the outcome.
+
+    Returns
+    -------
+    ndarray (n,)
+
+    References
+    ----------
+    Gruber and van der Laan (2010), "A targeted maximum likelihood estimator of a causal effect on a bounded continuous
+    outcome", International Journal of Biostatistics, section 2.
+    """
+    from scipy import special
+
+    size = high - low
+    target = (y - low) / size
+    offset = special.logit(np.clip((initial - low) / size, 0.005, 0.995))
+    used = weights > 0
+    epsilon = 0.0
+    for _ in range(100):
+        q = special.expit(offset[used] + epsilon)
+        slope = (weights[used] * q * (1 - q)).sum()
+        step = (weights[used] * (target[used] - q)).sum() / slope if slope > 0 else 0.0
+        epsilon += float(np.clip(step, -2, 2))
+        if abs(step) < 1e-12:
+            break
+    return low + size * special.expit(offset + epsilon)
+
+
+@dataclass(frozen=True, eq=False)
+class _Run:
+    """One cross-fit: folds, nuisances and predictions."""
+
+    folds: NDArray[np.intp]
+    outcome: Nuisance
+    propensity: Nuisance | None
+    e: Floats
+
+
+class _CrossFitted(CausalEstimator):
+    """What AIPW and TMLE share: cross-fitted nuisances, repeated splits, held-out skill as score."""
+
+    def __init__(
+        self,
+        *,
+        estimand: str = "ATE",
+        outcome_model: Any = "auto",
+        propensity_model: Any = "auto",
+        cv: Any = 5,
+        n_repeats: int = 1,
+        clip: float = 0.01,
+        trim: float | None = None,
+        control: Any = None,
+        random_state: int | None = 0,
+        n_jobs: int | None = None,
+    ) -> None:
+        self.estimand = estimand
+        self.outcome_model = outcome_model
+        self.propensity_model = propensity_model
+        self.cv = cv
+        self.n_repeats = n_repeats
+        self.clip = clip
+        self.trim = trim
+        self.control = control
+        self.random_state = random_state
+        self.n_jobs = n_jobs
+
+    def fit(
+        self,
+        X: Any,
+        y: Any = None,
+        *,
+        treatment: Any = None,
+        cluster: Any = None,
+        sample_weight: Any = None,
+        propensity: Any = None,
+        missing: str = "raise",
+    ) -> Any:
+        """Fit.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like (n, p)
+            Covariates, and any roles given by name.
+        y : array-like (n,)
+            Outcome, in its own units.
+        treatment : str or array-like (n,)
+            Arms: 0/1, bool, strings or categories.
+        cluster : str, array-like (n,) or list of two names, optional
+            Units that were sampled or treated together: folds keep them whole, errors are clustered.
+        sample_weight : str or array-like (n,), optional
+            Sampling weights.
+        propensity : str, array-like (n,) or (n, K), optional
+            Known assignment probabilities; no propensity model is fitted.
+        missing : {"raise", "drop"}
+            Rows without outcome, treatment or another role.
+
+        Raises
+        ------
+        CausalDataError
+            Everything that is wrong with the data, at once.
+        OverlapError
+            Where arms cannot be compared.
+        CausalArgumentError
+            For a wrong setting.
+        """
+        sample = self._prepare(
+            X,
+            y,
+            treatment=treatment,
+            missing=missing,
+            control=self.control,
+            cluster=cluster,
+            sample_weight=sample_weight,
+            propensity=propensity,
+        )
+        plan = plan_estimand(self.estimand, sample.arms, sample.treatment)
+        linear = any(nuisances.is_linear(model, sample.X) for model in (self.outcome_model, self.propensity_model))
+        design = Design.of(sample.X) if linear else None
+        rng = np.random.default_rng(self.random_state)
+        runs = [self._cross_fit(sample, design, rng)]
+        runs += [self._cross_fit(sample, design, rng, runs[0]) for _ in range(self.n_repeats - 1)]
+        parts = [supported(self.estimand, r.e, sample.codes, self.trim, sample.arms.levels) for r in runs]
+        keeps, safe = [keep for keep, _ in parts], [replace(r, e=e) for r, (_, e) in zip(runs, parts, strict=True)]
+        scores = [self._scores(plan, sample, r, keep) for r, keep in zip(safe, keeps, strict=True)]
+        values = np.mean([s[0] for s in scores], axis=0)
+        contributions = scores[0][1] if len(scores) == 1 else np.mean([s[1] for s in scores], axis=0)
+        self._store(runs, sample)
+        clipped = int(self._n_clipped)
+        checks, warned = self._overlap(sample, runs[0].e, self.estimand, keeps[0], clipped)
+        checks["nuisance"] = nuisances.report(runs[0].outcome, runs[0].propensity, sample.arms.levels)
+        n_trimmed, about, notes = trimmed(len(sample), keeps[0], self.trim)
+        self.effect_ = self._finish(
+            sample,
+            plan,
+            values,
+            contributions,
+            estimand=in_words(self.estimand, sample.treatment, sample.outcome),
+            std_error_method=f"influence function, cross-fitted in {int(runs[0].folds.max()) + 1} folds, normal law",
+            components=repeated_components(np.array([s[0] for s in scores]), contributions, sample.cluster),
+            diagnostics=checks,
+            warned=[*warned, *notes, *([] if design is None else collinear(sample, design.dropped))],
+            population=about,
+            facts={"n_trimmed": n_trimmed, "n_clipped": clipped},
+        )
+        return self
+
+    def score(self, X: Any, y: Any, treatment: Any = None, sample_weight: Any = None) -> float:
+        """Held-out skill of the nuisances: 1 - loss / loss of arm means and shares, averaged.
+
+        It ranks nuisance models. It says nothing of the effect.
+
+        Parameters
+        ----------
+        X, y : held-out rows
+        treatment : str or array-like (n,), optional
+            By default the column named at fit.
+        sample_weight : array-like (n,), optional
+        """
+        check_is_fitted(self, "effect_")
+        held_out = self._held_out(X, y, treatment, sample_weight)
+        skills = held_out.skills(self._outcome.on(held_out.X), self._arm_means)
+        if self._propensity is not None:
+            e, codes, w = self._propensity.on(held_out.X), held_out.codes, held_out.w
+            shares = np.broadcast_to(self._arm_shares, e.shape)
+            skills.append(nuisances.skill(nuisances.log_loss(codes, e, w), nuisances.log_loss(codes, shares, w)))
+        return float(np.mean(skills))
+
+    def _scores(self, plan: Plan, sample: Sample, run: _Run, keep: NDArray[np.bool_] | None) -> tuple[Floats, Floats]:
+        raise CausalArgumentError(f"{type(self).__name__} has no score of its own; use AIPW or TMLE")
+
+    def _cross_fit(
+        self, sample: Sample, design: Design | None, rng: np.random.Generator, first: _Run | None = None
+    ) -> _Run:
+        """Draw folds and predict every row by models that did not see it; "auto" stays what the first split chose."""
+        X, codes, K = sample.X, sample.codes, len(sample.arms)
+        folds = draw_folds(self.cv, sample.inputs, sample.arms, rng, sample.cluster[0] if sample.cluster else None)
+        seed = int(rng.integers(2**31 - 1))
+        shared: dict[str, Any] = {
+            "w": sample.w,
+            "columns": sample.columns,
+            "random_state": seed,
+            "n_jobs": self.n_jobs,
+            "design": design,
+        }
+        labels = sample.inputs.index
+        outcome = nuisances.in_label_order(
+            nuisances.fit_outcome,
+            labels,
+            self.outcome_model,
+            X,
+            sample.y,
+            codes,
+            K,
+            folds,
+            chosen_before=None if first is None else first.outcome.chosen,
+            **shared,
+        )
+        model = None
+        if sample.propensity is None:
+            before = None if first is None else first.propensity
+            settled = before is not None and isinstance(self.propensity_model, str)
+            spec = before.chosen[0] if before is not None and settled else self.propensity_model
+            model = nuisances.in_label_order(nuisances.fit_propensity, labels, spec, X, None, codes, K, folds, **shared)
+        raw = sample.propensity if model is None else model.predictions
+        assert raw is not None  # noqa: S101 - one of the two is there
+        e = np.clip(raw, self.clip, 1 - self.clip) if model is not None and self.clip else raw
+        return _Run(folds, outcome, model, e)
+
+    def _store(self, runs: list[_Run], sample: Sample) -> None:
+        """Keep folds, predictions and propensities of the first split, and the models for held-out scores."""
+        first = runs[0]
+        self.folds_ = first.folds
+        self.outcome_predictions_ = first.outcome.predictions
+        self.propensity_ = first.e
+        raw = None if first.propensity is None else first.propensity.predictions
+        self._n_clipped = (
+            0 if raw is None or not self.clip else int(((raw < self.clip) | (raw > 1 - self.clip)).any(axis=1).sum())
+        )
+        self._outcome, self._propensity = first.outcome, first.propensity
+        self._arm_means = sample.arm_means()
+        shares = np.bincount(sample.codes, weights=sample.w)
+        self._arm_shares = shares / shares.sum()
+
+
+class AIPW(_CrossFitted):
+    """Augmented inverse-probability weighting with cross-fitting (double machine learning for average effects).
+
+    Estimates the mean outcome under every arm by predictions of an outcome model, corrected by inverse-probability
+    weighted residuals; consistent if either nuisance model is, with normal errors if both converge fast enough. Rests
+    on no unmeasured confounding and overlap.
+
+    Parameters
+    ----------
+    estimand : {"ATE", "ATT", "ATC"}
+        Everyone, the treated, or the controls. With several arms ATT compares each arm's own rows with control.
+    outcome_model : {"auto", "linear", "ridge", "boosting"} or scikit-learn regressor (classifier for 0/1 outcomes)
+        "auto" takes the better of ridge and boosting by out-of-fold loss; "linear" is unpenalised and fast.
+    propensity_model : {"auto", "linear", "ridge", "boosting"} or scikit-learn classifier
+    cv : int, splitter or iterable of (train, test)
+        Folds of the cross-fit, stratified by treatment, clusters whole.
+    n_repeats : int
+        Independent splits to average over; their spread enters the standard error.
+    clip : float
+        Estimated propensities are bounded to [clip, 1 - clip]; bounded rows are counted.
+    trim : float, optional
+        Leave out rows whose propensity is nearer than this to what the estimand cannot bear; counted, and the answer
+        then speaks of the rows left.
+    control : level, optional
+        Reference arm; else the first category, else the first level in sorted order.
+    random_state : int or None
+        Seed of folds and models.
+    n_jobs : int, optional
+
+    Attributes
+    ----------
+    effect_ : Effect
+    propensity_ : ndarray (n, K)
+    outcome_predictions_ : ndarray (n, K)
+    folds_ : ndarray (n,)
+    arms_ : tuple
+        Levels, the control first.
+
+    References
+    ----------
+    Robins, Rotnitzky and Zhao (1994), JASA; Chernozhukov et al. (2018), Econometrics Journal, eq. (5.3) and (5.4).
+
+    Examples
+    --------
+    >>> AIPW().fit(frame, y, treatment="medication").effect()  # doctest: +SKIP
+    """
+
+    def _scores(self, plan: Plan, sample: Sample, run: _Run, keep: NDArray[np.bool_] | None) -> tuple[Floats, Floats]:
+        return aipw_scores(plan, sample.y, sample.codes, run.outcome.predictions, run.e, keep, sample.w)
+
+
+class TMLE(_CrossFitted):
+    """Targeted maximum likelihood: the outcome model is shifted until it solves the efficient score, then averaged.
+
+    Like AIPW it is doubly robust and efficient; being a plug-in it stays within the range of the outcome. Predictions
+    are cross-fitted, the shift is found on all rows, on the logit scale of the outcome mapped to [0, 1].
+
+    Parameters
+    ----------
+    estimand, outcome_model, propensity_model, cv, n_repeats, clip, trim, control, random_state, n_jobs
+        As in :class:`AIPW`.
+
+    References
+    ----------
+    van der Laan and Rubin (2006), International Journal of Biostatistics; Gruber and van der Laan (2010), section 2;
+    Zheng and van der Laan (2011) for the cross-validated form.
+    """
+
+    def _scores(self, plan: Plan, sample: Sample, run: _Run, keep: NDArray[np.bool_] | None) -> tuple[Floats, Floats]:
+        y, low, high = sample.y, float(sample.y.min()), float(sample.y.max())
+        values, contributions = [], []
+        for j, (population, a) in enumerate(plan.targets):
+            weights = np.where(sample.codes == a, tilt(plan.estimand, population, run.e) / run.e[:, a], 0.0)
+            if sample.w is not None:
+                weights *= sample.w
+            if keep is not None:
+                weights *= keep
+            targeted = run.outcome.predictions.copy()
+            targeted[:, a] = fluctuate(y, targeted[:, a], weights, low=low, high=high)
+            one = Plan(plan.estimand, (plan.targets[j],), plan.loadings, plan.index, plan.names)
+            value, contribution = aipw_scores(one, y, sample.codes, targeted, run.e, keep, sample.w)
+            values.append(value[0])
+            contributions.append(contribution[:, 0])
+        return np.array(values), np.column_stack(contributions)

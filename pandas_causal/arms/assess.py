@@ -1,0 +1,58 @@
+"""Overlap and balance asked for by themselves, before any effect is estimated."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from pandas_causal.arms.balance import balance
+from pandas_causal.arms.estimands import ESTIMANDS
+from pandas_causal.arms.overlap import overlap
+from pandas_causal.effect.check import Check
+from pandas_causal.errors import CausalArgumentError
+from pandas_causal.inputs.column_rules import normalised_weights
+from pandas_causal.inputs.encoding import Encoder
+from pandas_causal.inputs.roles import Arms, resolve, resolve_arms
+from pandas_causal.inputs.schemas import check_inputs
+from pandas_causal.models import nuisance as nuisances
+from pandas_causal.models.folds import assign_folds
+
+__all__ = ["assess_balance", "assess_overlap"]
+
+
+def _read(X: pd.DataFrame, treatment: Any, control: Any, missing: str, **roles: Any) -> tuple[Arms, Encoder, Any, Any]:
+    inputs = resolve(X, None, {"treatment": treatment, **roles}, outcome=False).complete(missing)
+    check_inputs(inputs)
+    encoder = Encoder.fit(inputs.covariates)
+    return resolve_arms(inputs.roles["treatment"], control), encoder, encoder.transform(inputs.covariates), inputs
+
+
+def assess_overlap(
+    X: pd.DataFrame,
+    treatment: Any,
+    *,
+    estimand: str,
+    propensity_model: Any,
+    control: Any,
+    bound: float,
+    sample_weight: Any,
+    missing: str,
+) -> Check:
+    """Cross-fit the propensity in five folds and summarise it; see :func:`overlap`."""
+    if estimand not in ESTIMANDS:
+        raise CausalArgumentError(f"estimand={estimand!r} is not known; use one of {list(ESTIMANDS)}")
+    arms, encoder, matrix, inputs = _read(X, treatment, control, missing, sample_weight=sample_weight)
+    weight = inputs.roles.get("sample_weight")
+    w = normalised_weights(weight, arms)
+    folds = assign_folds(arms.codes, 5, np.random.default_rng(0), labels=inputs.index)
+    fit = nuisances.fit_propensity(propensity_model, matrix, arms.codes, len(arms), folds, w=w, columns=encoder.names)
+    return overlap(fit.predictions, arms.codes, arms.levels, estimand=estimand, bound=bound, w=w)
+
+
+def assess_balance(X: pd.DataFrame, treatment: Any, *, weights: Any, control: Any, missing: str) -> Check:
+    """Compare the arms, covariate by covariate; see :func:`balance`."""
+    arms, encoder, matrix, inputs = _read(X, treatment, control, missing, sample_weight=weights)
+    w = inputs.roles.get("sample_weight")
+    return balance(matrix, encoder.names, arms.codes, arms.levels, normalised_weights(w, arms))

@@ -1,0 +1,119 @@
+"""How alike the arms are, before and after weighting."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from pandas_causal.effect.check import Check
+
+__all__ = ["LIMIT", "balance", "largest_difference", "standardized_differences"]
+
+Floats = NDArray[np.float64]
+Codes = NDArray[np.integer]
+LIMIT = 0.1
+
+
+def _moments(X: Floats, w: Floats | None) -> tuple[Floats, Floats]:
+    """Weighted mean and variance (q,) of every column."""
+    if w is None:
+        return X.mean(axis=0), X.var(axis=0, ddof=1) if len(X) > 1 else np.zeros(X.shape[1])
+    share = w / w.sum()
+    mean = share @ X
+    freedom = 1 - np.square(share).sum()
+    return mean, (share @ np.square(X - mean)) / freedom if freedom > 0 else np.zeros(X.shape[1])
+
+
+def standardized_differences(X: Floats, codes: Codes, a: int, b: int = 0, weights: Floats | None = None) -> Floats:
+    """Difference in means of arms a and b in units of the unweighted pooled standard deviation (q,).
+
+    The denominator ``sqrt((s_a^2 + s_b^2) / 2)`` is unweighted before and after, so that weighting cannot improve the
+    figure by inflating it. Covariates that vary in neither arm give 0.
+
+    References
+    ----------
+    Austin (2009), "Balance diagnostics for comparing the distribution of baseline covariates", Statistics in Medicine,
+    eq. (1).
+    """
+    first, second = codes == a, codes == b
+    spread = np.sqrt((_moments(X[first], None)[1] + _moments(X[second], None)[1]) / 2)
+    gap = (
+        _moments(X[first], None if weights is None else weights[first])[0]
+        - _moments(X[second], None if weights is None else weights[second])[0]
+    )
+    return np.divide(gap, spread, out=np.zeros_like(gap), where=spread > 0)
+
+
+def _of_contrast(weights: Floats | None, a: int) -> Floats | None:
+    """Weights (n,) of the contrast of arm a with the control."""
+    return weights if weights is None or weights.ndim == 1 else weights[:, a - 1]
+
+
+def largest_difference(X: Floats, codes: Codes, weights: Floats | None) -> float:
+    """Largest absolute standardised difference over covariates and contrasts with the control.
+
+    Weights (n,) serve all contrasts, weights (n, K - 1) have a column for each.
+    """
+    found = (standardized_differences(X, codes, a, 0, _of_contrast(weights, a)) for a in range(1, int(codes.max()) + 1))
+    return max((float(np.abs(gaps).max(initial=0.0)) for gaps in found), default=0.0)
+
+
+def kolmogorov_smirnov(x: Floats, first: NDArray[np.bool_], second: NDArray[np.bool_], w: Floats) -> float:
+    """Largest distance of two weighted empirical distribution functions."""
+    order = np.argsort(x, kind="stable")
+    x, signed = x[order], np.where(first, w / w[first].sum(), np.where(second, -w / w[second].sum(), 0.0))[order]
+    gap = np.cumsum(signed)
+    last = np.append(x[1:] != x[:-1], True)
+    return float(np.abs(gap[last]).max())
+
+
+def balance(
+    X: Floats, names: Sequence[str], codes: Codes, levels: Sequence[Any], weights: Floats | None = None
+) -> Check:
+    """Compare the arms covariate by covariate.
+
+    Parameters
+    ----------
+    X : ndarray (n, q)
+        Encoded covariates.
+    names : sequence of str (q,)
+    codes : ndarray (n,)
+        Arm received, the control 0.
+    levels : sequence
+    weights : ndarray (n,) or (n, K - 1), optional
+        Weights that should balance, a column for every contrast where they differ; None: only the comparison before
+        weighting.
+
+    Returns
+    -------
+    Check
+        One row per covariate and contrast: standardised mean difference, variance ratio and Kolmogorov-Smirnov
+        distance, before and (with weights) after. Failed when the largest difference, after weighting where there is
+        one, exceeds 0.1.
+    """
+    stages: list[tuple[str, Floats | None]] = [("before", None)] + ([("after", weights)] if weights is not None else [])
+    parts = []
+    for a in range(1, len(levels)):
+        first, second = codes == a, codes == 0
+        part = pd.DataFrame({"contrast": f"{levels[a]} - {levels[0]}"}, index=pd.Index(list(names), name="covariate"))
+        for stage, given in stages:
+            w = _of_contrast(given, a)
+            unit = np.ones(len(X)) if w is None else w
+            part[f"smd_{stage}"] = standardized_differences(X, codes, a, 0, w)
+            v = [_moments(X[m], None if w is None else w[m])[1] for m in (first, second)]
+            part[f"variance_ratio_{stage}"] = np.divide(v[0], v[1], out=np.full(len(v[0]), np.nan), where=v[1] > 0)
+            part[f"ks_{stage}"] = [kolmogorov_smirnov(X[:, j], first, second, unit) for j in range(X.shape[1])]
+        parts.append(part)
+    table = pd.concat(parts)
+    last = f"smd_{stages[-1][0]}"
+    worst = {stage: float(table[f"smd_{stage}"].abs().max()) if len(table) else 0.0 for stage, _ in stages}
+    text = f"largest standardised difference {worst['before']:.2f} before weighting"
+    if weights is not None:
+        text += f", {worst['after']:.2f} after"
+    if len(table) and worst[stages[-1][0]] > LIMIT:
+        text += f" ({table[last].abs().idxmax()})"
+    return Check(worst[stages[-1][0]] <= LIMIT, table, text)

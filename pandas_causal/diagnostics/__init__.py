@@ -1,1 +1,0 @@
-"""Diagnostics: each returns a Check."""

@@ -1,0 +1,1 @@
+"""Difference in differences: group-time effects, event studies, two-way regressions, honest bounds."""

@@ -1,0 +1,208 @@
+"""Effects before treatment, where there should be none: a joint test of parallel trends in the periods before."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from pandas_causal.difference_in_differences.event_study import EventStudy, read_event_study
+from pandas_causal.effect.check import Check
+from pandas_causal.effect.effect import Effect
+from pandas_causal.errors import CausalArgumentError, CausalDataError, CausalError, CausalWarning
+from pandas_causal.inference.reference import Student
+
+__all__ = ["pre_trend_power", "pre_trends", "trend_checks"]
+
+_LEVEL = 0.05
+Floats = NDArray[np.float64]
+_LOG_DRAWS = 16  # base-2 logarithm of the number of quasi-random draws
+
+
+def trend_checks(effect: Any, anticipation: int = 0) -> dict[str, Callable[[], Check]]:
+    """Checks of the periods before treatment, computed when read; the test's power where one reference period allows.
+
+    Parameters
+    ----------
+    effect : Effect
+        One row per event time, or with a weighting "event" that leads there.
+    anticipation : int
+        Periods before treatment in which effects may be.
+    """
+    checks: dict[str, Callable[[], Check]] = {"pre_trends": partial(pre_trends, effect, anticipation)}
+    return checks if effect.reference_rows is None else {**checks, "pre_trend_power": partial(_power, effect)}
+
+
+def _power(effect: Any) -> Check:
+    try:
+        return pre_trend_power(_by_event(effect))
+    except CausalError as error:
+        return Check(None, effect.table.iloc[:0], f"power cannot be computed: {error}")
+
+
+def _by_event(effect: Any) -> Any:
+    """Rows by event time; what is weak about them was said when the effect was estimated."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", CausalWarning)
+        return effect.aggregate("event") if "event" in effect.weightings else effect
+
+
+def pre_trends(effect: Any, anticipation: int = 0) -> Check:
+    """Test that all effects before treatment (and anticipation) are zero at once.
+
+    Parameters
+    ----------
+    effect : Effect
+        One row per event time, or with a weighting "event" that leads there.
+    anticipation : int
+        Periods before treatment in which effects may be.
+
+    Returns
+    -------
+    Check
+        The table holds the effects before treatment. A test that does not reject is no proof of parallel trends: its
+        power is that of the periods at hand.
+
+    References
+    ----------
+    Roth (2022), "Pretest with caution", American Economic Review: Insights, on what passing the test does not show.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", CausalWarning)
+        return _tested(_by_event(effect), anticipation)
+
+
+def _tested(events: Any, anticipation: int) -> Check:
+    at = np.array([int(e) for e in events.estimates.index])
+    before = at < -anticipation
+    if events.reference_rows is not None:
+        before &= ~events.reference_rows
+    table = events.table[before]
+    if not before.any():
+        return Check(None, table, "there is no period before treatment to test, besides the base period")
+    known = before & np.isfinite(events.table["std_error"].to_numpy()) & (events.table["std_error"].to_numpy() > 0)
+    try:
+        test = events[known].test_zero()
+    except CausalDataError as error:
+        return Check(None, table, f"cannot be tested: {error}")
+    law = f"chi2({test.df_num})" if np.isinf(test.df_denom) else f"F({test.df_num}, {test.df_denom:g})"
+    p = "p < 0.001" if test.p_value < 0.001 else f"p = {test.p_value:.3f}"
+    n = int(known.sum())
+    summary = f"{n} effect{'s' if n != 1 else ''} before treatment, jointly zero: {law} = {test.statistic:.2f}, {p}"
+    return Check(bool(test.p_value >= _LEVEL), table, summary)
+
+
+def pre_trend_power(
+    effect: Effect,
+    *,
+    powers: Sequence[float] = (0.5, 0.8),
+    slopes: Sequence[float] | None = None,
+    target: Any = None,
+    level: float = 0.95,
+) -> Check:
+    """Linear violations of parallel trends that a test of pre-trends finds with given power, and what they would do.
+
+    Two tests: "any" rejects when any period before treatment differs from the reference period at `level` (what a
+    reader of an event-study plot does), "joint" is the Wald test of all of them.
+
+    Parameters
+    ----------
+    effect : Effect
+        Event study with one reference period.
+    powers : sequence of float in (0, 1)
+        The slope that "any" finds with each power is looked for.
+    slopes : sequence of float, optional
+        In units of the outcome per period; given these, `powers` is not used.
+    target : int, "average" or mapping, optional
+        Effect whose bias is reported; the first period after treatment by default.
+    level : float
+        Of the tests.
+
+    Returns
+    -------
+    Check
+        ``table`` has a row per slope: power_any, power_joint, ``bias`` of the target if the trend went on, and
+        ``bias_if_passed``, its expectation among samples in which "any" found nothing. ``passed`` is None.
+
+    Raises
+    ------
+    CausalArgumentError
+        For a wrong setting.
+
+    References
+    ----------
+    Roth (2022), "Pretest with caution", American Economic Review: Insights, section I and Proposition 1.
+    """
+    study = read_event_study(effect, target)
+    for name, values in (("powers", powers), ("slopes", slopes), ("level", [level])):
+        numbers = np.asarray([] if values is None else values, dtype=float)
+        if not np.isfinite(numbers).all() or (name != "slopes" and not ((numbers > 0) & (numbers < 1)).all()):
+            raise CausalArgumentError(f"{name}={values!r}: give numbers" + (" in (0, 1)" if name != "slopes" else ""))
+    deviations = _deviations(study)
+    if slopes is None:
+        slopes = [slope_for_power(study, deviations, power, level) for power in powers]
+    rows = [_row(study, deviations, float(slope), level) for slope in slopes]
+    columns = ["slope", "power_any", "power_joint", "bias", "bias_if_passed"]
+    table = pd.DataFrame(rows, columns=columns).set_index("slope")
+    slope, first = float(table.index[0]), table.iloc[0]
+    missed = 1 - float(first["power_any"])
+    said = f"a trend of {slope:.3g} per period (bias {first['bias']:.3g}, estimate {study.estimate:.3g})"
+    return Check(None, table, f"{said} goes unnoticed in {missed:.0%} of samples")
+
+
+def slope_for_power(study: EventStudy, deviations: Floats, power: float, level: float) -> float:
+    """Positive slope of a linear trend that "any" finds with this power (Roth 2022, section I.C)."""
+    rejected_without = 1 - _passes(study, deviations, 0.0, level).mean()
+    if rejected_without >= power:
+        return 0.0
+    low, high = 0.0, float(np.sqrt(np.diag(study.covariance)[: study.n_pre].max()))
+    while 1 - _passes(study, deviations, high, level).mean() < power:
+        low, high = high, 2 * high
+    for _ in range(50):
+        middle = (low + high) / 2
+        enough = 1 - _passes(study, deviations, middle, level).mean() >= power
+        low, high = (low, middle) if enough else (middle, high)
+    return high
+
+
+def _deviations(study: EventStudy) -> Floats:
+    """Quasi-random deviations (draws, p) of the estimates from their expectation."""
+    from scipy.special import ndtri
+    from scipy.stats import qmc
+
+    p = len(study.beta)
+    uniform = qmc.Sobol(p, scramble=True, seed=0).random_base2(_LOG_DRAWS)
+    return ndtri(np.clip(uniform, 1e-12, 1 - 1e-12)) @ study.root.T
+
+
+def _trend(study: EventStudy, slope: float) -> Floats:
+    distance = np.r_[np.arange(-study.n_pre, 0), np.arange(1, study.n_post + 1)]
+    trend: Floats = slope * distance
+    return trend
+
+
+def _passes(study: EventStudy, deviations: Floats, slope: float, level: float) -> NDArray[np.bool_]:
+    """Whether every period before treatment is insignificant, draw by draw."""
+    pre = slice(0, study.n_pre)
+    critical = float(Student().critical(level, np.array([study.df]))[0])
+    widths = critical * np.sqrt(np.diag(study.covariance)[pre])
+    inside = np.abs(deviations[:, pre] + _trend(study, slope)[pre]) <= widths
+    return np.asarray(inside.all(axis=1))
+
+
+def _row(study: EventStudy, deviations: Floats, slope: float, level: float) -> tuple[float, ...]:
+    from scipy.stats import chi2, ncx2
+
+    pre = slice(0, study.n_pre)
+    trend = _trend(study, slope)
+    passed = _passes(study, deviations, slope, level)
+    shift = float(trend[pre] @ np.linalg.solve(study.covariance[pre, pre], trend[pre]))
+    joint = float(ncx2.sf(chi2.ppf(level, study.n_pre), study.n_pre, shift))
+    bias = float(study.target @ trend[study.n_pre :])
+    moved = deviations[passed][:, study.n_pre :] @ study.target
+    return slope, float(1 - passed.mean()), joint, bias, bias + float(moved.mean()) if passed.any() else np.nan

@@ -1,0 +1,1 @@
+"""Regression discontinuity: local polynomials, bandwidths, density tests, local randomisation."""

@@ -1,0 +1,1 @@
+"""The result of every question: estimates, their joint uncertainty, checks and words."""

@@ -1,0 +1,227 @@
+"""Bootstrap: refit any estimator under random weights of rows, or of clusters.
+
+Every draw is a weighting of the rows given, never a copy of them. That keeps memory flat, and keeps a row that is drawn
+twice in one fold of a cross-fit, where copies would stand in training and test set at once.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from pandas_causal.errors import CausalArgumentError, CausalDataError, CausalError, CausalWarning, warn
+from pandas_causal.inference.draws_and_variance import Draws
+
+__all__ = ["bootstrap", "draw_weights"]
+
+Floats = NDArray[np.float64]
+_METHODS = ("pairs", "bayesian")
+
+
+def draw_weights(n: int, method: str, seed: tuple[int, int]) -> Floats:
+    """Weights (n,) of one draw: multinomial counts (pairs) or exponential weights with mean 1 (Rubin 1981)."""
+    rng = np.random.default_rng(seed)
+    if method == "pairs":
+        return np.bincount(rng.integers(n, size=n), minlength=n).astype(float)
+    weights = rng.standard_exponential(n)
+    return np.asarray(weights / weights.mean())
+
+
+def bootstrap(
+    estimator: Any,
+    X: Any,
+    y: Any = None,
+    *,
+    n_draws: int = 1_000,
+    method: str = "pairs",
+    n_jobs: int | None = None,
+    random_state: int = 0,
+    progress: bool = True,
+    **roles: Any,
+) -> Any:
+    """Refit an estimator on bootstrap weights and return its effect with the draws as uncertainty.
+
+    Parameters
+    ----------
+    estimator : estimator of this package
+        Cloned for every draw.
+    X, y : as in ``fit``
+    n_draws : int
+    method : {"pairs", "bayesian"}
+        Rows drawn with replacement, or exponential weights. With ``cluster=`` among the roles, whole clusters are
+        drawn.
+    n_jobs : int, optional
+        The result is the same for any number.
+    random_state : int
+    progress : bool
+        Show a bar after two seconds.
+    **roles
+        Roles of ``fit``: treatment, cluster, ...
+
+    Returns
+    -------
+    Effect
+        With percentile intervals of the draws.
+
+    Raises
+    ------
+    CausalArgumentError
+        For a wrong setting, or an estimator for which the bootstrap is known to fail.
+    CausalDataError
+        When rows have to be dropped, or more than a tenth of the draws cannot be estimated.
+
+    References
+    ----------
+    Efron (1979), Annals of Statistics; Rubin (1981), Annals of Statistics, for the Bayesian weights.
+    """
+    if method not in _METHODS:
+        raise CausalArgumentError(f"method={method!r} is not known; use one of {list(_METHODS)}")
+    if not isinstance(n_draws, int | np.integer) or n_draws < 2:
+        raise CausalArgumentError(f"n_draws must be a whole number of at least 2, got {n_draws!r}")
+    if not isinstance(random_state, int | np.integer) or random_state < 0:
+        raise CausalArgumentError(f"random_state must be a whole number of at least 0, got {random_state!r}")
+    if n_jobs == 0 or isinstance(estimator, str | type) or not hasattr(estimator, "fit"):
+        raise CausalArgumentError("bootstrap takes an estimator instance, e.g. AIPW(), and n_jobs other than 0")
+    refusal = getattr(estimator, "bootstrap_refusal", None)
+    if refusal:
+        raise CausalArgumentError(refusal)
+    from sklearn.base import clone
+
+    fitted = clone(estimator).fit(X, y, **roles)
+    effect = fitted.effect()
+    if effect.facts.get("n_zero_weight"):
+        raise CausalDataError(f"{effect.facts['n_zero_weight']:,} rows have weight 0; drop them before the bootstrap")
+    if effect.facts.get("n_dropped"):
+        raise CausalDataError(
+            f"{effect.facts['n_dropped']:,} rows have missing roles; drop them before the bootstrap:"
+            " df.dropna(subset=...)"
+        )
+    clusters = _cluster_codes(effect)
+    sums: Any = getattr(fitted, "_bootstrap_statistics", lambda: None)()
+    if sums is not None:
+        replicates = _from_sums(sums[0], sums[1], sums[2], sums[3], clusters, n_draws, method, random_state)
+    else:
+        replicates = _refits(
+            estimator,
+            X,
+            y,
+            roles,
+            clusters,
+            len(effect.uncertainty.rows),
+            n_draws,
+            method,
+            n_jobs,
+            random_state,
+            progress,
+        )
+    name = {"pairs": "pairs bootstrap", "bayesian": "Bayesian bootstrap"}[method]
+    whole = "" if clusters is None else " of whole clusters"
+    draws = Draws(replicates, np.eye(replicates.shape[1]))
+    drawn = replace(
+        effect, uncertainty=draws, std_error_method=f"{name}{whole}, {len(replicates):,} draws, percentile interval"
+    )
+    return drawn.explained()
+
+
+def _cluster_codes(effect: Any) -> NDArray[np.intp] | None:
+    kept = list(effect.uncertainty.clusters.values())
+    if len(kept) > 1:
+        raise CausalArgumentError("the bootstrap draws one set of clusters; pass the coarser one")
+    return np.asarray(pd.factorize(kept[0])[0], dtype=np.intp) if kept else None
+
+
+def _from_sums(
+    values: Floats,
+    groups: NDArray[np.int8],
+    n_groups: int,
+    finish: Callable[[Floats], Floats],
+    clusters: NDArray[np.intp] | None,
+    n_draws: int,
+    method: str,
+    seed: int,
+) -> Floats:
+    """Draws of an estimate that is a function of sums over rows: no refit, one pass per draw."""
+    from pandas_causal.kernels.resampling import resampled_sums
+
+    bayesian = method == "bayesian"
+    if clusters is None:
+        sums = resampled_sums(np.ascontiguousarray(values), groups, n_groups, n_draws, seed, bayesian)
+    else:  # a row per cluster, with what every group sums to in it
+        cells, m = clusters * n_groups + groups, values.shape[1] + 1
+        size = (int(clusters.max()) + 1) * n_groups
+        parts = [np.bincount(cells, minlength=size), *(np.bincount(cells, column, size) for column in values.T)]
+        whole = np.stack(parts, axis=1).astype(float).reshape(-1, n_groups * m)
+        alone = np.zeros(len(whole), dtype=np.int8)
+        sums = resampled_sums(whole, alone, 1, n_draws, seed, bayesian)[:, 0, 1:].reshape(-1, n_groups, m)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        replicates = finish(sums)
+    good = np.isfinite(replicates).all(axis=1)
+    _count_failures(["an arm has no row in the draw"] * int((~good).sum()), n_draws)
+    return replicates[good]
+
+
+def _count_failures(reasons: list[str], n_draws: int) -> None:
+    """Warn of draws that could not be estimated; more than a tenth of them is an error."""
+    if len(reasons) > n_draws / 10:
+        raise CausalDataError(
+            f"{len(reasons):,} of {n_draws:,} draws could not be estimated; the first said: {reasons[0]}"
+        )
+    if reasons:
+        text = f"{len(reasons):,} of {n_draws:,} draws could not be estimated and are left out: {reasons[0]}"
+        warn(text, CausalWarning)
+
+
+def _refits(
+    estimator: Any,
+    X: Any,
+    y: Any,
+    roles: dict[str, Any],
+    clusters: NDArray[np.intp] | None,
+    n: int,
+    n_draws: int,
+    method: str,
+    n_jobs: int | None,
+    random_state: int,
+    progress: bool,
+) -> Floats:
+    """Refit on the weights of every draw; draws that cannot be estimated are counted."""
+    from sklearn.utils.parallel import Parallel, delayed
+    from tqdm import tqdm
+
+    roles = dict(roles)
+    base = roles.pop("sample_weight", None)
+    if isinstance(base, str):
+        X, base = X.drop(columns=base), X[base]
+    weight = np.ones(n) if base is None else np.asarray(base, dtype=float)
+    size = n if clusters is None else int(clusters.max()) + 1
+
+    def one(k: int) -> Floats | str:
+        drawn = draw_weights(size, method, (random_state, k))
+        return _refit(estimator, X, y, roles, weight * (drawn if clusters is None else drawn[clusters]))
+
+    jobs = Parallel(n_jobs=n_jobs, return_as="generator")(delayed(one)(k) for k in range(n_draws))
+    results = list(tqdm(jobs, total=n_draws, desc="bootstrap", delay=2, disable=not progress))
+    _count_failures([r for r in results if isinstance(r, str)], n_draws)
+    return np.stack([r for r in results if not isinstance(r, str)])
+
+
+def _refit(estimator: Any, X: Any, y: Any, roles: dict[str, Any], w: Floats) -> Floats | str:
+    """Estimates of one draw, or the reason there are none. The data were validated by the first fit."""
+    from sklearn.base import clone
+
+    copy = clone(estimator)
+    copy._validated = True
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", CausalWarning)
+        try:
+            fitted = copy.fit(X, y, sample_weight=w, **roles)
+        except CausalError as error:
+            return str(error)
+        estimates: Floats = fitted.effect().estimates.to_numpy(dtype=float)
+    return estimates

@@ -1,0 +1,499 @@
+"""Effect: the one result, a table of estimates with how they vary jointly."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from pandas_causal.effect import estimates as algebra
+from pandas_causal.effect.check import Check
+from pandas_causal.errors import CausalArgumentError, CausalError, suggest
+from pandas_causal.inference.bands import JointTest, joint_test, simultaneous_critical
+from pandas_causal.inference.draws_and_variance import Draws, Variance
+from pandas_causal.inference.influence import Influence
+from pandas_causal.inference.reference import Normal, Reference, Student
+from pandas_causal.inference.rows import Rows
+from pandas_causal.inference.shrinkage import empirical_bayes
+
+__all__ = ["Effect"]
+
+Floats = NDArray[np.float64]
+Uncertainty = Influence | Draws | Variance
+
+
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
+class Effect:
+    """Estimates, one row per estimand, with their joint uncertainty, assumptions and diagnostics.
+
+    An estimator supplies `estimates` and `uncertainty`; tables, clusters, contrasts, averages, bands, tests and
+    comparisons are written once, here and in ``inference``. Nothing mutates: every method returns a new object.
+
+    Attributes
+    ----------
+    estimates : Series (rows,)
+        The index names the estimand of every row.
+    uncertainty : Influence, Draws or Variance
+        How the rows vary jointly.
+    estimand : str
+        What is estimated, in words.
+    n_obs : int
+        Rows used.
+    level : float
+        Confidence level of ``table``, 0.95 by default.
+    assumptions : tuple of str
+        What must hold for the estimate to be causal.
+    diagnostics : mapping of str to Check
+        What was checked.
+    warnings : tuple of str
+        What a reviewer would object to.
+    std_error_method : str
+        Where the standard errors come from.
+    estimator : object
+        The fitted estimator.
+    reference : Reference
+        Law of the statistics.
+    alternative : {"two-sided", "greater", "less"}
+        Side of the p-values and intervals.
+    bias : ndarray (rows,) or None
+        The interval is centred on ``estimate - bias``.
+    inversion : callable or None
+        ``level -> DataFrame(conf_low, conf_high)``, where the confidence set comes from inverting a test.
+    weightings : mapping of str to Weighting
+        Named averages for ``aggregate``.
+    units : Rows or None
+        Where the rows of the table are themselves sampled units: their identity.
+    reference_rows : ndarray (rows,) of bool, or None
+        Rows that are zero by construction (a reference period).
+    population : str
+        The population the summary speaks of.
+    facts : mapping of str to object
+        Further facts for ``glance``: names of roles, arms, rows dropped.
+    """
+
+    estimates: pd.Series[float]
+    uncertainty: Uncertainty
+    estimand: str
+    n_obs: int
+    level: float = 0.95
+    assumptions: tuple[str, ...] = ()
+    diagnostics: Mapping[str, Check] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    std_error_method: str = "influence function"
+    estimator: Any = None
+    reference: Reference = field(default_factory=Student)
+    alternative: str = "two-sided"
+    bias: Floats | None = None
+    inversion: Callable[[float], pd.DataFrame] | None = None
+    weightings: Mapping[str, algebra.Weighting] = field(default_factory=dict)
+    units: Rows | None = None
+    reference_rows: NDArray[np.bool_] | None = None
+    population: str = "the population the rows were sampled from"
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    # -- the table and its one row ---------------------------------------------------------------------------------
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """Estimates with std_error, statistic, p_value, conf_low and conf_high, one row per estimand (a copy)."""
+        return self._table.copy()
+
+    @cached_property
+    def _table(self) -> pd.DataFrame:
+        se, estimates = self._std_errors, self.estimates.to_numpy(dtype=float)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            statistic = np.where(se > 0, self._centre / se, np.nan)
+        low, high = self._bounds(self.level)
+        columns = {
+            "estimate": estimates,
+            "std_error": se,
+            "statistic": statistic,
+            "p_value": self._p_values(statistic),
+            "conf_low": low,
+            "conf_high": high,
+        }
+        return pd.DataFrame(columns, index=self.estimates.index)
+
+    @property
+    def estimate(self) -> float:
+        """Estimate of the one row."""
+        return self._scalar("estimate")
+
+    @property
+    def std_error(self) -> float:
+        """Standard error of the one row."""
+        return self._scalar("std_error")
+
+    @property
+    def p_value(self) -> float:
+        """Two-sided p-value of the one row (one-sided if `alternative` says so)."""
+        return self._scalar("p_value")
+
+    @property
+    def conf_low(self) -> float:
+        """Lower end of the interval of the one row."""
+        return self._scalar("conf_low")
+
+    @property
+    def conf_high(self) -> float:
+        """Upper end of the interval of the one row."""
+        return self._scalar("conf_high")
+
+    @property
+    def vcov(self) -> pd.DataFrame:
+        """Covariance of the rows (rows, rows); refused where every unit has a row."""
+        if self.units is not None:
+            raise CausalError(
+                f"there is one row per unit ({len(self):,}), and their covariance would be {len(self):,} x"
+                f" {len(self):,}; use aggregate(), linear() or interval(simultaneous=True)"
+            )
+        index = self.estimates.index
+        return pd.DataFrame(self.uncertainty.covariance(), index=index, columns=index)
+
+    @property
+    def parameters(self) -> Effect:
+        """What was really estimated (arm means, coefficients), as an Effect of its own."""
+        if not isinstance(self.uncertainty, Influence):
+            return self
+        u = self.uncertainty
+        inner = replace(u, loadings=np.eye(len(u.values)))
+        return self._derive(
+            pd.Series(u.values, index=u.names, name="estimate"), inner, estimand=f"parameters of: {self.estimand}"
+        )
+
+    def __len__(self) -> int:
+        return len(self.estimates)
+
+    def __getitem__(self, labels: Any) -> Effect:
+        """Select rows by label: estimates and uncertainty are sliced together."""
+        index = self.estimates.index
+        positions = pd.Series(np.arange(len(index)), index=index)
+        if isinstance(labels, list) and labels and all(isinstance(v, bool | np.bool_) for v in labels):
+            labels = np.array(labels)
+        mask = isinstance(labels, np.ndarray | pd.Series) and pd.api.types.is_bool_dtype(labels.dtype)
+        if mask and len(labels) != len(index):
+            raise CausalArgumentError(f"the mask has {len(labels)} entries, the effect {len(index)} rows")
+        try:
+            picked = np.atleast_1d(np.asarray(positions.loc[labels]))
+        except KeyError:
+            raise CausalArgumentError(f"no row {labels!r}{suggest(labels, index)}; rows: {list(index[:10])}") from None
+        return self._take(picked)
+
+    # -- maps of rows ------------------------------------------------------------------------------------------------
+
+    def linear(self, W: Any, index: Any = None) -> Effect:
+        """Map estimates and uncertainty by a matrix (m, rows): any contrast or average at known weights.
+
+        Parameters
+        ----------
+        W : array-like (m, rows) or (rows,), or DataFrame
+            A DataFrame's index names the new rows.
+        index : array-like (m,), optional
+            Names of the new rows.
+        """
+        return algebra.linear(self, W, index)
+
+    def transform(self, f: Callable[[Floats], Any], jac: Any = None, index: Any = None) -> Effect:
+        """Transform smoothly (ratios, logs, lift) by the delta method.
+
+        Parameters
+        ----------
+        f : callable
+            Estimates (rows,) to new estimates (m,).
+        jac : callable or array (m, rows), optional
+            Jacobian; central differences by default.
+        index : array-like (m,), optional
+            Names of the new rows.
+        """
+        return algebra.transform(self, f, jac, index)
+
+    def aggregate(self, by: Any = None, weights: Any = None, population: bool = True) -> Effect:
+        """Average the rows, all of them or by group.
+
+        Parameters
+        ----------
+        by : str, array-like (rows,) or None
+            Name of a weighting the estimator attached (it wins over an index level), an index level, or group labels.
+        weights : array-like (rows,), Series or Effect, optional
+            An Effect where the weights are estimates: their own uncertainty is then added. By default the attached
+            weights, else equal ones.
+        population : bool
+            With one row per unit: True speaks of the population the units were sampled from (the sampling of their
+            covariates counts), False of these very units.
+        """
+        return algebra.aggregate(self, by, weights, population)
+
+    def difference(self, other: Effect, rows: str | None = None) -> Effect:
+        """Subtract another fit's effect, with the covariance of the two.
+
+        Parameters
+        ----------
+        other : Effect
+            With the same row labels, or one row each.
+        rows : {"labels", "independent"}, optional
+            How rows of different data relate, where their index cannot say it.
+        """
+        return algebra.difference(self, other, rows)
+
+    # -- uncertainty -------------------------------------------------------------------------------------------------
+
+    def cluster(self, by: Any, small_sample: bool = True) -> Effect:
+        """Cluster the standard errors (CR1; CR2 exists only through ``fit(cluster=...)``).
+
+        Parameters
+        ----------
+        by : array, Series, str, or list of two of them
+            Labels of the fitted rows; a Series is aligned on labels; a string names a column kept at fit.
+        small_sample : bool
+            Factor G / (G - 1) * (n - 1) / (n - p) and Student's t with G - 1; otherwise the raw sum and the normal.
+        """
+        if by is None:
+            raise CausalArgumentError("cluster needs labels: an array, a Series, a list of two, or a name kept at fit")
+        if isinstance(by, pd.DataFrame):
+            by = [by[c] for c in by] if by.shape[1] == 2 else by.iloc[:, 0]
+        ways = by if isinstance(by, list | tuple) and len(by) == 2 and not np.isscalar(by[0]) else [by]
+        if isinstance(by, list | tuple) and len(by) == 2 and all(isinstance(b, str) for b in by):
+            ways = by
+        labels = [algebra.row_labels(self, way) for way in ways]
+        u = self.uncertainty.cluster(labels, small_sample=small_sample)
+        how = "CR1" if small_sample else "no small-sample factor"
+        return replace(
+            self, uncertainty=u, std_error_method=f"clustered{' two ways' if len(ways) == 2 else ''} ({how})"
+        ).explained()
+
+    def collapse(self, unit: Any) -> Effect:
+        """Sum the contributions to a coarser row (unit, household), the rows of later comparisons."""
+        name = unit if isinstance(unit, str) else getattr(unit, "name", None) or "unit"
+        if not isinstance(self.uncertainty, Influence):
+            raise CausalError("only effects with contributions can be collapsed to a coarser row")
+        u = self.uncertainty.collapse(algebra.row_labels(self, unit), name)
+        return replace(self, uncertainty=u, std_error_method=f"influence function, one row per {name}").explained()
+
+    def interval(self, level: float | None = None, simultaneous: bool = False, random_state: int | None = 0) -> Any:
+        """Confidence intervals (rows, 2), pointwise or jointly valid for all rows.
+
+        Parameters
+        ----------
+        level : float, optional
+            Confidence level; the effect's own by default.
+        simultaneous : bool
+            Widen the intervals so that all of them cover at once.
+        random_state : int, optional
+            Seed of the draws behind a simultaneous band.
+        """
+        level = self.level if level is None else level
+        if not isinstance(level, int | float | np.number) or not 0 < level < 1:
+            raise CausalArgumentError(f"level must lie between 0 and 1, e.g. 0.95; got {level}")
+        if simultaneous:
+            self._refuse_simultaneous()
+            se = self._std_errors
+            c = simultaneous_critical(self.uncertainty, level, random_state, se)
+            low, high = self._centre - c * se, self._centre + c * se
+        else:
+            low, high = self._bounds(level, strict=True)
+        return pd.DataFrame({"conf_low": low, "conf_high": high}, index=self.estimates.index)
+
+    def confidence_set(self, level: float | None = None) -> pd.DataFrame:
+        """Return the pieces of every row's confidence set: none, one or several where a test is inverted."""
+        level = self.level if level is None else level
+        return self.interval(level) if self.inversion is None else self.inversion(level)
+
+    def test_zero(self) -> JointTest:
+        """Test that every row (reference rows apart) is zero."""
+        effect = self if self.reference_rows is None else self._take(np.flatnonzero(~self.reference_rows))
+        if effect.units is not None:
+            raise CausalError("a joint test of one row per unit is refused; aggregate() to groups first")
+        return joint_test(effect.uncertainty, effect._centre)
+
+    def shrink(self) -> Effect:
+        """Pull noisy rows towards their common mean (empirical Bayes, Morris 1983); rows are taken as independent."""
+        shrunk = empirical_bayes(self._centre, np.square(self._std_errors))
+        return replace(
+            self._derive(
+                pd.Series(shrunk.mean, index=self.estimates.index, name="estimate"), Variance(shrunk.variance)
+            ),
+            std_error_method="empirical Bayes posterior (Morris 1983), rows taken as independent",
+            facts={**self.facts, "common_mean": shrunk.centre, "variance_of_effects": shrunk.spread},
+        )
+
+    # -- reading -----------------------------------------------------------------------------------------------------
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return a copy of the table."""
+        return self.table.copy()
+
+    def glance(self) -> pd.DataFrame:
+        """Return one row of facts about the fit."""
+        from pandas_causal.effect.summary import glance
+
+        return glance(self)
+
+    def summary(self) -> str:
+        """Return at most 25 lines, ending with the assumptions and the warnings a reviewer would raise."""
+        from pandas_causal.effect.summary import summary
+
+        return summary(self)
+
+    def plot(self, kind: str | None = None, ax: Any = None) -> Any:
+        """Draw the estimand's own picture and return the Axes.
+
+        Parameters
+        ----------
+        kind : str, optional
+            "forest" by default, "discontinuity" of a discontinuity; others where the diagnostics hold them (a wrong one
+            is answered with the legal ones).
+        ax : matplotlib Axes, optional
+            Where to draw.
+        """
+        from pandas_causal.plotting import plot_effect
+
+        return plot_effect(self, kind, ax)
+
+    def sensitivity(self, restriction: str | None = None, **settings: Any) -> Any:
+        """Relax what the design rests on; see :func:`sensitivity.parallel_trends.honest_bounds` (event studies)."""
+        from pandas_causal.robustness import sensitivity_of
+
+        return sensitivity_of(self, restriction, **settings)
+
+    def compact(self) -> Effect:
+        """Drop what is as long as the data, for storing; keeps the estimator's name and settings."""
+        settings = self.estimator if isinstance(self.estimator, str) or self.estimator is None else repr(self.estimator)
+        return replace(
+            self,
+            uncertainty=self.uncertainty.compact(),
+            units=None,
+            estimator=settings,
+            weightings={},
+            diagnostics=dict(self.diagnostics),
+        )
+
+    def __repr__(self) -> str:
+        return self.summary()
+
+    def _repr_html_(self) -> str:
+        from pandas_causal.effect.summary import to_html
+
+        return to_html(self)
+
+    # -- what maketables reads to typeset a result -------------------------------------------------------------------
+
+    @property
+    def __maketables_coef_table__(self) -> pd.DataFrame:
+        names = {
+            "estimate": "b",
+            "std_error": "se",
+            "statistic": "t",
+            "p_value": "p",
+            "conf_low": "ci95l",
+            "conf_high": "ci95u",
+        }
+        table = (self if self.level == 0.95 else replace(self, level=0.95)).table.rename(columns=names)
+        return table.set_axis(pd.Index([str(label) for label in table.index], name="Coefficient"))
+
+    @property
+    def __maketables_depvar__(self) -> str:
+        return str(self.facts.get("outcome", "outcome"))
+
+    def __maketables_stat__(self, key: str) -> Any:
+        return {"N": self.n_obs, "se_type": self.std_error_method}.get(key)
+
+    @property
+    def __maketables_default_stat_keys__(self) -> list[str]:
+        return ["N", "se_type"]
+
+    def explained(self) -> Effect:
+        """Return itself, after a warning of every standard error that is missing, infinite or zero."""
+        return algebra.explain_std_errors(self)
+
+    # -- private -----------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def _std_errors(self) -> Floats:
+        return np.asarray(self.uncertainty.std_error(), dtype=float)
+
+    @property
+    def _centre(self) -> Floats:
+        estimates: Floats = np.asarray(self.estimates, dtype=np.float64)
+        return estimates if self.bias is None else estimates - self.bias
+
+    def _bounds(self, level: float, strict: bool = False) -> tuple[Floats, Floats]:
+        """Ends of the pointwise intervals; NaN in the table where a null distribution refuses one."""
+        u, se, centre = self.uncertainty, self._std_errors, self._centre
+        sided = 2 * level - 1 if self.alternative != "two-sided" else level
+        if isinstance(u, Draws):
+            if u.around == "null" and not strict:
+                return np.full(len(self), np.nan), np.full(len(self), np.nan)
+            low, high = u.interval(sided)
+        else:
+            width = self.reference.critical(sided, u.df()) * se
+            low, high = centre - width, centre + width
+        if self.alternative == "greater":
+            high = np.full(len(self), np.inf)
+        elif self.alternative == "less":
+            low = np.full(len(self), -np.inf)
+        return low, high
+
+    def _p_values(self, statistic: Floats) -> Floats:
+        u = self.uncertainty
+        if isinstance(u, Draws):
+            two_sided = u.p_value(np.asarray(self.estimates, dtype=np.float64))
+        else:
+            two_sided = np.where(np.isnan(statistic), np.nan, self.reference.p_value(statistic, u.df()))
+        if self.alternative == "two-sided":
+            return two_sided
+        favoured = self._centre > 0 if self.alternative == "greater" else self._centre < 0
+        return np.where(favoured, two_sided / 2, 1 - two_sided / 2)
+
+    def _refuse_simultaneous(self) -> None:
+        """Refuse bands that would not hold under this effect's law."""
+        if self.alternative != "two-sided" or not isinstance(self.reference, Student | Normal):
+            raise CausalError(
+                f"simultaneous bands are two-sided and asymptotic; this effect is {self.alternative} under"
+                f" {self.reference!r}: adjust its p-values instead, or fit it without these settings"
+            )
+        if isinstance(self.uncertainty, Draws) and self.uncertainty.around == "null":
+            raise CausalError("a null distribution (placebo or permutation) has no interval for the estimate")
+
+    def _scalar(self, column: str) -> float:
+        if len(self) != 1:
+            raise CausalError(
+                f"this effect has {len(self):,} rows; read effect.table[{column!r}], or select: effect[label]"
+            )
+        return float(self._table[column].iloc[0])
+
+    def _take(self, positions: NDArray[np.intp]) -> Effect:
+        units = None if self.units is None else self.units.take(positions)
+        marked = None if self.reference_rows is None else self.reference_rows[positions]
+        bias = None if self.bias is None else self.bias[positions]
+        out = self._derive(
+            self.estimates.iloc[positions], self.uncertainty.take(positions), bias=bias, reference_rows=marked
+        )
+        return replace(out, units=units, inversion=algebra.picked(self.inversion, out.estimates.index))
+
+    def _derive(
+        self,
+        estimates: pd.Series[float],
+        uncertainty: Uncertainty,
+        *,
+        bias: Floats | None = None,
+        estimand: str | None = None,
+        reference_rows: NDArray[np.bool_] | None = None,
+    ) -> Effect:
+        """Return the same fit with other rows: what is tied to the old rows is dropped."""
+        derived = replace(
+            self,
+            estimates=estimates,
+            uncertainty=uncertainty,
+            estimand=self.estimand if estimand is None else estimand,
+            bias=bias,
+            inversion=None,
+            weightings={},
+            units=None,
+            reference_rows=reference_rows,
+        )
+        return derived.explained()

@@ -1,0 +1,1 @@
+"""Randomised experiments: differences in means, and planning them."""

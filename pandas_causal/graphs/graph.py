@@ -1,0 +1,467 @@
+"""CausalGraph: the assumptions, drawn; immutable."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from heapq import heapify, heappop, heappush
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from pandas_causal.errors import GraphError, suggest
+from pandas_causal.graphs.projection import Projected, project
+from pandas_causal.graphs.reachability import Lists, ancestors, connected, descendants, flags, indices
+from pandas_causal.graphs.reading.builder import Drawing
+from pandas_causal.graphs.reading.read import read
+
+if TYPE_CHECKING:
+    from pandas_causal.identification.identification import Identification
+
+__all__ = ["CausalGraph"]
+
+MOST_COMPARED = 5_000  # names that a wrong one is compared with, for a suggestion
+
+
+class CausalGraph:
+    """Which column causes which, as an acyclic graph with directed edges and hidden common causes.
+
+    Equal graphs are equal and hash alike however they were written. Nothing can be changed afterwards.
+
+    Parameters
+    ----------
+    edges : str, mapping, iterable, networkx graph, pydot graph or CausalGraph
+        - Text: statements separated by commas, semicolons or new lines, each a chain of ``->``, ``<-`` and ``<->`` in
+          any mix, or one name; names that hold spaces or other signs in quotes. ``a <-> b`` is an unobserved common
+          cause of the two.
+        - DOT: text that begins with ``digraph`` or ``strict digraph``; ``a <-> b`` and ``[dir=both]`` are a common
+          cause, ``[observed=no]`` and ``[latent=true]`` make a node latent.
+        - GML: text whose first block is ``graph [``.
+        - A dict from node to its children; an iterable of pairs (parent, child); a networkx ``DiGraph``.
+    bidirected : iterable of pairs, optional
+        Further unobserved common causes.
+    latent : iterable of nodes, optional
+        Nodes that no column holds.
+    observed : iterable of nodes, optional
+        The nodes that columns hold; every other one is latent.
+
+    Attributes
+    ----------
+    nodes : tuple
+        In the order in which they were written.
+    edges : tuple of (parent, child)
+    bidirected : tuple of pairs
+    latent, observed : frozenset
+
+    Raises
+    ------
+    GraphError
+        A cycle, a self-loop, malformed text (with line and column), an undirected graph, two graphs, text that is empty
+        or over 1 MB, a name in `latent` or `observed` that is no node.
+
+    Examples
+    --------
+    >>> g = CausalGraph("severity -> medication -> readmission <- severity")
+    >>> g.parents("readmission")
+    ('medication', 'severity')
+    """
+
+    __slots__ = (
+        "_bidirected",
+        "_edges",
+        "_hash",
+        "_hidden",
+        "_latent",
+        "_lists",
+        "_names",
+        "_nodes",
+        "_order",
+        "_place",
+        "_seat",
+        "_view",
+    )
+
+    _nodes: tuple[Any, ...]
+    _edges: tuple[tuple[Any, Any], ...]
+    _bidirected: tuple[tuple[Any, Any], ...]
+    _latent: frozenset[Any]
+    _names: tuple[Any, ...]
+    _place: dict[Any, int]
+    _hidden: bytearray
+    _lists: Lists
+    _order: list[int]
+    _seat: list[int]
+    _hash: int
+    _view: Projected
+
+    def __init__(
+        self,
+        edges: Any,
+        *,
+        bidirected: Iterable[Any] = (),
+        latent: Iterable[Any] = (),
+        observed: Iterable[Any] | None = None,
+    ) -> None:
+        drawing = _drawing(edges)
+        drawing.pairs(bidirected)
+        if not drawing.nodes:
+            raise GraphError("the graph has no nodes")
+        hidden = _latent_nodes(drawing, latent, observed)
+        put = object.__setattr__
+        put(self, "_nodes", tuple(drawing.nodes))
+        put(self, "_edges", tuple(drawing.edges))
+        put(self, "_bidirected", tuple(drawing.bidirected))
+        put(self, "_latent", hidden)
+        # Integers follow the sorted names, so that equal graphs get equal answers however they were written.
+        names = tuple(sorted(drawing.nodes, key=lambda v: (str(v), type(v).__name__)))
+        place = {name: k for k, name in enumerate(names)}
+        put(self, "_names", names)
+        put(self, "_place", place)
+        written = {name: k for k, name in enumerate(self._nodes)}
+        put(self, "_seat", [written[name] for name in names])
+        put(self, "_hidden", flags(len(names), (place[v] for v in hidden)))
+        put(self, "_lists", _adjacency(drawing, place))
+        put(self, "_order", self._sorted_by_causes())
+        pairs = frozenset(frozenset(p) for p in self._bidirected)
+        put(self, "_hash", hash((frozenset(self._nodes), frozenset(self._edges), pairs, hidden)))
+
+    # -- what it holds -----------------------------------------------------------------------------------------------
+
+    @property
+    def nodes(self) -> tuple[Any, ...]:
+        """Every node, in the order in which they were written."""
+        return self._nodes
+
+    @property
+    def edges(self) -> tuple[tuple[Any, Any], ...]:
+        """Pairs (parent, child)."""
+        return self._edges
+
+    @property
+    def bidirected(self) -> tuple[tuple[Any, Any], ...]:
+        """Pairs with an unobserved common cause that is no node."""
+        return self._bidirected
+
+    @property
+    def latent(self) -> frozenset[Any]:
+        """Nodes that are not observed."""
+        return self._latent
+
+    @property
+    def observed(self) -> frozenset[Any]:
+        """Nodes that are observed."""
+        return frozenset(self._nodes) - self._latent
+
+    def parents(self, node: Any) -> tuple[Any, ...]:
+        """Direct causes of a node."""
+        return self._written(self._lists.parents[self._index(node)])
+
+    def children(self, node: Any) -> tuple[Any, ...]:
+        """Direct effects of a node."""
+        return self._written(self._lists.children[self._index(node)])
+
+    def siblings(self, node: Any) -> tuple[Any, ...]:
+        """Nodes joined to a node by ``<->``."""
+        return self._written(self._lists.siblings[self._index(node)])
+
+    # -- what follows ------------------------------------------------------------------------------------------------
+
+    def ancestors(self, nodes: Any) -> frozenset[Any]:
+        """Causes of a node or of several, direct or not, and they themselves."""
+        return self._set(ancestors(self._lists, self._indices(nodes)))
+
+    def descendants(self, nodes: Any) -> frozenset[Any]:
+        """Effects of a node or of several, direct or not, and they themselves."""
+        return self._set(descendants(self._lists, self._indices(nodes)))
+
+    def topological_order(self) -> tuple[Any, ...]:
+        """Every node after its causes; among free choices, in the order in which they were written."""
+        return tuple(self._names[v] for v in self._order)
+
+    def d_separated(self, a: Any, b: Any, given: Any = ()) -> bool:
+        """Whether `given` separates `a` from `b`: m-separation, so ``<->`` and latent nodes count.
+
+        Each is a node or an iterable of nodes. Independence in every distribution that the graph allows, and in no
+        weaker sense.
+
+        Raises
+        ------
+        GraphError
+            For an unknown node, and where the three overlap.
+
+        References
+        ----------
+        Richardson, T. (2003). Markov properties for acyclic directed mixed graphs. Scandinavian Journal of Statistics
+        30(1), section 2.1.
+        """
+        ones, others, between = self._indices(a), self._indices(b), self._indices(given)
+        for one, other in ((ones, others), (ones, between), (others, between)):
+            both = set(one) & set(other)
+            if both:
+                raise GraphError(
+                    f"{self._names[min(both)]!r} is on two sides of the question whether nodes are separated"
+                )
+        found = connected(self._lists, ones, between)
+        return not any(found[v] for v in others)
+
+    def districts(self) -> tuple[frozenset[Any], ...]:
+        """Sets of observed nodes that hidden common causes hold together: the c-components of the latent projection."""
+        projected = self._projected
+        observed = {v for v, h in enumerate(self._hidden) if not h}
+        label = {v: k for k, members in enumerate(projected.districts(observed)) for v in members}
+        groups: dict[int, list[Any]] = {}
+        for name in self._nodes:
+            if name not in self._latent:
+                groups.setdefault(label[self._place[name]], []).append(name)
+        return tuple(frozenset(g) for g in groups.values())
+
+    def project(self) -> CausalGraph:
+        """Return the graph on the observed nodes that makes the same claims about them (Verma and Pearl 1990).
+
+        A directed path through latent nodes becomes an edge, a common cause that reaches two nodes through latent ones
+        becomes ``<->``.
+        """
+        if not self._latent:
+            return self
+        drawing = Drawing()
+        for name in self._nodes:
+            if name not in self._latent:
+                drawing.node(name)
+        if not drawing.nodes:
+            raise GraphError("every node is latent, so nothing is left to project on")
+        edges, pairs = project(self._lists, self._hidden)
+        rank = {v: k for k, v in enumerate(self._order)}
+        for a, b in sorted(edges, key=lambda e: (rank[e[0]], rank[e[1]])):
+            drawing.edge(self._names[a], self._names[b])
+        for a, b in sorted(pairs, key=lambda e: sorted((rank[e[0]], rank[e[1]]))):
+            drawing.pair(self._names[a], self._names[b])
+        return CausalGraph(drawing)
+
+    def identify(self, *, treatment: Any, outcome: Any, given: Any = None) -> Identification:
+        """Ask whether, and how, the graph determines what an intervention does.
+
+        Parameters
+        ----------
+        treatment : node, or list of nodes
+            Several are one joint intervention.
+        outcome : node, or list of nodes
+        given : node, or list of nodes, optional
+            The effect among those with these values.
+
+        Returns
+        -------
+        Identification
+
+        Raises
+        ------
+        GraphError
+            A node that is unknown or latent, or in two of the three.
+        """
+        from pandas_causal.identification.identification import Identification
+
+        return Identification(self, treatment=treatment, outcome=outcome, given=given)
+
+    def plot(
+        self, *, treatment: Any = None, outcome: Any = None, adjustment: Iterable[Any] = (), ax: Any = None
+    ) -> Any:
+        """Draw the graph in layers, causes above their effects; latent nodes and ``<->`` are dashed.
+
+        Parameters
+        ----------
+        treatment, outcome : node or list of nodes, optional
+            Coloured.
+        adjustment : iterable of nodes, optional
+            Coloured.
+        ax : matplotlib Axes, optional
+
+        Returns
+        -------
+        matplotlib Axes
+        """
+        from pandas_causal.graphs.picture import draw
+
+        return draw(self, treatment=treatment, outcome=outcome, adjustment=adjustment, ax=ax)
+
+    # -- Python ------------------------------------------------------------------------------------------------------
+
+    def __setattr__(self, name: str, value: Any) -> NoReturn:
+        raise AttributeError(f"a CausalGraph cannot be changed ({name}); build another one")
+
+    def __delattr__(self, name: str) -> NoReturn:
+        raise AttributeError(f"a CausalGraph cannot be changed ({name}); build another one")
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, CausalGraph):
+            return NotImplemented
+        return self._hash == other._hash and _facts(self) == _facts(other)
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __contains__(self, node: object) -> bool:
+        try:
+            return node in self._place
+        except TypeError:
+            return False
+
+    def __len__(self) -> int:
+        return len(self._nodes)
+
+    def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
+        return _rebuilt, (self._nodes, self._edges, self._bidirected, self._latent)
+
+    def __copy__(self) -> CausalGraph:
+        return self
+
+    def __deepcopy__(self, memo: Any) -> CausalGraph:
+        return self
+
+    def __repr__(self) -> str:
+        touched = {v for e in (*self._edges, *self._bidirected) for v in e}
+        parts = [f"{a!s} -> {b!s}" for a, b in self._edges] + [f"{a!s} <-> {b!s}" for a, b in self._bidirected]
+        parts += [str(v) for v in self._nodes if v not in touched]
+        text = "; ".join(parts[:12]) + ("; ..." if len(parts) > 12 else "")
+        latent = [str(v) for v in self._nodes if v in self._latent]
+        hidden = f"; latent: {', '.join(latent[:8])}{', ...' if len(latent) > 8 else ''}" if latent else ""
+        return f"<CausalGraph of {len(self._nodes)} nodes: {text}{hidden}>"
+
+    # -- private -----------------------------------------------------------------------------------------------------
+
+    @property
+    def _projected(self) -> Projected:
+        """The latent projection as lists, made when it is first needed."""
+        if not hasattr(self, "_view"):
+            object.__setattr__(self, "_view", Projected(self._lists, self._hidden))
+        return self._view
+
+    def _index(self, node: Any) -> int:
+        try:
+            return self._place[node]
+        except (KeyError, TypeError):
+            known = ", ".join(map(str, self._nodes[:8])) + (", ..." if len(self._nodes) > 8 else "")
+            near = suggest(node, self._nodes) if len(self._nodes) <= MOST_COMPARED else ""
+            raise GraphError(f"{node!r} is no node of the graph{near}; its nodes: {known}") from None
+
+    def _members(self, nodes: Any) -> list[Any]:
+        """Return the list behind a node or an iterable of nodes; a tuple that is a node is one node."""
+        if isinstance(nodes, str) or nodes in self or not isinstance(nodes, Iterable):
+            return [nodes]
+        listed = list(nodes)
+        for name in listed:
+            self._index(name)
+        return list(dict.fromkeys(listed))
+
+    def _indices(self, nodes: Any) -> list[int]:
+        return sorted({self._index(v) for v in self._members(nodes)})
+
+    def _set(self, flagged: bytearray) -> frozenset[Any]:
+        return frozenset(self._names[v] for v in indices(flagged))
+
+    def _written(self, found: Iterable[int]) -> tuple[Any, ...]:
+        """Return names in the order in which they were written."""
+        return tuple(self._names[v] for v in sorted(found, key=self._seat.__getitem__))
+
+    def _sorted_by_causes(self) -> list[int]:
+        """Kahn's algorithm, the node written first among those that are ready; or an error that shows a cycle."""
+        written = self._seat
+        place = [self._place[v] for v in self._nodes]
+        waiting = [len(p) for p in self._lists.parents]
+        ready = [written[v] for v, count in enumerate(waiting) if not count]
+        heapify(ready)
+        order: list[int] = []
+        while ready:
+            v = place[heappop(ready)]
+            order.append(v)
+            for c in self._lists.children[v]:
+                waiting[c] -= 1
+                if not waiting[c]:
+                    heappush(ready, written[c])
+        if len(order) < len(place):
+            raise GraphError(self._cycle(waiting))
+        return order
+
+    def _cycle(self, waiting: list[int]) -> str:
+        """Walk from a node that never became ready to such a parent, until one comes back."""
+        v = next(k for k, count in enumerate(waiting) if count)
+        path: dict[int, None] = {}
+        while v not in path:
+            path[v] = None
+            v = next(p for p in self._lists.parents[v] if waiting[p])
+        walked = list(path)
+        cycle = [*walked[walked.index(v) :], v][::-1]
+        shown = [str(self._names[k]) for k in cycle]
+        text = " -> ".join(shown if len(shown) <= 12 else [*shown[:11], "...", shown[-1]])
+        return f"the graph has a cycle: {text}; causes come before effects, so give each time its own node"
+
+
+def _drawing(edges: Any) -> Drawing:
+    if isinstance(edges, Drawing):
+        return edges
+    return _copied(edges) if isinstance(edges, CausalGraph) else read(edges)
+
+
+def _copied(graph: CausalGraph) -> Drawing:
+    drawing = Drawing()
+    drawing.nodes = dict.fromkeys(graph.nodes)
+    drawing.edges = dict.fromkeys(graph.edges)
+    drawing.bidirected = dict.fromkeys(graph.bidirected)
+    drawing.latent = dict.fromkeys(v for v in graph.nodes if v in graph.latent)
+    return drawing
+
+
+def _rebuilt(nodes: Any, edges: Any, bidirected: Any, latent: Any) -> CausalGraph:
+    """Build a graph from its parts, for pickle."""
+    drawing = Drawing()
+    drawing.nodes, drawing.edges = dict.fromkeys(nodes), dict.fromkeys(edges)
+    drawing.bidirected, drawing.latent = dict.fromkeys(bidirected), dict.fromkeys(latent)
+    return CausalGraph(drawing)
+
+
+def _latent_nodes(drawing: Drawing, latent: Any, observed: Any) -> frozenset[Any]:
+    """Merge what `latent`, `observed` and the attributes of nodes say about which nodes are latent."""
+    hidden = set(drawing.latent) | set(_known(drawing, "latent", latent))
+    if observed is not None:
+        seen = set(_known(drawing, "observed", observed))
+        for name in drawing.nodes:
+            if name in hidden and name in seen:
+                raise GraphError(f"{name!r} is given as latent and as observed")
+            if name not in seen:
+                hidden.add(name)
+    return frozenset(hidden)
+
+
+def _known(drawing: Drawing, argument: str, names: Any) -> list[Any]:
+    if isinstance(names, str) or not isinstance(names, Iterable):
+        raise GraphError(f"{argument} takes a list of nodes: [{names!r}]")
+    listed = list(names)
+    for name in listed:
+        try:
+            known = name in drawing.nodes
+        except TypeError:
+            known = False
+        if not known:
+            raise GraphError(f"{argument} names {name!r}, which is no node of the graph{suggest(name, drawing.nodes)}")
+    return listed
+
+
+def _adjacency(drawing: Drawing, place: dict[Any, int]) -> Lists:
+    n = len(place)
+    parents: list[list[int]] = [[] for _ in range(n)]
+    children: list[list[int]] = [[] for _ in range(n)]
+    siblings: list[list[int]] = [[] for _ in range(n)]
+    for a, b in drawing.edges:
+        if a == b:
+            raise GraphError(f"{a!r} points to itself; give each time its own node")
+        children[place[a]].append(place[b])
+        parents[place[b]].append(place[a])
+    for a, b in drawing.bidirected:
+        if a == b:
+            raise GraphError(f"{a!r} <-> {a!r}: a common cause is one of two nodes")
+        siblings[place[a]].append(place[b])
+        siblings[place[b]].append(place[a])
+    for lists in (parents, children, siblings):
+        for row in lists:
+            row.sort()
+    return Lists(parents, children, siblings)
+
+
+def _facts(graph: CausalGraph) -> tuple[Any, ...]:
+    pairs = frozenset(frozenset(p) for p in graph.bidirected)
+    return frozenset(graph.nodes), frozenset(graph.edges), pairs, graph.latent

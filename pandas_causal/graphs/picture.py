@@ -1,0 +1,41 @@
+"""From a graph to the tables that its picture draws."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from pandas_causal.errors import GraphError
+
+if TYPE_CHECKING:
+    from pandas_causal.graphs.graph import CausalGraph
+
+__all__ = ["draw", "tables"]
+
+
+def tables(
+    graph: CausalGraph, treatment: Any = None, outcome: Any = None, adjustment: Iterable[Any] = ()
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return nodes (node, kind) in topological order and edges (parent, child, kind)."""
+    kinds: dict[Any, str] = dict.fromkeys(graph.topological_order(), "observed")
+    kinds.update(dict.fromkeys(graph.latent, "latent"))
+    asked = (("adjustment", adjustment), ("treatment", treatment), ("outcome", outcome))
+    for kind, names in asked:
+        for name in [] if names is None else graph._members(names):
+            graph._index(name)
+            if kinds[name] == "latent":
+                raise GraphError(f"{name!r} is latent, so it is no {kind}")
+            kinds[name] = kind
+    nodes = pd.DataFrame({"node": pd.Series(list(kinds), dtype=object), "kind": list(kinds.values())})
+    rows = [(a, b, "directed") for a, b in graph.edges] + [(a, b, "bidirected") for a, b in graph.bidirected]
+    edges = {name: pd.Series([r[k] for r in rows], dtype=object) for k, name in enumerate(("parent", "child", "kind"))}
+    return nodes, pd.DataFrame(edges)
+
+
+def draw(graph: CausalGraph, *, treatment: Any, outcome: Any, adjustment: Iterable[Any], ax: Any) -> Any:
+    """Draw a graph; see :func:`pandas_causal.plotting.graph`."""
+    from pandas_causal.plotting.graph import graph as picture
+
+    return picture(*tables(graph, treatment, outcome, adjustment), ax)

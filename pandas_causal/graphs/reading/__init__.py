@@ -1,0 +1,1 @@
+"""Readers of drawn graphs: text, DOT, pairs and networkx."""

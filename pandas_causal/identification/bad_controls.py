@@ -1,0 +1,461 @@
+"""Bad controls: covariates that adjusting for makes the answer wrong, and those that do no good.
+
+A set of covariates is judged by the adjustment criterion (Shpitser, VanderWeele and Robins 2010), member by member:
+
+- *mediator*: lies on a causal path, so that holding it fixed takes part of the effect away;
+- *descendant*: caused by a mediator or by the outcome, so that it does the same by proxy;
+- *collider*: it is, or is caused by, a node at which two arrows of a path meet that is open given the set, though no
+  causal path; M-bias is the case where treatment and outcome are caused by neither end of it;
+- *instrument* and *harmless descendant*: in a valid set, and not needed there (Cinelli, Forney and Pearl 2022).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+from pandas_causal.errors import BadControlError, BadControlWarning, GraphError, NotIdentifiedError, warn
+from pandas_causal.graphs.reachability import Flags, Lists, ancestors, connected, descendants, flags, indices
+from pandas_causal.graphs.separation import Separation
+
+if TYPE_CHECKING:
+    from pandas_causal.graphs.graph import CausalGraph
+    from pandas_causal.identification.adjustment_sets import Query
+
+__all__ = ["Judgement", "guard", "judge", "refuse_post_treatment"]
+
+_MOST_STEPS = 20_000
+Walk = list[tuple[int, str]]  # nodes, each with the edge by which it is reached
+State = tuple[int, bool, bool]  # node, arrived at an arrow's head, passed the collider that is asked for
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What is wrong with a set of covariates, in names of nodes.
+
+    Attributes
+    ----------
+    valid : bool
+        Whether adjusting for the set gives the effect.
+    controls : dict of name to (kind, path)
+        Members that make it invalid: "mediator", "descendant" or "collider", and the path from treatment to outcome.
+    reasons : dict of name to str
+        A sentence for each member named in `controls` or in `useless`.
+    useless : dict of name to str
+        Members of a valid set that only cost precision: "instrument" or "descendant".
+    open_path : tuple of nodes, or None
+        A path that stays open once the bad members are left out.
+    open_text : str
+        The same with its arrows.
+    """
+
+    valid: bool
+    controls: dict[Any, tuple[str, tuple[Any, ...]]]
+    reasons: dict[Any, str]
+    useless: dict[Any, str]
+    open_path: tuple[Any, ...] | None
+    open_text: str
+
+
+def judge(graph: CausalGraph, treatment: Any, outcome: Any, covariates: Iterable[Any]) -> Judgement:
+    """Classify every covariate.
+
+    A covariate is a collider if a simple path from treatment to outcome, not a causal one, is open given the covariates
+    (mediators and descendants apart) and passes a collider that is the covariate or causes it. Shortest paths are found
+    by a walk over edges; where the shortest walk crosses itself, simple paths are searched, at most 20,000 steps;
+    beyond them a covariate is blamed if it alone opens a path once those that cause neither treatment nor outcome are
+    left out.
+
+    Parameters
+    ----------
+    graph : CausalGraph
+    treatment, outcome : node
+    covariates : iterable of nodes
+
+    Raises
+    ------
+    GraphError
+        For a covariate that is no node, is latent, or is treatment or outcome.
+
+    References
+    ----------
+    Shpitser, I., VanderWeele, T. and Robins, J. (2010). On the validity of covariate adjustment for estimating causal
+    effects. UAI. Cinelli, C., Forney, A. and Pearl, J. (2022). A crash course in good and bad controls. Sociological
+    Methods & Research.
+    """
+    q, held = _resolve(graph, treatment, outcome, covariates)
+    (a,), (y,) = q.treatments, q.outcomes
+    speak = _Speaker(graph)
+    controls: dict[Any, tuple[str, tuple[Any, ...]]] = {}
+    reasons: dict[Any, str] = {}
+    for z in (z for z in held if q.forbidden[z]):
+        kind, walk, reason = _forbidden(q, z, speak)
+        controls[graph._names[z]], reasons[graph._names[z]] = (kind, speak.nodes(walk)), reason
+    allowed = [z for z in held if not q.forbidden[z]]
+    back = q.without_effect
+    if not _open(back, a, y, allowed):
+        useless = {} if controls else _useless(q, allowed, speak, reasons)
+        return Judgement(not controls, controls, reasons, useless, None, "")
+    for z, walk in _colliders(back, a, y, allowed).items():
+        at = next(v for v in _turning(walk) if ancestors(back, [z])[v])
+        by = "" if at == z else f"caused by {graph._names[at]!r}, where two arrows meet; "
+        controls[graph._names[z]] = ("collider", speak.nodes(walk))
+        reasons[graph._names[z]] = f"{by}adjusting for it opens {speak.text(walk)}"
+    rest = [z for z in allowed if graph._names[z] not in controls]
+    left = _shortest(back, a, y, rest)
+    return Judgement(
+        False,
+        controls,
+        reasons,
+        {},
+        None if left is None else speak.nodes(left),
+        "" if left is None else speak.text(left),
+    )
+
+
+def guard(graph: CausalGraph, treatment: Any, outcome: Any, covariates: Sequence[Any]) -> tuple[str, ...]:
+    """Refuse covariates that make the answer wrong; warn of those that do no good, and return what was said.
+
+    Raises
+    ------
+    BadControlError
+        A mediator, a descendant of one or of the outcome, or a collider is among them.
+    NotIdentifiedError
+        They leave a path open, for want of others.
+
+    Warns
+    -----
+    BadControlWarning
+        An instrument, or a consequence of treatment, in a set that is valid without it.
+    """
+    found = judge(graph, treatment, outcome, covariates)
+    if found.controls:
+        lines = [f"  - {name} ({kind}): {found.reasons[name]}" for name, (kind, _) in found.controls.items()]
+        rest = [c for c in covariates if c not in found.controls]
+        count = len(dict.fromkeys(covariates))
+        text = (
+            f"{len(lines)} of {count} covariates must not be adjusted for, where the effect of {treatment!r} on"
+            f" {outcome!r} is asked:\n" + "\n".join(lines) + "\n"
+        )
+        if found.open_path is None:
+            raise BadControlError(f"{text}Without {_them(lines)} the set is valid: covariates={rest}", found.controls)
+        text += f"Without {_them(lines)} {found.open_text} stays open; {_what_closes(graph, treatment, outcome, rest)}"
+        raise BadControlError(text, found.controls)
+    if not found.valid:
+        raise NotIdentifiedError(
+            f"covariates={list(covariates)} leave open {found.open_text}, so that {treatment!r} and {outcome!r} are"
+            f" related beyond the effect; {_what_closes(graph, treatment, outcome, covariates)}"
+        )
+    if not found.useless:
+        return ()
+    same: dict[tuple[str, str], list[str]] = {}
+    for name, kind in found.useless.items():
+        same.setdefault((kind, found.reasons[name]), []).append(str(name))
+    parts = "; ".join(f"{', '.join(who)} ({kind}): {reason}" for (kind, reason), who in same.items())
+    message = f"covariates that do no good: {parts}; leave {_them(found.useless)} out"
+    warn(message, BadControlWarning)
+    return (message,)
+
+
+def refuse_post_treatment(treatment: Any, covariates: Sequence[Any], marked: Sequence[Any]) -> None:
+    """Refuse covariates that the caller marked as measured after, and so perhaps moved by, treatment.
+
+    Raises
+    ------
+    BadControlError
+        Naming them; without a graph the path is not known, and (treatment, covariate) stands for it.
+    """
+    bad = [c for c in covariates if c in set(marked)]
+    if bad:
+        raise BadControlError(
+            f"{bad} {'is' if len(bad) == 1 else 'are'} marked as post_treatment and must not be adjusted for: what"
+            f" {treatment!r} may have moved carries part of its effect, or opens a path that was closed. Leave"
+            f" {_them(bad)} out: covariates={[c for c in covariates if c not in bad]}",
+            {c: ("descendant", (treatment, c)) for c in bad},
+        )
+
+
+def _them(members: Any) -> str:
+    return "it" if len(members) == 1 else "them"
+
+
+def _what_closes(graph: CausalGraph, treatment: Any, outcome: Any, covariates: Sequence[Any]) -> str:
+    """Which further covariates close every path that is not causal, in words."""
+    q, held = _resolve(graph, treatment, outcome, covariates)
+    more = Separation(q.without_effect, q.treatments, q.outcomes, q.usable, held).minimal()
+    if more is not None:
+        names = sorted((graph._names[v] for v in indices(more)), key=lambda v: graph._place[v])
+        also = " too" if covariates else ""
+        return f"adjusting for {names}{also} closes every such path: covariates={[*covariates, *names]}"
+    found = graph.identify(treatment=treatment, outcome=outcome)
+    if found.backdoor.exists:
+        chosen = sorted(found.backdoor.minimal or (), key=lambda v: graph._place[v])
+        return f"with these no further covariate closes it, while covariates={chosen} leaves nothing open"
+    if found.identified:
+        return (
+            "no observed covariates close it, yet the graph determines the effect otherwise: ate(graph=...) without"
+            " covariates"
+        )
+    return "no observed covariates close it: measure what lies on it, or look for another design"
+
+
+# -- one kind after the other ----------------------------------------------------------------------------------------
+
+
+def _resolve(graph: CausalGraph, treatment: Any, outcome: Any, covariates: Iterable[Any]) -> tuple[Query, list[int]]:
+    q = graph.identify(treatment=treatment, outcome=outcome)._query
+    if len(q.treatments) != 1 or len(q.outcomes) != 1:
+        raise GraphError("covariates are judged for one treatment and one outcome")
+    held = []
+    for name in dict.fromkeys(covariates):
+        z = graph._index(name)
+        if graph._hidden[z]:
+            raise GraphError(f"{name!r} is latent in the graph, so nothing can be adjusted for it")
+        if z in q.treatments or z in q.outcomes:
+            raise GraphError(f"{name!r} is treatment or outcome, and no covariate")
+        held.append(z)
+    return q, held
+
+
+def _forbidden(q: Query, z: int, speak: _Speaker) -> tuple[str, Walk, str]:
+    """Tell a mediator from a descendant, with a causal path: through z, or through the nearest node on one above z."""
+    (a,), (y,) = q.treatments, q.outcomes
+    lists = q.lists
+    if q.causal[z]:
+        walk = [*_directed(lists, a, z), *_directed(lists, z, y)[1:]]
+        return "mediator", walk, f"it carries part of the effect, {speak.text(walk)}"
+    source = _nearest_above(lists, z, q.causal)
+    walk = _directed(lists, a, y) if source == y else [*_directed(lists, a, source), *_directed(lists, source, y)[1:]]
+    word = "the outcome" if source == y else "what carries the effect"
+    below = speak.text(_directed(lists, source, z))
+    return "descendant", walk, f"it is caused by {word}, {below}; the effect runs {speak.text(walk)}"
+
+
+def _useless(q: Query, held: list[int], speak: _Speaker, reasons: dict[Any, str]) -> dict[Any, str]:
+    """Members of a valid set that treatment causes, or that, given the rest, are related to treatment alone."""
+    (a,), (y,) = q.treatments, q.outcomes
+    below = descendants(q.lists, [a])
+    out: dict[Any, str] = {}
+    for z in held:
+        name, rest = speak.name(z), [w for w in held if w != z]
+        if below[z]:
+            out[name] = "descendant"
+            reasons[name] = (
+                f"treatment causes it, {speak.text(_directed(q.lists, a, z))}, and it carries no effect, so that"
+                " adjusting for it costs precision"
+            )
+        elif not _open(q.without_effect, z, y, rest) and _open(q.without_effect, z, a, rest):
+            out[name] = "instrument"
+            reasons[name] = (
+                "given the other covariates it is related to treatment alone, so that adjusting for it costs precision"
+                " and amplifies the bias of anything unmeasured"
+            )
+    return out
+
+
+def _colliders(lists: Lists, a: int, y: int, held: list[int]) -> dict[int, Walk]:
+    """Members that open a path, each with a shortest simple one where the search ends in time."""
+    out: dict[int, Walk] = {}
+    unsure = []
+    for z in held:
+        walk, settled = _through(lists, a, y, held, z)
+        if walk is not None:
+            out[z] = walk
+        elif not settled:
+            unsure.append(z)
+    if unsure:
+        inside = ancestors(lists, [a, y])
+        core = [z for z in held if inside[z]]
+        if not _open(lists, a, y, core):
+            alone = {z: _shortest(lists, a, y, [*core, z]) for z in unsure if not inside[z]}
+            out |= {z: walk for z, walk in alone.items() if walk is not None}
+    return out
+
+
+# -- paths -----------------------------------------------------------------------------------------------------------
+
+
+def _open(lists: Lists, a: int, y: int, held: list[int]) -> bool:
+    return bool(connected(lists, [a], held)[y])
+
+
+def _steps(lists: Lists, v: int) -> Iterator[tuple[int, str, bool, bool]]:
+    """Edges at v: the other end, how the edge is drawn, whether an arrow's head is at v, and at the other end."""
+    for w in lists.parents[v]:
+        yield w, "<-", True, False
+    for w in lists.children[v]:
+        yield w, "->", False, True
+    for w in lists.siblings[v]:
+        yield w, "<->", True, True
+
+
+@dataclass(frozen=True)
+class _Search:
+    """Open walks from a to y given `held`; with `asked`, those that pass a collider flagged there."""
+
+    lists: Lists
+    a: int
+    y: int
+    held: Flags
+    opens: Flags
+    asked: Flags | None
+
+    def moves(self, state: State) -> Iterator[tuple[State, str]]:
+        """States that one more edge leads to; y ends a walk, a is not met again."""
+        v, head, passed = state
+        for w, mark, head_here, head_there in _steps(self.lists, v):
+            if w == self.a:
+                continue
+            if v == self.a:
+                yield (w, head_there, passed), mark
+                continue
+            turning = head and head_here
+            if self.opens[v] if turning else not self.held[v]:
+                yield (w, head_there, passed or (turning and bool(self.asked and self.asked[v]))), mark
+
+    def shortest(self) -> Walk | None:
+        """Return the shortest walk; without `asked` it is a simple path, since any loop in it can be cut out."""
+        start: State = (self.a, False, self.asked is None)
+        came: dict[State, tuple[State, str] | None] = {start: None}
+        queue = deque([start])
+        while queue:
+            state = queue.popleft()
+            if state[0] == self.y:
+                if state[2]:
+                    return _unwound(came, state)
+                continue
+            for then, mark in self.moves(state):
+                if then not in came:
+                    came[then] = (state, mark)
+                    queue.append(then)
+        return None
+
+    def simple(self) -> tuple[Walk | None, bool]:
+        """Return a simple path by depth first, and whether the search was exhausted or successful."""
+        alive = self._alive()
+        start: State = (self.a, False, False)
+        path: Walk = [(self.a, "")]
+        on = {self.a}
+        stack = [iter([m for m in self.moves(start) if m[0] in alive])]
+        for _ in range(_MOST_STEPS):
+            step = next(stack[-1], None)
+            if step is None:
+                stack.pop()
+                if not stack:
+                    return None, True
+                on.discard(path.pop()[0])
+                continue
+            state, mark = step
+            if state[0] == self.y and state[2]:
+                return [*path, (self.y, mark)], True
+            if state[0] in on or state[0] == self.y:
+                continue
+            path.append((state[0], mark))
+            on.add(state[0])
+            stack.append(iter([m for m in self.moves(state) if m[0] in alive]))
+        return None, False
+
+    def _alive(self) -> set[State]:
+        """States from which a walk, crossing itself or not, reaches y as asked."""
+        start: State = (self.a, False, False)
+        before: dict[State, list[State]] = {start: []}
+        stack = [start]
+        while stack:
+            state = stack.pop()
+            if state[0] == self.y:
+                continue
+            for then, _ in self.moves(state):
+                if then not in before:
+                    before[then] = []
+                    stack.append(then)
+                before[then].append(state)
+        alive = {s for s in before if s[0] == self.y and s[2]}
+        stack = list(alive)
+        while stack:
+            for state in before[stack.pop()]:
+                if state not in alive:
+                    alive.add(state)
+                    stack.append(state)
+        return alive
+
+
+def _unwound(came: dict[State, tuple[State, str] | None], state: State) -> Walk:
+    out: Walk = []
+    at: State | None = state
+    while at is not None:
+        link = came[at]
+        out.append((at[0], "" if link is None else link[1]))
+        at = None if link is None else link[0]
+    return out[::-1]
+
+
+def _search(lists: Lists, a: int, y: int, held: list[int], asked: Flags | None = None) -> _Search:
+    return _Search(lists, a, y, flags(len(lists), held), ancestors(lists, held), asked)
+
+
+def _shortest(lists: Lists, a: int, y: int, held: list[int]) -> Walk | None:
+    return _search(lists, a, y, held).shortest()
+
+
+def _through(lists: Lists, a: int, y: int, held: list[int], z: int) -> tuple[Walk | None, bool]:
+    """Return a simple open path with a collider that is z or causes it, and whether the answer is certain."""
+    search = _search(lists, a, y, held, ancestors(lists, [z]))
+    walk = search.shortest()
+    if walk is None or len({v for v, _ in walk}) == len(walk):
+        return walk, True
+    return search.simple()
+
+
+def _turning(walk: Walk) -> list[int]:
+    """Colliders of a walk: nodes with an arrow's head on either side."""
+    return [v for (v, before), (_, after) in pairwise(walk[1:]) if before in ("->", "<->") and after in ("<-", "<->")]
+
+
+def _directed(lists: Lists, a: int, y: int) -> Walk:
+    """Return a shortest directed path from a to y."""
+    came: dict[int, int] = {a: a}
+    queue = deque([a])
+    while queue and y not in came:
+        v = queue.popleft()
+        for w in lists.children[v]:
+            if w not in came:
+                came[w] = v
+                queue.append(w)
+    out = [y]
+    while out[-1] != a:
+        out.append(came[out[-1]])
+    return [(v, "" if k == 0 else "->") for k, v in enumerate(out[::-1])]
+
+
+def _nearest_above(lists: Lists, z: int, wanted: Flags) -> int:
+    """Return the flagged ancestor of z that is fewest edges away."""
+    seen = {z}
+    queue = deque([z])
+    while queue:
+        v = queue.popleft()
+        if wanted[v]:
+            return v
+        for p in lists.parents[v]:
+            if p not in seen:
+                seen.add(p)
+                queue.append(p)
+    raise GraphError("no ancestor lies on a causal path")
+
+
+@dataclass(frozen=True)
+class _Speaker:
+    """Walks in names."""
+
+    graph: CausalGraph
+
+    def name(self, v: int) -> Any:
+        return self.graph._names[v]
+
+    def nodes(self, walk: Walk) -> tuple[Any, ...]:
+        return tuple(self.graph._names[v] for v, _ in walk)
+
+    def text(self, walk: Walk) -> str:
+        return "".join(f" {mark} {self.graph._names[v]}" if mark else str(self.graph._names[v]) for v, mark in walk)

@@ -1,0 +1,284 @@
+"""Identification: whether, and how, a graph determines what an intervention does."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from pandas_causal.errors import CausalArgumentError, GraphError, NotIdentifiedError
+from pandas_causal.graphs.reachability import ranks
+from pandas_causal.identification.adjustment_sets import BackDoor, Query
+from pandas_causal.identification.distribution import plug_in
+from pandas_causal.identification.formula import ratio, summed
+from pandas_causal.identification.front_door_sets import FrontDoor
+from pandas_causal.identification.functional import Functional, Hedge, braces
+from pandas_causal.identification.id_algorithm import HedgeFound, exchange, find_hedge, identify
+from pandas_causal.identification.instrument_sets import Instrument, conditional_instruments
+
+if TYPE_CHECKING:
+    from pandas_causal.effect.effect import Effect
+    from pandas_causal.graphs.graph import CausalGraph
+
+if TYPE_CHECKING:
+    pass
+
+__all__ = ["Identification", "explain"]
+MOST_NODES = 60  # in larger graphs formulas fill pages and the search for instruments takes seconds
+LONGEST_FORMULA = 600
+
+
+class Identification:
+    """What a graph says about P(outcome | do(treatment), given); made by ``CausalGraph.identify``.
+
+    Nothing is computed before it is read.
+
+    Parameters
+    ----------
+    graph : CausalGraph
+    treatment, outcome : node or list of nodes
+    given : node or list of nodes, optional
+
+    Attributes
+    ----------
+    graph : CausalGraph
+    treatment, outcome, given : tuple of nodes
+    """
+
+    def __init__(self, graph: CausalGraph, *, treatment: Any, outcome: Any, given: Any = None) -> None:
+        self.graph = graph
+        roles: dict[Any, str] = {}
+        self.treatment = _role(graph, "treatment", treatment, roles)
+        self.outcome = _role(graph, "outcome", outcome, roles)
+        self.given = () if given is None else _role(graph, "given", given, roles, empty=True)
+        self._query = Query(
+            graph, *(sorted(graph._place[v] for v in r) for r in (self.treatment, self.outcome, self.given))
+        )
+
+    @cached_property
+    def backdoor(self) -> BackDoor:
+        """Adjustment sets."""
+        return BackDoor(self._query)
+
+    @cached_property
+    def frontdoor(self) -> FrontDoor:
+        """Front-door sets."""
+        return FrontDoor(self._query)
+
+    @cached_property
+    def instruments(self) -> tuple[Instrument, ...]:
+        """Conditional instruments of one treatment for one outcome, each with `.instrument` and `.given`.
+
+        Empty exactly when no conditional instrument exists. An instrument identifies an effect under assumptions beyond
+        the graph (linearity, or monotonicity for those it moves), so it makes nothing `identified`.
+        """
+        return tuple(conditional_instruments(self._query))
+
+    @cached_property
+    def identified(self) -> bool:
+        """Whether observed columns determine the effect: by a valid adjustment set, else by c-components."""
+        return self.backdoor.exists or self._hedge is None
+
+    @cached_property
+    def functional(self) -> Functional | Hedge:
+        """The formula of the effect (`.text`, `.latex`) by the complete ID and IDC, or the hedge that forbids one.
+
+        Shpitser, I. and Pearl, J. (2006). Identification of joint interventional distributions in recursive
+        semi-Markovian causal models. AAAI.
+        """
+        graph = self.graph
+        rank = ranks(graph._lists)
+        acting, known = self._exchanged
+        together = {*self._query.outcomes, *known}
+        try:
+            formula = identify(graph._projected, rank, self._observed, set(acting), together)
+        except HedgeFound as hedge:
+            return self._named(hedge)
+        if known:
+            formula = ratio(formula, summed(self._query.outcomes, formula))
+        return Functional(graph, formula, self.treatment, self.outcome, self.given)
+
+    def distribution(self, df: pd.DataFrame, *, sample_weight: Any = None) -> pd.DataFrame:
+        """Return P(outcome | do(treatment), given) at the frequencies of a frame of discrete columns.
+
+        The plug-in of the functional: where the frequencies of the frame are those of the population, the result is the
+        interventional distribution. Nodes that the functional names freely are averaged over their share in the frame;
+        ``result.attrs["averaged_over"]`` then names them.
+
+        Parameters
+        ----------
+        df : DataFrame
+            With a column per node of the functional.
+        sample_weight : name of a column, array or Series, optional
+            How many rows a row stands for.
+
+        Returns
+        -------
+        DataFrame
+            A row per combination of values: columns named as treatments, outcomes and given nodes, then `probability`.
+
+        Raises
+        ------
+        NotIdentifiedError
+            Where a hedge forbids it, naming its nodes.
+        CausalDataError
+            An absent column, missing values, or a combination of values that no row has and the functional needs.
+        """
+        if not isinstance(df, pd.DataFrame):
+            raise CausalArgumentError(f"distribution takes a DataFrame, got {type(df).__name__}")
+        if "probability" in (*self.treatment, *self.outcome, *self.given):
+            raise CausalArgumentError("a column named 'probability' would stand twice in the result; rename that node")
+        functional = self.functional
+        if isinstance(functional, Hedge):
+            raise NotIdentifiedError(self._refusal(functional))
+        return plug_in(functional.expression, self.graph, df, (self.treatment, self.outcome, self.given), sample_weight)
+
+    def estimate(self, df: pd.DataFrame, estimator: Any = None, **asked: Any) -> Effect:
+        """Estimate the average effect by the first route open in the graph; see :func:`graph.estimation.estimate`."""
+        from pandas_causal.identification.routes import estimate
+
+        return estimate(self, df, estimator, **asked)
+
+    @cached_property
+    def affects(self) -> bool:
+        """Whether a directed path leads from a treatment to an outcome; else the effect is 0."""
+        return any(self._query.causal)
+
+    def explain(self) -> str:
+        """Say in words whether the effect is identified, by what, and what stands in the way."""
+        return explain(self)
+
+    def plot(self, *, adjustment: Any = None, ax: Any = None) -> Any:
+        """Draw the graph with treatment, outcome and an adjustment set coloured.
+
+        Parameters
+        ----------
+        adjustment : iterable of nodes, optional
+            By default ``backdoor.optimal``, where there is one.
+        ax : matplotlib Axes, optional
+
+        Returns
+        -------
+        matplotlib Axes
+        """
+        chosen = (self.backdoor.optimal or ()) if adjustment is None else adjustment
+        return self.graph.plot(treatment=self.treatment, outcome=self.outcome, adjustment=chosen, ax=ax)
+
+    def __repr__(self) -> str:
+        return self.explain()
+
+    # -- private -----------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def _observed(self) -> set[int]:
+        return {v for v, h in enumerate(self.graph._hidden) if not h}
+
+    @cached_property
+    def _exchanged(self) -> tuple[list[int], list[int]]:
+        q = self._query
+        return exchange(q.lists, q.treatments, q.outcomes, q.given)
+
+    @cached_property
+    def _hedge(self) -> Hedge | None:
+        acting, known = self._exchanged
+        found = find_hedge(self.graph._projected, self._observed, set(acting), {*self._query.outcomes, *known})
+        return None if found is None else self._named(found)
+
+    def _named(self, hedge: HedgeFound) -> Hedge:
+        names = self.graph._names
+        return Hedge(frozenset(names[v] for v in hedge.larger), frozenset(names[v] for v in hedge.smaller))
+
+    def _refusal(self, hedge: Hedge) -> str:
+        return (
+            f"the effect of {', '.join(map(str, self.treatment))} on {', '.join(map(str, self.outcome))} is"
+            f" {hedge.text}; measure a hidden cause, or a node between treatment and outcome that shares none"
+        )
+
+
+def _role(graph: CausalGraph, role: str, names: Any, roles: dict[Any, str], *, empty: bool = False) -> tuple[Any, ...]:
+    """Nodes in a role: known, observed, and in no other role."""
+    if names is None:
+        raise GraphError(f"{role}= needs the name of a node, or a list of them")
+    members = graph._members(names)
+    if not members and not empty:
+        raise GraphError(f"{role}= is empty; it needs the name of a node, or a list of them")
+    for name in members:
+        graph._index(name)
+        if name in graph.latent:
+            raise GraphError(f"the {role} {name!r} is latent in the graph; only observed nodes can be asked about")
+        if name in roles:
+            raise GraphError(f"{name!r} is both {roles[name]} and {role}; a node has one role")
+        roles[name] = role
+    return tuple(members)
+
+
+def explain(found: Identification) -> str:
+    """Write what is identified, by what, and what stands in the way, a line each."""
+    lines = [f"{_question(found)}: {'identified' if found.identified else 'NOT identified'}."]
+    if not found.affects:
+        lines.append(
+            f"No directed path leads from {_listed(found.treatment)} to {_listed(found.outcome)}: in this graph the"
+            " effect is 0."
+        )
+    lines += [_back_door(found), _front_door(found)]
+    small = len(found.graph) <= MOST_NODES
+    if not found.identified:
+        hedge = found._hedge
+        if hedge is not None:
+            lines.append(f"Why: {hedge.reason}.")
+    elif small:
+        functional = found.functional
+        if isinstance(functional, Functional) and len(functional.text) <= LONGEST_FORMULA:
+            lines.append(f"Functional: {functional.text}")
+    lines += _instruments(found, small)
+    return "\n".join(line for line in lines if line)
+
+
+def _question(found: Identification) -> str:
+    given = f" given {_listed(found.given)}" if found.given else ""
+    joint = "joint effect" if len(found.treatment) > 1 else "effect"
+    return f"The {joint} of {_listed(found.treatment)} on {_listed(found.outcome)}{given}"
+
+
+def _back_door(found: Identification) -> str:
+    sets = found.backdoor
+    if not sets.exists:
+        why = ""
+        below = found.graph.descendants(found.treatment)
+        caused = [w for w in found.given if w in below]
+        if caused:
+            why = f"; {_listed(caused)} is given and a consequence of the treatment"
+        return f"Back door: no set of observed covariates is valid{why}."
+    if not sets.optimal:
+        return "Back door: nothing has to be adjusted for."
+    text = f"Back door: adjust for {braces(sets.optimal)} ({sets.optimality})."
+    if sets.minimal != sets.optimal:
+        text += f" A minimal set: {braces(sets.minimal)}." if sets.minimal else " Adjusting for nothing is valid too."
+    if sets.forbidden:
+        mediators = sets.forbidden - set(found.outcome)
+        text += f" Never for {braces(mediators)}: on or below the causal paths." if mediators else ""
+    return text
+
+
+def _front_door(found: Identification) -> str:
+    if not found.affects or found.given:
+        return ""
+    found_set = found.frontdoor.minimal
+    return "Front door: none." if found_set is None else f"Front door: through {braces(found_set)}."
+
+
+def _instruments(found: Identification, small: bool) -> list[str]:
+    if found.backdoor.exists or len(found.treatment) > 1 or len(found.outcome) > 1 or found.given:
+        return []
+    if not small:
+        return ["Instruments: read .instruments."]
+    listed = [_listed([i.instrument]) + (f" given {braces(i.given)}" if i.given else "") for i in found.instruments[:5]]
+    more = f", and {len(found.instruments) - 5} more" if len(found.instruments) > 5 else ""
+    if not listed:
+        return ["Instruments: none."]
+    return [f"Instruments, which need assumptions beyond the graph: {'; '.join(listed)}{more}."]
+
+
+def _listed(names: Any) -> str:
+    return ", ".join(map(str, names))

@@ -1,0 +1,349 @@
+"""From a graph to an effect: which of its routes is taken, and what the answer then rests on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from pandas_causal.effect.effect import Effect
+from pandas_causal.errors import (
+    CausalArgumentError,
+    CausalDataError,
+    NotIdentifiedError,
+    Problem,
+    StandardErrorWarning,
+    suggest,
+    warn,
+)
+from pandas_causal.graphs.graph import CausalGraph
+from pandas_causal.identification.bad_controls import guard, refuse_post_treatment
+from pandas_causal.identification.distribution import columns_of
+from pandas_causal.identification.front_door_sets import conditional_front_door
+from pandas_causal.inference.draws_and_variance import Variance
+
+if TYPE_CHECKING:
+    from pandas_causal.identification.identification import Identification
+
+__all__ = ["ate_from_graph", "check_controls", "estimate"]
+
+DRAWN = (
+    "the graph is right: what it leaves out, arrows and common causes (<->), is assumed and was not found in the data"
+)
+
+
+def check_controls(
+    frame: pd.DataFrame,
+    graph: Any,
+    treatment: Any,
+    outcome: Any,
+    covariates: Sequence[Any],
+    post_treatment: Sequence[Any] = (),
+) -> tuple[str, ...]:
+    """Refuse bad controls, by a graph or by the caller's own marks, and return what was warned of.
+
+    Raises
+    ------
+    CausalDataError
+        A mark on what is no column.
+    CausalArgumentError
+        Marks beside a graph.
+    BadControlError, NotIdentifiedError, GraphError
+        As :func:`graph.bad_controls.guard`.
+    """
+    if graph is None:
+        absent = [c for c in post_treatment if c not in frame.columns]
+        if absent:
+            near = suggest(absent[0], frame.columns)
+            what = f"is given as post_treatment but is no column of the frame{near}"
+            raise CausalDataError([Problem(str(absent[0]), what, None, "give names of columns")])
+        named = treatment if pd.api.types.is_hashable(treatment) else "treatment"
+        refuse_post_treatment(named, covariates, post_treatment)
+        return ()
+    _refuse_marks(post_treatment)
+    drawn = CausalGraph(graph)
+    columns_of(drawn, frame.columns)
+    _names_only(treatment, outcome)
+    return guard(drawn, treatment, outcome, covariates)
+
+
+def ate_from_graph(
+    frame: pd.DataFrame, graph: Any, post_treatment: Sequence[Any] = (), *, treatment: Any, outcome: Any, **asked: Any
+) -> Effect:
+    """Identify in a graph (or what :class:`CausalGraph` reads) and estimate; the rest is as for :func:`estimate`."""
+    _refuse_marks(post_treatment)
+    _names_only(treatment, outcome)
+    return estimate(CausalGraph(graph).identify(treatment=treatment, outcome=outcome), frame, **asked)
+
+
+def estimate(
+    found: Identification,
+    frame: pd.DataFrame,
+    estimator: Any = None,
+    *,
+    estimand: str | None = None,
+    control: Any = None,
+    level: float | None = None,
+    missing: str = "raise",
+    n_draws: int = 500,
+    random_state: int = 0,
+    **roles: Any,
+) -> Effect:
+    """Estimate an average effect by the first of these routes that the graph opens.
+
+    1. The outcome is not below the treatment: 0, with a warning.
+    2. Back door: adjustment for ``found.backdoor.optimal``, by AIPW unless `estimator` says otherwise.
+    3. Front door: :class:`FrontDoor` through ``found.frontdoor.minimal``, or through mediators that are one given
+       covariates.
+    4. Columns that are discrete: the contrast of the outcome's means in ``found.distribution``, with bootstrap draws.
+
+    An instrument identifies an effect only under assumptions that no graph holds: it is never used here.
+
+    Parameters
+    ----------
+    found : Identification
+        Of one treatment and one outcome, nothing given.
+    frame : DataFrame
+        Every node that is not latent is a column of it.
+    estimator : str or estimator, optional
+        Of the back door; a :class:`FrontDoor` asks for the front door, also where the back door is open.
+    estimand, control, level, missing
+        As for ``df.causal.ate``.
+    n_draws, random_state : int
+        Bootstrap draws of route 4.
+    **roles
+        cluster, sample_weight and propensity, where the route takes them.
+
+    Returns
+    -------
+    Effect
+        Its `estimand` and its assumptions say which route was taken and why.
+
+    Raises
+    ------
+    NotIdentifiedError
+        Where no route is open; instruments are named.
+    GraphError
+        A node that is neither a column nor latent.
+    """
+    if len(found.treatment) != 1 or len(found.outcome) != 1 or found.given:
+        raise CausalArgumentError(
+            "an average effect is that of one treatment on one outcome, nothing given; distribution(df) speaks of more"
+        )
+    _check_asked(frame, estimator, level, missing, n_draws, random_state)
+    graph, (a,), (y,) = found.graph, found.treatment, found.outcome
+    columns_of(graph, frame.columns)
+    roles = {role: value for role, value in roles.items() if value is not None}
+    asked: dict[str, Any] = {"estimand": estimand, "control": control, "level": level, "missing": missing}
+    if not found.affects:
+        return _no_effect(found, frame, control, level)
+    if not _is_front_door(estimator) and found.backdoor.optimal is not None:
+        return _back_door(found, frame, estimator, roles, **asked)
+    sets = _front_door_sets(found)
+    if sets is not None and (estimator is None or _is_front_door(estimator)):
+        return _front_door(found, frame, estimator, *sets, roles, **asked)
+    if estimator is not None:
+        raise CausalArgumentError(
+            f"{type(estimator).__name__ if not isinstance(estimator, str) else estimator!r} does not fit: the graph has"
+            f" no {'front-door' if _is_front_door(estimator) else 'adjustment'} set for the effect of {a!r} on {y!r};"
+            " leave estimator out, and the graph decides"
+        )
+    if not found.identified:
+        raise NotIdentifiedError(_why_not(found))
+    from pandas_causal.identification.functional_effect import plug_in_effect
+
+    return plug_in_effect(found, frame, roles, n_draws=n_draws, random_state=random_state, **asked)
+
+
+def _check_asked(frame: Any, estimator: Any, level: Any, missing: Any, n_draws: Any, random_state: Any) -> None:
+    """Refuse what no route takes, whichever is open."""
+    from pandas_causal.adjustment.choose import named_estimator
+    from pandas_causal.inputs.parameters import check_settings
+    from pandas_causal.inputs.roles import check_columns
+
+    if not isinstance(frame, pd.DataFrame):
+        raise CausalArgumentError(f"estimate takes a pandas DataFrame; got {type(frame).__name__}")
+    check_columns(frame)
+    check_settings({"n_draws": n_draws, "random_state": random_state} | ({} if level is None else {"level": level}))
+    if missing not in ("raise", "drop"):
+        raise CausalArgumentError(f"missing={missing!r} is not known; use 'raise' or 'drop'")
+    if isinstance(estimator, str):
+        named_estimator(estimator, None, None)
+
+
+# -- routes ----------------------------------------------------------------------------------------------------------
+
+
+def _no_effect(found: Identification, frame: pd.DataFrame, control: Any, level: float | None) -> Effect:
+    """Zero by the graph, not by the data: rows marked as zero by construction, and a warning that says so."""
+    from pandas_causal.inputs.roles import MAX_ARMS, resolve_arms
+
+    (a,), (y,) = found.treatment, found.outcome
+    values = frame[a].dropna()
+    index = pd.Index([str(a)], name=a)
+    if 1 < values.nunique() <= MAX_ARMS:
+        index = pd.Index(resolve_arms(values, control).contrasts, name=a)
+    text = (
+        f"no directed path leads from {a} to {y} in this graph, so the effect is 0 by assumption: nothing was"
+        " estimated, and the standard error of 0 says nothing of the data"
+    )
+    warn(text, StandardErrorWarning)
+    return Effect(
+        estimates=pd.Series(np.zeros(len(index)), index=index, name="estimate"),
+        uncertainty=Variance(np.zeros(len(index))),
+        estimand=f"average treatment effect (ATE) of {a} on {y}: 0, for {y} is not below {a} in the graph",
+        n_obs=len(frame),
+        level=0.95 if level is None else level,
+        assumptions=(DRAWN,),
+        warnings=(text,),
+        std_error_method="none: the graph alone makes the effect 0",
+        reference_rows=np.ones(len(index), dtype=bool),
+        facts={"treatment": str(a), "outcome": str(y), "route": "no causal path"},
+    )
+
+
+def _back_door(
+    found: Identification,
+    frame: pd.DataFrame,
+    estimator: Any,
+    roles: Mapping[str, Any],
+    *,
+    estimand: str | None,
+    control: Any,
+    level: float | None,
+    missing: str,
+) -> Effect:
+    from pandas_causal.adjustment.choose import named_estimator
+
+    (a,), (y,) = found.treatment, found.outcome
+    chosen = named_estimator("aipw" if estimator is None else estimator, estimand, control)
+    covariates = [c for c in frame.columns if c in (found.backdoor.optimal or ())]
+    effect = _fitted(chosen, frame, a, y, covariates, roles, level, missing)
+    named = ", ".join(map(str, covariates))
+    why = (
+        f"adjusting for {named} closes every path of the graph from {a} to {y} that is not causal; of such sets this"
+        f" one: {found.backdoor.optimality}"
+        if covariates
+        else f"no path of the graph but the causal ones is open between {a} and {y}, so nothing is adjusted for"
+    )
+    done = f"adjusted for {named}" if covariates else "nothing to adjust"
+    return replace(
+        effect,
+        estimand=f"{effect.estimand}, by the back door: {done}",
+        assumptions=(DRAWN, why, *effect.assumptions[1:]),  # the first says that nothing is unmeasured: the graph does
+        facts={**effect.facts, "route": "back door", "adjusted_for": [str(c) for c in covariates]},
+    )
+
+
+def _front_door(
+    found: Identification,
+    frame: pd.DataFrame,
+    estimator: Any,
+    mediators: frozenset[Any],
+    covariates: frozenset[Any],
+    roles: Mapping[str, Any],
+    *,
+    estimand: str | None,
+    control: Any,
+    level: float | None,
+    missing: str,
+) -> Effect:
+    from pandas_causal.adjustment.choose import with_settings
+    from pandas_causal.estimators import FrontDoor
+
+    (a,), (y,) = found.treatment, found.outcome
+    chosen = with_settings(FrontDoor() if estimator is None else estimator, estimand, control)
+    through, given = ([c for c in frame.columns if c in part] for part in (mediators, covariates))
+    effect = _fitted(chosen, frame, a, y, given, {**roles, "mediators": through}, level, missing)
+    why = (
+        f"no observed set closes the paths of the graph from {a} to {y} that are not causal"
+        if found.backdoor.optimal is None
+        else "the front door was asked for (estimator=)"
+    )
+    what = f"{', '.join(map(str, through))} is a front-door set of it"
+    if given:
+        what += f" given {', '.join(map(str, given))}"
+    return replace(
+        effect,
+        estimand=effect.estimand + (f", given {', '.join(map(str, given))}" if given else ""),
+        assumptions=(DRAWN, f"{why}; {what}", *effect.assumptions),
+        facts={**effect.facts, "route": "front door", "adjusted_for": [str(c) for c in given]},
+    )
+
+
+def _fitted(
+    estimator: Any,
+    frame: pd.DataFrame,
+    treatment: Any,
+    outcome: Any,
+    covariates: list[Any],
+    roles: Mapping[str, Any],
+    level: float | None,
+    missing: str,
+) -> Effect:
+    """Fit on named columns; each route's roles are those of its estimator."""
+    from inspect import signature
+
+    from pandas_causal.inputs.parameters import check_settings
+
+    check_settings({} if level is None else {"level": level})
+    legal = signature(estimator.fit).parameters
+    unknown = [role for role in roles if role not in legal]
+    if unknown:
+        known = [role for role in legal if role not in ("X", "y", "missing")]
+        raise CausalArgumentError(f"{type(estimator).__name__} has no role {unknown[0]!r}; its roles: {known}")
+    named = [n for value in roles.values() for n in (value if isinstance(value, list) else [value])]
+    columns = [*covariates, treatment, *(n for n in named if pd.api.types.is_hashable(n) and n in frame.columns)]
+    X = frame[list(dict.fromkeys(columns))]
+    effect: Effect = estimator.fit(X, frame[outcome], treatment=treatment, missing=missing, **roles).effect()
+    return effect if level is None or level == effect.level else replace(effect, level=level)
+
+
+# -- what stands in the way ------------------------------------------------------------------------------------------
+
+
+def _is_front_door(estimator: Any) -> bool:
+    return type(estimator).__name__ == "FrontDoor"
+
+
+def _front_door_sets(found: Identification) -> tuple[frozenset[Any], frozenset[Any]] | None:
+    """Mediators and covariates of a front door, if one is open."""
+    plain = found.frontdoor.minimal
+    return conditional_front_door(found) if not plain else (plain, frozenset())
+
+
+def _why_not(found: Identification) -> str:
+    """Why nothing was estimated, and the instruments that could be asked about by name."""
+    (a,), (y,) = found.treatment, found.outcome
+    text = f"the graph does not determine the effect of {a!r} on {y!r}: no covariates, mediators or functional give it"
+    instruments = found.instruments
+    if not instruments:
+        return f"{text}; measure what causes both, or look for another design"
+    one = instruments[0]
+    given = f", covariates={sorted(map(str, one.given))}" if one.given else ""
+    call = f"df.causal.iv(treatment={a!r}, outcome={y!r}, instrument={one.instrument!r}{given})"
+    here = hasattr(getattr(pd.DataFrame, "causal", None), "iv")
+    others = [i.instrument for i in instruments[1:6]]
+    more = f" (so do {others})" if others else ""
+    later = "" if here else ", the design for instruments, once this version has it"
+    return (
+        f"{text}. {one.instrument!r} qualifies as an instrument{more}, which answers another question, under"
+        " assumptions that no graph holds (everyone is moved the same way, or effects are linear), and so is never used"
+        f" unasked. If they are plausible, ask by name: {call}{later}"
+    )
+
+
+def _refuse_marks(post_treatment: Sequence[Any]) -> None:
+    if len(post_treatment):
+        raise CausalArgumentError(
+            "post_treatment= is for questions without a graph; the graph already says what lies below the treatment"
+        )
+
+
+def _names_only(treatment: Any, outcome: Any) -> None:
+    for role, name in (("treatment", treatment), ("outcome", outcome)):
+        if not pd.api.types.is_hashable(name) or isinstance(name, list):
+            raise CausalArgumentError(f"with graph=, {role} is the name of a node; got a {type(name).__name__}")

@@ -1,0 +1,1 @@
+"""What columns are and must hold: roles, rules, schemas, encoding, legal values of parameters."""

@@ -1,0 +1,481 @@
+"""What can be wrong with a column, and with columns together: rules that return a Problem or None."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from pandas_causal.errors import CausalDataError, OverlapError, Problem
+from pandas_causal.inputs.roles import MAX_ARMS, Arms, plain
+
+__all__ = [
+    "HELD_OUT",
+    "RULES",
+    "Rule",
+    "as_float",
+    "copies",
+    "determines",
+    "is_numeric",
+    "is_rescaled",
+    "lonely_categories",
+    "missing",
+    "normalised_weights",
+]
+
+Rule = Callable[["pd.Series[Any]"], Problem | None]
+_RARE = 20
+_MAX_LEVELS = 1_000
+_LARGEST = 1e150
+_SCALED = (
+    "treatment levels must be labels or whole numbers: if a scaler in a pipeline transformed it, let it pass through "
+    "untouched; if it is a dose meant as arms, convert it with .astype('category')"
+)
+
+
+# -- rules for one column --------------------------------------------------------------------------------------------
+
+
+def _named(s: pd.Series[Any], what: str, count: int | None, remedy: str) -> Problem:
+    return Problem(str(s.name), what, count, remedy)
+
+
+def is_numeric(s: pd.Series[Any]) -> bool:
+    """Whether a column holds numbers or bools (object columns of numbers do not count)."""
+    dtype = s.dtype
+    return (pd.api.types.is_numeric_dtype(dtype) or pd.api.types.is_bool_dtype(dtype)) and not is_complex(s)
+
+
+def is_complex(s: pd.Series[Any]) -> bool:
+    """Whether a column holds complex numbers."""
+    return bool(pd.api.types.is_complex_dtype(s.dtype))
+
+
+def as_float(s: pd.Series[Any]) -> NDArray[np.float64]:
+    """Values as float64 with NaN for missing ones, whatever the dtype."""
+    return s.to_numpy(dtype=np.float64, na_value=np.nan)
+
+
+def missing(role: str) -> Rule:
+    """Rows without a value, which are never dropped unasked."""
+
+    def rule(s: pd.Series[Any]) -> Problem | None:
+        n = int(s.isna().sum())
+        remedy = f"the {role} must be known; pass missing='drop' to leave these rows out"
+        return _named(s, f"{role} is missing (NaN)", n, remedy) if n else None
+
+    return rule
+
+
+def numeric(role: str) -> Rule:
+    """Values that are no numbers."""
+
+    def rule(s: pd.Series[Any]) -> Problem | None:
+        if is_numeric(s):
+            return None
+        if is_complex(s):
+            return _named(s, f"{role} holds complex numbers: Complex data not supported", len(s), "take the real part")
+        return _named(
+            s,
+            f"{role} is not numeric (dtype {s.dtype})",
+            len(s),
+            "convert it: pd.to_numeric(...), or (s == 'yes').astype(int)",
+        )
+
+    return rule
+
+
+def infinite(role: str) -> Rule:
+    """Infinite numbers, and finite ones too large to be squared."""
+
+    def rule(s: pd.Series[Any]) -> Problem | None:
+        if not is_numeric(s) or pd.api.types.is_bool_dtype(s.dtype) or pd.api.types.is_integer_dtype(s.dtype):
+            return None
+        values = np.abs(as_float(s))
+        n = int(np.isinf(values).sum())
+        if n:
+            return _named(s, f"{role} is infinite (inf)", n, "replace by a finite value or by NaN")
+        n = int((values > _LARGEST).sum())
+        return _named(s, f"{role} is beyond {_LARGEST:g}, its square overflows", n, "use larger units") if n else None
+
+    return rule
+
+
+def constant(role: str) -> Rule:
+    """A role that has one value only."""
+
+    def rule(s: pd.Series[Any]) -> Problem | None:
+        if not is_numeric(s) or len(s) == 0:
+            return None
+        values = as_float(s)
+        if np.isnan(values).all() or np.nanmin(values) != np.nanmax(values):
+            return None
+        return _named(
+            s,
+            f"{role} is constant ({values[~np.isnan(values)][0]:g})",
+            None,
+            "nothing can be learned from it; check the column",
+        )
+
+    return rule
+
+
+def labels(role: str, *, dates: bool = False) -> Rule:
+    """Values that are neither numbers nor labels (dates may be labels of a group)."""
+
+    def rule(s: pd.Series[Any]) -> Problem | None:
+        if is_complex(s):
+            return _named(
+                s, f"{role} holds complex numbers: Complex data not supported", len(s), "use real and imaginary part"
+            )
+        if _is_date(s.dtype) and not dates:
+            return _named(
+                s, f"{role} is a date or duration ({s.dtype})", len(s), "convert it, e.g. (s - s.min()).dt.days"
+            )
+        if s.dtype != object:
+            return None
+        odd = s.dropna().map(lambda v: not isinstance(v, str | bool | int | float | np.number))
+        if not odd.any():
+            return None
+        kind = type(s.dropna()[odd.to_numpy(dtype=bool)].iloc[0]).__name__
+        what = f"{role} holds objects of type {kind}; the argument must be a string or a number"
+        return _named(s, what, int(odd.sum()), "extract numbers or labels from them")
+
+    return rule
+
+
+def _is_date(dtype: Any) -> bool:
+    return (
+        pd.api.types.is_datetime64_any_dtype(dtype)
+        or pd.api.types.is_timedelta64_dtype(dtype)
+        or isinstance(dtype, pd.PeriodDtype)
+    )
+
+
+def _levels(s: pd.Series[Any]) -> pd.Series[Any] | None:
+    """Rows of every level that occurs; None where values cannot be compared, which :func:`labels` reports."""
+    try:
+        counts = s.value_counts(dropna=True)
+    except TypeError:
+        return None
+    return counts[counts > 0]
+
+
+def arms(s: pd.Series[Any]) -> Problem | None:
+    """A treatment that has one level, one level with a single row, or too many levels to be arms."""
+    counts = _levels(s)
+    if counts is None or len(counts) == 0:
+        return None
+    levels = [plain(v) for v in counts.index]
+    if len(levels) == 1:
+        return _named(
+            s,
+            f"treatment has one level only ({levels[0]!r}), so there is nothing to compare (1 class)",
+            None,
+            "include untreated rows",
+        )
+    if len(levels) > MAX_ARMS:
+        kind = "continuous" if is_numeric(s) else "many-valued"
+        return _named(
+            s,
+            f"treatment has {len(levels):,} levels, too many for arms (is it {kind}?)",
+            None,
+            f"cut it into at most {MAX_ARMS} arms, e.g. pd.qcut(..., 4), or use an estimator for continuous treatments",
+        )
+    if is_numeric(s) and any(isinstance(v, float) and np.isfinite(v) for v in levels):
+        return _named(s, f"treatment has the levels {[float(f'{v:.4g}') for v in levels[:4]]}", None, _SCALED)
+    small = np.flatnonzero(counts.to_numpy() < 2)
+    if len(small):
+        what = f"arm {levels[small[0]]!r} has fewer than 2 rows"
+        return _named(s, what, int(counts.iloc[small[0]]), "merge or drop this arm")
+    return None
+
+
+def few_repeats(s: pd.Series[Any]) -> Problem | None:
+    """Labels that hardly repeat: names of rows rather than groups."""
+    counts = None if is_numeric(s) or is_complex(s) or _is_date(s.dtype) else _levels(s)
+    if counts is None or len(counts) <= min(_MAX_LEVELS, max(20, len(s) // 2)):
+        return None
+    return _named(
+        s,
+        f"covariate has {len(counts):,} different labels for {len(s):,} rows",
+        None,
+        "group rare labels, or pass it as cluster=",
+    )
+
+
+def all_missing(s: pd.Series[Any]) -> Problem | None:
+    """A covariate without a single value."""
+    return (
+        _named(s, "covariate is missing (NaN) in every row", len(s), "leave it out")
+        if len(s) and s.isna().all()
+        else None
+    )
+
+
+def one_value(s: pd.Series[Any]) -> Problem | None:
+    """A mediator that is the same in every row."""
+    counts = _levels(s)
+    if counts is None or len(counts) != 1:
+        return None
+    return _named(s, f"mediator is constant ({plain(counts.index[0])!r})", None, "it carries no effect; leave it out")
+
+
+def few_clusters(s: pd.Series[Any]) -> Problem | None:
+    """Fewer than two clusters."""
+    counts = _levels(s)
+    if counts is None or len(counts) > 1:
+        return None
+    what = f"cluster has {len(counts)} level{'s' if len(counts) != 1 else ''}"
+    return _named(s, what, None, "at least 2 clusters are needed")
+
+
+def weights(s: pd.Series[Any]) -> Problem | None:
+    """Negative or all-zero weights."""
+    if not is_numeric(s):
+        return None
+    values = as_float(s)
+    negative = int((values < 0).sum())
+    if negative:
+        return _named(s, "sample_weight is negative", negative, "weights must be zero or more")
+    return (
+        _named(s, "sample_weight is zero everywhere", len(s), "give some rows weight")
+        if not np.nansum(values) > 0
+        else None
+    )
+
+
+def positive(role: str) -> Rule:
+    """Values of zero or less."""
+
+    def rule(s: pd.Series[Any]) -> Problem | None:
+        n = int((as_float(s) <= 0).sum()) if is_numeric(s) else 0
+        return _named(s, f"{role} is not positive", n, "give every row a value above 0") if n else None
+
+    return rule
+
+
+def probability(s: pd.Series[Any]) -> Problem | None:
+    """Propensities outside (0, 1)."""
+    if not is_numeric(s):
+        return None
+    values = as_float(s)
+    n = int(((values <= 0) | (values >= 1)).sum())
+    return (
+        _named(
+            s, "propensity is not strictly between 0 and 1", n, "rows that could have one arm only cannot be compared"
+        )
+        if n
+        else None
+    )
+
+
+RULES: Mapping[str, tuple[Rule, ...]] = {
+    "outcome": (numeric("outcome"), missing("outcome"), infinite("outcome"), constant("outcome")),
+    "denominator": (numeric("denominator"), missing("denominator"), infinite("denominator")),
+    "treatment": (labels("treatment"), missing("treatment"), infinite("treatment"), arms),
+    "running": (numeric("running"), missing("running"), infinite("running"), constant("running")),
+    "cutoffs": (numeric("cutoffs"), missing("cutoffs"), infinite("cutoffs")),
+    "received": (numeric("treatment"), missing("treatment"), infinite("treatment"), constant("treatment")),
+    "unit": (labels("unit", dates=True), missing("unit"), infinite("unit")),
+    "time": (labels("time", dates=True), missing("time"), infinite("time")),
+    "cohort": (labels("cohort", dates=True),),
+    "group": (labels("group"), missing("group")),
+    "partition": (labels("partition"), missing("partition")),
+    "cluster": (labels("cluster", dates=True), missing("cluster"), few_clusters),
+    "strata": (labels("strata", dates=True), missing("strata")),
+    "sample_weight": (numeric("sample_weight"), missing("sample_weight"), infinite("sample_weight"), weights),
+    "propensity": (numeric("propensity"), missing("propensity"), probability),
+    "base_weight": (
+        numeric("base_weight"),
+        missing("base_weight"),
+        infinite("base_weight"),
+        positive("base_weight"),
+    ),
+    "covariate": (all_missing, labels("covariate"), few_repeats, infinite("covariate")),
+    "mediators": (labels("mediator"), missing("mediator"), infinite("mediator"), one_value),
+}
+
+# Rows that only score a fitted model: a fold may well have one outcome.
+HELD_OUT: Mapping[str, tuple[Rule, ...]] = {
+    "outcome": (numeric("outcome"), missing("outcome"), infinite("outcome")),
+    "treatment": (missing("treatment"),),
+    "sample_weight": RULES["sample_weight"],
+}
+
+
+# -- rules across columns --------------------------------------------------------------------------------------------
+
+
+def is_rescaled(x: NDArray[np.float64], role: NDArray[np.float64]) -> bool:
+    """Whether x is an exact affine copy of role, judged on 1,000 rows first."""
+    if len(x) < 4:
+        return False
+    if len(x) > 1_000 and not is_rescaled(x[:1_000], role[:1_000]):
+        return False
+    keep = np.isfinite(x) & np.isfinite(role)
+    x, role = x[keep], role[keep]
+    if len(x) < 4:
+        return False
+    size = np.abs(x).max()
+    with np.errstate(over="ignore", invalid="ignore"):  # too large to be squared: reported by itself
+        centred, basis = x - x.mean(), role - role.mean()
+        norm = basis @ basis
+        if norm == 0 or not np.isfinite(norm) or not centred.any():
+            return False
+        residual = centred - (basis @ centred) / norm * basis
+        return bool(np.abs(residual).max() <= 1e-9 * np.abs(centred).max() + 4 * np.finfo(float).eps * size)
+
+
+def determines(
+    x: pd.Series[Any], codes: NDArray[np.integer[Any]], cluster: NDArray[np.integer[Any]] | None = None
+) -> str | None:
+    """How a covariate reproduces the treatment exactly: by a threshold, or by groups of at least 5 rows."""
+    two = int(codes.max()) == 1
+    if two and is_numeric(x):
+        values = as_float(x)
+        low, high = values[codes == 0], values[codes == 1]
+        if not np.isnan(values).any() and (low.max() < high.min() or high.max() < low.min()):
+            return (
+                "separates the arms at one threshold"
+                f" ({max(min(low.max(), high.max()), min(low.min(), high.min())):.6g})"
+            )
+    if not _may_group(x, codes):
+        return None
+    groups, names = pd.factorize(x)
+    keep = groups >= 0
+    first = np.full(len(names), -1)
+    first[groups[keep][::-1]] = codes[keep][::-1]
+    if bool((codes[keep] != first[groups[keep]]).any()):
+        return None
+    units = pd.DataFrame({"group": groups[keep], "unit": np.flatnonzero(keep) if cluster is None else cluster[keep]})
+    sizes = np.bincount(units.drop_duplicates()["group"], minlength=len(names))  # whole clusters got one arm by design
+    if len(names) == int(codes.max()) + 1 or (sizes.min() >= 5 and len(names) > 1):
+        return f"determines the treatment: each of its {len(names):,} values has one arm"
+    return None
+
+
+def _may_group(x: pd.Series[Any], codes: NDArray[np.integer[Any]]) -> bool:
+    """Cheap necessary condition: a value in two arms, or (birthday bound) no value twice in a sample, ends it."""
+    n = len(x)
+    m = min(n, max(2_000, int(3 * np.sqrt(n))))
+    at = np.linspace(0, n - 1, m).astype(np.intp)
+    groups, names = pd.factorize(x.iloc[at])
+    if not len(names) or (m < n and len(names) == m):
+        return False
+    low, high = np.full(len(names), 127), np.full(len(names), -1)
+    keep = groups >= 0
+    np.minimum.at(low, groups[keep], codes[at][keep])
+    np.maximum.at(high, groups[keep], codes[at][keep])
+    return bool((low >= high).all())
+
+
+def _factorized(s: pd.Series[Any]) -> NDArray[np.intp] | None:
+    """Codes of the values, -1 for missing ones; None where they cannot be compared."""
+    try:
+        return np.asarray(pd.factorize(s)[0])
+    except TypeError:
+        return None
+
+
+def copies(
+    frame: pd.DataFrame, covariates: Sequence[Any], others: Mapping[str, Any], word: str = "covariate"
+) -> list[Problem]:
+    """Covariates (or mediators: `word`) that are another role under another name, or that determine the treatment.
+
+    With a cluster among `others`, a covariate of whole clusters determines nothing unless many clusters share its
+    values.
+    """
+    problems = []
+    numbers = {
+        role: as_float(frame[c])
+        for role, c in others.items()
+        if is_numeric(frame[c]) and role in ("outcome", "treatment", "received", "running")
+    }
+    both = {"outcome", "treatment"} <= set(numbers) and word == "covariate"
+    if both and is_rescaled(numbers["outcome"], numbers["treatment"]):
+        problems.append(
+            _named(frame[others["outcome"]], "outcome equals the treatment, possibly rescaled", None, "check the names")
+        )
+    codes = None
+    if "treatment" in others:
+        codes = _factorized(frame[others["treatment"]])
+        codes = None if codes is None or (codes < 0).any() or not 0 < codes.max() < MAX_ARMS else codes
+    cluster = _factorized(frame[others["cluster"]]) if "cluster" in others else None
+    for name in covariates:
+        x = frame[name]
+        if not is_numeric(x) and not isinstance(x.dtype, pd.CategoricalDtype | pd.StringDtype) and x.dtype != object:
+            continue
+        values = as_float(x) if is_numeric(x) else None
+        copied = [r for r, v in numbers.items() if values is not None and is_rescaled(values, v)]
+        if copied:
+            problems.append(
+                _named(
+                    x,
+                    f"{word} equals the {copied[0]} ({others[copied[0]]}), possibly rescaled",
+                    None,
+                    "leave it out",
+                )
+            )
+        elif codes is not None and _factorized(x.iloc[:1_000]) is not None:
+            how = determines(x, codes, cluster)
+            if how:
+                problems.append(
+                    _named(x, f"{word} {how}", None, "leave it out: no comparison remains within its values")
+                )
+    return problems
+
+
+def _two_valued(x: pd.Series[Any]) -> bool:
+    values = as_float(x)
+    low, high = np.nanmin(values), np.nanmax(values)
+    return bool(((values == low) | (values == high) | np.isnan(values)).all())
+
+
+def lonely_categories(covariates: pd.DataFrame, codes: NDArray[np.integer[Any]], n_arms: int, estimand: str) -> None:
+    """Raise OverlapError for a category whose 20 or more target rows lack an arm they are compared with.
+
+    Two-valued numbers are categories too. The target is everyone (ATE, ATO, ATM), each treated arm beside the control
+    (ATT), or the controls beside every arm (ATC).
+    """
+    problems = []
+    for name in covariates.columns:
+        x = covariates[name]
+        if is_numeric(x) and not pd.api.types.is_bool_dtype(x.dtype) and not _two_valued(x):
+            continue
+        groups, levels = pd.factorize(x)
+        known = groups >= 0
+        cells = np.bincount(groups[known] * n_arms + codes[known], minlength=len(levels) * n_arms).reshape(-1, n_arms)
+        if estimand == "ATT":
+            rows = np.where(cells[:, :1] == 0, cells[:, 1:], 0).max(axis=1)
+        else:
+            target = cells[:, 0] if estimand == "ATC" else cells.sum(axis=1)
+            rows = np.where((cells == 0).any(axis=1), target, 0)
+        for level, n in zip(levels, rows, strict=True):
+            if n >= _RARE:
+                what = f"category {level!r} has {n:,} rows and never an arm they are compared with"
+                remedy = "leave these rows out (trim= does where a propensity is fitted), or merge the category"
+                problems.append(_named(x, what, int(n), remedy))
+    if problems:
+        raise OverlapError(problems)
+
+
+def normalised_weights(values: pd.Series[Any] | None, arms: Arms) -> NDArray[np.float64] | None:
+    """Sample weights with mean 1; every arm must have some."""
+    if values is None:
+        return None
+    w = as_float(values)
+    empty = np.flatnonzero(np.bincount(arms.codes, weights=w, minlength=len(arms)) == 0)
+    if len(empty):
+        what = f"sample_weight is zero for every row of arm {arms.levels[empty[0]]!r}"
+        raise CausalDataError(
+            [
+                Problem(
+                    str(values.name), what, int(arms.counts[empty[0]]), "give these rows weight, or leave the arm out"
+                )
+            ]
+        )
+    return w / w.mean()

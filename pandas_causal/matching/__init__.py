@@ -1,0 +1,1 @@
+"""Matching: nearest, optimal, full, coarsened exact, subclasses."""

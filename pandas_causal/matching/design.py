@@ -1,0 +1,381 @@
+"""The design of a match: for every mean wanted, whose outcomes stand for whose. No outcome is looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from pandas_causal.errors import CausalDataError
+from pandas_causal.matching.distances import Space, coordinates, distinct, logit, pooled_sd, strata_of
+from pandas_causal.matching.matches import Links, links_of_strata
+from pandas_causal.matching.nearest import canonical_rank, nearest_caliper, nearest_links, without_replacement
+from pandas_causal.matching.optimal import optimal_full, optimal_pairs
+from pandas_causal.matching.strata import coarsened, subclasses
+from pandas_causal.models.linear import Design
+from pandas_causal.models.nuisance import Nuisance
+
+__all__ = ["MatchSettings", "Material", "Score", "Target", "match_targets"]
+
+Floats = NDArray[np.float64]
+Codes = NDArray[np.integer]
+Positions = NDArray[np.intp]
+DISCARDED = "outside the common support (discard=)"
+NO_STRATUM = "no row of the other arm in its exact stratum"
+NO_CALIPER = "no row of the other arm within the caliper"
+NONE_LEFT = "no free row of the other arm left"
+NO_CELL = "no row of the other arm in its cell"
+TOO_FEW = "fewer rows of the other arm within reach than ratio= asks for"
+OTHER_ARM = "not matched in another arm"
+
+
+@dataclass(frozen=True, eq=False)
+class MatchSettings:
+    """What :class:`Matching` was asked for.
+
+    Attributes
+    ----------
+    method : {"nearest", "pair", "full", "cem", "subclass"}
+    distance : {"propensity", "mahalanobis", "robust_mahalanobis", "euclidean"}
+    ratio : (low, high)
+    replace : bool
+    caliper : mapping of name to standard deviations; "propensity" means its logit
+    exact : sequence of names
+    order, discard, n_subclasses, cutpoints : as in :class:`Matching`
+    """
+
+    method: str
+    distance: str
+    ratio: tuple[int, int]
+    replace: bool
+    caliper: Mapping[Any, float]
+    exact: Sequence[Any]
+    order: str
+    discard: str | None
+    n_subclasses: int
+    cutpoints: Any
+
+
+@dataclass(frozen=True, eq=False)
+class Material:
+    """Rows to match.
+
+    Attributes
+    ----------
+    X : ndarray (n, q)
+        Encoded covariates.
+    names : sequence of str (q,)
+    frame : DataFrame (n, p)
+        Covariates as given, with the labels of the rows.
+    codes : ndarray (n,)
+    w : ndarray (n,)
+        Sample weights.
+    """
+
+    X: Floats
+    names: Sequence[str]
+    frame: pd.DataFrame
+    codes: Codes
+    w: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class Score:
+    """Propensities of one comparison.
+
+    Attributes
+    ----------
+    rows : ndarray (m,)
+        Rows of the arms compared.
+    upper : int
+        Code of the arm whose probability `values` holds.
+    values : ndarray (m,)
+    model, design : the model and what it was fitted on; None where propensities are known
+    """
+
+    rows: Positions
+    upper: int
+    values: Floats
+    model: Nuisance | None = None
+    design: Design | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Target:
+    """One mean: the outcome of a population under an arm, and the rows that stand for those without it.
+
+    Attributes
+    ----------
+    population : int or None
+        Code of the arm it is made of; None: everyone.
+    arm : int
+    rows : ndarray (m,)
+        Rows of the population that could be matched.
+    links : Links or None
+        None where the population is the arm itself.
+    space : Space or None
+        Over all rows of the sample.
+    score : Score or None
+    strata : bool
+        Whether donors share a stratum rather than being near one by one.
+    lost : mapping of str to ndarray
+        Rows of the population left out, by reason.
+    """
+
+    population: int | None
+    arm: int
+    rows: Positions
+    links: Links | None = None
+    space: Space | None = None
+    score: Score | None = None
+    strata: bool = False
+    lost: Mapping[str, Positions] = field(default_factory=dict)
+
+
+def match_targets(
+    targets: Sequence[tuple[int | None, int]], material: Material, scores: Mapping[Any, Score], settings: MatchSettings,
+    random_state: int | None, least: int = 2,
+) -> tuple[Target, ...]:  # fmt: skip
+    """Match for every mean of a plan, and keep the rows of a population that are matched in all of its means.
+
+    Parameters
+    ----------
+    targets : sequence of (population, arm)
+    material : Material
+    scores : mapping of (population, arm) to Score
+    settings : MatchSettings
+    random_state : int or None
+    least : int
+        Matched rows of a population that are too few to go on with: fewer than 2 have no standard error.
+    """
+    rng = np.random.default_rng(random_state)
+    found = [
+        _own(population, arm, material)
+        if population == arm
+        else _matched(population, arm, material, scores[population, arm], settings, rng, least)
+        for population, arm in targets
+    ]
+    out = []
+    for target in found:
+        kept = [other.rows for other in found if other.population == target.population]
+        if all(len(rows) == len(_everyone(target.population, material.codes)) for rows in kept):
+            out.append(target)
+            continue
+        rows = kept[0]
+        for more in kept[1:]:
+            rows = np.intersect1d(rows, more, assume_unique=True)
+        if len(rows) < least:
+            raise CausalDataError(
+                f"{len(rows):,} rows could be matched in every arm they are compared with; widen caliper=, coarsen the"
+                " strata, or compare two arms at a time"
+            )
+        elsewhere = np.setdiff1d(target.rows, rows, assume_unique=True)
+        lost = {**target.lost, OTHER_ARM: elsewhere} if len(elsewhere) and target.links is not None else target.lost
+        links = None if target.links is None else target.links.take(np.isin(target.links.left, rows))
+        out.append(replace(target, rows=rows, links=links, lost=lost))
+    return tuple(out)
+
+
+def _everyone(population: int | None, codes: Codes) -> Positions:
+    return np.arange(len(codes)) if population is None else np.flatnonzero(codes == population)
+
+
+def _own(population: int | None, arm: int, material: Material) -> Target:
+    return Target(population, arm, np.flatnonzero(material.codes == arm))
+
+
+def _matched(
+    population: int | None, arm: int, material: Material, score: Score, settings: MatchSettings,
+    rng: np.random.Generator, least: int,
+) -> Target:  # fmt: skip
+    """Match the rows of a population that are not of the arm to rows that are."""
+    codes = material.codes
+    own = score.rows[codes[score.rows] == arm] if population is None else np.empty(0, dtype=np.intp)
+    left, right = score.rows[codes[score.rows] != arm], score.rows[codes[score.rows] == arm]
+    space = _space(material, score, settings)
+    lost: dict[str, Positions] = {}
+    outside = _outside(score, codes, settings.discard)
+    if len(outside):
+        beyond = np.intersect1d(left, outside)
+        lost |= {DISCARDED: beyond} if len(beyond) else {}
+        left, right, own = (np.setdiff1d(rows, outside) for rows in (left, right, own))
+    if not len(left) or not len(right):
+        raise CausalDataError(
+            f"discard={settings.discard!r} leaves {len(left):,} rows to match and {len(right):,} to match them with;"
+            " the arms hardly overlap: see df.causal.overlap"
+        )
+    links, missing = _find(population, arm, material, space, score, settings, left, right, rng)
+    matched = links.matched
+    lost |= _reasons(space, left[~matched], right, settings, missing)
+    if matched.sum() < least:
+        _refuse(space, left, right, lost, settings, int(matched.sum()))
+    rows = np.sort(np.concatenate([left[matched], own]))
+    in_strata = settings.method in ("cem", "subclass", "full")
+    return Target(population, arm, rows, links.take(matched), space, score, in_strata, lost)
+
+
+def _find(
+    population: int | None, arm: int, material: Material, space: Space, score: Score, settings: MatchSettings,
+    left: Positions, right: Positions, rng: np.random.Generator,
+) -> tuple[Links, str]:  # fmt: skip
+    """The links of the method asked for, and why a target may have none."""
+    unit = material.w[right]
+    if settings.method == "nearest" and settings.replace:
+        need = settings.ratio[1]
+        if need > len(right):
+            raise CausalDataError(f"ratio={need} asks for more rows than the {len(right):,} there are to match with")
+        return nearest_links(space, left, right, settings.ratio, unit), TOO_FEW
+    if settings.method in ("cem", "subclass"):
+        group = space.group
+        if settings.method == "cem":
+            both = np.sort(np.concatenate([left, right]))
+            cells = np.full(len(group), -1)
+            cells[both] = strata_of(
+                pd.DataFrame({"exact": group[both], "cell": coarsened(material.frame.iloc[both], settings.cutpoints)}),
+                ["exact", "cell"],
+            )
+        else:
+            aim = np.isin(score.rows, left) | (population is None)
+            cells = np.full(len(group), -1)
+            cells[score.rows] = subclasses(
+                score.values, aim, settings.n_subclasses, group[score.rows], material.w[score.rows]
+            )
+        return links_of_strata(left, right, cells[left], cells[right], unit), NO_CELL
+    ranks = tuple(canonical_rank(space, material.X, material.frame.index, rows) for rows in (left, right))
+    if settings.method == "full":
+        return _full(space, left, right, unit, (ranks[0], ranks[1]), arm == score.upper), NO_CALIPER
+    if len(left) * settings.ratio[0] > len(right):
+        raise CausalDataError(
+            f"without replacement {len(left):,} rows x {settings.ratio[0]} cannot each have a row of their own among"
+            f" {len(right):,}; use replace=True, method='full', or the estimand of the smaller arm"
+        )
+    if settings.method == "pair":
+        return optimal_pairs(space, left, right, settings.ratio, unit, (ranks[0], ranks[1])), NONE_LEFT
+    at = np.searchsorted(score.rows, left)
+    likely = score.values[at] if arm != score.upper else 1 - score.values[at]
+    links = without_replacement(
+        space, left, right, settings.ratio, unit, order=settings.order, hardness=likely, ranks=(ranks[0], ranks[1]),
+        rng=rng,
+    )  # fmt: skip
+    return links, NONE_LEFT
+
+
+def _full(
+    space: Space, left: Positions, right: Positions, unit: Floats, ranks: tuple[Positions, Positions], swap: bool
+) -> Links:
+    """Full matching, always asked from the same side: both means of an ATE then rest on the same sets."""
+    if not swap:
+        sets = optimal_full(space, left, right, ranks)
+        return links_of_strata(left, right, sets[0], sets[1], unit)
+    sets = optimal_full(space, right, left, ranks[::-1])
+    return links_of_strata(left, right, sets[1], sets[0], unit)
+
+
+def _space(material: Material, score: Score, settings: MatchSettings) -> Space:
+    """Coordinates, calipers and strata, over all rows (those of other arms stand at zero)."""
+    n, rows = len(material.codes), score.rows
+    everyone = len(rows) == n
+
+    def spread(values: Floats) -> Floats:
+        if everyone:
+            return values
+        out = np.zeros((n, *values.shape[1:]))
+        out[rows] = values
+        return out
+
+    if settings.distance == "propensity" or settings.method == "subclass":
+        points = np.ascontiguousarray(score.values[:, None])
+    else:
+        distance = "euclidean" if settings.method == "cem" else settings.distance
+        points = coordinates(distance, material.X[rows], material.codes[rows], material.w[rows])
+    line = logit(score.values)
+    if settings.method in ("pair", "full") or not settings.replace:
+        points, line = _settled(material.X[rows], points, line, settings.method in ("pair", "full"))
+    group = strata_of(material.frame, list(settings.exact))
+    filters, widths = [], []
+    if "propensity" in settings.caliper:
+        filters.append(line)
+        widths.append(settings.caliper["propensity"] * pooled_sd(line, material.codes[rows], material.w[rows]))
+    for name, width in settings.caliper.items():
+        if name == "propensity" or str(name) not in material.names:
+            continue  # a constant covariate is never too far
+        x = material.X[rows, material.names.index(str(name))]
+        filters.append(x)
+        widths.append(width * pooled_sd(x, material.codes[rows], material.w[rows]))
+    columns = np.column_stack(filters) if filters else np.empty((len(rows), 0))
+    along = spread(line) if "propensity" in settings.caliper else None
+    monotone = along is None or settings.distance == "propensity"
+    return Space(spread(points), group, spread(columns), np.asarray(widths, dtype=float), along, monotone)
+
+
+def _settled(X: Floats, points: Floats, line: Floats, optimal: bool) -> tuple[Floats, Floats]:
+    """Coordinates without the noise of rounding, where ties must not be broken by it (it depends on the order of rows).
+
+    Rows with the same covariates get one place; optimal matching, which knows no tolerance, a grid of 1e-11.
+    """
+    order, starts, cell = distinct(X if X.shape[1] else np.zeros((len(X), 1)))
+    example = order[starts[:-1]][cell]
+    points, line = points[example], line[example]
+    return (np.round(points, 11), np.round(line, 11)) if optimal else (points, line)
+
+
+def _outside(score: Score, codes: Codes, discard: str | None) -> Positions:
+    """Rows outside the range of propensities of the other arm."""
+    if discard is None:
+        return np.empty(0, dtype=np.intp)
+    upper = codes[score.rows] == score.upper
+    out = np.zeros(len(upper), dtype=bool)
+    for side, inside in (("treated", upper), ("control", ~upper)):
+        if discard in (side, "both"):
+            low, high = score.values[~inside].min(), score.values[~inside].max()
+            out |= inside & ((score.values < low) | (score.values > high))
+    return score.rows[out]
+
+
+def _reasons(
+    space: Space, alone: Positions, right: Positions, settings: MatchSettings, missing: str
+) -> dict[str, Positions]:
+    """Why targets have no match."""
+    if not len(alone):
+        return {}
+    if settings.method in ("cem", "subclass"):
+        return {missing: alone}
+    no_stratum = ~np.isin(space.group[alone], space.group[right])
+    out = {NO_STRATUM: alone[no_stratum]}
+    rest = alone[~no_stratum]
+    near = nearest_links(space, rest, right, (1, 1), np.ones(len(right))).matched if len(rest) else np.empty(0, bool)
+    out[NO_CALIPER] = rest if missing == NO_CALIPER else rest[~near]
+    if missing != NO_CALIPER:
+        out[missing] = rest[near]
+    return {reason: rows for reason, rows in out.items() if len(rows)}
+
+
+def _refuse(
+    space: Space, left: Positions, right: Positions, lost: Mapping[str, Positions], settings: MatchSettings,
+    n_matched: int,
+) -> None:  # fmt: skip
+    """Say that nothing (or a single row, of which no error can be had) could be matched, why, and what would help."""
+    parts = "; ".join(f"{len(rows):,} rows: {reason}" for reason, rows in lost.items())
+    help_ = "coarsen the strata, or leave some of exact= out"
+    if NO_CALIPER in lost:
+        help_ = "widen caliper="
+        if len(settings.caliper) == 1 and len(space.widths) == 1:
+            name, width = next(iter(settings.caliper.items()))
+            reach = nearest_caliper(space, left, right, [float(space.widths[0]) / width])
+            if reach:
+                help_ = (
+                    f"the smallest caliper that keeps any is {_up(reach['some']):g}, the smallest that keeps all that"
+                    f" have a row in their stratum is {_up(reach['all']):g} ({name}, in standard deviations)"
+                )
+    which = "none" if not n_matched else "only 1"
+    raise CausalDataError(f"{which} of the {len(left):,} rows could be matched ({parts}); {help_}")
+
+
+def _up(x: float) -> float:
+    """Four significant digits, rounded up, so that the number does what is said of it."""
+    digit = 10.0 ** (np.floor(np.log10(x)) - 3) if x > 0 else 1.0
+    return float(np.ceil(x / digit) * digit)

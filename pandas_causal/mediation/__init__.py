@@ -1,0 +1,1 @@
+"""Effects through mediators: the front door."""

@@ -1,0 +1,1 @@
+"""Models that designs share: linear, nuisances, cross-fitting, folds, fixed effects."""

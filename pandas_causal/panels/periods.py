@@ -1,0 +1,314 @@
+"""The periods of a panel: numbers, dates, pandas periods or labels as positions 0, 1, ... without gaps."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from pandas_causal.errors import CausalArgumentError, CausalDataError, Problem
+from pandas_causal.inputs.column_rules import as_float, is_numeric
+from pandas_causal.inputs.roles import plain
+
+__all__ = ["NEVER", "Axis", "read_axis"]
+
+NEVER = int(np.iinfo(np.int32).max)
+"""Cohort of a unit that is never treated: later than any period."""
+
+Ints = NDArray[np.int64]
+_FREQUENCIES = ("Y", "Q", "M", "W", "D", "h", "min", "s")
+_UNMATCHED = -1 - NEVER
+
+
+@dataclass(frozen=True, eq=False)
+class Axis:
+    """Distinct periods in order.
+
+    Attributes
+    ----------
+    labels : Index (T,)
+        Labels as given, in order.
+    kind : {"numbers", "dates", "periods", "labels"}
+    origin, step : float
+        Ordinal of the first period and distance of neighbours, where they can be counted.
+    frequency : str or None
+        How dates are counted ("Y", "Q", "M", ...).
+    name : str
+    """
+
+    labels: pd.Index
+    kind: str
+    origin: float
+    step: float
+    frequency: str | None
+    name: str
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def positions(self, values: pd.Series[Any]) -> Ints:
+        """Positions of first treated periods; NEVER for missing and infinite values (and 0 where that is no period).
+
+        Positions below 0 and from T on are periods before and after those seen.
+
+        Raises
+        ------
+        CausalDataError
+            Values of another kind than the periods, or between two of them.
+        """
+        values = _plain_dtype(values)
+        codes, uniques = pd.factorize(values, use_na_sentinel=True)
+        found = self._positions(pd.Series(uniques, name=values.name))
+        bad = found == _UNMATCHED
+        if bad.any():
+            counts = np.bincount(codes[codes >= 0], minlength=len(found))
+            first = uniques[int(np.flatnonzero(bad)[0])]
+            raise CausalDataError(
+                [
+                    Problem(
+                        str(values.name),
+                        f"holds {plain(first)!r}, which is no period of {self.name} ({self._range()})",
+                        int(counts[bad].sum()),
+                        "give the period of first treatment, coded as the time is; never treated is NaN, 0 or inf",
+                    )
+                ]
+            )
+        out = np.full(len(codes), NEVER, dtype=np.int64)
+        known = codes >= 0
+        out[known] = found[codes[known]]
+        return out
+
+    def position(self, value: Any) -> int:
+        """Position of one period; see :meth:`positions`."""
+        if self.kind in ("dates", "periods") and isinstance(value, str | date):
+            try:
+                value = pd.Timestamp(value)
+            except ValueError:
+                raise CausalArgumentError(f"{value!r} is no date; {self.name} runs from {self._range()}") from None
+        return int(self.positions(pd.Series([value], name=f"period {value!r}").infer_objects())[0])
+
+    def _range(self) -> str:
+        return f"{_text(self.labels[0])} to {_text(self.labels[-1])}"
+
+    def _positions(self, uniques: pd.Series[Any]) -> Ints:
+        out = np.full(len(uniques), _UNMATCHED, dtype=np.int64)
+        if is_numeric(uniques):
+            values = as_float(uniques)
+            never = np.isinf(values) | np.isnan(values)
+            if self.kind != "numbers" or (self.origin >= 0 and not bool((self.labels == 0).any())):
+                never |= values == 0
+            elif self.origin == 0 and bool((values == 0).any()):
+                raise CausalDataError(
+                    f"{uniques.name}: 0 may mean never treated or treated from period 0 of {self.name}, its first; code"
+                    " never treated as NaN or inf, or shift the time"
+                )
+            out[never] = NEVER
+            if self.kind == "numbers":
+                steps = (values[~never] - self.origin) / self.step
+                near = np.abs(steps - np.round(steps)) < 1e-6
+                out[~never] = np.where(near, np.round(steps), _UNMATCHED)
+            return out
+        if self.kind in ("dates", "periods") and _is_time(uniques):
+            steps = (_ordinals(uniques, self.frequency) - self.origin) / self.step
+            near = np.abs(steps - np.round(steps)) < 1e-6
+            return np.where(near, np.round(steps), _UNMATCHED).astype(np.int64)
+        if self.kind == "labels":
+            at = self.labels.astype(object).get_indexer(pd.Index(uniques.astype(object)))
+            never = np.isin(uniques.astype(str), ("0", "inf")) & (at < 0)
+            return np.where(never, NEVER, np.where(at >= 0, at, _UNMATCHED)).astype(np.int64)
+        return out
+
+
+def read_axis(time: pd.Series[Any]) -> tuple[Axis, Ints]:
+    """Order the periods and code the rows (n,) by position.
+
+    Numbers and pandas periods are counted; dates by the coarsest of year, quarter, month, week, day, ... that tells
+    them apart; ordered categories keep their order; other labels are sorted.
+
+    Raises
+    ------
+    CausalDataError
+        Fewer than two periods, a period that no row has between two others (a gap), labels whose order is unclear.
+    """
+    name = str(time.name)
+    ordered = isinstance(time.dtype, pd.CategoricalDtype) and bool(time.cat.ordered)
+    if ordered:
+        used = np.unique(time.cat.codes.to_numpy())
+        labels = pd.Index(time.cat.categories[used].astype(object), name=name)
+        axis = Axis(labels, "labels", 0.0, 1.0, None, name)
+        return _enough(axis), np.searchsorted(used, time.cat.codes.to_numpy()).astype(np.int64)
+    values = _plain_dtype(time)
+    codes, uniques = pd.factorize(values, use_na_sentinel=True)
+    periods = pd.Series(uniques, name=name)
+    if is_numeric(periods):
+        kind, frequency, ordinals = "numbers", None, as_float(periods)
+    elif _is_time(periods):
+        kind = "periods" if isinstance(periods.dtype, pd.PeriodDtype) else "dates"
+        frequency = pd.PeriodIndex(periods).freqstr if kind == "periods" else _frequency(periods)
+        ordinals = _ordinals(periods, frequency)
+    else:
+        kind, frequency, ordinals = "labels", None, _label_order(periods)
+        _refuse_unordered(time)
+    numbered = kind == "labels" and all(str(label).isdigit() for label in periods)
+    if numbered:  # years as text have the gaps of years
+        ordinals = np.array([float(str(label)) for label in periods])
+    order = np.argsort(ordinals, kind="stable")
+    rank = np.empty(len(order), dtype=np.int64)
+    rank[order] = np.arange(len(order))
+    labels = pd.Index(periods.iloc[order], name=name)
+    ordinals = ordinals[order]
+    step = _step(ordinals)
+    axis = _enough(Axis(labels, kind, float(ordinals[0]) if len(ordinals) else 0.0, step, frequency, name))
+    if kind != "labels" or numbered:
+        _refuse_gaps(axis, ordinals)
+    return axis, rank[codes]
+
+
+def _plain_dtype(values: pd.Series[Any]) -> pd.Series[Any]:
+    """Values without a categorical wrapping."""
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        inner = values.cat.categories.dtype
+        missing = values.isna().any()
+        whole = pd.api.types.is_integer_dtype(inner) or pd.api.types.is_bool_dtype(inner)
+        return values.astype("float64" if missing and whole else inner)
+    return values
+
+
+def _is_time(values: pd.Series[Any]) -> bool:
+    return (
+        pd.api.types.is_datetime64_any_dtype(values.dtype)
+        or isinstance(values.dtype, pd.PeriodDtype)
+        or (isinstance(values.dtype, pd.ArrowDtype) and values.dtype.kind == "M")
+    )
+
+
+def _dates(values: pd.Series[Any]) -> pd.Series[Any]:
+    if isinstance(values.dtype, pd.ArrowDtype):
+        values = pd.to_datetime(values.astype("datetime64[ns]"))
+    if isinstance(values.dtype, pd.DatetimeTZDtype):
+        values = values.dt.tz_localize(None)
+    return values
+
+
+def _ordinals(values: pd.Series[Any], frequency: str | None) -> NDArray[np.float64]:
+    """Dates or periods as whole numbers of one frequency."""
+    if isinstance(values.dtype, pd.PeriodDtype):
+        index = pd.PeriodIndex(values)
+        if index.freqstr != frequency:
+            index = index.to_timestamp().to_period(frequency)
+    else:
+        index = pd.PeriodIndex(_dates(values).dt.to_period(frequency))
+    return np.asarray(index.astype("int64"), dtype=np.float64)
+
+
+def _frequency(dates: pd.Series[Any]) -> str:
+    """Coarsest frequency that tells the dates apart."""
+    plain = _dates(dates)
+    for frequency in _FREQUENCIES:
+        if plain.dt.to_period(frequency).nunique() == len(plain):
+            return frequency
+    return "ns"
+
+
+def _refuse_unordered(time: pd.Series[Any]) -> None:
+    """Refuse categories in another order than that of the alphabet which are not said to be ordered."""
+    if not isinstance(time.dtype, pd.CategoricalDtype):
+        return
+    used = [str(c) for c in time.cat.categories[np.unique(time.cat.codes[time.cat.codes >= 0])]]
+    if used != sorted(used):
+        raise CausalDataError(
+            [
+                Problem(
+                    str(time.name),
+                    f"is an unordered categorical whose categories are not sorted ({', '.join(used[:4])}, ...)",
+                    None,
+                    "say whether their order is that of time: df[time].cat.as_ordered(), or df[time].astype(str)",
+                )
+            ]
+        )
+
+
+def _label_order(labels: pd.Series[Any]) -> NDArray[np.float64]:
+    """Rank of labels in sorted order; refused where numbers within them would be sorted otherwise."""
+    texts = [str(v) for v in labels]
+
+    def natural(i: int) -> list[Any]:
+        parts = re.split(r"(\d+)", texts[i])
+        return [int(p) if p.isdigit() else p for p in parts]
+
+    plain = sorted(range(len(texts)), key=lambda i: texts[i])
+    by_number = sorted(plain, key=natural)
+    by_calendar = sorted(plain, key=lambda i: (*_year_month(texts[i]), natural(i)))
+    if plain != by_number or plain != by_calendar:
+        shown = [texts[i] for i in plain[:4]]
+        raise CausalDataError(
+            [
+                Problem(
+                    str(labels.name),
+                    f"holds labels whose order is unclear (sorted as text: {', '.join(shown)}, ...)",
+                    None,
+                    "give numbers, dates, or an ordered categorical: pd.Categorical(..., categories=[...],"
+                    " ordered=True)",
+                )
+            ]
+        )
+    rank = np.empty(len(texts))
+    rank[plain] = np.arange(len(texts))
+    return rank
+
+
+_YEAR = re.compile(r"(?<!\d)(?:1[5-9]|20|21)\d\d(?!\d)")
+_MONTH = re.compile(r"(?<![a-z])(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)(?:[a-z]*)", re.IGNORECASE)
+_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+
+
+def _year_month(text: str) -> tuple[int, int]:
+    """Year and month that a label names, 0 where it names none."""
+    year, month = _YEAR.search(text), _MONTH.search(text)
+    return int(year[0]) if year else 0, _MONTHS.index(month[1].lower()) + 1 if month else 0
+
+
+def _step(ordinals: NDArray[np.float64]) -> float:
+    return float(np.diff(ordinals).min()) if len(ordinals) > 1 else 1.0
+
+
+def _enough(axis: Axis) -> Axis:
+    if len(axis) < 2:
+        found = f"one period only ({_text(axis.labels[0])})" if len(axis) else "no period"
+        raise CausalDataError(
+            [Problem(axis.name, f"time has {found}", None, "a panel needs rows before and after treatment")]
+        )
+    return axis
+
+
+def _refuse_gaps(axis: Axis, ordinals: NDArray[np.float64]) -> None:
+    """Refuse periods that are not equally spaced: no row has the period between."""
+    steps = np.diff(ordinals) / axis.step
+    wide = np.flatnonzero(np.abs(steps - 1) > 1e-6)
+    if not len(wide):
+        return
+    first = int(wide[0])
+    raise CausalDataError(
+        [
+            Problem(
+                axis.name,
+                f"time has {len(wide):,} gap{'s' if len(wide) > 1 else ''}: no row lies between"
+                f" {_text(axis.labels[first])} and {_text(axis.labels[first + 1])}, where the others are"
+                f" {axis.step:g} apart",
+                None,
+                "if these are all periods there are, number them: df[time].rank(method='dense') (and the cohort alike);"
+                " else restrict the panel to periods without a gap",
+            )
+        ]
+    )
+
+
+def _text(label: Any) -> str:
+    if isinstance(label, pd.Timestamp):
+        return f"{label:%Y-%m-%d}" if label == label.normalize() else str(label)
+    return f"{label:g}" if isinstance(label, float) else str(label)

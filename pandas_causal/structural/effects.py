@@ -1,0 +1,375 @@
+"""Effects from a fitted structural model: influence functions where it is linear, refits where it is not."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from pandas_causal.arms.overlap import overlap
+from pandas_causal.effect.check import Check
+from pandas_causal.effect.effect import Effect
+from pandas_causal.errors import (
+    AssumptionWarning,
+    CausalArgumentError,
+    CausalDataError,
+    CausalError,
+    CausalWarning,
+    OverlapWarning,
+    Problem,
+    warn,
+)
+from pandas_causal.inference.draws_and_variance import Draws
+from pandas_causal.inference.influence import Influence
+from pandas_causal.inference.reference import Normal
+from pandas_causal.inference.rows import Rows
+from pandas_causal.models.linear import Design, invert_gram
+from pandas_causal.structural.interventions import Intervention, describe
+from pandas_causal.structural.learning import is_flexible, refit_spec
+from pandas_causal.structural.mechanisms import Additive, Discrete, Own
+from pandas_causal.structural.simulation import Simulator
+
+if TYPE_CHECKING:
+    from pandas_causal.structural.model import StructuralModel
+
+__all__ = ["chain_rule", "linear_contributions", "model_effect", "overlaps"]
+
+Floats = NDArray[np.float64]
+Values = NDArray[Any]
+World = dict[Any, Intervention]
+# Units simulated per draw of the bootstrap, and for the estimate, where nodes between must be drawn
+_UNITS, _UNITS_ONCE = 20_000, 200_000
+
+
+def model_effect(
+    model: StructuralModel, contrast: Mapping[Any, Any], outcome: Any, n_draws: int, level: float, seed: int | None
+) -> Effect:
+    """Average effect of one intervention against another; see :meth:`StructuralModel.effect`."""
+    worlds, index = _worlds(model, contrast, outcome)
+    simulator = model.simulator_
+    starts = list(contrast)
+    passing = [node for world in worlds for node, done in world.items() if done.needs_natural]
+    between = simulator.between(starts, outcome, passing)
+    y = model._as_given(_numbers(model, outcome))
+    checks, warned = overlaps(model, worlds[-1]) if between else ({}, [])
+    warned += _flexible(model, between)
+    shown = model.mechanisms_.loc[between]
+    if between:
+        words = ", ".join(f"{node} {row['model']} (skill {row['skill']:.2f})" for node, row in shown.iterrows())
+        checks["mechanisms"] = Check(None, shown, words)
+    common: dict[str, Any] = {
+        "diagnostics": checks,
+        "warnings": tuple(warned),
+        "estimand": f"effect of {', '.join(map(str, starts))} on {outcome} in the structural model",
+        "n_obs": len(y),
+        "level": level,
+        "assumptions": _ASSUMPTIONS,
+        "estimator": model,
+        "facts": {"outcome": outcome, "treatment": ", ".join(map(str, starts)), "n_dropped": model.n_dropped_},
+    }
+    if not between:
+        return _nothing(common, index, starts, outcome, Rows(model._index, y))
+    if _is_linear(simulator, worlds, [node for node in between if node not in starts]):
+        deltas = [_moves(worlds[0], world, simulator) for world in worlds[1:]]
+        found = [linear_contributions(simulator, model._factual, delta, between, outcome) for delta in deltas]
+        values = np.array([value for value, _ in found])
+        rows = Rows(model._index, y)
+        influence = Influence.from_contributions(
+            values, model._as_given(np.column_stack([c for _, c in found])), rows, names=pd.Index(index)
+        )
+        how = "influence functions of the coefficients along the paths (HC2), normal law"
+        return Effect(
+            estimates=pd.Series(values, index=index, name="estimate"),
+            uncertainty=influence,
+            std_error_method=how,
+            reference=Normal(),
+            **common,
+        ).explained()
+    drawn = _is_drawn(simulator, worlds, between, outcome)
+    estimate = _contrasts(simulator, model._factual, worlds, outcome, seed, _passes(len(y), _UNITS_ONCE, drawn))
+    replicates = _refits(model, between, worlds, outcome, n_draws, seed, drawn)
+    how = f"pairs bootstrap, {len(replicates):,} refits of the mechanisms between, percentile interval"
+    return Effect(
+        estimates=pd.Series(estimate, index=index, name="estimate"),
+        uncertainty=Draws(replicates, np.eye(len(estimate))),
+        std_error_method=how,
+        **common,
+    ).explained()
+
+
+_ASSUMPTIONS = (
+    "the graph is right: no unobserved common cause, no missing arrow",
+    "the mechanisms are of the form that was fitted (see mechanisms_ and evaluate)",
+    "every value that the intervention sets occurs at all values of the node's causes",
+)
+
+
+# -- what is compared ------------------------------------------------------------------------------------------------
+
+
+def _worlds(model: StructuralModel, contrast: Mapping[Any, Any], outcome: Any) -> tuple[list[World], pd.Index]:
+    """Interventions of every world, and the names of the contrasts with the first."""
+    model._node(outcome)
+    if not isinstance(contrast, Mapping) or not contrast:
+        raise CausalArgumentError(f'effect takes a dict of node to values: {{"node": (0, 1)}}; got {contrast!r}')
+    sizes = {}
+    for node, values in contrast.items():
+        model._node(node)
+        if node == outcome:
+            raise CausalArgumentError(f"{node!r} is both treatment and outcome")
+        if isinstance(values, str) or not isinstance(values, list | tuple) or len(values) < 2:
+            raise CausalArgumentError(f"{node}: give at least two values to compare, e.g. (0, 1); got {values!r}")
+        sizes[node] = len(values)
+    if len(set(sizes.values())) > 1:
+        raise CausalArgumentError(f"nodes set together need as many values each; got {sizes}")
+    k = next(iter(sizes.values()))
+    asked = [{node: values[j] for node, values in contrast.items()} for j in range(k)]
+    worlds = [model._read({node: what for node, what in world.items() if what is not None}) for world in asked]
+    if len(contrast) == 1:
+        (name,) = contrast
+        words = [describe(world[name]) for world in asked]
+    else:
+        name, words = None, [", ".join(f"{n}={describe(w)}" for n, w in world.items()) for world in asked]
+    return worlds, pd.Index([f"{word} - {words[0]}" for word in words[1:]], name=None if name is None else str(name))
+
+
+def _numbers(model: StructuralModel, outcome: Any) -> Floats:
+    """Outcome as numbers."""
+    column, values = model.columns_[outcome], model._factual[outcome]
+    if column.discrete and column.numbers is None:
+        levels = column.plain_levels
+        remedy = f"make it a number, e.g. (df[{outcome!r}] == {levels[-1]!r}).astype(int)"
+        raise CausalDataError([Problem(str(outcome), f"has levels {levels[:5]} and no mean", None, remedy)])
+    return np.asarray(values if column.numbers is None else column.numbers[values], dtype=float)
+
+
+def _nothing(common: dict[str, Any], index: pd.Index, starts: list[Any], outcome: Any, rows: Rows) -> Effect:
+    """An outcome that is not below the treatment: no effect, by the graph alone."""
+    text = f"{outcome} is not below {', '.join(map(str, starts))} in the graph: the effect is 0 by assumption"
+    warn(text, CausalWarning)
+    zeros = np.zeros(len(index))
+    influence = Influence.from_contributions(zeros, np.zeros((len(rows), len(index))), rows, names=pd.Index(index))
+    return Effect(
+        estimates=pd.Series(zeros, index=index, name="estimate"),
+        uncertainty=influence,
+        std_error_method="none: the graph says so",
+        reference_rows=np.ones(len(index), dtype=bool),
+        **{**common, "warnings": (text,), "diagnostics": {}},
+    )
+
+
+def overlaps(model: StructuralModel, world: Mapping[Any, Intervention]) -> tuple[dict[str, Check], list[str]]:
+    """Positivity of every discrete treatment that is set, by the probabilities of its own mechanism.
+
+    Raises
+    ------
+    OverlapError
+        Where its causes separate its two levels.
+    """
+    checks, warned = {}, []
+    for node, done in world.items():
+        mechanism = model.simulator_.mechanisms[node]
+        if done.constant is None or not isinstance(mechanism, Discrete):
+            continue
+        parents = model.simulator_.parents_of(node, model._factual, len(model._index))
+        levels = model.columns_[node].plain_levels
+        check = overlap(mechanism.predict(parents), model._factual[node], levels)
+        checks[f"overlap of {node}"] = check
+        if not check.passed:
+            warned.append(f"weak overlap of {node}: {check.summary}; the answer leans on the form of the mechanisms")
+            warn(warned[-1], OverlapWarning)
+    return checks, warned
+
+
+def _flexible(model: StructuralModel, between: list[Any]) -> list[str]:
+    """Warn of learners that regularise what the effect is made of, which a bootstrap of them does not show."""
+    found = [node for node in between if is_flexible(model._specs_[node], model.simulator_.mechanisms[node])]
+    if not found:
+        return []
+    names = ", ".join(f"{node} ({model.simulator_.mechanisms[node].skill.model})" for node in found[:5])
+    text = (
+        f"flexible mechanisms between treatment and outcome, {names}, shrink effects, and the interval"
+        " covers the truth too rarely; df.causal.ate(treatment=..., outcome=..., graph=g) corrects for that, or give"
+        " these nodes a mechanism of known form, e.g. 'linear'"
+    )
+    warn(text, AssumptionWarning)
+    return [text]
+
+
+# -- linear ----------------------------------------------------------------------------------------------------------
+
+
+def _is_linear(simulator: Simulator, worlds: list[World], between: list[Any]) -> bool:
+    """Whether values are set and every mechanism on the way is least squares."""
+    atomic = all(set(w) == set(worlds[0]) and all(d.constant is not None for d in w.values()) for w in worlds)
+    mechanisms = [simulator.mechanisms[node] for node in between]
+    return atomic and all(isinstance(m, Additive) and m.skill.model == "linear" for m in mechanisms)
+
+
+def _moves(first: World, second: World, simulator: Simulator) -> dict[Any, Floats]:
+    """Change of the features of every treatment from one world to the other."""
+    out = {}
+    for node, done in second.items():
+        column = simulator.columns[node]
+        dtype = np.intp if column.discrete else np.float64
+        pair = column.features(np.array([first[node].constant, done.constant], dtype=dtype))
+        out[node] = pair[1] - pair[0]
+    return out
+
+
+def chain_rule(
+    coefficients: Mapping[Any, Mapping[Any, Floats]], moves: Mapping[Any, Floats], order: list[Any], outcome: Any
+) -> tuple[float, dict[Any, Floats], dict[Any, float]]:
+    """Total effect along all paths of a linear model (Wright 1921), forwards, and its derivatives, backwards.
+
+    Parameters
+    ----------
+    coefficients : mapping of node to mapping of parent to ndarray (q,)
+        Slopes of the features of every parent.
+    moves : mapping of treatment to ndarray (q,)
+        Change of its features.
+    order : list
+        Nodes between, in causal order.
+    outcome : node
+
+    Returns
+    -------
+    total : float
+    changes : dict of node to ndarray
+        Change of every node's features.
+    weight : dict of node to float
+        Derivative of the total effect by the change of a node.
+    """
+    changes = {node: np.asarray(move, dtype=float) for node, move in moves.items()}
+    for node in order:
+        total = sum(float(slope @ changes[p]) for p, slope in coefficients[node].items() if p in changes)
+        changes[node] = np.array([total])
+    weight = dict.fromkeys(order, 0.0)
+    weight[outcome] = 1.0
+    for node in reversed(order):
+        for p, slope in coefficients[node].items():
+            if p in weight:
+                weight[p] += weight[node] * float(slope[0])
+    return float(changes[outcome][0]), changes, weight
+
+
+def linear_contributions(
+    simulator: Simulator, factual: Mapping[Any, Values], moves: Mapping[Any, Floats], between: list[Any], outcome: Any
+) -> tuple[float, Floats]:
+    """Total effect and its contributions (n,): the product rule over the influence functions of the regressions.
+
+    The coefficients of a regression move by ``(Z'Z)^-1 z_i r_i / sqrt(1 - h_i)`` (HC2; MacKinnon and White 1985).
+    """
+    order = [node for node in between if node not in moves]
+    n = len(factual[outcome])
+    fits: dict[Any, tuple[Design, Floats, Floats]] = {}
+    coefficients: dict[Any, dict[Any, Floats]] = {}
+    for node in order:
+        design = Design.of(simulator.parents_of(node, factual, n).features)
+        gram, moment = np.zeros((design.p, design.p)), np.zeros(design.p)
+        for at, Z in design.blocks():
+            gram += Z.T @ Z
+            moment += Z.T @ factual[node][at]
+        inverse = invert_gram(gram)
+        beta = inverse @ moment
+        slopes = np.zeros(len(design.scale))
+        slopes[design.kept] = beta[1:] / design.scale[design.kept]
+        fits[node] = design, inverse, beta
+        coefficients[node] = _by_parent(simulator, node, slopes)
+    total, changes, weight = chain_rule(coefficients, moves, order, outcome)
+    contributions = np.zeros(n)
+    for node in order:
+        design, inverse, beta = fits[node]
+        moved = np.concatenate([changes.get(p, np.zeros(len(s))) for p, s in coefficients[node].items()])
+        if len(design.dropped) and moved.any():
+            raise CausalDataError(
+                f"the parents of {node} ({', '.join(map(str, simulator.parents[node]))}) are collinear or constant, so"
+                " that their separate effects are not determined; remove one from the graph"
+            )
+        gradient = np.zeros(design.p)
+        gradient[1:] = moved[design.kept] / design.scale[design.kept]
+        for at, Z in design.blocks():
+            path = Z @ inverse
+            leverage = np.minimum(np.einsum("ij,ij->i", path, Z), 1 - 1e-12)
+            residual = (factual[node][at] - Z @ beta) / np.sqrt(1 - leverage)
+            contributions[at] += weight[node] * (path @ gradient) * residual
+    return total, contributions
+
+
+def _by_parent(simulator: Simulator, node: Any, slopes: Floats) -> dict[Any, Floats]:
+    out, at = {}, 0
+    for p in simulator.parents[node]:
+        width = len(simulator.columns[p].feature_names)
+        out[p] = slopes[at : at + width]
+        at += width
+    return out
+
+
+# -- everything else -------------------------------------------------------------------------------------------------
+
+
+def _is_drawn(simulator: Simulator, worlds: list[World], between: list[Any], outcome: Any) -> bool:
+    """Whether a world has to be drawn: discrete nodes on the way, mechanisms of the user's, random interventions."""
+    inner = [simulator.mechanisms[node] for node in between if node != outcome]
+    own = isinstance(simulator.mechanisms[outcome], Own)
+    return own or any(isinstance(m, Discrete | Own) for m in inner) or any(d.random for w in worlds for d in w.values())
+
+
+def _passes(n: int, units: int, drawn: bool) -> int:
+    return max(1, -(-units // n)) if drawn else 1
+
+
+def _contrasts(
+    simulator: Simulator, factual: Mapping[Any, Values], worlds: list[World], outcome: Any, seed: Any, passes: int
+) -> Floats:
+    """Mean outcome of every world less that of the first, with the same random numbers in each."""
+    means = [simulator.expected(outcome, factual, world, seed, passes).mean() for world in worlds]
+    return np.array(means[1:]) - means[0]
+
+
+def _refits(
+    model: StructuralModel,
+    between: list[Any],
+    worlds: list[World],
+    outcome: Any,
+    n_draws: int,
+    seed: int | None,
+    drawn: bool,
+) -> Floats:
+    """Refit the mechanisms between on resampled rows; the same for any n_jobs."""
+    from sklearn.utils.parallel import Parallel, delayed
+    from tqdm import tqdm
+
+    n = len(model._index)
+    specs = {node: refit_spec(model._specs_[node], model.simulator_.mechanisms[node]) for node in between}
+    how = replace(model._settings, choose=False, n_jobs=None)
+    base = int(np.random.default_rng(seed).integers(2**31 - 1))
+    passes = _passes(n, _UNITS, drawn)
+
+    def one(k: int) -> Floats | str:
+        rng = np.random.default_rng((base, k))
+        rows = rng.integers(n, size=n)
+        resampled = {node: values[rows] for node, values in model._factual.items()}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", CausalWarning)
+            try:
+                fitted = {node: model._learn(node, spec, resampled, how) for node, spec in specs.items()}
+                simulator = model.simulator_.with_mechanisms(fitted)
+                return _contrasts(simulator, resampled, worlds, outcome, int(rng.integers(2**31 - 1)), passes)
+            except CausalError as error:
+                return str(error)
+
+    jobs = Parallel(n_jobs=model.n_jobs, return_as="generator")(delayed(one)(k) for k in range(n_draws))
+    results = list(tqdm(jobs, total=n_draws, desc="bootstrap", delay=2))
+    failed = [r for r in results if isinstance(r, str)]
+    if len(failed) > n_draws / 10:
+        raise CausalDataError(f"{len(failed):,} of {n_draws:,} refits failed; the first said: {failed[0]}")
+    if failed:
+        text = f"{len(failed):,} of {n_draws:,} refits failed and are left out: {failed[0]}"
+        warn(text, CausalWarning)
+    return np.stack([r for r in results if not isinstance(r, str)])

@@ -1,0 +1,472 @@
+"""StructuralModel: a graph with a mechanism for every node, and what follows from the two."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
+
+from pandas_causal.effect.check import Check
+from pandas_causal.effect.effect import Effect
+from pandas_causal.errors import (
+    AssumptionWarning,
+    CausalArgumentError,
+    CausalError,
+    GraphError,
+    NotIdentifiedError,
+    suggest,
+    warn,
+)
+from pandas_causal.graphs.node_columns import read_columns, select_nodes, warn_of_dropped
+from pandas_causal.inputs.parameters import check_settings
+from pandas_causal.models.folds import label_order
+from pandas_causal.structural.coupling import tian_pearl_bounds
+from pandas_causal.structural.interventions import Intervention, in_order, read_intervention
+from pandas_causal.structural.learning import Settings, check_spec, learn, treats_as_discrete
+from pandas_causal.structural.mechanisms import Discrete
+from pandas_causal.structural.simulation import Simulator
+
+if TYPE_CHECKING:
+    from pandas_causal.graphs.graph import CausalGraph
+
+__all__ = ["StructuralModel"]
+
+Values = NDArray[Any]
+COUPLINGS = ("monotone", "gumbel")
+
+
+class StructuralModel(BaseEstimator):
+    """A structural causal model: every node is a function of its parents and of noise that is independent of all else.
+
+    ``x_j = f_j(parents_j, u_j)``. Numeric nodes have additive noise, ``f(parents) + u``; discrete ones (bools,
+    categories, strings, numbers with two values, at most 10 whole ones) a classifier; roots their values. It rests on
+    the graph, on no unobserved common cause, and, for counterfactuals, on the form of the mechanisms.
+
+    Parameters
+    ----------
+    graph : CausalGraph
+        Every node a column, or latent with at most one observed child.
+    mechanisms : mapping of node to mechanism, optional
+        For the nodes named; "auto" for the others. A mechanism is "linear" (logistic for discrete nodes), "ridge",
+        "boosting" or "auto" (linear, unless boosting has a held-out loss lower by more than the standard error of the
+        difference), "classifier" (the same, of a node read as discrete), "empirical" (roots), a scikit-learn regressor
+        or classifier, a function of the DataFrame of parents (known, with additive noise), or a :class:`Mechanism`.
+        "linear", "ridge" and regressors make whole numbers with over 2 values continuous.
+    coupling : {"monotone", "gumbel"}
+        How the values of a discrete node under different parents go together, which no data can tell. "monotone": one
+        uniform per row, inverted through the ordered classes; "gumbel": the Gumbel-max model.
+    random_state : int or None
+        Seed of folds and learners, and of draws where a method is given none.
+    n_jobs : int, optional
+        The result is the same for any number.
+
+    Attributes
+    ----------
+    columns_ : dict of node to Column
+    simulator_ : Simulator
+        The fitted mechanisms, in causal order.
+    mechanisms_ : DataFrame
+        One row per node: the model chosen, its held-out loss, the loss of the mean or the shares, and the skill.
+    n_dropped_ : int
+        Rows left out with ``missing="drop"``.
+
+    References
+    ----------
+    Pearl (2009), Causality, chapter 7; Oberst and Sontag (2019), ICML, for the Gumbel-max coupling.
+    """
+
+    def __init__(
+        self,
+        graph: CausalGraph,
+        mechanisms: Mapping[Any, Any] | None = None,
+        *,
+        coupling: str = "monotone",
+        random_state: int | None = 0,
+        n_jobs: int | None = None,
+    ) -> None:
+        self.graph = graph
+        self.mechanisms = mechanisms
+        self.coupling = coupling
+        self.random_state = random_state
+        self.n_jobs = n_jobs
+
+    def fit(self, df: pd.DataFrame, *, missing: str = "raise") -> StructuralModel:
+        """Fit the mechanism of every node to the rows of df; columns that are no nodes are left alone.
+
+        Raises
+        ------
+        NotIdentifiedError
+            If two observed nodes have an unobserved common cause.
+        GraphError
+            For nodes that are no columns.
+        CausalDataError
+            For missing or infinite values, all at once.
+        """
+        graph = self._observed_graph()
+        check_settings({"random_state": self.random_state, "n_jobs": self.n_jobs})
+        if self.coupling not in COUPLINGS:
+            raise CausalArgumentError(f"coupling={self.coupling!r} is not known; use one of {list(COUPLINGS)}")
+        order = tuple(graph.topological_order())
+        specs = self._specs(order, {node: not graph.parents(node) for node in order})
+        frame = select_nodes(df, order, missing)
+        self.n_dropped_ = len(df) - len(frame)
+        self.columns_ = read_columns(frame, {node: treats_as_discrete(spec) for node, spec in specs.items()})
+        rank = {node: k for k, node in enumerate(frame.columns)}
+        parents = {node: tuple(sorted(graph.parents(node), key=rank.__getitem__)) for node in order}
+        self._index, rows = frame.index, label_order(frame.index)
+        if rows is not None:  # learners must not see the order of rows
+            frame = frame.iloc[rows]
+        self._order = rows
+        self._factual = {node: column.read(frame[node]) for node, column in self.columns_.items()}
+        seed = int(np.random.default_rng(self.random_state).integers(2**31 - 1))
+        self._specs_, self._settings = specs, Settings(self.coupling, seed, self.n_jobs)
+        self.simulator_ = Simulator(order, parents, self.columns_, {})
+        fitted = {node: self._learn(node, specs[node], self._factual, self._settings) for node in order}
+        self.simulator_ = self.simulator_.with_mechanisms(fitted)
+        return self
+
+    @property
+    def mechanisms_(self) -> pd.DataFrame:
+        """What was chosen for every node, and how it predicts rows it has not seen."""
+        simulator = self._fitted()
+        skills = [simulator.mechanisms[node].skill for node in simulator.order]
+        table = pd.DataFrame(
+            [(s.model, s.loss_kind, s.loss, s.baseline) for s in skills],
+            index=pd.Index(simulator.order, name="node", tupleize_cols=False),
+            columns=["model", "loss_kind", "loss", "baseline"],
+        )
+        table["skill"] = np.where(
+            table["baseline"] > 0, 1 - table["loss"] / table["baseline"].where(table["baseline"] > 0), 0
+        )
+        return table
+
+    # -- rung two ----------------------------------------------------------------------------------------------------
+
+    def sample(self, n: int, *, random_state: int | None = None) -> pd.DataFrame:
+        """Draw n units from the model as it is."""
+        return self.do({}, n=n, random_state=random_state)
+
+    def do(
+        self, interventions: Mapping[Any, Any], *, n: int | None = None, random_state: int | None = None
+    ) -> pd.DataFrame:
+        """Draw units from ``P(v | do(...))``.
+
+        Parameters
+        ----------
+        interventions : mapping of node to what is done
+            A value; ``Shift(amount)``; a function of the node's natural values (and, if it takes two arguments, of the
+            frame of the nodes before it); a dict of value to probability, or a distribution with ``rvs``.
+        n : int, optional
+            How many; as many as were fitted by default.
+        random_state : int, optional
+            The model's own by default. The same seed gives every unit the same noise whatever is done.
+
+        Returns
+        -------
+        DataFrame (n, nodes)
+            In the order of the fitted columns and in their dtypes; numeric nodes with additive noise are float64.
+
+        Raises
+        ------
+        OverlapError
+            If the causes of a discrete node that is set to a value separate its two levels.
+
+        Warns
+        -----
+        OverlapWarning
+            If it hardly takes one of its levels where its causes are as they are.
+        """
+        simulator = self._fitted()
+        size = len(self._index) if n is None else n
+        if not isinstance(size, int | np.integer) or isinstance(size, bool) or size < 1:
+            raise CausalArgumentError(f"n must be a whole number of at least 1; got {n!r}")
+        done = self._read(interventions)
+        self._check_overlap(done)
+        state = simulator.sample(int(size), done, self._seed(random_state))
+        return self._frame(state, pd.RangeIndex(int(size)), set())
+
+    def effect(
+        self,
+        contrast: Mapping[Any, Any],
+        *,
+        outcome: Any,
+        n_draws: int = 200,
+        level: float = 0.95,
+        random_state: int | None = None,
+    ) -> Effect:
+        """Average effect of one intervention against another: the g-formula with the fitted mechanisms.
+
+        Where every mechanism between treatment and outcome is linear, the effect is a sum over paths of products of
+        coefficients, and its uncertainty their influence functions (HC2). Otherwise rows are resampled `n_draws` times,
+        the mechanisms between are refitted (the choice of models stays), and the interval is the percentiles'.
+
+        Parameters
+        ----------
+        contrast : mapping of node to sequence
+            ``{"medication": (0, 1)}`` is the effect of 1 against 0. Further values are further rows, all against the
+            first; several nodes are set together. Each value is what :meth:`do` takes, or None: as it is.
+        outcome : node
+            Numeric or bool.
+        n_draws : int
+            Refits of the bootstrap.
+        level : float
+        random_state : int, optional
+
+        Returns
+        -------
+        Effect
+
+        Warns
+        -----
+        OverlapWarning
+            If a discrete treatment hardly takes one of its levels where its causes are as they are: the fitted
+            mechanisms then extrapolate.
+        AssumptionWarning
+            If a mechanism between is flexible (boosting, say): it shrinks effects, and intervals cover too rarely.
+        """
+        from pandas_causal.structural.effects import model_effect
+
+        check_settings({"n_draws": n_draws, "level": level})
+        self._fitted()
+        return model_effect(self, contrast, outcome, n_draws, level, self._seed(random_state))
+
+    # -- rung three --------------------------------------------------------------------------------------------------
+
+    def counterfactual(
+        self,
+        df: pd.DataFrame,
+        interventions: Mapping[Any, Any],
+        *,
+        missing: str = "raise",
+        random_state: int | None = None,
+    ) -> pd.DataFrame:
+        """What these very rows would have been: abduction, action, prediction (Pearl 2009, theorem 7.1.7).
+
+        A row that the intervention does not change is returned as it was, to the last digit. A discrete node below the
+        intervention is drawn from its counterfactual distribution under the model's `coupling`.
+
+        Parameters
+        ----------
+        df : DataFrame
+            The rows; they need not be those fitted.
+        interventions : mapping
+            As in :meth:`do`.
+        missing : {"raise", "drop"}
+            Rows where a node is missing: an error, or left out with a warning that counts them.
+        random_state : int, optional
+            Seed of the draws where the noise is not determined by the row.
+
+        Returns
+        -------
+        DataFrame
+            With df's index, and its columns that are nodes.
+
+        Warns
+        -----
+        AssumptionWarning
+            If a discrete node is below the intervention; with Tian and Pearl's bounds where treatment and node are
+            binary.
+        OverlapWarning, OverlapError
+            As :meth:`do`.
+        CausalWarning
+            Of rows left out with ``missing="drop"``.
+        """
+        simulator = self._fitted()
+        done = self._read(interventions)
+        frame = select_nodes(df, simulator.order, missing)
+        warn_of_dropped(len(df) - len(frame))
+        factual = {node: column.read(frame[node]) for node, column in self.columns_.items()}
+        order = label_order(frame.index)
+        if order is None:
+            state = simulator.counterfactual(factual, done, self._seed(random_state))
+        else:  # a row's draws go by its label
+            rows = {node: values[order] for node, values in factual.items()}
+            moved = {node: in_order(what, order) for node, what in done.items()}
+            state = simulator.counterfactual(rows, moved, self._seed(random_state))
+            state = {node: _as_given(values, order) for node, values in state.items()}
+        if any(not np.array_equal(state[node], factual[node]) for node in done):
+            self._check_overlap(done)
+            self._warn_of_coupling(done)
+        same = {node for node in simulator.order if np.array_equal(state[node], factual[node])}
+        out = self._frame(state, frame.index, same)[list(frame.columns)]
+        for node in same:
+            out[node] = frame[node]
+        return out
+
+    def probabilities_of_causation(self, *, treatment: Any, outcome: Any) -> pd.DataFrame:
+        """Bounds of Tian and Pearl (2000) on PN, PS and PNS, which hold whatever the coupling.
+
+        Parameters
+        ----------
+        treatment, outcome : node
+            Binary; the later of the two levels is "treated" and "event".
+
+        Returns
+        -------
+        DataFrame
+            Rows PN (without treatment the event would not have happened, among treated with the event), PS (with
+            treatment it would have, among untreated without it), PNS (both, of all); columns low and high.
+        """
+        if self._node(treatment) == self._node(outcome):
+            raise CausalArgumentError(f"{treatment!r} is both treatment and outcome")
+        for node in (treatment, outcome):
+            column = self.columns_.get(node)
+            if column is None or len(column.plain_levels) != 2:
+                raise CausalArgumentError(f"probabilities of causation need two levels, and {node!r} is not binary")
+        joint, untreated, treated = self._joint_and_means(treatment, outcome)
+        return tian_pearl_bounds(joint, treated, untreated)
+
+    def evaluate(self, df: pd.DataFrame, *, alpha: float = 0.05, random_state: int | None = None) -> Check:
+        """Fit of every mechanism on df, and whether its noise is independent of its parents and of the other noises.
+
+        For the fitted rows themselves, flexible models are judged by their held-out predictions. On new rows the error
+        of the fit counts as well, so that as many new rows as were fitted find a right model wrong more often than
+        `alpha`.
+
+        Returns
+        -------
+        Check
+            One row per node: loss, baseline and skill on df, ``p_parents`` and ``p_noises`` (random-feature tests, with
+            Holm's correction over all of them). Failed: a p-value below `alpha`.
+        """
+        from pandas_causal.structural.model_check import evaluate
+
+        check_settings({"level": alpha})
+        self._fitted()
+        return evaluate(self, df, alpha, self._seed(random_state))
+
+    # -- private -----------------------------------------------------------------------------------------------------
+
+    def _observed_graph(self) -> CausalGraph:
+        """Graph over observed nodes; refused where a cause of two of them is not observed."""
+        from pandas_causal.graphs.graph import CausalGraph
+
+        if not isinstance(self.graph, CausalGraph):
+            raise GraphError(f"StructuralModel takes a CausalGraph, e.g. CausalGraph('x -> y'); got {self.graph!r}")
+        graph = self.graph.project() if self.graph.latent else self.graph
+        pairs = sorted(tuple(sorted(map(str, pair))) for pair in graph.bidirected)
+        if pairs:
+            edges = ", ".join(f"{a} <-> {b}" for a, b in pairs[:5]) + (", ..." if len(pairs) > 5 else "")
+            hidden = [str(node) for node in self.graph.latent]
+            cause = f" (through the latent {', '.join(hidden[:5])})" if hidden else ""
+            raise NotIdentifiedError(
+                f"an unobserved common cause ties {edges}{cause}: the noises are dependent, and no structural model can"
+                " be fitted node by node. What the graph still identifies:"
+                " found = g.identify(treatment=..., outcome=...); found.distribution(df)"
+            )
+        return graph
+
+    def _specs(self, order: tuple[Any, ...], roots: Mapping[Any, bool]) -> dict[Any, Any]:
+        given = {} if self.mechanisms is None else self.mechanisms
+        if not isinstance(given, Mapping):
+            raise CausalArgumentError(f"mechanisms is a dict of node to mechanism; got {type(given).__name__}")
+        for node in given:
+            if node not in order:
+                raise GraphError(f"mechanisms names {node!r}, which is no observed node{suggest(node, order)}")
+        specs = {node: given.get(node, "auto") for node in order}
+        for node, spec in specs.items():
+            check_spec(node, spec, roots[node])
+        return specs
+
+    def _learn(self, node: Any, spec: Any, values: Mapping[Any, Values], how: Settings) -> Any:
+        simulator = self.simulator_
+        parents = simulator.parents_of(node, values, len(values[node]))
+        names = [name for p in simulator.parents[node] for name in self.columns_[p].feature_names]
+        return learn(spec, self.columns_[node], parents, values[node], names, how)
+
+    def _fitted(self) -> Simulator:
+        if not hasattr(self, "simulator_"):
+            raise CausalError("this StructuralModel is not fitted yet; call fit(df) first")
+        return self.simulator_
+
+    def _as_given(self, sorted_rows: Values) -> Values:
+        """Rows in the order of the frame fitted."""
+        return sorted_rows if self._order is None else _as_given(sorted_rows, self._order)
+
+    def _seed(self, random_state: int | None) -> int | None:
+        check_settings({"random_state": random_state})
+        return self.random_state if random_state is None else random_state
+
+    def _node(self, node: Any) -> Any:
+        order = self._fitted().order
+        if not pd.api.types.is_hashable(node) or node not in order:
+            raise GraphError(f"{node!r} is no node of the model{suggest(node, order)}; nodes: {list(order[:10])}")
+        return node
+
+    def _read(self, interventions: Mapping[Any, Any]) -> dict[Any, Intervention]:
+        self._fitted()
+        if not isinstance(interventions, Mapping):
+            raise CausalArgumentError(f'interventions are a dict: {{"node": value}}; got {interventions!r}')
+        return {node: read_intervention(self.columns_[self._node(node)], what) for node, what in interventions.items()}
+
+    def _frame(self, state: Mapping[Any, Values], index: pd.Index, exact: set[Any]) -> pd.DataFrame:
+        """Write the nodes, in the order of the fitted frame; additive noise makes a column float64."""
+        from pandas_causal.structural.mechanisms import Empirical
+
+        kept = {n for n, m in self.simulator_.mechanisms.items() if isinstance(m, Empirical)} | exact
+        columns = {n: c.write(state[n], index, exact=n in kept) for n, c in self.columns_.items()}
+        return pd.DataFrame(columns, index=index)
+
+    def _joint_and_means(self, treatment: Any, outcome: Any) -> tuple[NDArray[np.float64], float, float]:
+        """Shares (2, 2) of treatment and event, and the share of events without and with treatment of all."""
+        from dataclasses import replace
+
+        x = self._factual[treatment]
+        mechanism: Any = self.simulator_.mechanisms[outcome]
+        # the event as the number 1, whatever the levels are called
+        simulator = self.simulator_.with_mechanisms({outcome: replace(mechanism, numbers=np.array([0.0, 1.0]))})
+        worlds = [{treatment: Intervention(self.columns_[treatment], constant=k)} for k in (0, 1)]
+        low, high = (float(simulator.expected(outcome, self._factual, world, 0).mean()) for world in worlds)
+        # the model's own shares, which are consistent with its worlds: else the bounds could cross
+        event = simulator.expected(outcome, self._factual, {}, 0)
+        joint = np.array([[((1 - event) * (x == k)).mean(), (event * (x == k)).mean()] for k in (0, 1)])
+        return joint, low, high
+
+    def _check_overlap(self, done: Mapping[Any, Intervention]) -> None:
+        """Positivity of what is set and has nodes below it, as for :meth:`effect`."""
+        from pandas_causal.structural.effects import overlaps
+
+        overlaps(self, {node: what for node, what in done.items() if self.simulator_.below([node])})
+
+    def _warn_of_coupling(self, done: Mapping[Any, Intervention]) -> None:
+        """Say that counterfactuals of discrete nodes rest on a coupling, and what holds without it."""
+        simulator = self.simulator_
+        passing = [node for node, what in done.items() if what.needs_natural]
+        below = [n for n in simulator.below(done, passing) if isinstance(simulator.mechanisms[n], Discrete)]
+        if not below:
+            return
+        how = {"monotone": "the monotone coupling of its ordered classes", "gumbel": "the Gumbel-max coupling"}
+        text = (
+            f"counterfactuals of the discrete {', '.join(map(str, below[:5]))} rest on {how[self.coupling]}, which no"
+            " data can test (coupling= chooses)"
+        )
+        treatment = next(iter(done))
+        if len(done) == 1 and done[treatment].constant is not None and len(self.columns_[treatment].plain_levels) == 2:
+            for node in [n for n in below if len(self.columns_[n].plain_levels) == 2][:3]:
+                text += "; " + self._bounds_in_words(treatment, done[treatment].constant, node)
+        warn(text, AssumptionWarning)
+
+    def _bounds_in_words(self, treatment: Any, value: int, node: Any) -> str:
+        """Bounds for the rows that had the other treatment, those with the event and those without."""
+        joint, untreated, treated = self._joint_and_means(treatment, node)
+        row = "PN" if value == 0 else "PS"
+        as_is = tian_pearl_bounds(joint, treated, untreated).loc[row]
+        turned = tian_pearl_bounds(joint[:, ::-1], 1 - treated, 1 - untreated).loc[row]  # the event is its absence
+        lost, won = (as_is, turned) if value == 0 else (turned, as_is)
+        x, y = self.columns_[treatment].plain_levels, self.columns_[node].plain_levels
+        return (
+            f"whatever the coupling, of the rows with {treatment}={x[1 - value]!r} between {lost['low']:.3f} and"
+            f" {lost['high']:.3f} of those with {node}={y[1]!r} would have had {y[0]!r}, and between {won['low']:.3f}"
+            f" and {won['high']:.3f} of those with {y[0]!r} would have had {y[1]!r} (Tian and Pearl 2000)"
+        )
+
+
+def _as_given(sorted_rows: Values, order: NDArray[np.intp]) -> Values:
+    """Rows in the order they had before they were sorted."""
+    out = np.empty_like(sorted_rows)
+    out[order] = sorted_rows
+    return out

@@ -1,0 +1,1 @@
+"""Synthetic control and its kin: weighted comparisons for few treated units."""

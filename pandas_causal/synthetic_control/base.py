@@ -1,0 +1,374 @@
+"""What synthetic comparisons share: the matrix of outcomes, checks of it, inference and the Effect."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from pandas_causal.arms.base import CausalEstimator
+from pandas_causal.effect.check import Checks
+from pandas_causal.effect.effect import Effect
+from pandas_causal.effect.estimates import Weighting
+from pandas_causal.errors import (
+    AssumptionWarning,
+    CausalArgumentError,
+    CausalDataError,
+    CausalWarning,
+    FewTreatedWarning,
+    Problem,
+    warn,
+)
+from pandas_causal.inputs.column_rules import as_float, is_numeric
+from pandas_causal.inputs.parameters import check_settings
+from pandas_causal.inputs.roles import as_frame, plain
+from pandas_causal.panels.reading import Panel, read_panel
+from pandas_causal.synthetic_control import checks
+from pandas_causal.synthetic_control.comparison import Block, Method, Runs, layout_of
+from pandas_causal.synthetic_control.conformal import Proxy
+from pandas_causal.synthetic_control.inference import Comparison, Inference, infer
+
+__all__ = ["UNTOUCHED", "Study", "SyntheticEstimator"]
+
+Floats = NDArray[np.float64]
+_EXACT = 1e-6
+UNTOUCHED = "no anticipation, and no donor is touched by the treatment"
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Study:
+    """A panel as a matrix, with its donors and its blocks of treated units.
+
+    Attributes
+    ----------
+    panel : Panel
+    Y : ndarray (N, T)
+    donors : ndarray (n0,)
+        Rows of never-treated units.
+    blocks : list of Block
+    covariates : ndarray (N, T, q)
+        As given, NaN where missing.
+    names : list of str (q,)
+    """
+
+    panel: Panel
+    Y: Floats
+    donors: NDArray[np.int64]
+    blocks: list[Block]
+    covariates: Floats
+    names: list[str]
+
+    @property
+    def labels(self) -> pd.Index:
+        """Labels of the units (N,)."""
+        return self.panel.units.labels
+
+    @property
+    def treated(self) -> NDArray[np.int64]:
+        """Rows of treated units, block by block."""
+        return np.concatenate([b.rows for b in self.blocks])
+
+    def block_names(self) -> list[str]:
+        """Name every block by its unit, or by its first period and how many units it has."""
+        names = []
+        for b in self.blocks:
+            since = checks.period_text(self.panel.periods[b.start])
+            one = str(plain(self.labels[b.rows[0]]))
+            names.append(f"{one}, from {since}" if b.size == 1 else f"{b.size} units, from {since}")
+        return names
+
+
+class SyntheticEstimator(CausalEstimator):
+    """Base of the synthetic comparisons; subclasses say what the counterfactual is."""
+
+    __metadata_request__fit: ClassVar[dict[str, bool]] = {"unit": True, "time": True, "cohort": True}
+    bootstrap_refusal = (
+        "the bootstrap of rows tears panels apart, and few treated units cannot be resampled; use the inference= of the"
+        " estimator: placebo, permutation, jackknife or conformal"
+    )
+    _inferences: ClassVar[tuple[str, ...]] = ("placebo", "permutation", "conformal")
+    _settings: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    _pooled: ClassVar[bool] = True  # one comparison per start of treatment, not per unit
+    _uses_donor_hull: ClassVar[bool] = True
+    _takes_predictors: ClassVar[bool] = False
+    _allows_gaps: ClassVar[bool] = False
+    _least_before: ClassVar[int] = 2
+    inference: str
+    by_period: bool
+    n_draws: int
+    level: float
+    random_state: int | None
+
+    def fit(
+        self,
+        X: Any,
+        y: Any = None,
+        *,
+        unit: Any = None,
+        time: Any = None,
+        treatment: Any = None,
+        cohort: Any = None,
+        missing: str = "raise",
+    ) -> Any:
+        """Fit.
+
+        Parameters
+        ----------
+        X : DataFrame, array-like (n, p) or None
+            Roles given by name; further columns are predictors, where the method takes some.
+        y : array-like (n,)
+            Outcome, one row per unit and period.
+        unit, time : str or array-like (n,)
+            Time as numbers, dates, periods or ordered labels.
+        treatment : str or array-like (n,)
+            0/1 row by row; once on it stays on. Never-treated units are the donors.
+        cohort : str or array-like (n,)
+            In place of `treatment`: every unit's first treated period; NaN, 0 or inf for donors.
+        missing : {"raise", "drop"}
+            "drop" leaves out rows without outcome or role.
+        """
+        self._check_settings()
+        if unit is None:
+            raise CausalArgumentError(
+                f"{type(self).__name__}.fit needs unit=, the name of a column of X or an array with one value per row"
+            )
+        panel = read_panel(self, X, y, time=time, unit=unit, cohort=cohort, treatment=treatment, missing=missing)
+        study = self._study(panel, X)
+        rng = np.random.default_rng(self.random_state)
+        method = self._method(study, rng)
+        runs = method.actual(study.Y, study.blocks, study.donors)
+        self._remember_fit(study, runs)
+        self.effect_ = self._arrange(study, method, runs, rng)
+        return self
+
+    # -- what subclasses write -----------------------------------------------------------------------------------------
+
+    def _method(self, study: Study, rng: np.random.Generator) -> Method:
+        raise NotImplementedError
+
+    def _proxy(self, runs: list[Runs]) -> Proxy:
+        """How conformal inference refits; only where "conformal" is among the legal inferences."""
+        raise CausalArgumentError(f"{type(self).__name__} has no conformal inference with these settings")
+
+    def _assumptions(self) -> tuple[str, ...]:
+        raise NotImplementedError
+
+    def _more_checks(self, study: Study, runs: list[Runs]) -> dict[str, Any]:
+        return {}
+
+    # -- private -------------------------------------------------------------------------------------------------------
+
+    def _check_settings(self) -> None:
+        check_settings(self.get_params(deep=False))
+        for name, legal in {"inference": self._inferences, **self._settings}.items():
+            value = getattr(self, name)
+            if not isinstance(value, str) or value not in legal:
+                raise CausalArgumentError(f"{name}={value!r} is not known; use one of {list(legal)}")
+
+    def _study(self, panel: Panel, X: Any) -> Study:
+        """Outcomes as a matrix, after checks of what every method needs."""
+        column = panel.names.get("treatment") or panel.names.get("cohort") or "treatment"
+        donors = np.flatnonzero(panel.never)
+        problems = []
+        if not len(donors):
+            remedy = "add untreated units, or use ImputationDiD or CallawaySantAnna, which compare with later cohorts"
+            problems.append(Problem(column, "no unit is never treated, so there is no donor", None, remedy))
+        if not panel.balanced and not self._allows_gaps:
+            problems.append(_gaps(panel, panel.names["unit"]))
+        for start in panel.treated_cohorts:
+            if start < self._least_before:
+                n = int((panel.cohort == start).sum())
+                what = f"{n:,} units are treated from {panel.periods[start]}, after {int(start)} period, and"
+                what += f" {type(self).__name__} needs {self._least_before} before treatment to learn from"
+                remedy = "add earlier periods, leave these units out, or use estimator='did'"
+                problems.append(Problem(column, what, None, remedy))
+        if problems:
+            raise CausalDataError(problems)
+        blocks = []
+        for start in panel.treated_cohorts:
+            rows = np.flatnonzero(panel.cohort == start)
+            blocks += [Block(int(start), r) for r in ([rows] if self._pools() else rows[:, None])]
+        covariates, names = _covariates(self, panel, X)
+        return Study(
+            panel=panel, Y=panel.wide(), donors=donors, blocks=blocks, covariates=covariates, names=names
+        )  # fmt: skip
+
+    def _pools(self) -> bool:
+        return self._pooled
+
+    def _remember_fit(self, study: Study, runs: list[Runs]) -> None:
+        """Learned attributes: weights with the labels they belong to."""
+        donors, names = study.labels[study.donors], study.block_names()
+        if all(run.weights is not None for run in runs):
+            values = np.stack([run.weights[0, study.donors] for run in runs if run.weights is not None], axis=1)
+            self.unit_weights_ = pd.DataFrame(values, index=donors, columns=names)
+        if all(run.time_weights is not None for run in runs):
+            series = {
+                name: pd.Series(run.time_weights[0], index=study.panel.periods[: b.start])
+                for name, b, run in zip(names, study.blocks, runs, strict=True)
+                if run.time_weights is not None
+            }
+            self.time_weights_ = pd.DataFrame(series)
+
+    def _arrange(self, study: Study, method: Method, runs: list[Runs], rng: np.random.Generator) -> Effect:
+        """Estimates, their uncertainty, checks and warnings as one Effect."""
+        layout = layout_of(study.blocks, study.panel.n_periods)
+        comparison = Comparison(method, study.Y, study.donors, study.blocks, layout, runs)
+        setting = Inference(self.inference, self.by_period, self.n_draws)
+        self._refuse_inference(study, len(comparison.players))
+        index = self._index(study)
+        proxy = self._proxy(runs) if self.inference == "conformal" else None
+        result = infer(comparison, setting, index, study.panel.units, proxy, rng)
+        facts = self._facts(study, comparison)
+        effect = Effect(
+            estimates=pd.Series(result.estimates, index=index, name="estimate"),
+            uncertainty=result.uncertainty,
+            estimand=f"effect of {facts['treatment']} on {facts['outcome']} for the treated, while treated",
+            n_obs=len(study.panel),
+            level=self.level,
+            assumptions=self._assumptions(),
+            diagnostics=Checks({**checks.lazily(comparison, study, result.placebos), **self._more_checks(study, runs)}),
+            warnings=(*study.panel.notes, *self._warned(study, comparison)),
+            std_error_method=result.method,
+            population=_population(study),
+            inversion=result.inversion,
+            facts=facts,
+        )
+        if self.by_period:
+            effect = replace(effect, weightings={"average": Weighting(layout.counts)})
+        return effect.explained()
+
+    def _index(self, study: Study) -> pd.Index:
+        """Names of the rows: one average, or periods (periods since treatment where it starts at several)."""
+        periods, starts = study.panel.periods, {b.start for b in study.blocks}
+        first = min(starts)
+        if not self.by_period:
+            return pd.Index(
+                [f"average, {checks.period_text(periods[first])} to {checks.period_text(periods[-1])}"], name="estimand"
+            )
+        if len(starts) == 1:
+            return pd.Index(periods[first:], name=study.panel.axis.name)
+        return pd.RangeIndex(len(periods) - first, name="event")
+
+    def _refuse_inference(self, study: Study, players: int) -> None:
+        """Refuse an inference that this design has no room for, naming one it has."""
+        treated = len(study.treated)
+        name, column = type(self).__name__, study.panel.names["unit"]
+        if self.inference in ("placebo", "permutation") and players <= treated:
+            may = "jackknife" in self._inferences and min(b.size for b in study.blocks) > 1
+            other = "inference='jackknife'" if may else "more donors"
+            what = f"{players:,} donors cannot play {treated:,} treated units and be compared with further donors"
+            raise CausalDataError([Problem(column, what, None, f"use {other}")])
+        if self.inference == "jackknife" and min(b.size for b in study.blocks) < 2:
+            what = f"{name} with inference='jackknife' needs two treated units at every start of treatment"
+            raise CausalDataError([Problem(column, what, None, "use inference='placebo'")])
+        if self.inference == "jackknife" and float(self.unit_weights_.to_numpy().max()) >= 1 - 1e-9:
+            what = "one donor has all the weight, and the jackknife has to do without it"
+            raise CausalDataError([Problem(column, what, None, "use inference='placebo'")])
+        if self.inference == "conformal" and len(study.blocks) > 1:
+            remedy = "use inference='placebo'" + (", or pooled=True" if hasattr(self, "pooled") else "")
+            what = f"conformal inference is for one treated path, and there are {len(study.blocks)}"
+            raise CausalDataError([Problem(column, what, None, remedy)])
+
+    def _warned(self, study: Study, comparison: Comparison) -> list[str]:
+        """Warn of a poor fit before treatment, of an exact one, and of a jackknife on few units."""
+        texts: list[tuple[str, type[CausalWarning]]] = []
+        if self._uses_donor_hull:
+            texts += self._fit_warnings(study, comparison)
+        treated = len(study.treated)
+        if self.inference == "jackknife" and treated < 10:
+            text = f"the standard error rests on {treated} treated units and is too small; randomisation inference"
+            texts.append((f"{text} (inference='placebo') does not need many", FewTreatedWarning))
+        for text, kind in texts:
+            warn(text, kind)
+        return [text for text, _ in texts]
+
+    def _fit_warnings(self, study: Study, comparison: Comparison) -> list[tuple[str, type[CausalWarning]]]:
+        """The fit before treatment, beside the spread of the donors."""
+        texts: list[tuple[str, type[CausalWarning]]] = []
+        table = checks.pre_fit_table(comparison, study)
+        limit, scale = checks.poor_fit(comparison.method.demeaned)
+        poor = table[table["ratio"] > limit]
+        if len(poor):
+            row = poor.iloc[int(poor["ratio"].argmax())]
+            worst = row.name
+            more = f" (and {len(poor) - 1} more)" if len(poor) > 1 else ""
+            text = (
+                f"donors cannot match {worst}{more}: before treatment the gap is {row['rmspe']:.3g}"
+                f" (root mean square), {_beside(row['ratio'], scale)}; do not read gaps afterwards as effects"
+            )
+            texts.append((text, AssumptionWarning))
+        exact = table[table["ratio"] < _EXACT]
+        if len(exact):
+            text = (
+                f"{len(study.donors):,} donors fit {exact.index[0]} exactly before treatment"
+                f" ({int(exact['periods'].iloc[0])} periods): many weights do, and those nearest to equal were taken;"
+                " such a fit says nothing of the periods after"
+            )
+            texts.append((text, AssumptionWarning))
+        return texts
+
+    def _facts(self, study: Study, comparison: Comparison) -> dict[str, Any]:
+        panel = study.panel
+        return {
+            "outcome": panel.names["outcome"],
+            "treatment": panel.names.get("treatment") or panel.names.get("cohort"),
+            "unit": panel.names["unit"],
+            "time": panel.axis.name,
+            "n_units": panel.n_units,
+            "n_donors": len(study.donors),
+            "n_treated": len(study.treated),
+            "n_periods": panel.n_periods,
+            "first_treated": panel.periods[min(b.start for b in study.blocks)],
+            "pre_rmspe": float(comparison.ratio_parts[1]),
+            **panel.facts,
+        }
+
+
+def _beside(ratio: float, scale: str) -> str:
+    return f"{ratio:.0%} {scale}" if np.isfinite(ratio) else "and donors do not vary"
+
+
+def _population(study: Study) -> str:
+    treated = study.labels[study.treated]
+    if len(treated) == 1:
+        return f"{plain(treated[0])}, in its treated periods"
+    return f"these {len(treated):,} treated units, each unit-period counted once"
+
+
+def _gaps(panel: Panel, column: str) -> Problem:
+    """Units that lack a period."""
+    rows = np.bincount(panel.unit, minlength=panel.n_units)
+    short = np.flatnonzero(rows < panel.n_periods)
+    first = int(short[0])
+    absent = np.setdiff1d(np.arange(panel.n_periods), panel.time[panel.unit == first])[0]
+    what = f"{len(short):,} units lack periods (the first is {plain(panel.units.labels[first])!r}, no row in"
+    return Problem(
+        column,
+        f"{what} {panel.periods[absent]}), absent",
+        int(panel.n_periods * panel.n_units - len(panel)),
+        "complete them, leave these units or periods out, or use MatrixCompletion, which allows donors with gaps",
+    )
+
+
+def _covariates(estimator: Any, panel: Panel, X: Any) -> tuple[Floats, list[str]]:
+    """Covariates as given (N, T, q): predictors are means of what is known, so nothing is imputed."""
+    names = list(estimator.covariates_)
+    if names and not estimator._takes_predictors:
+        raise CausalArgumentError(
+            f"{type(estimator).__name__} takes no covariates, and got {names[:5]}; pass the columns of roles only, or"
+            " use SyntheticControl, for which they are predictors"
+        )
+    if not names:
+        return np.zeros((panel.n_units, panel.n_periods, 0)), []
+    frame = as_frame(X)[0].iloc[panel.order]
+    odd = [c for c in names if not is_numeric(frame[c])]
+    if odd:
+        remedy = "code it as numbers: predictors are averaged over periods"
+        raise CausalDataError([Problem(str(c), "is no numeric predictor", None, remedy) for c in odd])
+    values = [panel.wide(as_float(frame[c])) for c in names]
+    return np.stack(values, axis=2), [str(c) for c in names]

@@ -1,0 +1,184 @@
+"""Overlap and balance by hand, against scipy and statsmodels, and what is refused."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+from statsmodels.stats.weightstats import DescrStatsW
+
+import pandas_causal
+from pandas_causal import AIPW, IPW
+from pandas_causal.arms.balance import balance, kolmogorov_smirnov, largest_difference, standardized_differences
+from pandas_causal.arms.overlap import arm_weights, effective_sample_size, overlap, propensity_histogram
+from pandas_causal.errors import CausalArgumentError, OverlapError
+
+RNG = np.random.default_rng(0)
+N = 200
+X = np.column_stack([RNG.normal(size=N), RNG.integers(0, 4, N), np.ones(N)])
+D = RNG.integers(2, size=N)
+X[:, 0] += 0.5 * D
+W = RNG.uniform(0.2, 2, N)
+A, B = D == 1, D == 0
+
+
+# -- balance ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("w", [None, W])
+def test_standardised_differences_by_hand(w):
+    ours = standardized_differences(X, D, 1, 0, w)
+    for j in (0, 1):
+        unit = np.ones(N) if w is None else w
+        gap = np.average(X[A, j], weights=unit[A]) - np.average(X[B, j], weights=unit[B])
+        spread = np.sqrt((X[A, j].var(ddof=1) + X[B, j].var(ddof=1)) / 2)  # unweighted before and after
+        assert ours[j] == pytest.approx(gap / spread)
+    assert ours[2] == 0
+    assert largest_difference(X, D, w) == pytest.approx(np.abs(ours).max())
+
+
+def test_table_of_balance():
+    check = balance(X[:, :2], ["x", "k"], D, ["no", "yes"], W)
+    row = check.table.loc["x"]
+    assert row["contrast"] == "yes - no"
+    assert row["ks_before"] == pytest.approx(stats.ks_2samp(X[A, 0], X[B, 0]).statistic)
+    assert row["variance_ratio_before"] == pytest.approx(X[A, 0].var(ddof=1) / X[B, 0].var(ddof=1))
+    assert row["smd_after"] == pytest.approx(standardized_differences(X, D, 1, 0, W)[0])
+    share = [W[m] / W[m].sum() for m in (A, B)]
+    v = [
+        DescrStatsW(X[m, 0], weights=s, ddof=0).var / (1 - np.square(s).sum())
+        for m, s in zip((A, B), share, strict=True)
+    ]
+    assert row["variance_ratio_after"] == pytest.approx(v[0] / v[1])
+    assert check.table.loc["k", "ks_before"] == pytest.approx(stats.ks_2samp(X[A, 1], X[B, 1]).statistic)
+    assert not check.passed
+    assert "(x)" in check.summary
+
+
+def test_weighted_ks_counts_repeated_rows():
+    counts = RNG.integers(1, 4, N)
+    repeated = np.repeat(np.arange(N), counts)
+    ours = kolmogorov_smirnov(X[:, 1], A, B, counts.astype(float))
+    theirs = stats.ks_2samp(X[repeated, 1][A[repeated]], X[repeated, 1][B[repeated]]).statistic
+    assert ours == pytest.approx(theirs)
+
+
+def test_several_arms_are_each_compared_with_control():
+    codes = RNG.integers(3, size=N)
+    check = balance(X[:, :1], ["x"], codes, ["a", "b", "c"])
+    assert list(check.table["contrast"]) == ["b - a", "c - a"]
+    assert check.table["smd_before"].iloc[1] == pytest.approx(standardized_differences(X, codes, 2)[0])
+
+
+def test_the_right_weights_balance():
+    frame = pandas_causal.datasets.load_nhefs()
+    covariates = ["sex", "race", "age", "smokeintensity", "smokeyrs", "wt71"]
+    before = frame.causal.balance(treatment="qsmk", covariates=covariates)
+    assert not before.passed
+    fitted = IPW().fit(frame[["qsmk", *covariates]], frame["wt82_71"], treatment="qsmk")
+    after = frame.assign(w=fitted.weights_).causal.balance(treatment="qsmk", covariates=covariates, weights="w")
+    assert after.passed
+    assert after.table["smd_after"].abs().max() < 0.05
+    pd.testing.assert_frame_equal(after.table, fitted.effect().diagnostics["balance"].table)
+
+
+# -- overlap ---------------------------------------------------------------------------------------------------------
+
+E1 = np.clip(RNG.beta(2, 2, N), 0.02, 0.98)
+E = np.column_stack([1 - E1, E1])
+
+
+@pytest.mark.parametrize("w", [None, W])
+def test_table_of_overlap_by_hand(w):
+    table = overlap(E, D, ["no", "yes"], w=w).table
+    for a, name in enumerate(["no", "yes"]):
+        own = D == a
+        assert table.loc[name, "n"] == own.sum()
+        assert table.loc[name, "q25"] == pytest.approx(np.quantile(E1[own], 0.25))
+        v = (1 / E[own, a]) * (1 if w is None else w[own])
+        assert table.loc[name, "effective_n"] == pytest.approx(v.sum() ** 2 / (v**2).sum())
+        assert table.loc[name, "effective_share"] == pytest.approx(v.sum() ** 2 / (v**2).sum() / own.sum())
+    assert effective_sample_size(np.full(7, 3.0)) == pytest.approx(7)
+
+
+def test_weights_by_estimand():
+    np.testing.assert_allclose(arm_weights("ATE", D, E), 1 / E[np.arange(N), D])
+    np.testing.assert_allclose(arm_weights("ATT", D, E), np.where(D == 1, 1, E1 / (1 - E1)))
+    np.testing.assert_allclose(arm_weights("ATC", D, E), np.where(D == 1, (1 - E1) / E1, 1))
+    np.testing.assert_allclose(arm_weights("ATO", D, E), np.where(D == 1, 1 - E1, E1))
+
+
+def test_only_the_tail_that_matters_fails():
+    """An eighth of the treated are near e = 1; an eighth of the controls near e = 0."""
+    e1 = np.full(N, 0.5)
+    e1[np.flatnonzero(A)[: A.sum() // 8 + 1]] = 0.995
+    high = np.column_stack([1 - e1, e1])
+    assert not overlap(high, D, [0, 1], estimand="ATT").passed
+    assert overlap(high, D, [0, 1], estimand="ATC").passed
+    e0 = np.full(N, 0.5)
+    e0[np.flatnonzero(B)[: B.sum() // 8 + 1]] = 0.005
+    low = np.column_stack([1 - e0, e0])
+    assert overlap(low, D, [0, 1], estimand="ATT").passed
+    assert not overlap(low, D, [0, 1], estimand="ATC").passed
+    assert not overlap(low, D, [0, 1], estimand="ATE").passed
+
+
+def test_one_weight_that_outweighs_the_rest_fails():
+    e1 = np.full(N, 0.5)
+    e1[np.flatnonzero(A)[0]] = 0.02 / N  # received treatment though it hardly could
+    assert not overlap(np.column_stack([1 - e1, e1]), D, [0, 1]).passed
+
+
+def test_perfect_separation_is_an_error():
+    e1 = np.where(D == 1, 0.999, 0.001)
+    with pytest.raises(OverlapError, match="perfect separation"):
+        overlap(np.column_stack([1 - e1, e1]), D, [0, 1])
+    with pytest.raises(CausalArgumentError, match="bound"):
+        overlap(E, D, [0, 1], bound=0.6)
+
+
+def test_histogram_counts_every_row():
+    table = propensity_histogram(E, D, ["no", "yes"], bins=10).table
+    assert table.groupby("arm")["count"].sum().to_dict() == {"no": B.sum(), "yes": A.sum()}
+    expected = np.histogram(E1[A], bins=np.linspace(0, 1, 11))[0]
+    np.testing.assert_array_equal(table.loc[table["arm"] == "yes", "count"], expected)
+    three = np.column_stack([E, E1])
+    assert set(propensity_histogram(three, D, ["a", "b", "c"]).table["propensity_of"]) == {"a", "b", "c"}
+
+
+def lonely_frame(arm):
+    """A category of 25 rows that hold one arm only."""
+    kind = np.where(np.arange(N) < 25, "lonely", np.where(np.arange(N) % 2 == 0, "p", "q"))
+    d = np.where(np.arange(N) < 25, arm, D)
+    return pd.DataFrame({"kind": kind, "x": X[:, 0], "d": d, "y": RNG.normal(size=N)})
+
+
+@pytest.mark.parametrize(
+    ("arm", "estimand", "refused"),
+    [(1, "ATE", True), (1, "ATT", True), (1, "ATC", False), (0, "ATE", True), (0, "ATT", False), (0, "ATC", True)],
+)
+@pytest.mark.filterwarnings("ignore:weak overlap")
+def test_a_category_with_one_arm_is_refused_where_the_target_holds_it(arm, estimand, refused):
+    frame = lonely_frame(arm)
+    ask = lambda: frame.causal.ate(  # noqa: E731
+        treatment="d",
+        outcome="y",
+        covariates=["kind", "x"],
+        estimator=AIPW(estimand=estimand, outcome_model="ridge", propensity_model="ridge"),
+    )
+    if not refused:
+        assert np.isfinite(ask().std_error)
+        return
+    with pytest.raises(OverlapError, match="'lonely' has 25 rows"):
+        ask()
+
+
+def test_assessments_of_a_frame():
+    frame = pandas_causal.datasets.load_lalonde()
+    check = frame.causal.overlap(treatment="treat", covariates=["age", "educ", "re74"])
+    assert check.passed
+    assert check.table["n"].to_dict() == {"0": 260, "1": 185}
+    with pytest.raises(CausalArgumentError, match="estimand"):
+        frame.causal.overlap(treatment="treat", covariates=["age"], estimand="LATE")
+    mistaken = frame.assign(copy=frame["treat"] + 1e-3 * np.arange(445) / 445)
+    with pytest.raises(ValueError, match=r"determines|separates"):
+        mistaken.causal.overlap(treatment="treat", covariates=["copy"])

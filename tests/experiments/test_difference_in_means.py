@@ -1,0 +1,467 @@
+"""DifferenceInMeans against scipy, statsmodels and formulas by hand."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import statsmodels.api as sm
+from scipy import stats
+from statsmodels.stats.multitest import multipletests
+from statsmodels.stats.proportion import confint_proportions_2indep
+
+from pandas_causal import DifferenceInMeans, RegressionAdjustment
+from pandas_causal.errors import AssumptionWarning, CausalArgumentError, CausalDataError, CausalWarning
+from pandas_causal.inference.reference import anytime_rho
+
+RNG = np.random.default_rng(11)
+N = 300
+FRAME = pd.DataFrame(
+    {
+        "arm": RNG.permutation(np.repeat([0, 1], [120, 180])),
+        "x": RNG.normal(3, 2, N),
+        "z": RNG.normal(size=N),
+        "stratum": RNG.choice(["p", "q", "r"], N, p=[0.5, 0.3, 0.2]),
+        "shop": RNG.integers(25, size=N),
+        "day": RNG.integers(12, size=N),
+        "w": RNG.uniform(0.5, 3, N),
+        "visits": RNG.poisson(4, N) + 1.0,
+    }
+)
+FRAME["y"] = 5 + FRAME["arm"] * (1 + 0.4 * FRAME["x"]) + FRAME["x"] + RNG.normal(size=N) * (1 + FRAME["arm"])
+FRAME["y"] += 0.5 * RNG.normal(size=25)[FRAME["shop"]]
+FRAME["clicks"] = FRAME["visits"] * 0.3 + 0.2 * FRAME["arm"] + RNG.normal(size=N)
+FRAME["won"] = (FRAME["y"] > 9).astype(int)
+Y = [FRAME.loc[FRAME["arm"] == a, "y"].to_numpy() for a in (0, 1)]
+REL = 1e-9
+
+
+def ab_test(outcome="y", **more):
+    return FRAME.causal.ab_test(treatment="arm", outcome=outcome, **more)
+
+
+def fit(roles, outcome="y", **settings):
+    """Fit with roles that may be lists of names."""
+    X = FRAME.drop(columns=["y", "won", "clicks"])
+    keep = ["arm", *[n for v in roles.values() for n in np.atleast_1d(v)]]
+    covariates = ["x", "z"] if settings.get("adjustment") else []
+    return DifferenceInMeans(**settings).fit(X[[*keep, *covariates]], FRAME[outcome], treatment="arm", **roles).effect()
+
+
+# -- plain means -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("variance", ["welch", "pooled"])
+@pytest.mark.parametrize("alternative", ["two-sided", "greater", "less"])
+def test_means_equal_scipy(variance, alternative):
+    effect = ab_test(variance=variance, alternative=alternative)
+    theirs = stats.ttest_ind(Y[1], Y[0], equal_var=variance == "pooled", alternative=alternative)
+    interval = theirs.confidence_interval(0.95)
+    row = effect.table.iloc[0]
+    assert row["statistic"] == pytest.approx(theirs.statistic, rel=REL)
+    assert row["p_value"] == pytest.approx(theirs.pvalue, rel=1e-7)
+    assert (row["conf_low"], row["conf_high"]) == pytest.approx((interval.low, interval.high), rel=REL)
+    assert effect.uncertainty.df()[0] == pytest.approx(theirs.df, rel=REL)
+
+
+def test_proportions_equal_statsmodels():
+    effect = ab_test("won", variance="proportion")
+    counts = FRAME.groupby("arm")["won"].agg(["sum", "size"])
+    low, high = confint_proportions_2indep(
+        counts["sum"][1], counts["size"][1], counts["sum"][0], counts["size"][0], method="wald"
+    )
+    assert (effect.conf_low, effect.conf_high) == pytest.approx((low, high), rel=REL)
+    with pytest.raises(CausalArgumentError, match="0/1"):
+        ab_test(variance="proportion")
+
+
+def test_parameters_are_the_arm_means():
+    means = ab_test().parameters
+    np.testing.assert_allclose(means.estimates, [v.mean() for v in Y])
+    np.testing.assert_allclose(means.table["std_error"], [v.std(ddof=1) / np.sqrt(len(v)) for v in Y])
+
+
+def test_weighted_means_equal_statsmodels_wls():
+    """With treatment in the model, HC2 of weighted least squares is Welch's variance with weights."""
+    effect = ab_test(sample_weight="w")
+    theirs = sm.WLS(FRAME["y"], sm.add_constant(FRAME["arm"]), weights=FRAME["w"]).fit(cov_type="HC2")
+    assert effect.estimate == pytest.approx(theirs.params["arm"], rel=REL)
+    assert effect.std_error == pytest.approx(theirs.bse["arm"], rel=REL)
+
+
+def test_pooled_variance_with_weights_is_that_of_weighted_means():
+    effect = ab_test(variance="pooled", sample_weight="w")
+    w = [FRAME.loc[FRAME["arm"] == a, "w"].to_numpy() for a in (0, 1)]
+    means = [np.average(y, weights=v) for y, v in zip(Y, w, strict=True)]
+    common = sum(np.square(y - m).sum() for y, m in zip(Y, means, strict=True)) / (N - 2)
+    assert effect.estimate == pytest.approx(means[1] - means[0], rel=REL)
+    assert effect.std_error**2 == pytest.approx(common * sum(np.square(v).sum() / v.sum() ** 2 for v in w), rel=REL)
+
+
+def test_rows_of_weight_zero_are_as_good_as_absent():
+    keep = np.arange(N) % 3 > 0
+    weighted = FRAME.assign(w=keep.astype(float)).causal.ab_test(
+        treatment="arm", outcome="y", covariates=["x"], sample_weight="w"
+    )
+    fewer = FRAME[keep].causal.ab_test(treatment="arm", outcome="y", covariates=["x"])
+    pd.testing.assert_frame_equal(weighted.table, fewer.table, rtol=1e-9)
+    with pytest.raises(CausalDataError, match="every row of arm 1"):
+        FRAME.assign(w=1.0 - FRAME["arm"]).causal.ab_test(treatment="arm", outcome="y", sample_weight="w")
+
+
+# -- adjustment ------------------------------------------------------------------------------------------------------
+
+
+def interacted(columns, weights=None):
+    """statsmodels' regression on treatment, centred covariates and their products, HC2."""
+    centre = np.average(columns, axis=0, weights=weights)
+    Z = np.asarray(columns) - centre
+    d = FRAME["arm"].to_numpy()[:, None]
+    design = np.column_stack([np.ones(N), d, Z, d * Z])
+    return sm.WLS(FRAME["y"], design, weights=np.ones(N) if weights is None else weights), Z
+
+
+@pytest.mark.parametrize("weights", [None, "w"])
+def test_lin_equals_statsmodels_with_the_sampling_of_the_covariates_added(weights):
+    w = None if weights is None else FRAME["w"].to_numpy()
+    model, Z = interacted(FRAME[["x", "z"]], w)
+    theirs = model.fit(cov_type="HC2")
+    effect = ab_test(covariates=["x", "z"], sample_weight=weights)
+    assert effect.estimate == pytest.approx(theirs.params.iloc[1], rel=REL)
+    # estimated means: each row moves the mean of the covariates, and with it the effect by its slopes
+    share = np.full(N, 1 / N) if w is None else w / w.sum()
+    slopes = theirs.params.to_numpy()[4:]
+    sampling = share * (Z @ slopes)
+    d = FRAME["arm"].to_numpy()
+    assert np.cov(d, rowvar=False) > 0
+    known, estimated = theirs.bse.iloc[1] ** 2, np.square(sampling).sum()
+    cross = 2 * (coefficient_contributions(model, theirs) * sampling).sum()
+    assert effect.std_error**2 == pytest.approx(known + estimated + cross, rel=1e-8)
+    assert effect.std_error > theirs.bse.iloc[1]
+    assert effect.uncertainty.df()[0] == theirs.df_resid
+
+
+def coefficient_contributions(model, fitted):
+    """Contribution of every row to the coefficient of treatment."""
+    return (np.linalg.pinv(model.wexog) * fitted.wresid.to_numpy())[1]
+
+
+def test_known_means_are_told_apart_from_estimated_ones():
+    """effect(X).aggregate(population=False) is the coefficient of treatment, HC2; effect() adds the covariates."""
+    theirs = interacted(FRAME[["x", "z"]])[0].fit(cov_type="HC2")
+    model = RegressionAdjustment().fit(FRAME[["x", "z"]], FRAME["y"], treatment=FRAME["arm"])
+    units = model.effect(FRAME[["x", "z"]])
+    fixed = units.aggregate(population=False)
+    assert fixed.estimate == pytest.approx(theirs.params.iloc[1], rel=REL)
+    assert fixed.std_error == pytest.approx(theirs.bse.iloc[1], rel=1e-8)
+    assert fixed.p_value == pytest.approx(theirs.t_test(np.eye(6)[1], use_t=True).pvalue, rel=1e-6)
+    assert units.aggregate().std_error == pytest.approx(model.effect().std_error, rel=1e-8)
+    assert model.effect().std_error == pytest.approx(ab_test(covariates=["x", "z"]).std_error, rel=REL)
+    at = np.column_stack([np.zeros((3, 1)), np.ones((3, 1)), np.zeros((3, 2)), np.eye(3)[:, :2] - [0, 0]])
+    here = FRAME[["x", "z"]].mean().to_numpy() + np.eye(3)[:, :2]
+    rows = model.effect(pd.DataFrame(here, columns=["x", "z"]))
+    np.testing.assert_allclose(rows.table["std_error"], theirs.t_test(at).sd, rtol=1e-8)
+
+
+def test_cuped_by_hand():
+    """Deng et al. (2013), eq. (2): theta = cov(y, x) / var(x) from all rows, then Welch on y - theta (x - mean x)."""
+    effect = ab_test(covariates=["x"], adjustment="cuped")
+    x, y, d = FRAME["x"], FRAME["y"], FRAME["arm"]
+    theta = np.cov(y, x)[0, 1] / np.var(x, ddof=1)
+    adjusted = y - theta * (x - x.mean())
+    theirs = stats.ttest_ind(adjusted[d == 1], adjusted[d == 0], equal_var=False)
+    assert effect.estimate == pytest.approx(adjusted[d == 1].mean() - adjusted[d == 0].mean(), rel=REL)
+    assert effect.table["statistic"].iloc[0] == pytest.approx(theirs.statistic, rel=REL)
+    assert effect.uncertainty.df()[0] == pytest.approx(theirs.df, rel=REL)
+
+
+def test_cuped_levels_know_that_the_mean_of_x_is_estimated():
+    """The level of an arm does not get sharper than the mean of all rows' theta x allows."""
+    levels = ab_test(covariates=["x"], adjustment="cuped").parameters.table["std_error"]
+    x, y, d = FRAME["x"], FRAME["y"], FRAME["arm"]
+    theta = np.cov(y, x)[0, 1] / np.var(x, ddof=1)
+    shift = theta * (x - x.mean())
+    for a in (0, 1):
+        own = (y - shift)[d == a]
+        part = np.where(d == a, (y - shift - own.mean()) / len(own), 0.0)
+        scale = np.sqrt(len(own) / (len(own) - 1))
+        level = shift / N
+        expected = np.square(part * scale).sum() + np.square(level).sum() + 2 * (part * level).sum()
+        assert levels.iloc[a] == pytest.approx(np.sqrt(expected), rel=1e-8)
+
+
+def test_strata_are_post_stratification_by_hand():
+    effect = ab_test(strata="stratum")
+    cells = FRAME.groupby(["stratum", "arm"])["y"].agg(["mean", "var", "size"]).unstack()  # noqa: PD010
+    share = cells["size"].sum(axis=1) / N
+    effects = cells["mean"][1] - cells["mean"][0]
+    within = (share**2 * (cells["var"] / cells["size"]).sum(axis=1)).sum()
+    between = (share * (effects - (share * effects).sum()) ** 2).sum() / N
+    assert effect.estimate == pytest.approx((share * effects).sum(), rel=REL)
+    assert effect.std_error == pytest.approx(np.sqrt(within + between), rel=REL)
+    thin = FRAME.assign(stratum=np.where(np.arange(N) < 3, "rare", "common"))
+    with pytest.raises(CausalDataError, match="rare"):
+        thin.causal.ab_test(treatment="arm", outcome="y", strata="stratum")
+
+
+# -- lift and ratios -------------------------------------------------------------------------------------------------
+
+
+def test_relative_lift_by_hand():
+    effect = ab_test(relative=True)
+    m, v = [y.mean() for y in Y], [y.var(ddof=1) / len(y) for y in Y]
+    assert effect.estimate == pytest.approx(m[1] / m[0] - 1, rel=REL)
+    assert effect.std_error == pytest.approx(np.sqrt(v[1] / m[0] ** 2 + m[1] ** 2 * v[0] / m[0] ** 4), rel=1e-7)
+
+
+def test_a_control_mean_near_zero_is_told():
+    centred = FRAME.assign(y=FRAME["y"] - Y[0].mean() + 0.01)
+    with pytest.warns(AssumptionWarning, match="close to zero"):
+        centred.causal.ab_test(treatment="arm", outcome="y", relative=True)
+
+
+@pytest.mark.parametrize("relative", [False, True])
+def test_ratio_metric_by_hand(relative):
+    """Delta method (Deng, Knoblich and Lu 2018): residuals clicks - R visits, divided by the mean of visits."""
+    effect = ab_test("clicks", denominator="visits", relative=relative)
+    ratio, variance = [], []
+    for a in (0, 1):
+        part = FRAME[FRAME["arm"] == a]
+        ratio.append(part["clicks"].sum() / part["visits"].sum())
+        residual = part["clicks"] - ratio[a] * part["visits"]
+        variance.append(residual.var(ddof=1) / len(part) / part["visits"].mean() ** 2)
+    if relative:
+        expected = ratio[1] / ratio[0] - 1
+        se = np.sqrt(variance[1] / ratio[0] ** 2 + ratio[1] ** 2 / ratio[0] ** 4 * variance[0])
+    else:
+        expected, se = ratio[1] - ratio[0], np.sqrt(sum(variance))
+    assert effect.estimate == pytest.approx(expected, rel=REL)
+    assert effect.std_error == pytest.approx(se, rel=1e-6)
+
+
+def test_ratio_metric_with_clusters():
+    effect = ab_test("clicks", denominator="visits", cluster="shop")
+    contribution = np.zeros(N)
+    for a, sign in ((0, -1), (1, 1)):
+        own = (FRAME["arm"] == a).to_numpy()
+        part = FRAME[own]
+        residual = part["clicks"] - part["clicks"].sum() / part["visits"].sum() * part["visits"]
+        contribution[own] = sign * residual / part["visits"].sum()
+    sums = pd.Series(contribution).groupby(FRAME["shop"]).sum()
+    G = len(sums)
+    expected = np.sqrt(G / (G - 1) * (N - 1) / (N - 4) * np.square(sums).sum())
+    assert effect.std_error == pytest.approx(expected, rel=1e-6)
+
+
+# -- clusters --------------------------------------------------------------------------------------------------------
+
+
+def test_cr1_equals_statsmodels():
+    theirs = sm.OLS(FRAME["y"], sm.add_constant(FRAME["arm"])).fit(
+        cov_type="cluster", cov_kwds={"groups": FRAME["shop"]}
+    )
+    assert ab_test().cluster(FRAME["shop"]).std_error == pytest.approx(theirs.bse["arm"], rel=REL)
+
+
+def test_two_way_clusters_equal_statsmodels():
+    groups = FRAME[["shop", "day"]].to_numpy()
+    theirs = sm.OLS(FRAME["y"], sm.add_constant(FRAME["arm"])).fit(cov_type="cluster", cov_kwds={"groups": groups})
+    for effect in (ab_test().cluster([FRAME["shop"], FRAME["day"]]), fit({"cluster": ["shop", "day"]})):
+        assert effect.std_error == pytest.approx(theirs.bse["arm"], rel=REL)
+        assert effect.uncertainty.df()[0] == 11
+
+
+def brute_force_cr2(design, y, groups, w=None):
+    """Bell and McCaffrey: (I - H_gg)^(-1/2) of every cluster by a full eigendecomposition, in the weighted space."""
+    root = np.ones(len(y)) if w is None else np.sqrt(w)
+    A, b = design * root[:, None], y * root
+    bread = np.linalg.inv(A.T @ A)
+    e = b - A @ (bread @ A.T @ b)
+    meat = np.zeros_like(bread)
+    for g in np.unique(groups):
+        own = groups == g
+        values, vectors = np.linalg.eigh(np.eye(own.sum()) - A[own] @ bread @ A[own].T)
+        score = A[own].T @ (vectors / np.sqrt(values)) @ vectors.T @ e[own]
+        meat += np.outer(score, score)
+    return bread @ meat @ bread
+
+
+@pytest.mark.parametrize("weights", [None, "w"])
+def test_cr2_of_means_equals_the_matrices(weights):
+    roles = {"cluster": "shop"} if weights is None else {"cluster": "shop", "sample_weight": weights}
+    design = np.column_stack([np.ones(N), FRAME["arm"]])
+    w = None if weights is None else FRAME["w"].to_numpy()
+    expected = brute_force_cr2(design, FRAME["y"].to_numpy(), FRAME["shop"].to_numpy(), w)
+    effect = fit(roles)
+    assert effect.std_error == pytest.approx(np.sqrt(expected[1, 1]), rel=1e-8)
+    assert effect.uncertainty.df()[0] == 24
+
+
+@pytest.mark.parametrize("weights", [None, "w"])
+def test_cr2_of_lin_equals_the_matrices(weights):
+    """At known means the covariance of the coefficients; the sampling of the means is added as contributions."""
+    from pandas_causal.arms.arm_regression import cr2_residuals, fit_arm_regression
+    from pandas_causal.models.linear import Design
+
+    w = None if weights is None else FRAME["w"].to_numpy()
+    Z = FRAME[["x", "z"]].to_numpy()
+    fitted = fit_arm_regression(Design.of(Z), FRAME["y"].to_numpy(), FRAME["arm"].to_numpy(), 2, w)
+    e = cr2_residuals(fitted, FRAME["arm"].to_numpy(), w, FRAME["shop"])
+    rows = fitted.design.rows(slice(None))
+    d = FRAME["arm"].to_numpy()[:, None]
+    full = np.hstack([rows * (d == 0), rows * (d == 1)])
+    root = 1.0 if w is None else w
+    bread = np.zeros((6, 6))
+    bread[:3, :3], bread[3:, 3:] = fitted.bread
+    scores = pd.DataFrame(full * (e * root)[:, None]).groupby(FRAME["shop"]).sum().to_numpy()
+    ours = bread @ scores.T @ scores @ bread
+    theirs = brute_force_cr2(full, FRAME["y"].to_numpy(), FRAME["shop"].to_numpy(), w)
+    np.testing.assert_allclose(ours, theirs, rtol=1e-7, atol=1e-12)
+
+
+def test_cr2_where_every_cluster_lies_in_one_arm():
+    """Cluster-randomised: the variance of each arm's mean from its own clusters, Satterthwaite's degrees of freedom."""
+    frame = FRAME.assign(arm=(FRAME["shop"] % 2).astype(int))
+    effect = frame.causal.ab_test(treatment="arm", outcome="y", cluster="shop")
+    design = np.column_stack([np.ones(N), frame["arm"]])
+    expected = brute_force_cr2(design, frame["y"].to_numpy(), frame["shop"].to_numpy())
+    assert effect.std_error == pytest.approx(np.sqrt(expected[1, 1]), rel=1e-8)
+    v = np.square(effect.parameters.table["std_error"].to_numpy())
+    assert effect.uncertainty.df()[0] == pytest.approx(v.sum() ** 2 / (v[0] ** 2 / 12 + v[1] ** 2 / 11), rel=1e-8)
+
+
+# -- several arms, sequences, sample ratio ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("ours", "theirs"), [("holm", "holm"), ("benjamini_hochberg", "fdr_bh")])
+def test_corrections_equal_statsmodels(ours, theirs):
+    rng = np.random.default_rng(5)
+    arm = rng.choice(list("abcde"), 400)
+    frame = pd.DataFrame({"arm": arm, "y": rng.normal(size=400) + 0.3 * (arm == "c") + 0.5 * (arm == "e")})
+    effect = frame.causal.ab_test(treatment="arm", outcome="y", correction=ours)
+    table = effect.diagnostics["multiplicity"].table
+    np.testing.assert_allclose(table["p_adjusted"], multipletests(effect.table["p_value"], method=theirs)[1])
+    for label, level in zip(effect.table.index, "bcde", strict=True):
+        pair = stats.ttest_ind(frame.y[frame.arm == level], frame.y[frame.arm == "a"], equal_var=False)
+        assert effect.table.loc[label, "p_value"] == pytest.approx(pair.pvalue, rel=1e-7)
+
+
+def test_sample_ratio_equals_scipy():
+    check = ab_test(allocation={0: 0.4, 1: 0.6}).diagnostics["sample_ratio"]
+    assert check.passed
+    with pytest.warns(AssumptionWarning, match="sample-ratio mismatch"):
+        effect = ab_test(allocation={0: 0.5, 1: 0.5})
+    check = effect.diagnostics["sample_ratio"]
+    theirs = stats.chisquare([120, 180], [150, 150])
+    assert not check.passed
+    assert f"chi-squared {theirs.statistic:.2f}, p {theirs.pvalue:.3g}" in check.summary
+
+
+def test_anytime_boundary_is_the_closed_form():
+    """Waudby-Smith et al. (2024), eq. (7): sigma sqrt(2 (n rho^2 + 1) / (n^2 rho^2) log(sqrt(n rho^2 + 1) / alpha))."""
+    effect = ab_test(anytime_n=1_000, level=0.9)
+    alpha = 0.1
+    rho2 = (-2 * np.log(alpha) + np.log(-2 * np.log(alpha)) + 1) / 1_000
+    assert anytime_rho(1_000, alpha) == pytest.approx(np.sqrt(rho2))
+    sigma = ab_test().std_error * np.sqrt(N)
+    width = sigma * np.sqrt(2 * (N * rho2 + 1) / (N**2 * rho2) * np.log(np.sqrt(N * rho2 + 1) / alpha))
+    assert (effect.conf_low, effect.conf_high) == pytest.approx(
+        (effect.estimate - width, effect.estimate + width), rel=1e-9
+    )
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"adjustment": "ancova"},
+        {"variance": "student"},
+        {"alternative": "larger"},
+        {"correction": "bonferroni"},
+        {"level": 95},
+        {"anytime_n": -1},
+        {"anytime_n": 100, "alternative": "greater"},
+        {"variance": "pooled", "adjustment": "lin"},
+        {"adjustment": "cuped"},
+    ],
+)
+def test_wrong_settings_are_refused(settings):
+    with pytest.raises(CausalArgumentError):
+        ab_test(**settings)
+
+
+def test_comparisons_of_clustered_fits_keep_their_clusters():
+    """Plain and adjusted answers from the same clusters: their difference is clustered too."""
+    a, b = fit({"cluster": "shop"}), fit({"cluster": "shop"}, adjustment="lin")
+    expected = a.cluster("shop").difference(b.cluster("shop")).std_error
+    assert a.difference(b).std_error == pytest.approx(expected, rel=1e-9)
+
+
+# -- bootstrap -------------------------------------------------------------------------------------------------------
+
+
+def boot(estimator, roles, n_draws=400, **more):
+    from pandas_causal.effect.bootstrap import bootstrap
+
+    names = ["arm", *[n for n in roles.values() if isinstance(n, str)]]
+    X = FRAME[[*names, *(["x"] if estimator.get_params().get("adjustment") else [])]]
+    return bootstrap(estimator, X, FRAME["y"], n_draws=n_draws, progress=False, treatment="arm", **roles, **more)
+
+
+@pytest.mark.parametrize("method", ["pairs", "bayesian"])
+def test_bootstrap_errors_are_near_the_analytic_ones(method):
+    """400 draws estimate a standard error to 3.5%: 3.5 of those is 12%."""
+    fast = boot(DifferenceInMeans(), {}, method=method)
+    assert fast.std_error == pytest.approx(ab_test().std_error, rel=0.13)
+    refits = boot(DifferenceInMeans(adjustment="lin"), {}, n_draws=200, method=method)
+    assert refits.std_error == pytest.approx(ab_test(covariates=["x"]).std_error, rel=0.18)
+
+
+def test_the_fast_path_has_the_distribution_of_weighted_refits():
+    class Slow(DifferenceInMeans):
+        """The same estimator without its sums."""
+
+        def _bootstrap_statistics(self):
+            return None
+
+    fast = boot(DifferenceInMeans(), {}, n_draws=2_000).uncertainty.replicates[:, 0]
+    slow = boot(Slow(), {}, n_draws=300).uncertainty.replicates[:, 0]
+    assert stats.ks_2samp(fast, slow).pvalue > 0.001
+
+
+def test_bootstrap_keeps_clusters_whole():
+    """Outcomes that are the same within a shop: drawing rows instead would make errors a third of what they are."""
+    from pandas_causal.effect.bootstrap import bootstrap
+
+    shops = FRAME["shop"].to_numpy()
+    y = np.random.default_rng(1).normal(size=25)[shops]
+    X = pd.DataFrame({"arm": shops % 2, "shop": shops})
+    clustered = bootstrap(DifferenceInMeans(), X, y, n_draws=1_000, treatment="arm", cluster="shop", progress=False)
+    analytic = DifferenceInMeans().fit(X, y, treatment="arm", cluster="shop").effect()
+    rows = bootstrap(DifferenceInMeans(), X[["arm"]], y, n_draws=1_000, treatment="arm", progress=False)
+    assert clustered.std_error == pytest.approx(analytic.std_error, rel=0.25)  # CR2 is larger by about 1 / G
+    assert rows.std_error < 0.5 * clustered.std_error
+
+
+def test_bootstrap_is_the_same_for_any_number_of_jobs():
+    one, two = (boot(DifferenceInMeans(adjustment="lin"), {}, n_draws=24, n_jobs=j) for j in (1, 2))
+    np.testing.assert_array_equal(one.uncertainty.replicates, two.uncertainty.replicates)
+
+
+@pytest.mark.parametrize(
+    ("adjustment", "treated"),
+    [
+        (None, 5),
+        ("lin", 8),
+    ],
+)
+def test_draws_without_rows_enough_in_an_arm_are_counted_and_left_out(adjustment, treated):
+    """5 treated of 16: 0.3% of the draws hold none. 8 of 24: 0.6% hold at most 2 different ones."""
+    from pandas_causal.effect.bootstrap import bootstrap
+
+    n = 16 if treated == 5 else 24
+    X = pd.DataFrame({"arm": (np.arange(n) < treated).astype(int), "x": np.arange(n) ** 2 % 7.0})
+    y = np.random.default_rng(0).normal(size=n)
+    with pytest.warns(CausalWarning, match="could not be estimated"):
+        effect = bootstrap(
+            DifferenceInMeans(adjustment=adjustment), X, y, n_draws=1_000, treatment="arm", progress=False
+        )
+    assert np.isfinite(effect.uncertainty.replicates).all()
+    assert 970 <= len(effect.uncertainty.replicates) < 1_000
