@@ -13,7 +13,7 @@ from pandas_causal.effect.effect import Effect
 from pandas_causal.errors import CausalArgumentError, CausalDataError, Problem, suggest
 
 if TYPE_CHECKING:
-    from pandas_causal.arms.base import CausalEstimator
+    from pandas_causal.estimator import CausalEstimator
 
 __all__ = ["Questions", "names"]
 

@@ -23,13 +23,14 @@ from pandas_causal.adjustment.balancing_weights import (
 )
 from pandas_causal.adjustment.weighted_means import contrast_weights
 from pandas_causal.arms.balance import balance, largest_difference
-from pandas_causal.arms.base import UNCONFOUNDED, CausalEstimator
+from pandas_causal.arms.base import UNCONFOUNDED, ArmComparison
 from pandas_causal.arms.estimands import Plan, in_words, plan_estimand
 from pandas_causal.arms.overlap import weight_summary
 from pandas_causal.arms.sample import Sample, check_propensity
 from pandas_causal.effect.check import Check, Checks
 from pandas_causal.errors import CausalArgumentError, OverlapError
 from pandas_causal.inputs.column_rules import lonely_categories
+from pandas_causal.inputs.parameters import FLAG, NON_NEGATIVE, Legal, at_least
 from pandas_causal.models.linear import Design
 
 __all__ = ["EntropyBalancing", "StableBalancing"]
@@ -39,8 +40,13 @@ Codes = NDArray[np.integer[Any]]
 Pair = tuple[int | None, int]  # a population (None: everyone) and the arm weighted to it
 
 
-class _Tilting(CausalEstimator):
+class _Tilting(ArmComparison):
     """What entropy balancing and stable weights share: tilts of arms to populations, and the means under them."""
+
+    legal: ClassVar[Mapping[str, Legal]] = {
+        "moments": Legal(lambda v: v in (1, 2, 3) and at_least(1).holds(v), "1, 2 or 3"),
+        "interactions": FLAG,
+    }
 
     estimand: str
     moments: int
@@ -134,14 +140,14 @@ class _Tilting(CausalEstimator):
         total = weights.sum(axis=1)
         self.weights_ = np.zeros(len(self.used_))
         self.weights_[self.used_] = total
-        checks, warned = self._overlap(sample, propensity, self.estimand, weights=total)
+        checks, warned = self.overlap(sample, propensity, self.estimand, weights=total)
         by_contrast = contrast_weights(weights, self.estimand, len(sample.arms))
         levels, names = sample.arms.levels, self._features.names
         checks["balance"] = partial(balance, self._design.X, names, sample.codes, levels, by_contrast)
         checks["weights"] = partial(weight_summary, total, sample.codes, levels)
         named = [names[j] for j in self._design.dropped if j < sample.X.shape[1]]
         notes = [f"collinear covariates were left out (explained by those before them): {', '.join(named[:5])}"]
-        self.effect_ = self._finish(
+        self.effect_ = self.finish(
             sample,
             plan,
             values,
@@ -184,7 +190,7 @@ class _Tilting(CausalEstimator):
         check_is_fitted(self, "effect_")
         if self._based:
             raise CausalArgumentError("with base weights or known propensities held-out rows have no weights to score")
-        held_out = self._held_out(X, y, treatment, sample_weight, outcome=False)
+        held_out = self.held_out(X, y, treatment, sample_weight, outcome=False)
         weights = self._held_out_weights(held_out.X, held_out.codes, held_out.w)
         return -largest_difference(
             held_out.X, held_out.codes, contrast_weights(weights, self.estimand, len(self.arms_))
@@ -231,8 +237,6 @@ class EntropyBalancing(_Tilting):
     Percival (2017), "Entropy balancing is doubly robust", Journal of Causal Inference 5.
     """
 
-    __metadata_request__fit: ClassVar[dict[str, bool]] = {"base_weight": True}
-
     def __init__(
         self, *, estimand: str = "ATE", moments: int = 1, interactions: bool = False, control: Any = None
     ) -> None:
@@ -263,7 +267,7 @@ class EntropyBalancing(_Tilting):
             Known assignment probabilities: the odds that a row were in the other arm are the base weights, which are
             then calibrated to exact balance.
         """
-        sample = self._prepare(
+        sample = self.prepare(
             X,
             y,
             treatment=treatment,
@@ -385,6 +389,10 @@ class StableBalancing(_Tilting):
     Wang and Zubizarreta (2020), "Minimal dispersion approximately balancing weights", Biometrika 107.
     """
 
+    legal: ClassVar[Mapping[str, Legal]] = {
+        "tolerance": Legal(NON_NEGATIVE.holds, "a number of standard deviations, 0 or more"),
+    }
+
     def __init__(
         self,
         *,
@@ -412,7 +420,7 @@ class StableBalancing(_Tilting):
         missing: str = "raise",
     ) -> StableBalancing:
         """Fit; the parameters are those of :meth:`AIPW.fit` (`propensity` only serves the overlap check)."""
-        sample = self._prepare(
+        sample = self.prepare(
             X,
             y,
             treatment=treatment,

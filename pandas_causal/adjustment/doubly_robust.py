@@ -6,18 +6,20 @@ learner for both because every row is predicted by models that did not see it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
-from pandas_causal.arms.base import CausalEstimator
+from pandas_causal.arms.base import ArmComparison
 from pandas_causal.arms.estimands import Plan, in_words, plan_estimand, target_share, tilt
 from pandas_causal.arms.sample import Sample, collinear, supported, trimmed
 from pandas_causal.errors import CausalArgumentError
 from pandas_causal.inference.influence import repeated_components
+from pandas_causal.inputs.parameters import SHARE, SHARE_OR_NONE, Legal, at_least
 from pandas_causal.models import nuisance as nuisances
 from pandas_causal.models.folds import draw_folds
 from pandas_causal.models.linear import Design
@@ -139,8 +141,14 @@ class _Run:
     e: Floats
 
 
-class _CrossFitted(CausalEstimator):
+class _CrossFitted(ArmComparison):
     """What AIPW and TMLE share: cross-fitted nuisances, repeated splits, held-out skill as score."""
+
+    legal: ClassVar[Mapping[str, Legal]] = {
+        "n_repeats": at_least(1),
+        "clip": SHARE,
+        "trim": SHARE_OR_NONE,
+    }
 
     def __init__(
         self,
@@ -206,7 +214,7 @@ class _CrossFitted(CausalEstimator):
         CausalArgumentError
             For a wrong setting.
         """
-        sample = self._prepare(
+        sample = self.prepare(
             X,
             y,
             treatment=treatment,
@@ -229,10 +237,10 @@ class _CrossFitted(CausalEstimator):
         contributions = scores[0][1] if len(scores) == 1 else np.mean([s[1] for s in scores], axis=0)
         self._store(runs, sample)
         clipped = int(self._n_clipped)
-        checks, warned = self._overlap(sample, runs[0].e, self.estimand, keeps[0], clipped)
+        checks, warned = self.overlap(sample, runs[0].e, self.estimand, keeps[0], clipped)
         checks["nuisance"] = nuisances.report(runs[0].outcome, runs[0].propensity, sample.arms.levels)
         n_trimmed, about, notes = trimmed(len(sample), keeps[0], self.trim)
-        self.effect_ = self._finish(
+        self.effect_ = self.finish(
             sample,
             plan,
             values,
@@ -260,7 +268,7 @@ class _CrossFitted(CausalEstimator):
         sample_weight : array-like (n,), optional
         """
         check_is_fitted(self, "effect_")
-        held_out = self._held_out(X, y, treatment, sample_weight)
+        held_out = self.held_out(X, y, treatment, sample_weight)
         skills = held_out.skills(self._outcome.on(held_out.X), self._arm_means)
         if self._propensity is not None:
             e, codes, w = self._propensity.on(held_out.X), held_out.codes, held_out.w

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -18,13 +19,14 @@ from pandas_causal.adjustment.covariate_balancing import (
 )
 from pandas_causal.adjustment.weighted_means import contrast_weights, hajek_means, propensity_correction, weight_slopes
 from pandas_causal.arms.balance import balance, largest_difference
-from pandas_causal.arms.base import UNCONFOUNDED, CausalEstimator
+from pandas_causal.arms.base import UNCONFOUNDED, ArmComparison
 from pandas_causal.arms.estimands import BOUNDED, ESTIMANDS, in_words, plan_estimand
 from pandas_causal.arms.overlap import arm_weights, weight_summary
 from pandas_causal.arms.sample import Sample, collinear, supported, trimmed
 from pandas_causal.effect.check import Check
 from pandas_causal.errors import CausalArgumentError, OverlapError
 from pandas_causal.inputs.column_rules import lonely_categories
+from pandas_causal.inputs.parameters import FLAG, SHARE_OR_NONE, Legal
 from pandas_causal.models import nuisance as nuisances
 from pandas_causal.models.folds import draw_folds
 from pandas_causal.models.linear import Design, fit_logistic, logistic_probabilities
@@ -33,7 +35,7 @@ from pandas_causal.models.nuisance import Nuisance
 __all__ = ["IPW", "CovariateBalancingPropensity", "EntropyBalancing", "StableBalancing"]
 
 
-class IPW(CausalEstimator):
+class IPW(ArmComparison):
     """Inverse-probability weighting with normalised (Hajek) weights.
 
     Estimates the propensity of every arm, weights every row by ``h(x) / e(x)`` and compares weighted means. Rests on no
@@ -70,6 +72,10 @@ class IPW(CausalEstimator):
     Greene (2013), International Journal of Biostatistics, for the matching weights.
     """
 
+    legal: ClassVar[Mapping[str, Legal]] = {
+        "trim": SHARE_OR_NONE,
+    }
+
     def __init__(
         self,
         *,
@@ -101,7 +107,7 @@ class IPW(CausalEstimator):
         missing: str = "raise",
     ) -> IPW:
         """Fit; the parameters are those of :meth:`AIPW.fit`."""
-        sample = self._prepare(
+        sample = self.prepare(
             X,
             y,
             treatment=treatment,
@@ -129,13 +135,13 @@ class IPW(CausalEstimator):
             how = "influence function, estimation of the logistic propensity included, normal law"
         self.weights_ = np.zeros(len(self.used_))
         self.weights_[self.used_] = arm_weights(self.estimand, sample.codes, e, unit)
-        checks, warned = self._overlap(sample, e, self.estimand, keep)
+        checks, warned = self.overlap(sample, e, self.estimand, keep)
         if model is not None:
             checks["nuisance"] = nuisances.report(None, model, sample.arms.levels)
         n_trimmed, about, notes = trimmed(len(sample), keep, self.trim)
         if self.estimand in BOUNDED and not n_trimmed:
             about = BOUNDED[self.estimand]
-        self.effect_ = self._finish(
+        self.effect_ = self.finish(
             sample,
             plan,
             values,
@@ -152,7 +158,7 @@ class IPW(CausalEstimator):
     def score(self, X: Any, y: Any = None, treatment: Any = None, sample_weight: Any = None) -> float:
         """Minus the largest standardised mean difference under the weights the fitted model gives the held-out rows."""
         check_is_fitted(self, "effect_")
-        held_out = self._held_out(X, y, treatment, sample_weight, outcome=False)
+        held_out = self.held_out(X, y, treatment, sample_weight, outcome=False)
         if self._model is None:
             raise CausalArgumentError("with known propensities there is no model to score")
         Z, codes = held_out.X, held_out.codes
@@ -183,7 +189,7 @@ class IPW(CausalEstimator):
         )
 
 
-class CovariateBalancingPropensity(CausalEstimator):
+class CovariateBalancingPropensity(ArmComparison):
     """Covariate balancing propensity score: a logistic propensity chosen so that its weights balance the covariates.
 
     Just identified, the coefficients solve the balance of the weighted means of every arm with the control's, exactly;
@@ -223,6 +229,10 @@ class CovariateBalancingPropensity(CausalEstimator):
     several arms.
     """
 
+    legal: ClassVar[Mapping[str, Legal]] = {
+        "over_identified": FLAG,
+    }
+
     def __init__(self, *, estimand: str = "ATE", over_identified: bool = False, control: Any = None) -> None:
         self.estimand = estimand
         self.over_identified = over_identified
@@ -240,7 +250,7 @@ class CovariateBalancingPropensity(CausalEstimator):
         missing: str = "raise",
     ) -> CovariateBalancingPropensity:
         """Fit; the parameters are those of :meth:`AIPW.fit`. Known propensities are refused: nothing is left to fit."""
-        sample = self._prepare(
+        sample = self.prepare(
             X,
             y,
             treatment=treatment,
@@ -268,7 +278,7 @@ class CovariateBalancingPropensity(CausalEstimator):
         contributions += balancing_influence(design, codes, self.estimand, fit, e, slopes, sample.w)
         self.weights_ = np.zeros(len(self.used_))
         self.weights_[self.used_] = arm_weights(self.estimand, codes, e, sample.w)
-        checks, warned = self._overlap(sample, e, self.estimand)
+        checks, warned = self.overlap(sample, e, self.estimand)
         if self.estimand == "ATT" and len(sample.arms) > 2:
             by_contrast = contrast_weights(weights, "ATT", len(sample.arms))
             names, levels = sample.encoder.names, sample.arms.levels
@@ -276,7 +286,7 @@ class CovariateBalancingPropensity(CausalEstimator):
         checks["weights"] = partial(weight_summary, self.weights_[self.used_], codes, sample.arms.levels)
         if self.over_identified:
             checks["specification"] = _specification(fit)
-        self.effect_ = self._finish(
+        self.effect_ = self.finish(
             sample,
             plan,
             values,
@@ -293,7 +303,7 @@ class CovariateBalancingPropensity(CausalEstimator):
     def score(self, X: Any, y: Any = None, treatment: Any = None, sample_weight: Any = None) -> float:
         """Minus the largest standardised mean difference under the weights the fitted model gives the held-out rows."""
         check_is_fitted(self, "effect_")
-        held_out = self._held_out(X, y, treatment, sample_weight, outcome=False)
+        held_out = self.held_out(X, y, treatment, sample_weight, outcome=False)
         Z, codes = held_out.X, held_out.codes
         e = logistic_probabilities(self._design.on(Z), self._fit.coefficients[None])
         if self.estimand == "ATT" and len(self.arms_) > 2:

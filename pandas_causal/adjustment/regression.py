@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
 from pandas_causal.arms.arm_regression import ArmRegression, fit_arm_regression, means_components
-from pandas_causal.arms.base import CausalEstimator
+from pandas_causal.arms.base import ArmComparison
 from pandas_causal.arms.estimands import Plan, in_words, plan_estimand, target_share
 from pandas_causal.arms.sample import Sample, check_propensity, collinear
 from pandas_causal.effect.check import Check
@@ -28,7 +28,7 @@ __all__ = ["RegressionAdjustment"]
 Floats = NDArray[np.float64]
 
 
-class RegressionAdjustment(CausalEstimator):
+class RegressionAdjustment(ArmComparison):
     """Regression adjustment by a regression in every arm (g-computation; Lin's interacted regression).
 
     Estimates the mean outcome under every arm as the average prediction of that arm's regression over the target
@@ -82,7 +82,7 @@ class RegressionAdjustment(CausalEstimator):
                 f"outcome_model={self.outcome_model!r} is not available; use 'linear' or 'logistic'. A learner has no"
                 " valid standard error in g-computation: AIPW(outcome_model=...) has one with any learner"
             )
-        sample = self._prepare(
+        sample = self.prepare(
             X,
             y,
             treatment=treatment,
@@ -107,13 +107,13 @@ class RegressionAdjustment(CausalEstimator):
         self.coefficients_ = pd.DataFrame(
             coefficients, index=pd.Index(sample.arms.levels, name=sample.treatment), columns=columns
         )
-        checks, warned = self._overlap(sample, check_propensity(sample, design), self.estimand)
+        checks, warned = self.overlap(sample, check_propensity(sample, design), self.estimand)
         checks["nuisance"] = self._fit_report(sample, predictions)
         warned += collinear(sample, design.dropped)
         lost = 0 if self._fit is None else int((np.einsum("aii->ai", self._fit.bread) == 0).sum())
         if lost:
             warned.append(f"{lost} coefficients are not identified within their arm (constant there) and were set to 0")
-        self.effect_ = self._finish(
+        self.effect_ = self.finish(
             sample,
             plan,
             values,
@@ -141,7 +141,7 @@ class RegressionAdjustment(CausalEstimator):
         if X is None:
             return super().effect()
         fit, a = self._linear_fit(), self._arm(arm)
-        frame = self._covariates(X)
+        frame = self.new_covariates(X)
         Z = self.encoder_.transform(frame)
         design = fit.design.on(Z)
         loadings = design.rows(slice(None))
@@ -175,7 +175,7 @@ class RegressionAdjustment(CausalEstimator):
         """Effects for every row of X (m,), or (m, K - 1) with several arms."""
         check_is_fitted(self, "effect_")
         fit = self._linear_fit()
-        Z = self.encoder_.transform(self._covariates(X))
+        Z = self.encoder_.transform(self.new_covariates(X))
         slopes = fit.coefficients[1:] - fit.coefficients[0]
         out = fit.design.on(Z).rows(slice(None)) @ slopes.T
         return np.asarray(out[:, 0] if out.shape[1] == 1 else out)
@@ -183,7 +183,7 @@ class RegressionAdjustment(CausalEstimator):
     def score(self, X: Any, y: Any, treatment: Any = None, sample_weight: Any = None) -> float:
         """Held-out skill: 1 - loss / loss of arm means, averaged over arms; it says nothing of the effect."""
         check_is_fitted(self, "effect_")
-        held_out, sample = self._held_out(X, y, treatment, sample_weight), self._sample
+        held_out, sample = self.held_out(X, y, treatment, sample_weight), self._sample
         eta = self._design.on(held_out.X).rows(slice(None)) @ self.coefficients_.to_numpy().T
         predicted = eta if self.outcome_model == "linear" else 1 / (1 + np.exp(-eta))
         means = sample.arm_means()

@@ -12,9 +12,10 @@ from pandas_causal.arms.estimands import ESTIMANDS
 from pandas_causal.arms.overlap import overlap
 from pandas_causal.effect.check import Check
 from pandas_causal.errors import CausalArgumentError
+from pandas_causal.inputs.arms import Arms, resolve_arms
 from pandas_causal.inputs.column_rules import normalised_weights
 from pandas_causal.inputs.encoding import Encoder
-from pandas_causal.inputs.roles import Arms, resolve, resolve_arms
+from pandas_causal.inputs.roles import resolve
 from pandas_causal.inputs.schemas import check_inputs
 from pandas_causal.models import nuisance as nuisances
 from pandas_causal.models.folds import assign_folds

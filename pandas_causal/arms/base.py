@@ -1,19 +1,15 @@
-"""The contract every estimator keeps: roles in, validated arrays, one Effect out."""
+"""What estimators that compare arms of rows share: samples in, one Effect out, rows to score on."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator
-from sklearn.utils import RegressorTags
-from sklearn.utils.validation import check_is_fitted
 
 from pandas_causal.arms.balance import balance
 from pandas_causal.arms.estimands import Plan
@@ -28,15 +24,15 @@ from pandas_causal.arms.sample import (
 from pandas_causal.effect.check import Checks
 from pandas_causal.effect.effect import Effect
 from pandas_causal.errors import CausalArgumentError, CausalDataError, OverlapWarning, suggest, warn
+from pandas_causal.estimator import CausalEstimator
 from pandas_causal.inference.influence import Component, Influence
 from pandas_causal.inference.rows import Rows
-from pandas_causal.inputs.column_rules import HELD_OUT, as_float, lonely_categories, normalised_weights
+from pandas_causal.inputs.arms import resolve_arms
+from pandas_causal.inputs.column_rules import as_float, lonely_categories, normalised_weights
 from pandas_causal.inputs.encoding import Encoder
-from pandas_causal.inputs.parameters import check_settings
-from pandas_causal.inputs.roles import Inputs, as_frame, resolve, resolve_arms
-from pandas_causal.inputs.schemas import check_inputs
+from pandas_causal.inputs.roles import Inputs, as_frame, resolve
 
-__all__ = ["UNCONFOUNDED", "CausalEstimator"]
+__all__ = ["UNCONFOUNDED", "ArmComparison"]
 
 Floats = NDArray[np.float64]
 UNCONFOUNDED = (
@@ -46,36 +42,27 @@ UNCONFOUNDED = (
 )
 
 
-class CausalEstimator(BaseEstimator):
-    """Base of all estimators: scikit-learn's parameters, roles by name or array, and prepared inputs.
+class ArmComparison(CausalEstimator):
+    """Base of estimators that compare arms of rows.
 
-    Subclasses write ``fit``: it calls :meth:`_prepare`, computes parameters and their contributions, and stores
-    ``effect_`` from :meth:`_finish`. Estimators of conditional effects also write ``effect(X)`` and ``predict``.
+    A subclass's ``fit`` calls :meth:`prepare`, computes parameters and their contributions, and stores ``effect_`` from
+    :meth:`finish`; :meth:`overlap` checks positivity for the estimand asked.
+
+    Attributes
+    ----------
+    uses_covariates : bool
+        Whether covariates are read; where not, they are ignored.
+    used_ : ndarray (rows of X,) of bool
+        Rows that were used.
+    arms_ : tuple
+        Levels of the treatment, the control first.
     """
 
-    __metadata_request__fit: ClassVar[dict[str, bool]] = {
-        "treatment": True,
-        "cluster": True,
-        "sample_weight": True,
-        "propensity": True,
-    }
-    __metadata_request__score: ClassVar[dict[str, bool]] = {"treatment": True, "sample_weight": True}
-    _uses_covariates: ClassVar[bool] = True
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.target_tags.required = True
-        tags.input_tags.allow_nan = True
-        tags.input_tags.string = True
-        tags.input_tags.categorical = True
-        if hasattr(self, "predict"):  # effects row by row are numbers; they do not predict y
-            tags.estimator_type = "regressor"
-            tags.regressor_tags = RegressorTags(poor_score=True)
-        return tags
+    uses_covariates: ClassVar[bool] = True
 
     # -- fit ---------------------------------------------------------------------------------------------------------
 
-    def _prepare(
+    def prepare(
         self,
         X: Any,
         y: Any,
@@ -86,36 +73,47 @@ class CausalEstimator(BaseEstimator):
         outcome: bool = True,
         **roles: Any,
     ) -> Sample:
-        """Resolve roles, drop rows if asked, validate, code the arms and encode the covariates.
+        """Read the roles, code the arms (the control 0) and encode the covariates.
 
         Without `outcome` none is asked for, and where none is given the sample's is NaN: a design.
+
+        Parameters
+        ----------
+        X, y, missing : as in ``fit``
+        treatment : column name or array-like (n,)
+        control : level of the treatment, optional
+        outcome : bool
+            Whether y is required.
+        **roles
+            cluster, sample_weight, propensity, ...: names or arrays.
+
+        Raises
+        ------
+        CausalDataError
+            Every problem of the data at once.
         """
-        check_settings(self.get_params(deep=False))
-        if treatment is None:
-            raise CausalArgumentError(
-                f"{type(self).__name__}.fit needs treatment=, the name of a column of X or an array with one value"
-                " per row"
-            )
-        inputs = resolve(X, y, {"treatment": treatment, **roles}, outcome=outcome)
-        n_given = len(inputs.index)
-        inputs = inputs.complete(missing)
-        if not self._uses_covariates:
-            inputs = replace(inputs, covariates=inputs.covariates.iloc[:, :0])
-        if not getattr(self, "_validated", False):  # refits of the bootstrap see rows that were checked
-            check_inputs(inputs)
-        n_dropped = n_given - len(inputs.index)
-        inputs = self._weighted_rows(inputs)
-        self.used_ = np.ones(n_given, dtype=bool) if inputs.kept is None else inputs.kept
-        self._remember(inputs, treatment)
+        self.need("treatment", treatment)
+        inputs = self.read_inputs(
+            X,
+            y,
+            {"treatment": treatment, **roles},
+            missing=missing,
+            outcome=outcome,
+            convert=None if self.uses_covariates else Inputs.without_covariates,
+        )
+        self.treatment_name_ = inputs.roles["treatment"].name
+        if "sample_weight" in inputs.roles and not self._validated:  # refits of the bootstrap keep rows of weight 0
+            normalised_weights(inputs.roles["sample_weight"], resolve_arms(inputs.roles["treatment"]))
+            inputs = inputs.weighted()
+        self.used_ = inputs.kept
         arms = resolve_arms(inputs.roles["treatment"], control)
         encoder = Encoder.fit(inputs.covariates)
         self.encoder_ = encoder
         self.arms_ = arms.levels
         values = np.full(len(inputs.index), np.nan) if inputs.outcome is None else as_float(inputs.outcome)
-        cluster = inputs.roles.get("cluster")
-        ways = [] if cluster is None else [cluster] if isinstance(cluster, pd.Series) else [cluster[c] for c in cluster]
-        if len(ways) == 1:
-            enough_clusters(ways[0], arms)
+        clusters = inputs.ways("cluster")
+        if len(clusters) == 1:
+            enough_clusters(inputs.roles["cluster"], arms)
         return Sample(
             inputs=inputs,
             y=values,
@@ -123,37 +121,14 @@ class CausalEstimator(BaseEstimator):
             X=encoder.transform(inputs.covariates),
             encoder=encoder,
             w=normalised_weights(inputs.roles.get("sample_weight"), arms),
-            clusters={str(way.name): way.to_numpy() for way in ways},
+            clusters=clusters,
             propensity=known_propensity(inputs.roles.get("propensity"), arms),
             rows=Rows(inputs.index, None if inputs.outcome is None else values),
-            n_dropped=n_dropped,
         )
-
-    def _weighted_rows(self, inputs: Inputs) -> Inputs:
-        """Leave out rows of weight 0, which tell nothing; refits of the bootstrap, mere estimates, keep them."""
-        weight = inputs.roles.get("sample_weight")
-        self._n_zero_weight = 0
-        if weight is None or getattr(self, "_validated", False):
-            return inputs
-        normalised_weights(weight, resolve_arms(inputs.roles["treatment"]))  # every arm must have some
-        keep = as_float(weight) > 0
-        self._n_zero_weight = int((~keep).sum())
-        return inputs.take(keep) if self._n_zero_weight else inputs
-
-    def _remember(self, inputs: Inputs, treatment: Any) -> None:
-        """Remember what a new X needs: names of covariates and of roles."""
-        self.n_features_in_ = len(inputs.columns)
-        if inputs.named and all(isinstance(c, str) for c in inputs.columns):
-            self.feature_names_in_ = np.asarray(inputs.columns, dtype=object)
-        elif hasattr(self, "feature_names_in_"):
-            del self.feature_names_in_
-        self.covariates_ = list(inputs.covariates.columns)
-        self.treatment_name_ = inputs.roles["treatment"].name
-        self._taken = dict(inputs.taken)
 
     # -- new data ----------------------------------------------------------------------------------------------------
 
-    def _covariates(self, X: Any) -> pd.DataFrame:
+    def new_covariates(self, X: Any) -> pd.DataFrame:
         """Covariates of a new X; role columns in it are ignored, absent ones are fine."""
         frame, named = as_frame(X)
         if not named:
@@ -184,16 +159,11 @@ class CausalEstimator(BaseEstimator):
             )
         return frame
 
-    def _held_out(self, X: Any, y: Any, treatment: Any, sample_weight: Any, *, outcome: bool = True) -> HeldOut:
+    def held_out(self, X: Any, y: Any, treatment: Any, sample_weight: Any, *, outcome: bool = True) -> HeldOut:
         """Validate held-out rows for ``score``: every arm must be there, the outcome complete."""
         treatment = self._held_out_treatment(X) if treatment is None else treatment
-        given = {"treatment": treatment, "sample_weight": sample_weight}
-        inputs = resolve(X, y, given, outcome=outcome)
-        columns = {"outcome": inputs.outcome, **inputs.roles}
-        found = [
-            rule(columns[role]) for role, rules in HELD_OUT.items() for rule in rules if columns.get(role) is not None
-        ]
-        problems = [problem for problem in found if problem is not None]
+        inputs = resolve(X, y, {"treatment": treatment, "sample_weight": sample_weight}, outcome=outcome)
+        problems = inputs.held_out_problems()
         if problems:
             raise CausalDataError(problems)
         held_out = resolve_arms(inputs.roles["treatment"])
@@ -211,7 +181,7 @@ class CausalEstimator(BaseEstimator):
         weight = inputs.roles.get("sample_weight")
         return HeldOut(
             codes=np.asarray([self.arms_.index(v) for v in held_out.levels], dtype=np.int8)[held_out.codes],
-            X=self.encoder_.transform(self._covariates(X)),
+            X=self.encoder_.transform(self.new_covariates(X)),
             y=np.empty(0) if inputs.outcome is None else as_float(inputs.outcome),
             w=None if weight is None else as_float(weight),
         )
@@ -230,23 +200,7 @@ class CausalEstimator(BaseEstimator):
 
     # -- the result --------------------------------------------------------------------------------------------------
 
-    def effect(self, X: Any = None) -> Effect:
-        """Return the average effect in the fitted sample, one row per arm compared with the control.
-
-        Parameters
-        ----------
-        X : None
-            Only estimators of conditional effects take new rows.
-        """
-        check_is_fitted(self, "effect_")
-        if X is not None:
-            raise CausalArgumentError(
-                f"{type(self).__name__} estimates an average and has no effect for every row of X; call effect()"
-                " without X, or fit an estimator of conditional effects"
-            )
-        return replace(self.effect_, estimator=self)
-
-    def _finish(
+    def finish(
         self,
         sample: Sample,
         plan: Plan,
@@ -284,15 +238,15 @@ class CausalEstimator(BaseEstimator):
             n_obs=len(sample),
             assumptions=tuple(assumptions),
             diagnostics=Checks(diagnostics or {}),
-            warnings=(*warned, *notes(sample, self._n_zero_weight)),
+            warnings=(*warned, *notes(sample)),
             std_error_method=std_error_method,
-            facts={**sample.facts(), "n_zero_weight": self._n_zero_weight, **(facts or {})},
+            facts={**sample.facts(), **(facts or {})},
             population=population,
             **more,
         )
         return effect.explained()
 
-    def _overlap(
+    def overlap(
         self,
         sample: Sample,
         propensity: Floats,

@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pandas_causal.errors import CausalArgumentError
-from pandas_causal.inputs.roles import Arms
+from pandas_causal.inputs.arms import Arms
 
 __all__ = [
     "BOUNDED",

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from pandas_causal.arms.estimands import common_support
 from pandas_causal.errors import CausalDataError, OverlapError
 from pandas_causal.inference.rows import Rows
+from pandas_causal.inputs.arms import Arms
 from pandas_causal.inputs.column_rules import as_float
 from pandas_causal.inputs.encoding import Encoder
-from pandas_causal.inputs.roles import Arms, Inputs
+from pandas_causal.inputs.roles import Inputs
 from pandas_causal.models.linear import Design
 from pandas_causal.models.nuisance import arm_loss, fit_propensity, skill
 
@@ -65,7 +66,6 @@ class Sample:
     clusters: Mapping[str, NDArray[Any]]
     propensity: Floats | None
     rows: Rows
-    n_dropped: int
 
     def __len__(self) -> int:
         return len(self.y)
@@ -108,7 +108,8 @@ class Sample:
             "control": self.arms.levels[0],
             "control_chosen_by": self.arms.chosen_by,
             "arm_sizes": dict(zip(map(str, self.arms.levels), self.arms.counts.tolist(), strict=True)),
-            "n_dropped": self.n_dropped,
+            "n_dropped": self.inputs.n_dropped,
+            "n_zero_weight": self.inputs.n_zero_weight,
             "n_imputed": sum(self.encoder.imputed.values()),
             "covariates_dropped": list(self.encoder.dropped),
         }
@@ -198,13 +199,13 @@ def collinear(sample: Sample, dropped: NDArray[np.intp]) -> list[str]:
     )
 
 
-def notes(sample: Sample, n_zero_weight: int) -> list[str]:
+def notes(sample: Sample) -> list[str]:
     """What was imputed or left out, for the reader."""
     out = []
-    if n_zero_weight:
-        out.append(f"{n_zero_weight:,} rows of weight 0 were left out")
-    if sample.n_dropped:
-        out.append(f"{sample.n_dropped:,} rows with a missing outcome or role were left out (missing='drop')")
+    if sample.inputs.n_zero_weight:
+        out.append(f"{sample.inputs.n_zero_weight:,} rows of weight 0 were left out")
+    if sample.inputs.n_dropped:
+        out.append(f"{sample.inputs.n_dropped:,} rows with a missing outcome or role were left out (missing='drop')")
     if sample.encoder.imputed:
         parts = ", ".join(f"{k} {v:,}" for k, v in list(sample.encoder.imputed.items())[:5])
         out.append(f"missing covariates were imputed by the mean, with indicators: {parts}")

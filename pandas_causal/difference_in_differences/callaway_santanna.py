@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -9,7 +10,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pandas_causal.arms.base import CausalEstimator
 from pandas_causal.difference_in_differences.cells import (
     averages,
     cell_index,
@@ -25,18 +25,13 @@ from pandas_causal.difference_in_differences.pre_trends import trend_checks
 from pandas_causal.effect.check import Checks
 from pandas_causal.effect.effect import Effect
 from pandas_causal.errors import CausalArgumentError, OverlapWarning, warn
-from pandas_causal.inputs.parameters import check_choices, check_settings
+from pandas_causal.estimator import CausalEstimator
+from pandas_causal.inputs.parameters import ANTICIPATION, Legal, one_of
 from pandas_causal.panels.reading import Panel, read_panel
 
 __all__ = ["CallawaySantAnna"]
 
 Floats = NDArray[np.float64]
-_LEGAL = {
-    "method": ("dr", "dr_improved", "ipw", "regression"),
-    "control_group": ("never_treated", "not_yet_treated"),
-    "base_period": ("varying", "universal"),
-    "unbalanced": ("pairs", "rows", "balance"),
-}
 
 
 class CallawaySantAnna(CausalEstimator):
@@ -99,7 +94,14 @@ class CallawaySantAnna(CausalEstimator):
     difference-in-differences estimators", Journal of Econometrics 219.
     """
 
-    __metadata_request__fit: ClassVar[dict[str, bool]] = {"unit": True, "time": True, "cohort": True}
+    legal: ClassVar[Mapping[str, Legal]] = {
+        "method": one_of("dr", "dr_improved", "ipw", "regression"),
+        "control_group": one_of("never_treated", "not_yet_treated"),
+        "base_period": one_of("varying", "universal"),
+        "unbalanced": one_of("pairs", "rows", "balance"),
+        "anticipation": ANTICIPATION,
+    }
+
     bootstrap_refusal = (
         "a bootstrap of the rows tears units apart; effect.interval(simultaneous=True) draws from the contributions of"
         " whole units, which is the multiplier bootstrap of Callaway and Sant'Anna"
@@ -164,8 +166,6 @@ class CallawaySantAnna(CausalEstimator):
         OverlapError
             Covariates that separate a cohort from its comparison units.
         """
-        check_settings(self.get_params(deep=False))
-        check_choices(self, _LEGAL)
         panel = read_panel(
             self, X, y, time=time, unit=unit, cohort=cohort, treatment=treatment, cluster=cluster,
             sample_weight=sample_weight, missing=missing, anticipation=self.anticipation,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, ClassVar
@@ -10,7 +11,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pandas_causal.arms.base import CausalEstimator
 from pandas_causal.difference_in_differences.cells import (
     UNTESTED,
     cell_text,
@@ -28,8 +28,9 @@ from pandas_causal.difference_in_differences.pre_trends import pre_trends
 from pandas_causal.effect.check import Checks
 from pandas_causal.effect.effect import Effect
 from pandas_causal.errors import CausalArgumentError, CausalDataError, Problem
+from pandas_causal.estimator import CausalEstimator
 from pandas_causal.inference.influence import Influence
-from pandas_causal.inputs.parameters import check_settings
+from pandas_causal.inputs.parameters import ANTICIPATION, FLAG, Legal, at_least, or_none
 from pandas_causal.panels.reading import Panel, read_panel
 
 __all__ = ["ImputationDiD"]
@@ -86,7 +87,12 @@ class ImputationDiD(CausalEstimator):
     (9) for the pre-trends.
     """
 
-    __metadata_request__fit: ClassVar[dict[str, bool]] = {"unit": True, "time": True, "cohort": True}
+    legal: ClassVar[Mapping[str, Legal]] = {
+        "anticipation": ANTICIPATION,
+        "pre_periods": or_none(at_least(0, "periods")),
+        "leave_out": FLAG,
+    }
+
     bootstrap_refusal = (
         "a bootstrap of the rows tears units apart; effect.interval(simultaneous=True) draws from the contributions of"
         " whole units"
@@ -141,7 +147,6 @@ class ImputationDiD(CausalEstimator):
         CausalDataError
             See :func:`pandas_causal.panels.reading.read_panel`; no cell that untreated rows can impute.
         """
-        check_settings(self.get_params(deep=False))
         require_unit(self, unit)
         panel = read_panel(
             self, X, y, time=time, unit=unit, cohort=cohort, treatment=treatment, cluster=cluster,

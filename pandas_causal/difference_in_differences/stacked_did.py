@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -9,7 +10,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pandas_causal.arms.base import CausalEstimator
 from pandas_causal.difference_in_differences.cells import (
     UNTESTED,
     cell_index,
@@ -28,14 +28,19 @@ from pandas_causal.effect.check import Check, Checks
 from pandas_causal.effect.effect import Effect
 from pandas_causal.effect.estimates import Weighting
 from pandas_causal.errors import CausalArgumentError, CausalDataError, Problem
+from pandas_causal.estimator import CausalEstimator
 from pandas_causal.inference.influence import Influence
-from pandas_causal.inputs.parameters import check_choices, check_settings
+from pandas_causal.inputs.parameters import (
+    ANTICIPATION,
+    Legal,
+    at_least,
+    one_of,
+)
 from pandas_causal.panels.reading import Panel, read_panel
 
 __all__ = ["StackedDiD"]
 
 Floats = NDArray[np.float64]
-_LEGAL = {"control_group": ("not_yet_treated", "never_treated"), "weighting": ("treated", "variance")}
 
 
 class StackedDiD(CausalEstimator):
@@ -88,7 +93,14 @@ class StackedDiD(CausalEstimator):
     Working Paper 32054.
     """
 
-    __metadata_request__fit: ClassVar[dict[str, bool]] = {"unit": True, "time": True, "cohort": True}
+    legal: ClassVar[Mapping[str, Legal]] = {
+        "control_group": one_of("not_yet_treated", "never_treated"),
+        "weighting": one_of("treated", "variance"),
+        "anticipation": ANTICIPATION,
+        "pre_periods": at_least(1),
+        "post_periods": at_least(0, "periods"),
+    }
+
     bootstrap_refusal = (
         "a bootstrap of the rows tears units apart; effect.interval(simultaneous=True) draws from the contributions of"
         " whole units"
@@ -147,10 +159,6 @@ class StackedDiD(CausalEstimator):
         CausalDataError
             See :func:`pandas_causal.panels.reading.read_panel`; no cohort whose window is seen with clean controls.
         """
-        check_settings(self.get_params(deep=False))
-        check_choices(self, _LEGAL)
-        if self.pre_periods is None or self.pre_periods < 1:
-            raise CausalArgumentError(f"pre_periods must be a whole number of at least 1; got {self.pre_periods!r}")
         require_unit(self, unit)
         panel = read_panel(
             self, X, y, time=time, unit=unit, cohort=cohort, treatment=treatment, cluster=cluster,

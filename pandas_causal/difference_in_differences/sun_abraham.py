@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -9,7 +10,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pandas_causal.arms.base import CausalEstimator
 from pandas_causal.difference_in_differences.cells import (
     UNTESTED,
     averages,
@@ -31,8 +31,9 @@ from pandas_causal.difference_in_differences.pre_trends import trend_checks
 from pandas_causal.effect.check import Checks
 from pandas_causal.effect.effect import Effect
 from pandas_causal.errors import CausalDataError, Problem
+from pandas_causal.estimator import CausalEstimator
 from pandas_causal.inference.influence import Influence
-from pandas_causal.inputs.parameters import check_settings
+from pandas_causal.inputs.parameters import ANTICIPATION, Legal
 from pandas_causal.panels.reading import Panel, read_panel
 
 __all__ = ["SunAbraham"]
@@ -77,7 +78,10 @@ class SunAbraham(CausalEstimator):
     effects", Journal of Econometrics 225, section 4.
     """
 
-    __metadata_request__fit: ClassVar[dict[str, bool]] = {"unit": True, "time": True, "cohort": True}
+    legal: ClassVar[Mapping[str, Legal]] = {
+        "anticipation": ANTICIPATION,
+    }
+
     bootstrap_refusal = (
         "a bootstrap of the rows tears units apart; effect.interval(simultaneous=True) draws from the contributions of"
         " whole units"
@@ -123,7 +127,6 @@ class SunAbraham(CausalEstimator):
         CausalDataError
             See :func:`pandas_causal.panels.reading.read_panel`; one cohort only and nobody never treated.
         """
-        check_settings(self.get_params(deep=False))
         require_unit(self, unit)
         panel = read_panel(
             self, X, y, time=time, unit=unit, cohort=cohort, treatment=treatment, cluster=cluster,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, ClassVar
@@ -10,16 +11,16 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pandas_causal.arms.base import CausalEstimator
 from pandas_causal.difference_in_differences.cells import panel_facts
 from pandas_causal.difference_in_differences.doubly_robust import compare_changes, compare_rows, propensity
 from pandas_causal.difference_in_differences.group_means import group_means
 from pandas_causal.effect.check import Check, Checks
 from pandas_causal.effect.effect import Effect
 from pandas_causal.errors import CausalArgumentError, CausalDataError, OverlapError, Problem
+from pandas_causal.estimator import CausalEstimator
 from pandas_causal.inference.few_treated import Treated
 from pandas_causal.inference.influence import Component, Influence
-from pandas_causal.inputs.parameters import check_choices, check_settings
+from pandas_causal.inputs.parameters import Legal, one_of
 from pandas_causal.models.linear import Design
 from pandas_causal.panels.first_treatment import two_levels
 from pandas_causal.panels.reading import Panel, read_panel
@@ -28,7 +29,6 @@ __all__ = ["TripleDifference"]
 
 Floats = NDArray[np.float64]
 _ATT = pd.Index(["ATT"], name="estimand")
-_LEGAL = {"method": ("dr", "ipw", "regression")}
 _UNTESTED = "cannot be tested after treatment"
 _GROUPS = ("untreated group, ineligible", "untreated group, eligible", "treated group, ineligible", "treated, eligible")
 
@@ -72,6 +72,10 @@ class TripleDifference(CausalEstimator):
     Ortiz-Villavicencio and Sant'Anna (2025), "Better understanding triple differences estimators"; Gruber
     (1994), American Economic Review.
     """
+
+    legal: ClassVar[Mapping[str, Legal]] = {
+        "method": one_of("dr", "ipw", "regression"),
+    }
 
     __metadata_request__fit: ClassVar[dict[str, bool]] = {
         "unit": True, "time": True, "group": True, "partition": True,
@@ -122,8 +126,6 @@ class TripleDifference(CausalEstimator):
         OverlapError
             Covariates that separate the treated from a group they are compared with.
         """
-        check_settings(self.get_params(deep=False))
-        check_choices(self, _LEGAL)
         if partition is None or group is None:
             raise CausalArgumentError(
                 "TripleDifference.fit needs group= (whom the policy reaches), partition= (who is eligible) and the"

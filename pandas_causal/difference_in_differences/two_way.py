@@ -4,23 +4,22 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pandas_causal.arms.base import CausalEstimator
 from pandas_causal.difference_in_differences.cells import panel_checks, panel_facts, regression_component
 from pandas_causal.difference_in_differences.group_means import Means, group_means, regression_hc2
 from pandas_causal.difference_in_differences.two_way_checks import two_way_checks
 from pandas_causal.effect.check import Check, Checks
 from pandas_causal.effect.effect import Effect
 from pandas_causal.errors import CausalDataError, NotIdentifiedError, Problem
+from pandas_causal.estimator import CausalEstimator
 from pandas_causal.inference.few_treated import Treated
 from pandas_causal.inference.influence import Influence
 from pandas_causal.inference.rows import Rows
-from pandas_causal.inputs.parameters import check_settings
 from pandas_causal.models.fixed_effects import Absorber, counted_parameters, singletons
 from pandas_causal.models.linear import independent_columns
 from pandas_causal.panels.reading import Panel, read_panel
@@ -82,7 +81,6 @@ class DifferenceInDifferences(CausalEstimator):
     fixed effects.
     """
 
-    __metadata_request__fit: ClassVar[dict[str, bool]] = {"unit": True, "time": True, "cohort": True, "group": True}
     bootstrap_refusal = "a bootstrap of the rows tears units apart; cluster= gives errors for whole units"
 
     def __init__(self, *, post: Any = None, level: float = 0.95) -> None:
@@ -131,7 +129,6 @@ class DifferenceInDifferences(CausalEstimator):
         NotIdentifiedError
             If unit and period effects (and covariates) explain the treatment.
         """
-        check_settings(self.get_params(deep=False))
         panel = read_panel(
             self, X, y, time=time, unit=unit, group=group, treatment=treatment, cohort=cohort, post=self.post,
             cluster=cluster, sample_weight=sample_weight, missing=missing, absorbing=False, drop_always_treated=False,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar
@@ -10,7 +11,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pandas_causal.arms.base import CausalEstimator
 from pandas_causal.discontinuity.permutation import (
     STATISTICS,
     balance_p_values,
@@ -23,9 +23,15 @@ from pandas_causal.discontinuity.running_sample import RunningSample, prepare_ru
 from pandas_causal.effect.check import Check, Checks
 from pandas_causal.effect.effect import Effect
 from pandas_causal.errors import CausalArgumentError, CausalDataError
+from pandas_causal.estimator import CausalEstimator
 from pandas_causal.inference.draws_and_variance import Draws
 from pandas_causal.inference.influence import Component, Influence
-from pandas_causal.inputs.parameters import check_settings
+from pandas_causal.inputs.parameters import (
+    Legal,
+    at_least,
+    number,
+    one_of,
+)
 
 __all__ = ["LocalRandomization"]
 
@@ -75,7 +81,15 @@ class LocalRandomization(CausalEstimator):
     Stata Journal.
     """
 
-    __metadata_request__fit: ClassVar[dict[str, bool]] = {"running": True}
+    legal: ClassVar[Mapping[str, Legal]] = {
+        "inference": one_of("fisher", "neyman"),
+        "statistic": one_of(*STATISTICS),
+        "min_rows": at_least(2),
+        "add_rows": at_least(1),
+        "n_windows": at_least(1),
+        "balance_level": number(0, 1, "a number in [0, 1)"),
+    }
+
     bootstrap_refusal = (
         "the window holds few rows and was chosen from them: use the permutation test, inference='fisher'"
     )
@@ -118,7 +132,6 @@ class LocalRandomization(CausalEstimator):
         running : str or array-like (n,)
         missing : {"raise", "drop"}
         """
-        self._check_settings()
         sample = prepare_running(self, X, y, running=running, missing=missing)
         rng = np.random.default_rng(self.random_state)
         table = None
@@ -139,11 +152,9 @@ class LocalRandomization(CausalEstimator):
 
     # -- private -----------------------------------------------------------------------------------------------------
 
-    def _check_settings(self) -> None:
-        check_settings({**self.get_params(deep=False), "n_draws": self.n_draws})
-        for name, legal in (("inference", ["fisher", "neyman"]), ("statistic", list(STATISTICS))):
-            if getattr(self, name) not in legal:
-                raise CausalArgumentError(f"{name}={getattr(self, name)!r} is not known; use one of {legal}")
+    def check_settings(self) -> None:
+        """Check the window too."""
+        super().check_settings()
         if self.window is not None:
             _pair(self.window)
 

@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pandas_causal.arms.base import CausalEstimator
 from pandas_causal.discontinuity import checks
 from pandas_causal.discontinuity.bandwidths import SELECTORS, Setting
 from pandas_causal.discontinuity.checks import Part
@@ -21,8 +20,9 @@ from pandas_causal.discontinuity.running_sample import RunningSample, prepare_ru
 from pandas_causal.effect.check import Checks
 from pandas_causal.effect.effect import Effect
 from pandas_causal.errors import AssumptionWarning, CausalArgumentError, CausalDataError, Problem, warn
+from pandas_causal.estimator import CausalEstimator
 from pandas_causal.inference.influence import Component, Influence
-from pandas_causal.inputs.parameters import check_settings
+from pandas_causal.inputs.parameters import FLAG, NON_NEGATIVE, Legal, at_least, one_of
 
 __all__ = ["RegressionDiscontinuity"]
 
@@ -32,11 +32,6 @@ CONTINUITY = (
     "units cannot place themselves precisely on one side of the cutoff (density test)",
 )
 MONOTONE = "crossing the cutoff moves nobody's treatment the other way, and acts on the outcome through it only"
-_LEGAL = {
-    "kernel": KERNELS,
-    "vce": ("nn", "hc0", "hc1", "hc2", "hc3"),
-    "mass_points": ("adjust", "check", "off"),
-}
 _WEAK = 10.0
 
 
@@ -99,7 +94,16 @@ class RegressionDiscontinuity(CausalEstimator):
     Vazquez-Bare (2016), Journal of Politics, for several cutoffs.
     """
 
-    __metadata_request__fit: ClassVar[dict[str, bool]] = {"running": True, "cutoffs": True}
+    legal: ClassVar[Mapping[str, Legal]] = {
+        "kernel": one_of(*KERNELS),
+        "vce": one_of("nn", "hc0", "hc1", "hc2", "hc3"),
+        "mass_points": one_of("adjust", "check", "off"),
+        "by_cutoff": FLAG,
+        "sharp_bandwidth": FLAG,
+        "donut": Legal(NON_NEGATIVE.holds, "a distance from the cutoff, 0 or more"),
+        "matches": at_least(1),
+    }
+
     bootstrap_refusal = (
         "the bootstrap of the rows is not valid for a discontinuity (its bandwidth adapts to every draw and it misses"
         " the bias); the robust standard error is the one to report"
@@ -167,7 +171,6 @@ class RegressionDiscontinuity(CausalEstimator):
         cluster, sample_weight : str or array-like (n,), optional
         missing : {"raise", "drop"}
         """
-        self._check_settings()
         sample = prepare_running(
             self, X, y, running=running, treatment=treatment, cutoffs=cutoffs, cluster=cluster,
             sample_weight=sample_weight, missing=missing,
@@ -185,11 +188,9 @@ class RegressionDiscontinuity(CausalEstimator):
 
     # -- private -----------------------------------------------------------------------------------------------------
 
-    def _check_settings(self) -> None:
-        check_settings(self.get_params(deep=False))
-        for name, legal in _LEGAL.items():
-            if not isinstance(getattr(self, name), str) or getattr(self, name) not in legal:
-                raise CausalArgumentError(f"{name}={getattr(self, name)!r} is not known; use one of {list(legal)}")
+    def check_settings(self) -> None:
+        """Check bandwidth and orders too."""
+        super().check_settings()
         if isinstance(self.bandwidth, str) and self.bandwidth not in SELECTORS:
             raise CausalArgumentError(
                 f"bandwidth={self.bandwidth!r} is not known; use a number, (left, right), or one of {list(SELECTORS)}"

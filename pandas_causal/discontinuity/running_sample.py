@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from pandas_causal.discontinuity.bandwidths import Setting
 from pandas_causal.discontinuity.cutoff import Design
 from pandas_causal.errors import CausalArgumentError, CausalDataError, Problem
+from pandas_causal.estimator import CausalEstimator
 from pandas_causal.inference.rows import Rows
+from pandas_causal.inputs.arms import resolve_arms
 from pandas_causal.inputs.column_rules import as_float, is_numeric
 from pandas_causal.inputs.encoding import Encoder
-from pandas_causal.inputs.roles import Inputs, resolve, resolve_arms
-from pandas_causal.inputs.schemas import check_inputs
+from pandas_causal.inputs.roles import Inputs
 
 __all__ = ["RunningSample", "prepare_running"]
 
@@ -99,7 +100,9 @@ class RunningSample:
         return f"{float(design.z.min()) + shift:g}", f"{float(design.z.max()) + shift:g}"
 
 
-def prepare_running(estimator: Any, X: Any, y: Any, *, running: Any, missing: str, **roles: Any) -> RunningSample:
+def prepare_running(
+    estimator: CausalEstimator, X: Any, y: Any, *, running: Any, missing: str, **roles: Any
+) -> RunningSample:
     """Resolve roles, drop rows if asked, read dates as days, validate, encode covariates.
 
     Parameters
@@ -110,36 +113,19 @@ def prepare_running(estimator: Any, X: Any, y: Any, *, running: Any, missing: st
     **roles
         treatment, cutoffs, cluster, sample_weight.
     """
-    if missing not in ("raise", "drop"):
-        raise CausalArgumentError(f"missing={missing!r} is not known; use 'raise' or 'drop'")
-    if running is None:
-        raise CausalArgumentError(
-            f"{type(estimator).__name__}.fit needs running=, the name of a column of X or an array with one value per"
-            " row"
-        )
-    inputs = resolve(X, y, {"running": running, **roles}, multi=())
-    n_given = len(inputs.index)
-    if missing == "drop":
-        keep = _complete(inputs)
-        inputs = inputs if keep.all() else inputs.take(keep)
-    inputs, cutoff, text, notes = _read_running(inputs, estimator.cutoff)
-    inputs = _numeric_treatment(inputs)
-    if not getattr(estimator, "_validated", False):  # repeated fits see rows that were checked
-        check_inputs(inputs)
+    estimator.need("running", running)
+    cutoff = _Cutoff(estimator.cutoff)
+    inputs = estimator.read_inputs(
+        X,
+        y,
+        {"running": running, **roles},
+        missing=missing,
+        single=("cluster",),
+        whole_covariates=True,
+        convert=cutoff.read,
+    )
     _refuse_missing_covariates(inputs)
-    _remember(estimator, inputs)
-    return _arrays(inputs, cutoff, text, notes, n_given)
-
-
-def _complete(inputs: Inputs) -> NDArray[np.bool_]:
-    """Rows with every value, covariates included."""
-    keep = np.ones(len(inputs.index), dtype=bool)
-    for values in [inputs.outcome, *inputs.roles.values()]:
-        if values is not None:
-            keep &= values.notna().to_numpy()
-    if inputs.covariates.shape[1]:
-        keep &= inputs.covariates.notna().all(axis=1).to_numpy()
-    return keep
+    return _arrays(inputs, cutoff)
 
 
 def _refuse_missing_covariates(inputs: Inputs) -> None:
@@ -157,19 +143,33 @@ def _refuse_missing_covariates(inputs: Inputs) -> None:
         raise CausalDataError(problems)
 
 
-def _read_running(inputs: Inputs, cutoff: Any) -> tuple[Inputs, float, str, list[str]]:
-    """Running variable minus cutoff as numbers; dates become days from the cutoff."""
-    x = inputs.roles["running"]
-    name = str(x.name)
-    notes: list[str] = []
-    if pd.api.types.is_datetime64_any_dtype(x.dtype):
-        date = _date(cutoff, x)
-        days = ((x - date) / pd.Timedelta(days=1)).astype(np.float64)
-        notes.append(f"{name} holds dates: distances and bandwidths are in days from {date:%Y-%m-%d}")
-        return _with_role(inputs, "running", days), 0.0, f"{name} = {date:%Y-%m-%d}", notes
-    if not isinstance(cutoff, int | float | np.number) or not np.isfinite(float(cutoff)):
-        raise CausalArgumentError(f"cutoff must be a number in units of {name}, got {cutoff!r}")
-    return inputs, float(cutoff), f"{name} = {float(cutoff):g}", notes
+@dataclass
+class _Cutoff:
+    """The cutoff as given; once roles were read, as a number, with the words for it."""
+
+    given: float | str | pd.Timestamp
+    value: float = 0.0
+    text: str = ""
+    notes: list[str] = field(default_factory=list)
+
+    def read(self, inputs: Inputs) -> Inputs:
+        """Dates become days from the cutoff, the treatment received numbers in a role of its own."""
+        x = inputs.roles["running"]
+        name = str(x.name)
+        roles = {**inputs.roles}
+        if pd.api.types.is_datetime64_any_dtype(x.dtype):
+            date = _date(self.given, x)
+            roles["running"] = ((x - date) / pd.Timedelta(days=1)).astype(np.float64)
+            self.text = f"{name} = {date:%Y-%m-%d}"
+            self.notes.append(f"{name} holds dates: distances and bandwidths are in days from {date:%Y-%m-%d}")
+        elif not isinstance(self.given, int | float | np.number) or not np.isfinite(float(self.given)):
+            raise CausalArgumentError(f"cutoff must be a number in units of {name}, got {self.given!r}")
+        else:
+            self.value = float(self.given)
+            self.text = f"{name} = {self.value:g}"
+        if "treatment" in roles:
+            roles["received"] = _numbers(roles.pop("treatment"))
+        return replace(inputs, roles=roles)
 
 
 def _date(cutoff: Any, x: pd.Series[Any]) -> pd.Timestamp:
@@ -187,46 +187,18 @@ def _date(cutoff: Any, x: pd.Series[Any]) -> pd.Timestamp:
     return date.tz_localize(None) if zone is None and date.tzinfo is not None else date
 
 
-def _with_role(inputs: Inputs, role: str, values: Any) -> Inputs:
-    roles = {**inputs.roles, role: values}
-    return Inputs(inputs.covariates, inputs.outcome, roles, inputs.taken, inputs.columns, inputs.named)
+def _numbers(treatment: pd.Series[Any]) -> pd.Series[Any]:
+    """The treatment received as numbers, which may be a dose; two labels become 0 and 1."""
+    if is_numeric(treatment) or treatment.isna().any():
+        return treatment
+    arms = resolve_arms(treatment)
+    if len(arms) != 2:
+        what = f"treatment has {len(arms)} labels; a fuzzy discontinuity needs numbers or two labels"
+        raise CausalDataError([Problem(str(treatment.name), what, None, "code it as 0/1")])
+    return pd.Series(arms.codes.astype(float), index=treatment.index, name=treatment.name)
 
 
-def _numeric_treatment(inputs: Inputs) -> Inputs:
-    """The treatment received as numbers, in a role of its own: it may be a dose; two labels become 0 and 1."""
-    values = inputs.roles.get("treatment")
-    if values is None:
-        return inputs
-    roles = {k: v for k, v in inputs.roles.items() if k != "treatment"}
-    if not is_numeric(values) and not values.isna().any():
-        arms = resolve_arms(values)
-        if len(arms) != 2:
-            raise CausalDataError(
-                [
-                    Problem(
-                        str(values.name),
-                        f"treatment has {len(arms)} labels; a fuzzy discontinuity needs numbers or two labels",
-                        None,
-                        "code it as 0/1",
-                    )
-                ]
-            )
-        values = pd.Series(arms.codes.astype(float), index=values.index, name=values.name)
-    return Inputs(
-        inputs.covariates, inputs.outcome, {**roles, "received": values}, inputs.taken, inputs.columns, inputs.named
-    )
-
-
-def _remember(estimator: Any, inputs: Inputs) -> None:
-    estimator.n_features_in_ = len(inputs.columns)
-    if inputs.named and all(isinstance(c, str) for c in inputs.columns):
-        estimator.feature_names_in_ = np.asarray(inputs.columns, dtype=object)
-    elif hasattr(estimator, "feature_names_in_"):
-        del estimator.feature_names_in_
-    estimator.covariates_ = list(inputs.covariates.columns)
-
-
-def _arrays(inputs: Inputs, cutoff: float, text: str, notes: list[str], n_given: int) -> RunningSample:
+def _arrays(inputs: Inputs, cutoff: _Cutoff) -> RunningSample:
     outcome, roles = inputs.outcome, inputs.roles
     assert outcome is not None  # noqa: S101 - resolve() has required it
     x, y = as_float(roles["running"]), as_float(outcome)
@@ -234,24 +206,24 @@ def _arrays(inputs: Inputs, cutoff: float, text: str, notes: list[str], n_given:
     cutoffs = None if own is None else as_float(own)
     encoder = Encoder.fit(inputs.covariates)
     if encoder.dropped:
-        notes.append(f"constant covariates were left out: {', '.join(encoder.dropped[:5])}")
+        cutoff.notes.append(f"constant covariates were left out: {', '.join(encoder.dropped[:5])}")
     weight = roles.get("sample_weight")
-    cluster, received = roles.get("cluster"), roles.get("received")
+    received = roles.get("received")
     return RunningSample(
-        z=x - (cutoff if cutoffs is None else cutoffs),
+        z=x - (cutoff.value if cutoffs is None else cutoffs),
         y=y,
         received=None if received is None else as_float(received),
         X=encoder.transform(inputs.covariates),
         names=encoder.names,
         weight=None if weight is None else as_float(weight),
-        clusters={} if cluster is None else {str(cluster.name): cluster.to_numpy()},
+        clusters=inputs.ways("cluster"),
         cutoffs=cutoffs,
         rows=Rows(inputs.index, y),
         running=str(roles["running"].name),
         outcome=str(outcome.name),
         treatment=None if received is None else str(received.name),
-        cutoff=cutoff,
-        cutoff_text=text,
-        n_dropped=n_given - len(inputs.index),
-        notes=tuple(notes),
+        cutoff=cutoff.value,
+        cutoff_text=cutoff.text,
+        n_dropped=inputs.n_dropped,
+        notes=tuple(cutoff.notes),
     )

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from pandas_causal.arms.arm_regression import ArmRegression, cr2_residuals, fit_arm_regression, means_components
 from pandas_causal.arms.balance import balance
-from pandas_causal.arms.base import CausalEstimator
+from pandas_causal.arms.base import ArmComparison
 from pandas_causal.arms.estimands import Plan, plan_estimand
 from pandas_causal.arms.sample import Sample
 from pandas_causal.effect.check import Check, Checks
@@ -25,6 +25,7 @@ from pandas_causal.inference.influence import Component, cluster_component, clus
 from pandas_causal.inference.multiplicity import adjust_p_values
 from pandas_causal.inference.reference import Anytime, anytime_rho
 from pandas_causal.inputs.column_rules import as_float
+from pandas_causal.inputs.parameters import FLAG, Legal, at_least, one_of
 from pandas_causal.models.linear import Design
 
 __all__ = ["DifferenceInMeans"]
@@ -34,15 +35,9 @@ RANDOMISED = (
     "treatment was assigned at random, independently of everything about the units (by design)",
     "no interference between units, and one version of each arm",
 )
-_LEGAL = {
-    "adjustment": (None, "lin", "cuped"),
-    "variance": ("welch", "pooled", "proportion"),
-    "alternative": ("two-sided", "greater", "less"),
-    "correction": (None, "holm", "benjamini_hochberg"),
-}
 
 
-class DifferenceInMeans(CausalEstimator):
+class DifferenceInMeans(ArmComparison):
     """Difference in mean outcomes of randomised arms.
 
     Rests on random assignment. By default Welch's comparison; covariates measured before assignment sharpen it without
@@ -79,6 +74,15 @@ class DifferenceInMeans(CausalEstimator):
     CUPED; Bell and McCaffrey (2002) for clusters; Waudby-Smith et al. (2024), Annals of Statistics, for the confidence
     sequence.
     """
+
+    legal: ClassVar[Mapping[str, Legal]] = {
+        "adjustment": one_of(None, "lin", "cuped"),
+        "variance": one_of("welch", "pooled", "proportion"),
+        "alternative": one_of("two-sided", "greater", "less"),
+        "correction": one_of(None, "holm", "benjamini_hochberg"),
+        "relative": FLAG,
+        "anytime_n": Legal(lambda v: v is None or at_least(1).holds(v), "None or the number of rows planned for"),
+    }
 
     def __init__(
         self,
@@ -133,8 +137,7 @@ class DifferenceInMeans(CausalEstimator):
         sample_weight : str or array-like (n,), optional
         missing : {"raise", "drop"}
         """
-        self._check_settings(strata, denominator, cluster)
-        sample = self._prepare(
+        sample = self.prepare(
             X,
             y,
             treatment=treatment,
@@ -145,6 +148,7 @@ class DifferenceInMeans(CausalEstimator):
             strata=strata,
             denominator=denominator,
         )
+        self._check_together(strata, denominator, cluster)
         plan = plan_estimand("ATE", sample.arms, sample.treatment)
         strata_values = sample.inputs.roles.get("strata")
         design = Design.of(_columns(sample, strata_values, adjust=self.adjustment == "lin"))
@@ -164,7 +168,7 @@ class DifferenceInMeans(CausalEstimator):
     def score(self, X: Any, y: Any, treatment: Any = None, sample_weight: Any = None) -> float:
         """Held-out skill of the (adjusted) arm means: 1 - loss / loss of arm means, averaged; 0 without adjustment."""
         check_is_fitted(self, "effect_")
-        held_out, sample = self._held_out(X, y, treatment, sample_weight), self._sample
+        held_out, sample = self.held_out(X, y, treatment, sample_weight), self._sample
         means = sample.arm_means()
         if self.adjustment is None:
             predicted = np.broadcast_to(means, (len(held_out.y), len(means)))
@@ -188,13 +192,11 @@ class DifferenceInMeans(CausalEstimator):
     # -- private -----------------------------------------------------------------------------------------------------
 
     @property
-    def _uses_covariates(self) -> bool:  # type: ignore[override]
+    def uses_covariates(self) -> bool:  # type: ignore[override]
+        """Only an adjustment reads covariates."""
         return self.adjustment is not None
 
-    def _check_settings(self, strata: Any, denominator: Any, cluster: Any) -> None:
-        for name, legal in _LEGAL.items():
-            if getattr(self, name) not in legal:
-                raise CausalArgumentError(f"{name}={getattr(self, name)!r} is not known; use one of {list(legal)}")
+    def _check_together(self, strata: Any, denominator: Any, cluster: Any) -> None:
         if self.anytime_n is not None and self.alternative != "two-sided":
             raise CausalArgumentError("the anytime-valid sequence (anytime_n=) is two-sided")
         plain = self.adjustment is None and strata is None and denominator is None and cluster is None
@@ -243,7 +245,7 @@ class DifferenceInMeans(CausalEstimator):
         warned = _mismatch_warning(checks)
         if strata is not None:
             how += ", averaged over strata"
-        means = self._finish(
+        means = self.finish(
             sample,
             raw,
             values,

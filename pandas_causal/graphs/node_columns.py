@@ -15,8 +15,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pandas_causal.errors import CausalArgumentError, CausalDataError, CausalWarning, GraphError, Problem, suggest, warn
+from pandas_causal.inputs.arms import plain
 from pandas_causal.inputs.column_rules import as_float, infinite, is_numeric
-from pandas_causal.inputs.roles import check_columns, plain
+from pandas_causal.inputs.roles import check_columns
 
 __all__ = ["Column", "read_columns", "select_nodes", "stack_features", "warn_of_dropped"]
 

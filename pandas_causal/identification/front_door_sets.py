@@ -9,13 +9,14 @@ sets Jeong, Tian and Bareinboim 2022). Then
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pandas_causal.graphs.reachability import Flags, Lists, ancestors, connected, descendants, flags, indices, reach
 from pandas_causal.identification.adjustment_sets import MOST_SETS, Query
+from pandas_causal.inputs.parameters import SHARE, Legal, at_least
 
 if TYPE_CHECKING:
     from pandas_causal.identification.identification import Identification
@@ -36,6 +37,11 @@ class FrontDoor:
     Wienöbst, M., van der Zander, B. and Liśkiewicz, M. (2024). Linear-time algorithms for front-door adjustment in
     causal graphs. AAAI.
     """
+
+    legal: ClassVar[Mapping[str, Legal]] = {
+        "n_repeats": at_least(1),
+        "clip": SHARE,
+    }
 
     def __init__(self, query: Query) -> None:
         self._query = query

@@ -14,9 +14,10 @@ from pandas_causal.errors import CausalArgumentError, CausalDataError, CausalWar
 from pandas_causal.identification.formula import postorder
 from pandas_causal.identification.routes import DRAWN
 from pandas_causal.inference.draws_and_variance import Draws
-from pandas_causal.inputs.column_rules import RULES, as_float
+from pandas_causal.inputs.arms import MAX_ARMS, resolve_arms
+from pandas_causal.inputs.column_rules import as_float
 from pandas_causal.inputs.parameters import check_settings
-from pandas_causal.inputs.roles import MAX_ARMS, resolve, resolve_arms
+from pandas_causal.inputs.roles import ROLES, resolve
 from pandas_causal.models.folds import label_order
 
 if TYPE_CHECKING:
@@ -122,28 +123,20 @@ def _rows(
 ) -> tuple[pd.DataFrame, Floats, NDArray[np.intp] | None, int]:
     """Complete rows of the columns that are read, all discrete; weights of mean 1; codes of clusters; rows dropped."""
     columns, outcome = _columns(found), found.outcome[0]
-    given = {role: value for role, value in roles.items() if value is not None}
-    X = frame[list(dict.fromkeys([*columns, *(v for v in given.values() if _is_name(v, frame))]))]
-    inputs = resolve(X.drop(columns=outcome), frame[outcome], given, multi=())
-    keep = np.ones(len(X), dtype=bool)
-    if missing == "drop":
-        keep = ~frame[columns].isna().any(axis=1).to_numpy()
-        for values in inputs.roles.values():
-            keep &= values.notna().to_numpy()
-    elif missing != "raise":
-        raise CausalArgumentError(f"missing={missing!r} is not known; use 'raise' or 'drop'")
+    X = frame[list(dict.fromkeys([*columns, *(v for v in roles.values() if _is_name(v, frame))]))]
+    inputs = resolve(X.drop(columns=outcome), frame[outcome], roles, single=("cluster",))
+    keep = inputs.complete(missing, covariates=True).kept
     used = frame.loc[keep, columns]
-    rules = [(rule, inputs.roles[role][keep]) for role in given for rule in RULES[role]]
-    rules += [(rule, used[outcome]) for rule in RULES["outcome"]] + [
-        (rule, used[found.treatment[0]]) for rule in RULES["treatment"]
-    ]
+    rules = [(rule, inputs.roles[role][keep]) for role in roles for rule in ROLES[role].rules]
+    rules += [(rule, used[outcome]) for rule in ROLES["outcome"].rules]
+    rules += [(rule, used[found.treatment[0]]) for rule in ROLES["treatment"].rules]
     problems = [problem for rule, values in rules if (problem := rule(values)) is not None]
     roles_of = (outcome, found.treatment[0])  # their missing values are reported by their own rules
     problems += [p for name in columns for p in _not_discrete(used[name], name not in roles_of)]
     if problems:
         raise CausalDataError(problems[:20])
-    weight = as_float(inputs.roles["sample_weight"])[keep] if "sample_weight" in given else np.ones(len(used))
-    codes = _by_label(inputs.roles["cluster"][keep]) if "cluster" in given else None
+    weight = as_float(inputs.roles["sample_weight"])[keep] if "sample_weight" in roles else np.ones(len(used))
+    codes = _by_label(inputs.roles["cluster"][keep]) if "cluster" in roles else None
     order = label_order(used.index)
     if order is not None:  # draws go by label, not by the order of rows
         used, weight, codes = used.iloc[order], weight[order], None if codes is None else codes[order]

@@ -179,7 +179,7 @@ def _check_asked(frame: Any, estimator: Any, level: Any, missing: Any, n_draws: 
 
 def _no_effect(found: Identification, frame: pd.DataFrame, control: Any, level: float | None) -> Effect:
     """Zero by the graph, not by the data: rows marked as zero by construction, and a warning that says so."""
-    from pandas_causal.inputs.roles import MAX_ARMS, resolve_arms
+    from pandas_causal.inputs.arms import MAX_ARMS, resolve_arms
 
     (a,), (y,) = found.treatment, found.outcome
     values = frame[a].dropna()

@@ -10,20 +10,30 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pandas_causal.errors import CausalDataError, OverlapError, Problem
-from pandas_causal.inputs.roles import MAX_ARMS, Arms, plain
+from pandas_causal.inputs.arms import MAX_ARMS, Arms, plain
 
 __all__ = [
-    "HELD_OUT",
-    "RULES",
     "Rule",
+    "all_missing",
+    "arms",
     "as_float",
+    "constant",
     "copies",
     "determines",
+    "few_clusters",
+    "few_repeats",
+    "infinite",
     "is_numeric",
     "is_rescaled",
+    "labels",
     "lonely_categories",
     "missing",
     "normalised_weights",
+    "numeric",
+    "one_value",
+    "positive",
+    "probability",
+    "weights",
 ]
 
 Rule = Callable[["pd.Series[Any]"], Problem | None]
@@ -271,40 +281,6 @@ def probability(s: pd.Series[Any]) -> Problem | None:
         if n
         else None
     )
-
-
-RULES: Mapping[str, tuple[Rule, ...]] = {
-    "outcome": (numeric("outcome"), missing("outcome"), infinite("outcome"), constant("outcome")),
-    "denominator": (numeric("denominator"), missing("denominator"), infinite("denominator")),
-    "treatment": (labels("treatment"), missing("treatment"), infinite("treatment"), arms),
-    "running": (numeric("running"), missing("running"), infinite("running"), constant("running")),
-    "cutoffs": (numeric("cutoffs"), missing("cutoffs"), infinite("cutoffs")),
-    "received": (numeric("treatment"), missing("treatment"), infinite("treatment"), constant("treatment")),
-    "unit": (labels("unit", dates=True), missing("unit"), infinite("unit")),
-    "time": (labels("time", dates=True), missing("time"), infinite("time")),
-    "cohort": (labels("cohort", dates=True),),
-    "group": (labels("group"), missing("group")),
-    "partition": (labels("partition"), missing("partition")),
-    "cluster": (labels("cluster", dates=True), missing("cluster"), few_clusters),
-    "strata": (labels("strata", dates=True), missing("strata")),
-    "sample_weight": (numeric("sample_weight"), missing("sample_weight"), infinite("sample_weight"), weights),
-    "propensity": (numeric("propensity"), missing("propensity"), probability),
-    "base_weight": (
-        numeric("base_weight"),
-        missing("base_weight"),
-        infinite("base_weight"),
-        positive("base_weight"),
-    ),
-    "covariate": (all_missing, labels("covariate"), few_repeats, infinite("covariate")),
-    "mediators": (labels("mediator"), missing("mediator"), infinite("mediator"), one_value),
-}
-
-# Rows that only score a fitted model: a fold may well have one outcome.
-HELD_OUT: Mapping[str, tuple[Rule, ...]] = {
-    "outcome": (numeric("outcome"), missing("outcome"), infinite("outcome")),
-    "treatment": (missing("treatment"),),
-    "sample_weight": RULES["sample_weight"],
-}
 
 
 # -- rules across columns --------------------------------------------------------------------------------------------

@@ -1,74 +1,109 @@
-"""Settings of estimators: one name has one meaning and one check, whichever class takes it."""
+"""Legal values of the settings of estimators. Each class names those of its own settings in ``legal``."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
 from pandas_causal.errors import CausalArgumentError
 
-__all__ = ["check_choices", "check_settings"]
+__all__ = [
+    "ANTICIPATION",
+    "COMMON",
+    "CV_OR_POSITIVE",
+    "FLAG",
+    "LEVEL",
+    "NON_NEGATIVE",
+    "N_DRAWS",
+    "N_JOBS",
+    "RANDOM_STATE",
+    "SHARE",
+    "SHARE_OR_NONE",
+    "Legal",
+    "at_least",
+    "check_settings",
+    "number",
+    "one_of",
+    "or_none",
+]
 
 
-def _whole(value: Any) -> bool:
+@dataclass(frozen=True)
+class Legal:
+    """What a setting may be: a test of a value, and the same in words."""
+
+    holds: Callable[[object], bool]
+    words: str
+    choices: tuple[object, ...] = ()
+
+    def problem(self, name: str, value: object) -> str | None:
+        """What is wrong with a value of the setting called `name`, or None."""
+        if self.holds(value):
+            return None
+        if self.choices:
+            return f"{name}={value!r} is not known; {self.words}"
+        return f"{name} must be {self.words}; got {value!r}"
+
+
+def _whole(value: object) -> bool:
     return isinstance(value, int | np.integer) and not isinstance(value, bool)
 
 
-def _number(value: Any) -> bool:
-    return _whole(value) or isinstance(value, float | np.floating)
+def _in(value: object, low: float, high: float, *, closed_low: bool = True) -> bool:
+    """Whether a value is a number between two bounds."""
+    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
+        return False
+    return (float(value) >= low if closed_low else float(value) > low) and float(value) < high
 
 
-def _share(value: Any) -> bool:
-    return _number(value) and 0 <= value < 0.5
+def at_least(least: int, of: str = "") -> Legal:
+    """Whole numbers from `least` on."""
+    words = f"a whole number of at least {least}" if not of else f"a whole number of {of}, {least} or more"
+    return Legal(lambda value: _whole(value) and int(value) >= least, words)  # type: ignore[call-overload]
 
 
-LEGAL: Mapping[str, tuple[Callable[[Any], bool], str]] = {
-    "n_repeats": (lambda v: _whole(v) and v >= 1, "a whole number of at least 1"),
-    "clip": (_share, "a number in [0, 0.5)"),
-    "trim": (lambda v: v is None or _share(v), "None or a number in [0, 0.5)"),
-    "level": (lambda v: _number(v) and 0 < v < 1, "a number between 0 and 1, e.g. 0.95"),
-    "random_state": (lambda v: v is None or (_whole(v) and v >= 0), "None or a whole number of at least 0"),
-    "n_jobs": (lambda v: v is None or (_whole(v) and v != 0), "None or a whole number other than 0"),
-    "relative": (lambda v: isinstance(v, bool | np.bool_), "True or False"),
-    "by_cutoff": (lambda v: isinstance(v, bool | np.bool_), "True or False"),
-    "sharp_bandwidth": (lambda v: isinstance(v, bool | np.bool_), "True or False"),
-    "donut": (lambda v: _number(v) and 0 <= v < np.inf, "a distance from the cutoff, 0 or more"),
-    "matches": (lambda v: _whole(v) and v >= 1, "a whole number of at least 1"),
-    "n_draws": (lambda v: _whole(v) and v >= 10, "a whole number of at least 10"),
-    "min_rows": (lambda v: _whole(v) and v >= 2, "a whole number of at least 2"),
-    "add_rows": (lambda v: _whole(v) and v >= 1, "a whole number of at least 1"),
-    "n_windows": (lambda v: _whole(v) and v >= 1, "a whole number of at least 1"),
-    "balance_level": (lambda v: _number(v) and 0 <= v < 1, "a number in [0, 1)"),
-    "by_period": (lambda v: isinstance(v, bool | np.bool_), "True or False"),
-    "pooled": (lambda v: isinstance(v, bool | np.bool_), "True or False"),
-    "folds": (lambda v: _whole(v) and v >= 2, "a whole number of at least 2"),
-    "n_penalties": (lambda v: _whole(v) and v >= 2, "a whole number of at least 2"),
-    "penalty": (
-        lambda v: v == "cv" if isinstance(v, str) else _number(v) and 0 < v < np.inf,
-        "'cv' or a number above 0",
-    ),
-    "ridge": (lambda v: v == "cv" if isinstance(v, str) else _number(v) and 0 < v < np.inf, "'cv' or a number above 0"),
-    "zeta": (lambda v: v is None or (_number(v) and 0 <= v < np.inf), "None or a number of 0 or more"),
-    "anticipation": (lambda v: _whole(v) and v >= 0, "a whole number of periods, 0 or more"),
-    "pre_periods": (lambda v: v is None or (_whole(v) and v >= 0), "None or a whole number of periods, 0 or more"),
-    "post_periods": (lambda v: _whole(v) and v >= 0, "a whole number of periods, 0 or more"),
-    "leave_out": (lambda v: isinstance(v, bool | np.bool_), "True or False"),
-    "replace": (lambda v: isinstance(v, bool | np.bool_), "True or False"),
-    "bias_adjust": (lambda v: isinstance(v, bool | np.bool_), "True or False"),
-    "n_subclasses": (lambda v: _whole(v) and v >= 2, "a whole number of at least 2"),
-    "variance_matches": (lambda v: _whole(v) and v >= 1, "a whole number of at least 1"),
-    "moments": (lambda v: _whole(v) and 1 <= v <= 3, "1, 2 or 3"),
-    "interactions": (lambda v: isinstance(v, bool | np.bool_), "True or False"),
-    "over_identified": (lambda v: isinstance(v, bool | np.bool_), "True or False"),
-    "tolerance": (lambda v: _number(v) and 0 <= v < np.inf, "a number of standard deviations, 0 or more"),
-    "anytime_n": (lambda v: v is None or (_whole(v) and v > 0), "None or the number of rows planned for"),
-}
+def one_of(*choices: object) -> Legal:
+    """One of a few words (or None, True, False), compared by type too: 1 is not True."""
+    return Legal(
+        lambda value: any(value is c or (isinstance(value, str) and value == c) for c in choices),
+        f"use one of {list(choices)}",
+        choices,
+    )
 
 
-def check_settings(settings: Mapping[str, Any]) -> None:
-    """Check the settings that mean the same in every class.
+def number(low: float, high: float, words: str, *, closed_low: bool = True) -> Legal:
+    """Numbers from `low` (or above it) to below `high`."""
+    return Legal(lambda value: _in(value, low, high, closed_low=closed_low), words)
+
+
+def or_none(legal: Legal) -> Legal:
+    """Another rule, or None."""
+    return Legal(lambda value: value is None or legal.holds(value), f"None or {legal.words}")
+
+
+FLAG = Legal(lambda value: isinstance(value, bool | np.bool_), "True or False")
+LEVEL = number(0, 1, "a number between 0 and 1, e.g. 0.95", closed_low=False)
+SHARE = number(0, 0.5, "a number in [0, 0.5)")
+SHARE_OR_NONE = or_none(SHARE)
+RANDOM_STATE = or_none(at_least(0))
+N_JOBS = Legal(lambda value: value is None or (_whole(value) and value != 0), "None or a whole number other than 0")
+N_DRAWS = at_least(10)
+NON_NEGATIVE = number(0, np.inf, "a number of 0 or more")
+ANTICIPATION = at_least(0, "periods")
+CV_OR_POSITIVE = Legal(
+    lambda value: value == "cv" if isinstance(value, str) else _in(value, 0, np.inf, closed_low=False),
+    "'cv' or a number above 0",
+)
+
+
+# Settings that mean the same wherever they are taken, by classes and functions alike.
+COMMON: Mapping[str, Legal] = {"level": LEVEL, "n_draws": N_DRAWS, "random_state": RANDOM_STATE, "n_jobs": N_JOBS}
+
+
+def check_settings(settings: Mapping[str, object], legal: Mapping[str, Legal] = COMMON) -> None:
+    """Check settings against their legal values; settings without a rule are left to the method.
 
     Raises
     ------
@@ -76,20 +111,6 @@ def check_settings(settings: Mapping[str, Any]) -> None:
         For a wrong one, naming the legal ones.
     """
     for name, value in settings.items():
-        legal, words = LEGAL.get(name, (None, ""))
-        if legal is not None and not legal(value):
-            raise CausalArgumentError(f"{name} must be {words}; got {value!r}")
-
-
-def check_choices(estimator: Any, legal: Mapping[str, tuple[str, ...]]) -> None:
-    """Check the settings of an estimator that are one of a few words.
-
-    Raises
-    ------
-    CausalArgumentError
-        For a wrong one, naming the legal ones.
-    """
-    for name, words in legal.items():
-        value = getattr(estimator, name)
-        if not isinstance(value, str) or value not in words:
-            raise CausalArgumentError(f"{name}={value!r} is not known; use one of {list(words)}")
+        problem = legal[name].problem(name, value) if name in legal else None
+        if problem is not None:
+            raise CausalArgumentError(problem)

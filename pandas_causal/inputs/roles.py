@@ -7,8 +7,8 @@ is then taken out of the covariates. What comes out is a set of pandas objects o
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,24 +16,91 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pandas_causal.errors import CausalArgumentError, CausalDataError, Problem, suggest
+from pandas_causal.inputs.column_rules import (
+    Rule,
+    all_missing,
+    arms,
+    as_float,
+    constant,
+    few_clusters,
+    few_repeats,
+    infinite,
+    labels,
+    missing,
+    numeric,
+    one_value,
+    positive,
+    probability,
+    weights,
+)
 
-__all__ = [
-    "Arms",
-    "Inputs",
-    "as_frame",
-    "check_columns",
-    "plain",
-    "resolve",
-    "resolve_arms",
-    "spelled_column",
-    "taken_twice",
-]
+__all__ = ["ROLES", "Inputs", "Role", "as_frame", "check_columns", "resolve", "spelled_column", "taken_twice"]
 
-MAX_ARMS = 20
 _PIPELINE = (
     "inside a Pipeline a name meets the transformed columns: use set_output(transform='pandas') and "
     "verbose_feature_names_out=False, and let the treatment pass through (remainder='passthrough'); or pass an array"
 )
+
+
+@dataclass(frozen=True)
+class Role:
+    """What a column can be to a question, and what its values must hold.
+
+    Attributes
+    ----------
+    rules : tuple of Rule
+        Checked before anything is estimated.
+    several : bool
+        Whether the role may be several columns.
+    copied : bool
+        Whether covariates are compared with it: a copy of it among them is refused.
+    may_miss : bool
+        Whether a missing value means something, so that ``missing="drop"`` keeps the row.
+    held_out : tuple of Rule or None
+        Rules for rows that only score a fitted model, where they differ.
+    """
+
+    rules: tuple[Rule, ...]
+    several: bool = False
+    copied: bool = False
+    may_miss: bool = False
+    held_out: tuple[Rule, ...] | None = None
+
+
+# Every role, once: schemas, the accessor and scikit-learn's routing of metadata read this table.
+ROLES: Mapping[str, Role] = {
+    "outcome": Role(
+        (numeric("outcome"), missing("outcome"), infinite("outcome"), constant("outcome")),
+        copied=True,
+        held_out=(numeric("outcome"), missing("outcome"), infinite("outcome")),  # a fold may well have one outcome
+    ),
+    "treatment": Role(
+        (labels("treatment"), missing("treatment"), infinite("treatment"), arms),
+        copied=True,
+        held_out=(missing("treatment"),),
+    ),
+    # the treatment of a fuzzy discontinuity: numbers, which may be a dose
+    "received": Role(
+        (numeric("treatment"), missing("treatment"), infinite("treatment"), constant("treatment")), copied=True
+    ),
+    "running": Role((numeric("running"), missing("running"), infinite("running"), constant("running")), copied=True),
+    "cutoffs": Role((numeric("cutoffs"), missing("cutoffs"), infinite("cutoffs"))),
+    "mediators": Role((labels("mediator"), missing("mediator"), infinite("mediator"), one_value), several=True),
+    "unit": Role((labels("unit", dates=True), missing("unit"), infinite("unit"))),
+    "time": Role((labels("time", dates=True), missing("time"), infinite("time"))),
+    "cohort": Role((labels("cohort", dates=True),), may_miss=True),  # missing: never treated
+    "group": Role((labels("group"), missing("group"))),
+    "partition": Role((labels("partition"), missing("partition"))),
+    "strata": Role((labels("strata", dates=True), missing("strata"))),
+    "denominator": Role((numeric("denominator"), missing("denominator"), infinite("denominator"))),
+    "cluster": Role((labels("cluster", dates=True), missing("cluster"), few_clusters), several=True, copied=True),
+    "sample_weight": Role((numeric("sample_weight"), missing("sample_weight"), infinite("sample_weight"), weights)),
+    "propensity": Role((numeric("propensity"), missing("propensity"), probability), several=True),
+    "base_weight": Role(
+        (numeric("base_weight"), missing("base_weight"), infinite("base_weight"), positive("base_weight"))
+    ),
+}
+COVARIATE: tuple[Rule, ...] = (all_missing, labels("covariate"), few_repeats, infinite("covariate"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,8 +120,10 @@ class Inputs:
         All columns of X.
     named : bool
         Whether X came with column names.
-    kept : ndarray (rows of X,) of bool, or None
-        Which rows of X these are, where some were left out.
+    kept : ndarray (rows of X,) of bool
+        Which rows of X these are.
+    n_zero_weight : int
+        Rows left out because their weight is 0.
     """
 
     covariates: pd.DataFrame
@@ -63,7 +132,8 @@ class Inputs:
     taken: Mapping[str, tuple[Any, ...]]
     columns: pd.Index
     named: bool
-    kept: NDArray[np.bool_] | None = None
+    kept: NDArray[np.bool_]
+    n_zero_weight: int = 0
 
     @property
     def index(self) -> pd.Index:
@@ -76,75 +146,77 @@ class Inputs:
         named = [self.roles[role] for role in self.taken]
         return pd.concat([self.covariates, *named], axis=1) if named else self.covariates
 
-    def complete(self, missing: str) -> Inputs:
+    @property
+    def n_dropped(self) -> int:
+        """Rows left out because a value is missing."""
+        return len(self.kept) - int(self.kept.sum()) - self.n_zero_weight
+
+    def ways(self, role: str) -> dict[str, NDArray[Any]]:
+        """Values of a role that may be several columns, by name; none where it was not given."""
+        values = self.roles.get(role)
+        if values is None:
+            return {}
+        columns = [values] if isinstance(values, pd.Series) else [values[name] for name in values]
+        return {str(column.name): column.to_numpy() for column in columns}
+
+    def held_out_problems(self) -> list[Problem]:
+        """What is wrong with rows that only score a fitted model."""
+        columns = {"outcome": self.outcome, **self.roles}
+        rules = {role: ROLES[role].held_out or ROLES[role].rules for role in columns}
+        problems = [rule(columns[role]) for role in columns if columns[role] is not None for rule in rules[role]]
+        return [problem for problem in problems if problem is not None]
+
+    def complete(self, missing: str, *, covariates: bool = False) -> Inputs:
         """Drop rows without outcome or another role where `missing` is "drop"; with "raise" the checks report them.
+
+        Parameters
+        ----------
+        missing : {"raise", "drop"}
+        covariates : bool
+            Drop rows with a missing covariate too, for methods that never impute.
 
         Raises
         ------
         CausalArgumentError
-            For anything else.
+            For another `missing`.
         """
         if missing not in ("raise", "drop"):
             raise CausalArgumentError(f"missing={missing!r} is not known; use 'raise' or 'drop'")
         if missing == "raise":
             return self
+        columns = [self.outcome, *(v for role, v in self.roles.items() if not ROLES[role].may_miss)]
+        if covariates and self.covariates.shape[1]:
+            columns.append(self.covariates)
         keep = np.ones(len(self.index), dtype=bool)
-        for values in [self.outcome, *self.roles.values()]:
+        for values in columns:
             if values is not None:
                 absent = values.isna()
-                keep &= ~(absent.any(axis=1) if isinstance(values, pd.DataFrame) else absent).to_numpy()
+                keep &= ~(absent.any(axis=1) if isinstance(values, pd.DataFrame) else absent).to_numpy(dtype=bool)
         return self if keep.all() else self.take(keep)
+
+    def without_covariates(self) -> Inputs:
+        """Leave the covariates out, for methods that read none."""
+        return replace(self, covariates=self.covariates.iloc[:, :0])
+
+    def weighted(self) -> Inputs:
+        """Leave out rows of weight 0, which tell nothing, and count them."""
+        weight = self.roles.get("sample_weight")
+        if weight is None:
+            return self
+        keep = as_float(weight) > 0
+        return self if keep.all() else replace(self.take(keep), n_zero_weight=int((~keep).sum()))
 
     def take(self, keep: NDArray[np.bool_]) -> Inputs:
         """Keep some rows."""
-        kept = keep
-        if self.kept is not None:
-            kept = self.kept.copy()
-            kept[self.kept] = keep
-        return Inputs(
-            self.covariates[keep],
-            None if self.outcome is None else self.outcome[keep],
-            {role: values[keep] for role, values in self.roles.items()},
-            self.taken,
-            self.columns,
-            self.named,
-            kept,
+        kept = self.kept.copy()
+        kept[self.kept] = keep
+        return replace(
+            self,
+            covariates=self.covariates[keep],
+            outcome=None if self.outcome is None else self.outcome[keep],
+            roles={role: values[keep] for role, values in self.roles.items()},
+            kept=kept,
         )
-
-
-@dataclass(frozen=True, eq=False)
-class Arms:
-    """Levels of a discrete treatment, the control first.
-
-    Attributes
-    ----------
-    levels : tuple
-        Level of every arm.
-    codes : ndarray (n,), int8
-        Position in `levels`, row by row.
-    chosen_by : str
-        How the control was chosen.
-    natural : tuple
-        The levels in category or sorted order, whichever is the control: known propensities follow it.
-    """
-
-    levels: tuple[Any, ...]
-    codes: NDArray[np.int8]
-    chosen_by: str
-    natural: tuple[Any, ...] = ()
-
-    def __len__(self) -> int:
-        return len(self.levels)
-
-    @property
-    def counts(self) -> NDArray[np.intp]:
-        """Rows in each arm."""
-        return np.bincount(self.codes, minlength=len(self.levels))
-
-    @property
-    def contrasts(self) -> list[str]:
-        """Names of the contrasts with the control."""
-        return [f"{level} - {self.levels[0]}" for level in self.levels[1:]]
 
 
 def as_frame(X: Any, n_rows: int | None = None) -> tuple[pd.DataFrame, bool]:
@@ -193,7 +265,7 @@ def resolve(
     y: Any,
     roles: Mapping[str, Any],
     *,
-    multi: Sequence[str] = ("propensity", "cluster", "mediators"),
+    single: Collection[str] = (),
     outcome: bool = True,
 ) -> Inputs:
     """Resolve every role against X and compare indexes.
@@ -204,8 +276,8 @@ def resolve(
     y : array-like (n,) or None
     roles : mapping of str to name, array-like or None
         None: the role was not given.
-    multi : sequence of str
-        Roles that may be several columns.
+    single : collection of str
+        Roles that are one column here, though other questions take several.
     outcome : bool
         Whether y is required.
 
@@ -222,22 +294,23 @@ def resolve(
     taken: dict[str, tuple[Any, ...]] = {}
     values: dict[str, Any] = {}
     problems: list[Problem] = []
-    for role, given in roles.items():
-        if given is None:
+    for role, value in roles.items():
+        if value is None:
             continue
+        several = ROLES[role].several and role not in single
         try:
-            names = _names(frame, given, role, role in multi)
+            names = _names(frame, value, role, several)
         except KeyError as error:
             problems.append(_absent(error.args[0], role, frame))
             continue
-        if role in multi and isinstance(given, list | tuple) and names is None and _are_arrays(given, len(frame)):
-            ways = {f"{role} {k}": _bare(way) for k, way in enumerate(given)}
+        if several and isinstance(value, list | tuple) and names is None and _are_arrays(value, len(frame)):
+            ways = {f"{role} {k}": _bare(way) for k, way in enumerate(value)}
             values[role] = pd.DataFrame(ways, index=frame.index)
         elif names is not None:
             taken[role] = tuple(names)
             values[role] = frame[names[0]] if len(names) == 1 else frame[list(names)]
         else:
-            values[role] = _as_series(given, role, len(frame), problems, columns=role in multi)
+            values[role] = _as_series(value, role, len(frame), problems, columns=several)
     problems += taken_twice(taken)
     if problems:
         raise CausalDataError(problems)
@@ -252,7 +325,13 @@ def resolve(
         covariates = covariates.set_axis(index)
         values = {r: _relabel(v, index) for r, v in values.items()}
     return Inputs(
-        covariates, None if y_series is None else _relabel(y_series, index), values, taken, frame.columns, named
+        covariates=covariates,
+        outcome=None if y_series is None else _relabel(y_series, index),
+        roles=values,
+        taken=taken,
+        columns=frame.columns,
+        named=named,
+        kept=np.ones(len(covariates), dtype=bool),
     )
 
 
@@ -401,50 +480,3 @@ def _common_index(X: Any, y: Any, roles: Mapping[str, Any], frame: pd.DataFrame)
     if problems:
         raise CausalDataError(problems)
     return index
-
-
-def resolve_arms(treatment: pd.Series[Any], control: Any = None) -> Arms:
-    """Code a discrete treatment, the control as 0.
-
-    The control is `control`, else the first category of a categorical, else the first level in sorted order.
-
-    Raises
-    ------
-    CausalArgumentError
-        If `control` is no level.
-    """
-    if isinstance(treatment.dtype, pd.CategoricalDtype):
-        raw = treatment.cat.codes.to_numpy()
-        used = np.unique(raw)
-        levels = [plain(treatment.cat.categories[u]) for u in used]
-        codes = np.searchsorted(used, raw)
-        how = "the first category"
-    else:
-        codes, uniques = pd.factorize(treatment, sort=False)
-        levels = [plain(u) for u in uniques]
-        try:
-            order = sorted(range(len(levels)), key=lambda i: levels[i])
-        except TypeError:
-            order = sorted(range(len(levels)), key=lambda i: str(levels[i]))
-        rank = np.empty(len(levels), dtype=np.intp)
-        rank[order] = np.arange(len(levels))
-        codes, levels = rank[codes], [levels[i] for i in order]
-        how = "the first level in sorted order"
-    natural = tuple(levels)
-    if control is not None:
-        matches = [i for i, level in enumerate(levels) if level == plain(control)]
-        if not matches:
-            raise CausalArgumentError(
-                f"control={control!r} is no level of {treatment.name!r}{suggest(control, levels)}; levels: {levels}"
-            )
-        order = [matches[0], *(i for i in range(len(levels)) if i != matches[0])]
-        rank = np.empty(len(levels), dtype=np.intp)
-        rank[order] = np.arange(len(levels))
-        codes, levels, how = rank[codes], [levels[i] for i in order], "control="
-    return Arms(tuple(levels), codes.astype(np.int8), how, natural)
-
-
-def plain(level: Any) -> Any:
-    """Level as a Python scalar, so that a dtype never changes a name: 1.0 and np.int64(1) are 1."""
-    value = level.item() if hasattr(level, "item") else level
-    return int(value) if isinstance(value, float) and value.is_integer() else value

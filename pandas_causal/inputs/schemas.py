@@ -8,14 +8,14 @@ slow and large on a million bad rows.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from pandas_causal.errors import CausalDataError, Problem, suggest
-from pandas_causal.inputs.column_rules import RULES, Rule, copies
-from pandas_causal.inputs.roles import Inputs, check_columns, taken_twice
+from pandas_causal.errors import CausalArgumentError, CausalDataError, Problem, suggest
+from pandas_causal.inputs.column_rules import Rule, copies
+from pandas_causal.inputs.roles import COVARIATE, ROLES, Inputs, check_columns, taken_twice
 
 if TYPE_CHECKING:
     from pandera.pandas import DataFrameSchema
@@ -23,41 +23,21 @@ if TYPE_CHECKING:
 __all__ = ["build_schema", "check_inputs", "validate"]
 
 
-def build_schema(
-    *,
-    outcome: Any = None,
-    treatment: Any = None,
-    covariates: Sequence[Any] = (),
-    cluster: Any = None,
-    sample_weight: Any = None,
-    propensity: Any = None,
-    strata: Any = None,
-    denominator: Any = None,
-    running: Any = None,
-    cutoffs: Any = None,
-    received: Any = None,
-    mediators: Any = None,
-    unit: Any = None,
-    time: Any = None,
-    cohort: Any = None,
-    group: Any = None,
-    partition: Any = None,
-    base_weight: Any = None,
-) -> DataFrameSchema:
+def build_schema(*, covariates: Sequence[Hashable] = (), **columns: Hashable | Sequence[Hashable]) -> DataFrameSchema:
     """Build a pandera schema for a frame from its roles, for use here or in a pipeline of your own.
 
     Parameters
     ----------
-    outcome, treatment, cluster, sample_weight, propensity, strata, denominator, running, cutoffs, received : optional
-    base_weight, unit, time, cohort, group, partition : optional
-        Column names. `received` is the treatment of a fuzzy discontinuity: numbers, which may be a dose.
-        `cluster` and `propensity` may be lists of names.
-    mediators : optional
-        Column name, or a list of them.
     covariates : sequence of column names
+    **columns
+        Name of a column for each role (``outcome="re78"``), or a list of names where a role may be several. The roles
+        are those of :data:`pandas_causal.inputs.roles.ROLES`: outcome, treatment, cluster, sample_weight, propensity,
+        unit, time, ...
 
     Raises
     ------
+    CausalArgumentError
+        For a role that does not exist.
     CausalDataError
         If a column is given two roles.
 
@@ -68,44 +48,36 @@ def build_schema(
     """
     import pandera.pandas as pa
 
-    given = {
-        "outcome": outcome,
-        "treatment": treatment,
-        "cluster": cluster,
-        "sample_weight": sample_weight,
-        "propensity": propensity,
-        "strata": strata,
-        "denominator": denominator,
-        "running": running,
-        "cutoffs": cutoffs,
-        "received": received,
-        "mediators": mediators,
-        "unit": unit,
-        "time": time,
-        "cohort": cohort,
-        "group": group,
-        "partition": partition,
-        "base_weight": base_weight,
-        "covariate": list(dict.fromkeys(covariates)),
+    unknown = [role for role in columns if role not in ROLES]
+    if unknown:
+        raise CausalArgumentError(
+            f"{unknown[0]!r} is no role{suggest(unknown[0], ROLES)}; roles: {', '.join([*ROLES, 'covariates'])}"
+        )
+    named: dict[str, list[Hashable]] = {
+        role: list(names) if isinstance(names, list | tuple) else [names]
+        for role, names in columns.items()
+        if names is not None
     }
-    named = {
-        r: names if isinstance(names, list | tuple) else [names] for r, names in given.items() if names is not None
-    }
+    named["covariate"] = list(dict.fromkeys(covariates))
     twice = taken_twice(named)
     if twice:
         raise CausalDataError(twice)
-    columns: dict[Any, Any] = {}
+    checked: dict[Hashable, pa.Column] = {}
     for role, names in named.items():
+        rules = COVARIATE if role == "covariate" else ROLES[role].rules
         # pandera leaves missing values out unless told not to
-        checks = [pa.Check(_Passes(rule), name=f"{role} {k}", ignore_na=False) for k, rule in enumerate(RULES[role])]
-        columns |= {name: pa.Column(checks=checks, nullable=True, required=True) for name in names}
-    one = ("outcome", "treatment", "received", "running", "cluster")
-    others = {r: given[r] for r in one if given[r] is not None and not isinstance(given[r], list | tuple)}
-    across = [pa.Check(_NoCopies(list(covariates), others, "covariate"), name="copies")]
-    if mediators is not None:
-        across.append(pa.Check(_NoCopies(list(named["mediators"]), others, "mediator"), name="mediators"))
+        checks = [pa.Check(_Passes(rule), name=f"{role} {k}", ignore_na=False) for k, rule in enumerate(rules)]
+        checked |= {name: pa.Column(checks=checks, nullable=True, required=True) for name in names}
+    originals = {role: names[0] for role, names in named.items() if _is_copied(role) and len(names) == 1}
+    across = [pa.Check(_NoCopies(list(covariates), originals, "covariate"), name="copies")]
+    if "mediators" in named:
+        across.append(pa.Check(_NoCopies(named["mediators"], originals, "mediator"), name="mediators"))
     rows = [pa.Check(_has_rows, name="rows")]
-    return pa.DataFrameSchema(columns, checks=rows + across, strict=False)
+    return pa.DataFrameSchema(checked, checks=rows + across, strict=False)
+
+
+def _is_copied(role: str) -> bool:
+    return role in ROLES and ROLES[role].copied
 
 
 class _Passes:
@@ -202,9 +174,9 @@ def check_inputs(inputs: Inputs) -> None:
         names["outcome"] = add("outcome", inputs.outcome)
     for role, values in inputs.roles.items():
         if isinstance(values, pd.DataFrame):
-            given: list[Any] = list(values)  # names of columns of X, or 0, 1, ... of an array
-            labels = given if role in inputs.taken else [f"{role} {c}" for c in given]
-            names[role] = [add(role, values[c].rename(label)) for c, label in zip(given, labels, strict=True)]
+            parts: list[Any] = list(values)  # names of columns of X, or 0, 1, ... of an array
+            labels = parts if role in inputs.taken else [f"{role} {c}" for c in parts]
+            names[role] = [add(role, values[c].rename(label)) for c, label in zip(parts, labels, strict=True)]
         else:
             names[role] = add(role, values)
     frame = pd.concat([inputs.covariates, *columns.values()], axis=1) if columns else inputs.covariates

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any, ClassVar
@@ -12,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
-from pandas_causal.arms.base import UNCONFOUNDED, CausalEstimator
+from pandas_causal.arms.base import UNCONFOUNDED, ArmComparison
 from pandas_causal.arms.estimands import in_words, plan_estimand
 from pandas_causal.arms.sample import Sample, collinear
 from pandas_causal.effect.effect import Effect
@@ -20,6 +21,7 @@ from pandas_causal.errors import CausalArgumentError, CausalDataError, CausalErr
 from pandas_causal.inference.influence import Component
 from pandas_causal.inference.rows import Rows
 from pandas_causal.inputs.column_rules import as_float
+from pandas_causal.inputs.parameters import FLAG, Legal, at_least, one_of
 from pandas_causal.inputs.schemas import check_inputs
 from pandas_causal.matching.design import MatchSettings, Material, match_targets
 from pandas_causal.matching.propensities import Propensities, fit_scores, held_out_scores
@@ -50,7 +52,7 @@ _FAILS = (
 )
 
 
-class Matching(CausalEstimator):
+class Matching(ArmComparison):
     """Matching: every unit's missing outcome is the mean outcome of units of the other arm that are like it.
 
     Estimates the average effect on the treated (by default). Rests on no unmeasured confounding, overlap, and matches
@@ -129,6 +131,16 @@ class Matching(CausalEstimator):
     Yang, Imbens, Cui, Faries and Kadziola (2016), Biometrics, for several arms.
     """
 
+    legal: ClassVar[Mapping[str, Legal]] = {
+        "method": one_of("nearest", "pair", "full", "cem", "subclass"),
+        "order": one_of("largest", "smallest", "closest", "random"),
+        "discard": one_of(None, "treated", "control", "both"),
+        "replace": FLAG,
+        "bias_adjust": FLAG,
+        "n_subclasses": at_least(2),
+        "variance_matches": at_least(1),
+    }
+
     bootstrap_refusal: ClassVar[str] = _FAILS
     effect_: Effect
 
@@ -186,7 +198,7 @@ class Matching(CausalEstimator):
         missing: str = "raise",
     ) -> Matching:
         """Match; the parameters are those of :meth:`AIPW.fit`. Without y: the design alone."""
-        sample = self._prepare(
+        sample = self.prepare(
             X, y, treatment=treatment, missing=missing, control=self.control, outcome=False, cluster=cluster,
             sample_weight=sample_weight, propensity=propensity,
         )  # fmt: skip
@@ -196,7 +208,7 @@ class Matching(CausalEstimator):
         found = self._propensities(sample, plan.targets)
         w = _unit(sample.w, len(sample))
         material = Material(sample.X, sample.encoder.names, sample.inputs.covariates, sample.codes, w)
-        checks, warned = self._overlap(sample, found.overall, self.estimand)
+        checks, warned = self.overlap(sample, found.overall, self.estimand)
         self._targets = match_targets(plan.targets, material, found.scores, settings, self.random_state)
         by_contrast = contrast_weights(self._targets, w, sample.codes, len(sample.arms))
         names, levels = sample.encoder.names, sample.arms.levels
@@ -285,10 +297,10 @@ class Matching(CausalEstimator):
         Propensities are those of the fitted model.
         """
         check_is_fitted(self, "weights_")
-        held_out = self._held_out(X, y, treatment, sample_weight, outcome=False)
+        held_out = self.held_out(X, y, treatment, sample_weight, outcome=False)
         scores = held_out_scores(self._models, held_out.X, held_out.codes)
         w = _unit(held_out.w, len(held_out.codes))
-        frame = self._covariates(X)[self.covariates_]
+        frame = self.new_covariates(X)[self.covariates_]
         material = Material(held_out.X, self.encoder_.names, frame, held_out.codes, w)
         targets = match_targets(self._plan.targets, material, scores, self._settled, self.random_state, least=1)
         weights = contrast_weights(targets, w, held_out.codes, len(self.arms_))
@@ -334,7 +346,7 @@ class Matching(CausalEstimator):
         ]
         contributions, components, how = self._variance(sample, means, paired, on_score)
         exact = settings.method in ("cem", "subclass") or self.bias_adjust
-        return self._finish(
+        return self.finish(
             sample,
             plan,
             np.array([m.value for m in means]),

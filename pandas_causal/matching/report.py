@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pandas_causal.arms.balance import LIMIT, balance, largest_difference
 from pandas_causal.arms.overlap import effective_sample_size
 from pandas_causal.effect.check import Check
-from pandas_causal.inputs.roles import Arms
+from pandas_causal.inputs.arms import Arms
 from pandas_causal.matching.design import OTHER_ARM, Target
 from pandas_causal.matching.variance import usage
 from pandas_causal.models.nuisance import Nuisance

@@ -15,12 +15,6 @@ from pandas_causal.matching.distances import DISTANCES
 
 __all__ = ["check_against", "read_settings"]
 
-_LEGAL = {
-    "method": ("nearest", "pair", "full", "cem", "subclass"),
-    "order": ("largest", "smallest", "closest", "random"),
-    "discard": (None, "treated", "control", "both"),
-}
-
 
 def read_settings(estimator: Any) -> MatchSettings:
     """Read the settings of a :class:`Matching`.
@@ -30,10 +24,7 @@ def read_settings(estimator: Any) -> MatchSettings:
     CausalArgumentError
         For a wrong one, naming the legal ones, and for those that contradict each other.
     """
-    for name, legal in _LEGAL.items():
-        value = getattr(estimator, name)
-        if not (value is None or isinstance(value, str)) or value not in legal:
-            raise CausalArgumentError(f"{name}={value!r} is not known; use one of {list(legal)}")
+    estimator.check_settings()
     distance = estimator.distance
     own = not isinstance(distance, str | type) and hasattr(distance, "fit") and hasattr(distance, "predict_proba")
     if not own and not (isinstance(distance, str) and distance in DISTANCES):

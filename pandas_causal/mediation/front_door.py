@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -11,13 +11,14 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
-from pandas_causal.arms.base import CausalEstimator
+from pandas_causal.arms.base import ArmComparison
 from pandas_causal.arms.estimands import Plan, in_words, plan_estimand
 from pandas_causal.arms.sample import Sample, collinear
 from pandas_causal.effect.check import Check
 from pandas_causal.errors import CausalArgumentError, CausalDataError, OverlapWarning, warn
 from pandas_causal.inference.influence import repeated_components
 from pandas_causal.inputs.encoding import Encoder
+from pandas_causal.inputs.parameters import SHARE, Legal, at_least
 from pandas_causal.inputs.roles import as_frame
 from pandas_causal.mediation.front_door_scores import (
     Nested,
@@ -57,7 +58,7 @@ class _Run:
     r: Floats
 
 
-class FrontDoor(CausalEstimator):
+class FrontDoor(ArmComparison):
     """Doubly robust front-door estimator with cross-fitting, for one or several mediators of any kind.
 
     Estimates the mean outcome under every arm where treatment and outcome share unmeasured causes, but the whole effect
@@ -112,13 +113,10 @@ class FrontDoor(CausalEstimator):
     >>> FrontDoor().fit(frame, y, treatment="smoking", mediators=["tar"]).effect()  # doctest: +SKIP
     """
 
-    __metadata_request__fit: ClassVar[dict[str, bool]] = {
-        "treatment": True,
-        "mediators": True,
-        "cluster": True,
-        "sample_weight": True,
+    legal: ClassVar[Mapping[str, Legal]] = {
+        "n_repeats": at_least(1),
+        "clip": SHARE,
     }
-    __metadata_request__score: ClassVar[dict[str, bool]] = {"treatment": True, "mediators": True, "sample_weight": True}
 
     def __init__(
         self,
@@ -194,7 +192,7 @@ class FrontDoor(CausalEstimator):
             )
         if isinstance(mediators, np.ndarray) and mediators.ndim == 2 and mediators.shape[1] == 1:
             mediators = mediators.ravel()
-        sample = self._prepare(
+        sample = self.prepare(
             X,
             y,
             treatment=treatment,
@@ -218,7 +216,7 @@ class FrontDoor(CausalEstimator):
         contributions = np.mean([c for _, c in scores], axis=0)
         self._store(runs[0], sample)
         checks, warned = self._diagnose(sample, plan, runs[0])
-        self.effect_ = self._finish(
+        self.effect_ = self.finish(
             sample,
             plan,
             estimates.mean(axis=0),
@@ -247,7 +245,7 @@ class FrontDoor(CausalEstimator):
         sample_weight : array-like (n,), optional
         """
         check_is_fitted(self, "effect_")
-        held_out = self._held_out(X, y, treatment, sample_weight)
+        held_out = self.held_out(X, y, treatment, sample_weight)
         XM = np.hstack([held_out.X, self._mediator_encoder.transform(self._held_out_mediators(X, mediators))])
         skills = held_out.skills(self._outcome.on(XM), self._arm_means)
         codes, w = held_out.codes, held_out.w
@@ -326,7 +324,7 @@ class FrontDoor(CausalEstimator):
     def _diagnose(self, sample: Sample, plan: Plan, run: _Run) -> tuple[dict[str, Any], list[str]]:
         """Overlap in covariates and in mediators, how the nuisances predict, and what to warn of."""
         levels, wanted = sample.arms.levels, pairs(plan, len(sample.arms))
-        checks, warned = self._overlap(sample, run.e, self.estimand)
+        checks, warned = self.overlap(sample, run.e, self.estimand)
         mediators = mediator_overlap(run.e, run.r, sample.codes, levels, wanted, sample.w)
         checks["mediators"] = mediators
         if not mediators.passed:

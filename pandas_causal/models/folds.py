@@ -10,9 +10,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pandas_causal.errors import CausalArgumentError, CausalDataError
+from pandas_causal.inputs.arms import Arms
 from pandas_causal.inputs.column_rules import missing
 from pandas_causal.inputs.parameters import check_settings
-from pandas_causal.inputs.roles import Arms, Inputs, resolve
+from pandas_causal.inputs.roles import Inputs, resolve
 
 __all__ = ["CausalKFold", "assign_folds", "draw_folds", "folds_from_splits", "label_order"]
 
@@ -187,7 +188,7 @@ class CausalKFold:
             raise CausalArgumentError("CausalKFold needs treatment=, a column name or an array, to stratify by")
         cluster = groups if self.cluster is None else self.cluster
         check_settings({"random_state": self.random_state})
-        inputs = resolve(X, None, {"treatment": self.treatment, "cluster": cluster}, multi=(), outcome=False)
+        inputs = resolve(X, None, {"treatment": self.treatment, "cluster": cluster}, single=("cluster",), outcome=False)
         absent = [missing(role)(values) for role, values in inputs.roles.items()]
         problems = [problem for problem in absent if problem is not None]
         if problems:

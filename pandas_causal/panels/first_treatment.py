@@ -11,8 +11,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pandas_causal.errors import CausalArgumentError, CausalDataError, Problem
+from pandas_causal.inputs.arms import plain, resolve_arms
 from pandas_causal.inputs.column_rules import as_float, is_numeric
-from pandas_causal.inputs.roles import plain, resolve_arms
 from pandas_causal.panels.periods import NEVER, Axis
 
 __all__ = ["Timing", "cohorts"]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from pandas_causal.errors import CausalDataError, Problem
 from pandas_causal.inference.rows import Rows
-from pandas_causal.inputs.roles import plain
+from pandas_causal.inputs.arms import plain
 from pandas_causal.panels.periods import Axis
 
 __all__ = ["Panel", "mean_one"]

@@ -11,11 +11,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pandas_causal.errors import CausalArgumentError, CausalDataError, Problem
+from pandas_causal.estimator import CausalEstimator
 from pandas_causal.inference.rows import Rows
+from pandas_causal.inputs.arms import plain
 from pandas_causal.inputs.column_rules import as_float
 from pandas_causal.inputs.encoding import Encoder
-from pandas_causal.inputs.roles import Inputs, plain, resolve
-from pandas_causal.inputs.schemas import check_inputs
+from pandas_causal.inputs.roles import Inputs
 from pandas_causal.panels.first_treatment import Timing, cohorts
 from pandas_causal.panels.panel import Panel, mean_one
 from pandas_causal.panels.periods import NEVER, Axis, read_axis
@@ -27,7 +28,7 @@ Ints = NDArray[np.int64]
 
 
 def read_panel(
-    estimator: Any,
+    estimator: CausalEstimator,
     X: Any,
     y: Any,
     *,
@@ -72,30 +73,25 @@ def read_panel(
         a unit, treatment that switches off or never changes, nobody treated, nobody untreated before.
     """
     name = type(estimator).__name__
-    _check_arguments(name, time, unit, {"cohort": cohort, "treatment": treatment, "group": group}, post, missing)
-    given = {
+    estimator.need("time", time)
+    _check_arguments(name, unit, {"cohort": cohort, "treatment": treatment, "group": group}, post)
+    roles = {
         "time": time, "unit": unit, "cohort": cohort, "treatment": treatment, "group": group, "cluster": cluster,
         "sample_weight": sample_weight, **(extra or {}),
     }  # fmt: skip
-    inputs = resolve(X, y, given, multi=("cluster",))
-    n_given = len(inputs.index)
-    kept = np.arange(n_given, dtype=np.intp)
-    if missing == "drop":
-        whole = _complete(inputs)
-        kept = np.flatnonzero(whole)
-        inputs = inputs if whole.all() else inputs.take(whole)
-    if not getattr(estimator, "_validated", False):  # refits of the bootstrap see rows that were checked
-        check_inputs(inputs)
-    inputs, kept, zero = _weighted(inputs, kept)
-    _remember(estimator, inputs)
+    inputs = estimator.read_inputs(X, y, roles, missing=missing).weighted()
+    kept = np.flatnonzero(inputs.kept)
     ordered = _sort(inputs)
     order = ordered.order
     timing = cohorts(
         name, ordered.roles, ordered.axis, ordered.unit, ordered.time, ordered.labels, post=post, absorbing=absorbing
     )
     keep, notes, counts = _usable(ordered, timing, drop_always_treated, anticipation)
-    facts = {"n_dropped": n_given - len(order) - zero, "n_zero_weight": zero, **counts}
-    notes = [*([f"{zero:,} rows of weight 0 were left out"] if zero else []), *timing.notes, *notes]
+    facts = {"n_dropped": inputs.n_dropped, "n_zero_weight": inputs.n_zero_weight, **counts}
+    if inputs.n_zero_weight:
+        notes = [f"{inputs.n_zero_weight:,} rows of weight 0 were left out", *timing.notes, *notes]
+    else:
+        notes = [*timing.notes, *notes]
     panel = _assemble(inputs, ordered, timing, kept[order], notes, facts)
     return panel if keep is None else panel.take_units(keep)
 
@@ -113,13 +109,7 @@ class _Sorted:
     is_panel: bool
 
 
-def _check_arguments(name: str, time: Any, unit: Any, how: Mapping[str, Any], post: Any, missing: str) -> None:
-    if missing not in ("raise", "drop"):
-        raise CausalArgumentError(f"missing={missing!r} is not known; use 'raise' or 'drop'")
-    if time is None:
-        raise CausalArgumentError(
-            f"{name}.fit needs time=, the name of a column of X or an array with one value per row"
-        )
+def _check_arguments(name: str, unit: Any, how: Mapping[str, Any], post: Any) -> None:
     chosen = [role for role, value in how.items() if value is not None]
     if len(chosen) != 1:
         found = "none of them" if not chosen else " and ".join(f"{role}=" for role in chosen)
@@ -136,35 +126,6 @@ def _check_arguments(name: str, time: Any, unit: Any, how: Mapping[str, Any], po
             "treatment= row by row needs unit=, to see when each unit is first treated; in repeated cross-sections pass"
             " cohort=, or group= and post="
         )
-
-
-def _complete(inputs: Inputs) -> NDArray[np.bool_]:
-    """Rows with outcome and all roles; a missing cohort means never treated, and missing covariates are imputed."""
-    keep = np.ones(len(inputs.index), dtype=bool)
-    for role, values in [("outcome", inputs.outcome), *inputs.roles.items()]:
-        if values is not None and role != "cohort":
-            absent = values.isna()
-            keep &= ~(absent.any(axis=1) if isinstance(values, pd.DataFrame) else absent).to_numpy(dtype=bool)
-    return keep
-
-
-def _weighted(inputs: Inputs, kept: NDArray[np.intp]) -> tuple[Inputs, NDArray[np.intp], int]:
-    """Leave out rows of weight 0, which tell nothing."""
-    weight = inputs.roles.get("sample_weight")
-    if weight is None:
-        return inputs, kept, 0
-    some = as_float(weight) > 0
-    zero = int((~some).sum())
-    return (inputs.take(some), kept[some], zero) if zero else (inputs, kept, 0)
-
-
-def _remember(estimator: Any, inputs: Inputs) -> None:
-    estimator.n_features_in_ = len(inputs.columns)
-    if inputs.named and all(isinstance(c, str) for c in inputs.columns):
-        estimator.feature_names_in_ = np.asarray(inputs.columns, dtype=object)
-    elif hasattr(estimator, "feature_names_in_"):
-        del estimator.feature_names_in_
-    estimator.covariates_ = list(inputs.covariates.columns)
 
 
 def _sort(inputs: Inputs) -> _Sorted:
@@ -270,8 +231,6 @@ def _assemble(
     content = np.bincount(unit, weights=y, minlength=len(cohort)).astype(np.float64) if rows.is_panel else y
     if rows.is_panel and len(unit) < len(cohort) * len(rows.axis):
         notes = [*notes, _unbalanced(unit, len(rows.axis))]
-    column: Any = roles.get("cluster")
-    ways = [] if column is None else [column] if isinstance(column, pd.Series) else [column[c] for c in column]
     core = {"time", "unit", "cohort", "treatment", "group", "cluster", "sample_weight"}
     return Panel(
         y=y,
@@ -284,7 +243,7 @@ def _assemble(
         group=timing.group,
         group_labels=timing.group_labels,
         weight=None if weight is None else mean_one(as_float(weight)),
-        clusters={str(way.name): way.to_numpy() for way in ways},
+        clusters={name: way[order] for name, way in inputs.ways("cluster").items()},
         roles={r: v for r, v in roles.items() if r not in core},
         X=encoder.transform(covariates),
         covariates=encoder.names,

@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pandas_causal.arms.base import CausalEstimator
 from pandas_causal.effect.check import Checks
 from pandas_causal.effect.effect import Effect
 from pandas_causal.effect.estimates import Weighting
@@ -23,9 +22,11 @@ from pandas_causal.errors import (
     Problem,
     warn,
 )
+from pandas_causal.estimator import CausalEstimator
+from pandas_causal.inputs.arms import plain
 from pandas_causal.inputs.column_rules import as_float, is_numeric
-from pandas_causal.inputs.parameters import check_settings
-from pandas_causal.inputs.roles import as_frame, plain
+from pandas_causal.inputs.parameters import FLAG, Legal, one_of
+from pandas_causal.inputs.roles import as_frame
 from pandas_causal.panels.reading import Panel, read_panel
 from pandas_causal.synthetic_control import checks
 from pandas_causal.synthetic_control.comparison import Block, Method, Runs, layout_of
@@ -85,13 +86,15 @@ class Study:
 class SyntheticEstimator(CausalEstimator):
     """Base of the synthetic comparisons; subclasses say what the counterfactual is."""
 
-    __metadata_request__fit: ClassVar[dict[str, bool]] = {"unit": True, "time": True, "cohort": True}
+    legal: ClassVar[Mapping[str, Legal]] = {
+        "inference": one_of("placebo", "permutation", "conformal"),
+        "by_period": FLAG,
+    }
+
     bootstrap_refusal = (
         "the bootstrap of rows tears panels apart, and few treated units cannot be resampled; use the inference= of the"
         " estimator: placebo, permutation, jackknife or conformal"
     )
-    _inferences: ClassVar[tuple[str, ...]] = ("placebo", "permutation", "conformal")
-    _settings: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     _pooled: ClassVar[bool] = True  # one comparison per start of treatment, not per unit
     _uses_donor_hull: ClassVar[bool] = True
     _takes_predictors: ClassVar[bool] = False
@@ -131,7 +134,6 @@ class SyntheticEstimator(CausalEstimator):
         missing : {"raise", "drop"}
             "drop" leaves out rows without outcome or role.
         """
-        self._check_settings()
         if unit is None:
             raise CausalArgumentError(
                 f"{type(self).__name__}.fit needs unit=, the name of a column of X or an array with one value per row"
@@ -161,13 +163,6 @@ class SyntheticEstimator(CausalEstimator):
         return {}
 
     # -- private -------------------------------------------------------------------------------------------------------
-
-    def _check_settings(self) -> None:
-        check_settings(self.get_params(deep=False))
-        for name, legal in {"inference": self._inferences, **self._settings}.items():
-            value = getattr(self, name)
-            if not isinstance(value, str) or value not in legal:
-                raise CausalArgumentError(f"{name}={value!r} is not known; use one of {list(legal)}")
 
     def _study(self, panel: Panel, X: Any) -> Study:
         """Outcomes as a matrix, after checks of what every method needs."""
@@ -259,7 +254,7 @@ class SyntheticEstimator(CausalEstimator):
         treated = len(study.treated)
         name, column = type(self).__name__, study.panel.names["unit"]
         if self.inference in ("placebo", "permutation") and players <= treated:
-            may = "jackknife" in self._inferences and min(b.size for b in study.blocks) > 1
+            may = "jackknife" in type(self).legal["inference"].choices and min(b.size for b in study.blocks) > 1
             other = "inference='jackknife'" if may else "more donors"
             what = f"{players:,} donors cannot play {treated:,} treated units and be compared with further donors"
             raise CausalDataError([Problem(column, what, None, f"use {other}")])

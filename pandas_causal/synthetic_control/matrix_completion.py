@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from pandas_causal.effect.check import Check
 from pandas_causal.errors import CausalDataError, CausalError, Problem
+from pandas_causal.inputs.parameters import CV_OR_POSITIVE, Legal, at_least, one_of
 from pandas_causal.panels.reading import Panel
 from pandas_causal.synthetic_control.base import UNTOUCHED, Study, SyntheticEstimator
 from pandas_causal.synthetic_control.comparison import Block, Ints, Runs
@@ -67,7 +69,13 @@ class MatrixCompletion(SyntheticEstimator):
     Athey, Bayati, Doudchenko, Imbens and Khosravi (2021), JASA 116.
     """
 
-    _inferences = ("placebo", "permutation")
+    legal: ClassVar[Mapping[str, Legal]] = {
+        "inference": one_of("placebo", "permutation"),
+        "penalty": CV_OR_POSITIVE,
+        "folds": at_least(2),
+        "n_penalties": at_least(2),
+    }
+
     _allows_gaps = True
     _uses_donor_hull = False
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from pandas_causal.effect.check import Check
 from pandas_causal.errors import CausalArgumentError, CausalDataError, Problem, suggest
+from pandas_causal.inputs.parameters import CV_OR_POSITIVE, FLAG, Legal
 from pandas_causal.synthetic_control.augmented import AugmentedControl
 from pandas_causal.synthetic_control.base import UNTOUCHED, Study, SyntheticEstimator
 from pandas_causal.synthetic_control.comparison import Method, Runs, SimplexControl
@@ -70,6 +71,10 @@ class SyntheticControl(SyntheticEstimator):
     Possebom (2018), Journal of Causal Inference 6, for sets by inverting the test of the ratio.
     """
 
+    legal: ClassVar[Mapping[str, Legal]] = {
+        "pooled": FLAG,
+    }
+
     _takes_predictors = True
 
     def __init__(
@@ -95,8 +100,9 @@ class SyntheticControl(SyntheticEstimator):
         self.level = level
         self.random_state = random_state
 
-    def _check_settings(self) -> None:
-        super()._check_settings()
+    def check_settings(self) -> None:
+        """Check the settings of the predictors too."""
+        super().check_settings()
         weights = self.predictor_weights
         if not isinstance(weights, Mapping) and not (isinstance(weights, str) and weights in ("outer", "equal")):
             raise CausalArgumentError(
@@ -211,6 +217,11 @@ class AugmentedSyntheticControl(SyntheticEstimator):
     ----------
     Ben-Michael, Feller and Rothstein (2021), JASA 116.
     """
+
+    legal: ClassVar[Mapping[str, Legal]] = {
+        "pooled": FLAG,
+        "ridge": CV_OR_POSITIVE,
+    }
 
     _least_before = 3
     _uses_donor_hull = False

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import ClassVar
+
 import numpy as np
 
 from pandas_causal.errors import CausalArgumentError
+from pandas_causal.inputs.parameters import NON_NEGATIVE, Legal, one_of, or_none
 from pandas_causal.synthetic_control.base import UNTOUCHED, Study, SyntheticEstimator
 from pandas_causal.synthetic_control.comparison import DoubleDifference, Runs, noise_level
 from pandas_causal.synthetic_control.conformal import Proxy
@@ -60,8 +64,12 @@ class SyntheticDiD(SyntheticEstimator):
     Imbens (2023) for several starts of treatment.
     """
 
-    _inferences = ("placebo", "permutation", "jackknife", "conformal")
-    _settings = {"unit_weights": ("optimal", "equal"), "time_weights": ("optimal", "equal")}  # noqa: RUF012
+    legal: ClassVar[Mapping[str, Legal]] = {
+        "inference": one_of("placebo", "permutation", "jackknife", "conformal"),
+        "unit_weights": one_of("optimal", "equal"),
+        "time_weights": one_of("optimal", "equal"),
+        "zeta": or_none(NON_NEGATIVE),
+    }
 
     def __init__(
         self,

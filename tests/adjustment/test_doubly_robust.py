@@ -10,7 +10,7 @@ import pandas_causal
 from pandas_causal import AIPW, TMLE
 from pandas_causal.adjustment.doubly_robust import aipw_scores, fluctuate
 from pandas_causal.arms.estimands import plan_estimand
-from pandas_causal.inputs.roles import resolve_arms
+from pandas_causal.inputs.arms import resolve_arms
 from tests.adjustment.designs import confounded
 from tests.adjustment.test_inverse_probability import TINY_D, TINY_E, TINY_Y, targets_and_contrasts
 

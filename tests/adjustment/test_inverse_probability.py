@@ -9,7 +9,7 @@ from pandas_causal.adjustment.inverse_probability import hajek_means
 from pandas_causal.arms.estimands import plan_estimand, tilt, tilt_slopes
 from pandas_causal.arms.overlap import arm_weights
 from pandas_causal.errors import OverlapError, OverlapWarning
-from pandas_causal.inputs.roles import resolve_arms
+from pandas_causal.inputs.arms import resolve_arms
 from pandas_causal.models.linear import softmax
 from tests.adjustment.designs import confounded
 

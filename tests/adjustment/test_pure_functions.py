@@ -7,7 +7,7 @@ from pandas_causal.adjustment.doubly_robust import aipw_scores
 from pandas_causal.adjustment.inverse_probability import hajek_means
 from pandas_causal.arms.estimands import ESTIMANDS, plan_estimand, target_share, tilt
 from pandas_causal.arms.overlap import arm_weights
-from pandas_causal.inputs.roles import Arms
+from pandas_causal.inputs.arms import Arms
 
 RNG = np.random.default_rng(0)
 N, K = 60, 3

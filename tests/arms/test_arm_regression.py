@@ -8,7 +8,7 @@ import statsmodels.api as sm
 from pandas_causal.arms.arm_regression import cr2_residuals, fit_arm_regression, mean_contributions, means_components
 from pandas_causal.arms.estimands import plan_estimand
 from pandas_causal.errors import CausalDataError
-from pandas_causal.inputs.roles import resolve_arms
+from pandas_causal.inputs.arms import resolve_arms
 from pandas_causal.models.linear import Design
 from tests.effect.examples import ARM, G, Y
 

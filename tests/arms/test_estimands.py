@@ -6,7 +6,7 @@ import pytest
 
 from pandas_causal.arms.estimands import ESTIMANDS, common_support, in_words, plan_estimand, target_share, tilt
 from pandas_causal.errors import CausalArgumentError
-from pandas_causal.inputs.roles import resolve_arms
+from pandas_causal.inputs.arms import resolve_arms
 
 ARMS = resolve_arms(pd.Series(["a", "b", "c", "b", "a", "c"]))
 E = np.array([[0.5, 0.3, 0.2], [0.2, 0.2, 0.6], [0.1, 0.1, 0.8]])

@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 
 from pandas_causal.difference_in_differences.group_time import Cell, Plan, ReferenceEvent, estimate_cells, plan_cells
+from pandas_causal.estimator import CausalEstimator
 from pandas_causal.panels.reading import read_panel
 from tests.panels.designs import staggered
 
 
 def panel(frame, **roles):
-    class Design:
+    class Design(CausalEstimator):
         pass
 
     names = {"unit": "unit", "time": "time", "cohort": "cohort", **roles}
@@ -63,7 +64,7 @@ def test_batches_change_nothing():
     np.testing.assert_allclose(singly, at_once.att)
     names = {"unit": "unit", "time": "time", "cohort": "cohort"}
 
-    class Design:
+    class Design(CausalEstimator):
         pass
 
     constant = read_panel(Design(), frame[[*names, "x"]], frame["y"], **names)

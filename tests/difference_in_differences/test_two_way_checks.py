@@ -7,10 +7,11 @@ from scipy.optimize import minimize
 
 from pandas_causal.difference_in_differences.two_way_checks import _least_spread, bacon_decomposition, two_way_weights
 from pandas_causal.errors import CausalDataError
+from pandas_causal.estimator import CausalEstimator
 from pandas_causal.panels.reading import read_panel
 
 
-class Reader:
+class Reader(CausalEstimator):
     """Stands for an estimator: what the reading of a panel remembers goes here."""
 
 

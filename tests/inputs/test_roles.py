@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 
 from pandas_causal.errors import CausalArgumentError, CausalDataError
-from pandas_causal.inputs.roles import as_frame, resolve, resolve_arms, spelled_column
+from pandas_causal.inputs.arms import resolve_arms
+from pandas_causal.inputs.roles import as_frame, resolve, spelled_column
 
 FRAME = pd.DataFrame(
     {"age": [1.0, 2, 3, 4], "arm": [0, 1, 0, 1], "clinic": list("aabb"), "w": [1.0, 1, 2, 2], "week": [1, 2, 1, 2]},

@@ -13,7 +13,7 @@ from sklearn.linear_model import LinearRegression
 from pandas_causal import FrontDoor, bootstrap
 from pandas_causal.arms.estimands import plan_estimand
 from pandas_causal.errors import OverlapError, OverlapWarning
-from pandas_causal.inputs.roles import resolve_arms
+from pandas_causal.inputs.arms import resolve_arms
 from pandas_causal.mediation.front_door_scores import (
     fit_nested,
     front_door_scores,

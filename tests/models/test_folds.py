@@ -9,7 +9,8 @@ from sklearn.model_selection import GroupKFold, KFold, cross_validate
 
 from pandas_causal import CausalKFold
 from pandas_causal.errors import CausalArgumentError, CausalDataError
-from pandas_causal.inputs.roles import resolve, resolve_arms
+from pandas_causal.inputs.arms import resolve_arms
+from pandas_causal.inputs.roles import resolve
 from pandas_causal.models.folds import assign_folds, draw_folds, folds_from_splits, label_order
 
 

@@ -5,13 +5,14 @@ import pandas as pd
 import pytest
 
 from pandas_causal.errors import CausalArgumentError, CausalDataError
+from pandas_causal.estimator import CausalEstimator
 from pandas_causal.panels.reading import NEVER, read_panel
 from tests.panels.designs import staggered
 
 NAMES = {"unit": "unit", "time": "time", "cohort": "cohort"}
 
 
-class Design:
+class Design(CausalEstimator):
     pass
 
 

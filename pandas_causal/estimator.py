@@ -1,0 +1,151 @@
+"""The contract of every estimator, whatever its design: settings, roles, tags, routing of metadata, one Effect out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
+from inspect import signature
+from typing import Any, ClassVar
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.utils import RegressorTags
+from sklearn.utils.validation import check_is_fitted
+
+from pandas_causal.effect.effect import Effect
+from pandas_causal.errors import CausalArgumentError
+from pandas_causal.inputs.parameters import COMMON, Legal, check_settings
+from pandas_causal.inputs.roles import ROLES, Inputs, resolve
+from pandas_causal.inputs.schemas import check_inputs
+
+__all__ = ["CausalEstimator"]
+
+
+class CausalEstimator(BaseEstimator):
+    """Base of all estimators.
+
+    A subclass declares the legal values of its settings in ``legal``, and writes ``fit``: it calls :meth:`read_inputs`
+    with its roles, computes estimates and their contributions, and stores ``effect_``. Which metadata scikit-learn
+    routes to ``fit`` and ``score`` follows from the roles in their signatures. Estimators of conditional effects also
+    write ``effect(X)`` and ``predict``.
+
+    Attributes
+    ----------
+    legal : mapping of str to Legal
+        Legal values of the settings, checked by ``fit``; those of the base classes hold too.
+    effect_ : Effect
+    """
+
+    legal: ClassVar[Mapping[str, Legal]] = COMMON
+    effect_: Effect
+    _validated: bool = False  # refits of the bootstrap see rows that were checked
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Request the roles in the signatures of ``fit`` and ``score``, so that scikit-learn passes them on."""
+        for method in ("fit", "score"):
+            if method in cls.__dict__:
+                roles = [name for name in signature(cls.__dict__[method]).parameters if name in ROLES]
+                setattr(cls, f"__metadata_request__{method}", dict.fromkeys(roles, True))
+        super().__init_subclass__(**kwargs)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.required = True
+        tags.input_tags.allow_nan = True
+        tags.input_tags.string = True
+        tags.input_tags.categorical = True
+        if hasattr(self, "predict"):  # effects row by row are numbers; they do not predict y
+            tags.estimator_type = "regressor"
+            tags.regressor_tags = RegressorTags(poor_score=True)
+        return tags
+
+    def effect(self, X: Any = None) -> Effect:
+        """Return the effect that was estimated.
+
+        Parameters
+        ----------
+        X : None
+            Only estimators of conditional effects take new rows.
+        """
+        check_is_fitted(self, "effect_")
+        if X is not None:
+            raise CausalArgumentError(
+                f"{type(self).__name__} estimates an average and has no effect for every row of X; call effect()"
+                " without X, or fit an estimator of conditional effects"
+            )
+        return replace(self.effect_, estimator=self)
+
+    def check_settings(self) -> None:
+        """Check every setting against ``legal``.
+
+        Raises
+        ------
+        CausalArgumentError
+            For a wrong one, naming the legal ones.
+        """
+        legal: dict[str, Legal] = {}
+        for base in reversed(type(self).__mro__):
+            legal |= vars(base).get("legal", {})
+        check_settings(self.get_params(deep=False), legal)
+
+    def need(self, role: str, value: Any) -> None:
+        """Refuse a call without a role that the design needs."""
+        if value is None:
+            raise CausalArgumentError(
+                f"{type(self).__name__}.fit needs {role}=, the name of a column of X or an array with one value per row"
+            )
+
+    def read_inputs(
+        self,
+        X: Any,
+        y: Any,
+        roles: Mapping[str, Any],
+        *,
+        missing: str = "raise",
+        outcome: bool = True,
+        single: Collection[str] = (),
+        whole_covariates: bool = False,
+        convert: Callable[[Inputs], Inputs] | None = None,
+    ) -> Inputs:
+        """Check the settings, resolve roles, drop rows if asked, validate, and remember names.
+
+        Parameters
+        ----------
+        X : DataFrame, array-like (n, p) or None
+        y : array-like (n,) or None
+        roles : mapping of str to name, array-like or None
+        missing : {"raise", "drop"}
+        outcome : bool
+            Whether y is required.
+        single : collection of str
+            Roles that are one column in this design, though other designs take several.
+        whole_covariates : bool
+            With ``missing="drop"``, drop rows with a missing covariate too.
+        convert : callable, optional
+            Changes roles before they are validated (dates to days).
+
+        Returns
+        -------
+        Inputs
+
+        Raises
+        ------
+        CausalArgumentError
+            For a wrong setting.
+        CausalDataError
+            Every problem of the data at once.
+        """
+        self.check_settings()
+        inputs = resolve(X, y, roles, single=single, outcome=outcome).complete(missing, covariates=whole_covariates)
+        if convert is not None:
+            inputs = convert(inputs)
+        if not self._validated:
+            check_inputs(inputs)
+        self.n_features_in_ = len(inputs.columns)
+        if inputs.named and all(isinstance(c, str) for c in inputs.columns):
+            self.feature_names_in_ = np.asarray(inputs.columns, dtype=object)
+        elif hasattr(self, "feature_names_in_"):
+            del self.feature_names_in_
+        self.covariates_ = list(inputs.covariates.columns)
+        self._taken = dict(inputs.taken)
+        return inputs
