@@ -42,21 +42,21 @@ def ipw(frame: pd.DataFrame) -> list[float]:
 
 
 def tilt(frame: pd.DataFrame) -> list[float]:
-    from pandas_causal.adjustment.balancing_weights import entropy_tilt
-    from pandas_causal.models.linear import Design
+    from pandas_causal.adjustment.balancing_weights import entropy_weights
+    from pandas_causal.models.linear import StandardisedMatrix
 
     d = frame["d"].to_numpy()
-    design = Design.of(frame.iloc[:, :20].to_numpy())
+    design = StandardisedMatrix.of(frame.iloc[:, :20].to_numpy())
     treated, controls = np.flatnonzero(d == 1), np.flatnonzero(d == 0)
     target = np.mean([z.mean(axis=0) for z in np.array_split(design.rows(treated), 100)], axis=0)
-    found = entropy_tilt(design, controls, np.ones(len(controls)), target, float(len(treated)), np.ones(20))
+    found = entropy_weights(design, controls, np.ones(len(controls)), target, float(len(treated)), np.ones(20))
     return found.coefficients[:3].tolist()
 
 
 def logistic(frame: pd.DataFrame) -> list[float]:
-    from pandas_causal.models.linear import Design, fit_logistic
+    from pandas_causal.models.linear import StandardisedMatrix, fit_logistic
 
-    fit = fit_logistic(Design.of(frame.iloc[:, :20].to_numpy()), frame["d"].to_numpy(), 2)
+    fit = fit_logistic(StandardisedMatrix.of(frame.iloc[:, :20].to_numpy()), frame["d"].to_numpy(), 2)
     return fit.coefficients[-1, 0, :3].tolist()
 
 

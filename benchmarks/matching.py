@@ -54,21 +54,21 @@ def score(frame: pd.DataFrame):
 
 
 def match(given) -> list[float]:
-    from pandas_causal.matching.distances import Space
+    from pandas_causal.matching.distances import MatchingSpace
     from pandas_causal.matching.nearest import nearest_links
 
     e, d = given
     n = len(e)
-    space = Space(e[:, None], np.zeros(n, dtype=np.intp), np.empty((n, 0)), np.empty(0))
+    space = MatchingSpace(e[:, None], np.zeros(n, dtype=np.intp), np.empty((n, 0)), np.empty(0))
     right = np.flatnonzero(d == 0)
     links = nearest_links(space, np.flatnonzero(d == 1), right, (1, 1), np.ones(len(right)))
     return [float(links.counts().sum())]
 
 
 def logistic(frame: pd.DataFrame) -> list[float]:
-    from pandas_causal.models.linear import Design, fit_logistic
+    from pandas_causal.models.linear import StandardisedMatrix, fit_logistic
 
-    fit = fit_logistic(Design.of(frame.iloc[:, :10].to_numpy()), frame["d"].to_numpy(), 2)
+    fit = fit_logistic(StandardisedMatrix.of(frame.iloc[:, :10].to_numpy()), frame["d"].to_numpy(), 2)
     return fit.coefficients[-1, 0, :2].tolist()
 
 

@@ -4,21 +4,48 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
+from importlib import import_module
 from inspect import signature
 from typing import Any, ClassVar
 
 import numpy as np
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, clone
 from sklearn.utils import RegressorTags
 from sklearn.utils.validation import check_is_fitted
 
 from pandas_causal.effect.effect import Effect
 from pandas_causal.errors import CausalArgumentError
+from pandas_causal.estimators import PLACES
 from pandas_causal.inputs.parameters import COMMON, Legal, check_settings
 from pandas_causal.inputs.roles import ROLES, Inputs, resolve
 from pandas_causal.inputs.schemas import check_inputs
 
-__all__ = ["CausalEstimator"]
+__all__ = ["SHORT_NAMES", "CausalEstimator", "choose", "with_settings"]
+
+# The one table of short names: question -> short name -> class, and the settings that the name stands for.
+SHORT_NAMES: Mapping[str, Mapping[str, tuple[str, Mapping[str, object]]]] = {
+    "ate": {
+        "aipw": ("AIPW", {}),
+        "ipw": ("IPW", {}),
+        "regression": ("RegressionAdjustment", {}),
+        "tmle": ("TMLE", {}),
+    },
+    "did": {
+        "callaway_santanna": ("CallawaySantAnna", {}),
+        "imputation": ("ImputationDiD", {}),
+        "sun_abraham": ("SunAbraham", {}),
+        "two_way": ("DifferenceInDifferences", {}),
+        "stacked": ("StackedDiD", {}),
+        "triple_difference": ("TripleDifference", {}),
+    },
+    "synthetic_control": {
+        "sdid": ("SyntheticDiD", {}),
+        "sc": ("SyntheticControl", {}),
+        "augmented": ("AugmentedSyntheticControl", {}),
+        "mcnnm": ("MatrixCompletion", {}),
+        "did": ("SyntheticDiD", {"unit_weights": "equal", "time_weights": "equal"}),
+    },
+}
 
 
 class CausalEstimator(BaseEstimator):
@@ -149,3 +176,53 @@ class CausalEstimator(BaseEstimator):
         self.covariates_ = list(inputs.covariates.columns)
         self._taken = dict(inputs.taken)
         return inputs
+
+
+def choose(
+    question: str,
+    estimator: CausalEstimator | str,
+    settings: Mapping[str, object],
+    defaults: Mapping[str, object] | None = None,
+) -> CausalEstimator:
+    """Return the estimator of a short name, or a clone of the instance given, with the settings of the call.
+
+    Parameters
+    ----------
+    question : str
+        Whose short names are legal.
+    estimator : str or estimator
+    settings : mapping
+        Of the call; None means not given.
+    defaults : mapping, optional
+        Settings that a short name gets where its class has them and the call says nothing.
+
+    Raises
+    ------
+    CausalArgumentError
+        For another estimator, or a setting that it does not have.
+    """
+    short_names = SHORT_NAMES[question]
+    if isinstance(estimator, str) and estimator in short_names:
+        name, stands_for = short_names[estimator]
+        chosen: CausalEstimator = getattr(import_module(PLACES[name]), name)(**stands_for)
+        known = chosen.get_params(deep=False)
+        asked = {k: v for k, v in (defaults or {}).items() if k in known and settings.get(k) is None}
+        return with_settings(chosen, {**settings, **asked})
+    if isinstance(estimator, str | type) or not hasattr(estimator, "fit"):
+        example = next(iter(short_names.values()))[0]
+        raise CausalArgumentError(
+            f"estimator={estimator!r} is not known; use one of {list(short_names)} or an instance, e.g. {example}()"
+        )
+    return with_settings(estimator, settings)
+
+
+def with_settings(estimator: CausalEstimator, settings: Mapping[str, object]) -> CausalEstimator:
+    """Clone an estimator with the settings that a call gives; None means not given."""
+    chosen: CausalEstimator = clone(estimator)
+    known = chosen.get_params(deep=False)
+    given = {name: value for name, value in settings.items() if value is not None}
+    absent = [name for name in given if name not in known]
+    if absent:
+        raise CausalArgumentError(f"{type(chosen).__name__} has no setting {absent[0]!r}; its settings: {list(known)}")
+    chosen.set_params(**given)
+    return chosen

@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[1] / PACKAGE
 
 # A room imports rooms of a lower floor only. Rooms of one floor do not know one another.
 FLOORS = (
-    ("errors", "datasets"),
+    ("errors", "datasets", "estimators"),
     ("kernels", "chunks"),
     ("inference",),
     ("inputs", "plotting"),
@@ -41,12 +41,13 @@ FLOORS = (
         "structural",
     ),
     ("identification", "forests"),
-    ("estimators", "metrics", "schemas"),
+    ("metrics", "schemas"),
     ("robustness",),
     ("report",),
     ("accessor",),
     ("dask",),
-    ("", "__main__"),
+    ("",),
+    ("__main__",),
 )
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 

@@ -51,7 +51,7 @@ class CrossSectionQuestions(Questions):
 
         Example: ``df.causal.ab_test(treatment="variant", outcome="revenue")``; see :class:`DifferenceInMeans`.
         """
-        from pandas_causal.estimators import DifferenceInMeans
+        from pandas_causal.experiments.difference_in_means import DifferenceInMeans
 
         covariates = names(covariates)
         estimator = DifferenceInMeans(
@@ -93,7 +93,7 @@ class CrossSectionQuestions(Questions):
         Example: ``df.causal.association(treatment="medication", outcome="readmission")``; see
         :class:`DifferenceInMeans`.
         """
-        from pandas_causal.estimators import DifferenceInMeans
+        from pandas_causal.experiments.difference_in_means import DifferenceInMeans
 
         effect = self._fit(
             DifferenceInMeans(level=level, control=control),
@@ -132,7 +132,7 @@ class CrossSectionQuestions(Questions):
         without `covariates` it decides what is estimated, and how: see :func:`graph.estimation.estimate`.
         `post_treatment` names columns that treatment may have moved.
         """
-        from pandas_causal.adjustment.choose import named_estimator
+        from pandas_causal.estimator import choose
 
         roles = {"cluster": cluster, "sample_weight": sample_weight, "propensity": propensity}
         if graph is not None and covariates is None:
@@ -157,7 +157,8 @@ class CrossSectionQuestions(Questions):
                 " df.causal.ab_test(...); for the unadjusted difference ask df.causal.association(...); covariates=[]"
                 " says none on purpose"
             )
-        chosen, covariates = named_estimator(estimator, estimand, control), names(covariates)
+        chosen = choose("ate", estimator, {"estimand": estimand, "control": control})
+        covariates = names(covariates)
         notes: tuple[str, ...] = ()
         if graph is not None or len(names(post_treatment)):
             from pandas_causal.identification.routes import check_controls
@@ -198,7 +199,7 @@ class CrossSectionQuestions(Questions):
         Example: ``df.causal.match(treatment="treat", outcome="re78", covariates=["age", "educ"], caliper=0.2)``; see
         :class:`Matching`, which also designs without an outcome.
         """
-        from pandas_causal.estimators import Matching
+        from pandas_causal.matching.estimator import Matching
 
         further = ("propensity_model", "n_subclasses", "cutpoints", "variance_matches", "random_state")
         unknown = [name for name in settings if name not in further]

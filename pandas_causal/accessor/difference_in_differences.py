@@ -11,15 +11,6 @@ from pandas_causal.errors import CausalArgumentError
 
 __all__ = ["PanelQuestions"]
 
-_CLASSES = {
-    "callaway_santanna": "CallawaySantAnna",
-    "imputation": "ImputationDiD",
-    "sun_abraham": "SunAbraham",
-    "two_way": "DifferenceInDifferences",
-    "stacked": "StackedDiD",
-    "triple_difference": "TripleDifference",
-}
-
 
 class PanelQuestions(Questions):
     """What treatment changed, from periods before and after it."""
@@ -51,11 +42,13 @@ class PanelQuestions(Questions):
         is also "imputation", "sun_abraham", "two_way", "stacked", "triple_difference" or an instance. See
         :class:`CallawaySantAnna` and, for ``group="nj", post=1993``, :class:`DifferenceInDifferences`.
         """
+        from pandas_causal.estimator import choose
+
         _refuse_own_cluster(unit, cluster)
         chosen = ("callaway_santanna" if group is None else "two_way") if estimator is None else estimator
         settings = {"control_group": control_group, "anticipation": anticipation, "base_period": base_period}
         return self._fit(
-            _estimator(chosen, {**settings, "post": post}),
+            choose("did", chosen, {**settings, "post": post}),
             treatment=treatment,
             outcome=outcome,
             covariates=names([] if covariates is None else covariates),
@@ -93,10 +86,12 @@ class PanelQuestions(Questions):
         Example: ``df.causal.event_study(outcome="lemp", unit="countyreal", time="year", cohort="first.treat").plot()``;
         takes what :meth:`did` takes. See :class:`CallawaySantAnna`.
         """
+        from pandas_causal.estimator import SHORT_NAMES, choose
+
         _refuse_own_cluster(unit, cluster)
         settings = {"control_group": control_group, "anticipation": anticipation, "base_period": base_period}
         effect = self._fit(
-            _estimator(estimator, settings, {"base_period": "universal"}),
+            choose("did", estimator, settings, {"base_period": "universal"}),
             treatment=treatment,
             outcome=outcome,
             covariates=names([] if covariates is None else covariates),
@@ -111,7 +106,7 @@ class PanelQuestions(Questions):
         if "event" not in effect.weightings:
             raise CausalArgumentError(
                 f"{type(effect.estimator).__name__} gives no effects by event time with these settings; use one of"
-                f" {[name for name in _CLASSES if name not in ('two_way', 'triple_difference')]}"
+                f" {[name for name in SHORT_NAMES['did'] if name not in ('two_way', 'triple_difference')]}"
             )
         return effect.aggregate("event")
 
@@ -122,32 +117,3 @@ def _refuse_own_cluster(unit: Any, cluster: Any) -> None:
             f"every {unit} is one contribution, so errors are clustered by it already; leave cluster= out, or give a"
             " coarser one"
         )
-
-
-def _estimator(estimator: Any, asked: dict[str, Any], defaults: dict[str, Any] | None = None) -> Any:
-    """Return the estimator of a short name, or the instance given, with the settings of the call.
-
-    `defaults` are settings that a short name gets where its class has them and the call says nothing.
-    """
-    from sklearn.base import clone
-
-    from pandas_causal import estimators
-
-    settings = {name: value for name, value in asked.items() if value is not None}
-    if isinstance(estimator, str) and estimator in _CLASSES:
-        chosen = getattr(estimators, _CLASSES[estimator])()
-        known = chosen.get_params()
-        settings = {**{k: v for k, v in (defaults or {}).items() if k in known}, **settings}
-    elif isinstance(estimator, str | type) or not hasattr(estimator, "fit"):
-        raise CausalArgumentError(
-            f"estimator={estimator!r} is not known; use one of {list(_CLASSES)} or an instance, e.g. CallawaySantAnna()"
-        )
-    else:
-        chosen = clone(estimator)
-        known = chosen.get_params()
-    absent = [name for name in settings if name not in known]
-    if absent:
-        raise CausalArgumentError(
-            f"{type(chosen).__name__} has no setting {absent[0]!r}; its settings: {list(chosen.get_params(deep=False))}"
-        )
-    return chosen.set_params(**settings)

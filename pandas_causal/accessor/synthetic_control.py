@@ -7,17 +7,8 @@ from typing import Any
 
 from pandas_causal.accessor.base import Questions, names
 from pandas_causal.effect.effect import Effect
-from pandas_causal.errors import CausalArgumentError
 
 __all__ = ["SyntheticQuestions"]
-
-_SHORT: dict[str, tuple[str, dict[str, Any]]] = {
-    "sdid": ("SyntheticDiD", {}),
-    "sc": ("SyntheticControl", {}),
-    "augmented": ("AugmentedSyntheticControl", {}),
-    "mcnnm": ("MatrixCompletion", {}),
-    "did": ("SyntheticDiD", {"unit_weights": "equal", "time_weights": "equal"}),
-}
 
 
 class SyntheticQuestions(Questions):
@@ -44,9 +35,11 @@ class SyntheticQuestions(Questions):
         `covariates` are predictors of "sc". See :class:`SyntheticDiD`, :class:`SyntheticControl`,
         :class:`AugmentedSyntheticControl`, :class:`MatrixCompletion`.
         """
-        asked = {"inference": inference, "by_period": by_period, "level": level}
+        from pandas_causal.estimator import choose
+
+        settings = {"inference": inference, "by_period": by_period, "level": level}
         return self._fit(
-            _estimator(estimator, {name: value for name, value in asked.items() if value is not None}),
+            choose("synthetic_control", estimator, settings),
             treatment=treatment,
             outcome=outcome,
             covariates=names([] if covariates is None else covariates),
@@ -55,25 +48,3 @@ class SyntheticQuestions(Questions):
             cohort=cohort,
             missing=missing,
         )
-
-
-def _estimator(estimator: Any, settings: dict[str, Any]) -> Any:
-    """Return the estimator of a short name, or a copy of the instance, with the settings of the call."""
-    from sklearn.base import clone
-
-    from pandas_causal import estimators
-
-    if isinstance(estimator, str) and estimator in _SHORT:
-        name, own = _SHORT[estimator]
-        return getattr(estimators, name)(**own, **settings)
-    if isinstance(estimator, str | type) or not hasattr(estimator, "fit"):
-        raise CausalArgumentError(
-            f"estimator={estimator!r} is not known; use one of {list(_SHORT)} or an instance, e.g. SyntheticControl()"
-        )
-    known = estimator.get_params(deep=False)
-    absent = [name for name in settings if name not in known]
-    if absent:
-        raise CausalArgumentError(
-            f"{type(estimator).__name__} has no setting {absent[0]!r}; its settings: {list(known)}"
-        )
-    return clone(estimator).set_params(**settings)

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+
+from pandas_causal.kernels.arrays import Floats
 
 __all__ = ["Features", "Infeasible", "hull_gap", "unreachable"]
 
-Floats = NDArray[np.float64]
 Names = Sequence[str]
 
 

@@ -9,38 +9,36 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
 from pandas_causal.adjustment.balance_targets import Features, Infeasible
 from pandas_causal.adjustment.balancing_weights import (
-    Tilt,
-    entropy_tilt,
+    BalancingWeights,
+    balancing_contributions,
+    entropy_weights,
     linear_predictor,
     remaining_shift,
-    stable_tilt,
-    tilted_contributions,
+    stable_weights,
 )
 from pandas_causal.adjustment.weighted_means import contrast_weights
 from pandas_causal.arms.balance import balance, largest_difference
 from pandas_causal.arms.base import UNCONFOUNDED, ArmComparison
-from pandas_causal.arms.estimands import Plan, in_words, plan_estimand
+from pandas_causal.arms.estimands import EstimandPlan, in_words, plan_estimand
 from pandas_causal.arms.overlap import weight_summary
 from pandas_causal.arms.sample import Sample, check_propensity
 from pandas_causal.effect.check import Check, Checks
 from pandas_causal.errors import CausalArgumentError, OverlapError
 from pandas_causal.inputs.column_rules import lonely_categories
 from pandas_causal.inputs.parameters import FLAG, NON_NEGATIVE, Legal, at_least
-from pandas_causal.models.linear import Design
+from pandas_causal.kernels.arrays import Codes, Floats, Positions
+from pandas_causal.models.linear import StandardisedMatrix
 
 __all__ = ["EntropyBalancing", "StableBalancing"]
 
-Floats = NDArray[np.float64]
-Codes = NDArray[np.integer[Any]]
 Pair = tuple[int | None, int]  # a population (None: everyone) and the arm weighted to it
 
 
-class _Tilting(ArmComparison):
+class _BalancingEstimator(ArmComparison):
     """What entropy balancing and stable weights share: tilts of arms to populations, and the means under them."""
 
     legal: ClassVar[Mapping[str, Legal]] = {
@@ -55,8 +53,8 @@ class _Tilting(ArmComparison):
     _based = False
 
     def _solve(
-        self, design: Design, rows: NDArray[np.intp], base: Floats, target: Floats, total: float, unit: Floats
-    ) -> Tilt:
+        self, design: StandardisedMatrix, rows: Positions, base: Floats, target: Floats, total: float, unit: Floats
+    ) -> BalancingWeights:
         raise NotImplementedError
 
     def _sources(self, pair: Pair, K: int) -> list[Pair]:
@@ -67,16 +65,16 @@ class _Tilting(ArmComparison):
         """Whether an arm's rows count as they are in a population, beside the tilts."""
         return pair[0] == pair[1]
 
-    def _fit_tilts(self, sample: Sample, base: Mapping[Pair, Floats] | None) -> Plan:
+    def _fit_tilts(self, sample: Sample, base: Mapping[Pair, Floats] | None) -> EstimandPlan:
         """Lay out what is balanced and solve every tilt that the estimand needs."""
         plan = plan_estimand(self.estimand, sample.arms, sample.treatment)
         lonely_categories(sample.inputs.covariates, sample.codes, len(sample.arms), self.estimand)
         K, codes = len(sample.arms), sample.codes
         self._features = Features.of(sample.X, sample.encoder.names, self.moments, self.interactions)
-        self._design = design = Design.of(self._features.on(sample.X))
+        self._design = design = StandardisedMatrix.of(self._features.on(sample.X))
         s = np.ones(len(sample)) if sample.w is None else sample.w
         sums, unit = _arm_sums(design, codes, s, K)
-        self._tilts: dict[Pair, Tilt] = {}
+        self._tilts: dict[Pair, BalancingWeights] = {}
         self._goals: dict[Pair, Floats] = {}
         self._unit = unit
         for pair in dict.fromkeys(p for target in plan.targets for p in self._sources(target, K)):
@@ -110,7 +108,7 @@ class _Tilting(ArmComparison):
             " rows that overlap (IPW(estimand='ATO'))"
         )
 
-    def _means(self, sample: Sample, plan: Plan) -> tuple[Floats, Floats, Floats]:
+    def _means(self, sample: Sample, plan: EstimandPlan) -> tuple[Floats, Floats, Floats]:
         """Weighted means (k,), their contributions (n, k), and the weights (n, k) that add up to the population's."""
         n, k, K = len(sample), len(plan.targets), len(sample.arms)
         s = np.ones(n) if sample.w is None else sample.w
@@ -128,11 +126,17 @@ class _Tilting(ArmComparison):
                 tilt, t = self._tilts[pair], pair[0]
                 whom = s if t is None else np.where(sample.codes == t, s, 0.0)
                 residual = sample.y[tilt.rows] - values[j]
-                contributions[:, j] += tilted_contributions(self._design, tilt, residual, whom, total)
+                contributions[:, j] += balancing_contributions(self._design, tilt, residual, whom, total)
         return values, contributions, weights
 
     def _conclude(
-        self, sample: Sample, plan: Plan, propensity: Floats, how: str, assumption: str, facts: Mapping[str, Any]
+        self,
+        sample: Sample,
+        plan: EstimandPlan,
+        propensity: Floats,
+        how: str,
+        assumption: str,
+        facts: Mapping[str, Any],
     ) -> None:
         """Compute the means and keep weights, checks and the effect."""
         values, contributions, weights = self._means(sample, plan)
@@ -178,7 +182,7 @@ class _Tilting(ArmComparison):
             out[:, j] = np.where(codes == arm, each if w is None else each * w, 0.0)
         return out
 
-    def _weights_on(self, design: Design, tilt: Tilt) -> Floats:
+    def _weights_on(self, design: StandardisedMatrix, tilt: BalancingWeights) -> Floats:
         raise NotImplementedError
 
     def score(self, X: Any, y: Any = None, treatment: Any = None, sample_weight: Any = None) -> float:
@@ -197,7 +201,7 @@ class _Tilting(ArmComparison):
         )
 
 
-class EntropyBalancing(_Tilting):
+class EntropyBalancing(_BalancingEstimator):
     """Entropy balancing: the weights nearest to uniform ones that make the covariate means of the arms agree exactly.
 
     Controls are weighted to the means of the treated (ATT), by ``exp(lambda'z)``. For the ATE every arm is weighted to
@@ -299,9 +303,9 @@ class EntropyBalancing(_Tilting):
         return self
 
     def _solve(
-        self, design: Design, rows: NDArray[np.intp], base: Floats, target: Floats, total: float, unit: Floats
-    ) -> Tilt:
-        return entropy_tilt(design, rows, base, target, total, unit)
+        self, design: StandardisedMatrix, rows: Positions, base: Floats, target: Floats, total: float, unit: Floats
+    ) -> BalancingWeights:
+        return entropy_weights(design, rows, base, target, total, unit)
 
     def _sources(self, pair: Pair, K: int) -> list[Pair]:
         population, arm = pair
@@ -312,7 +316,7 @@ class EntropyBalancing(_Tilting):
     def _stands_for_itself(self, pair: Pair) -> bool:
         return pair[0] is None or pair[0] == pair[1]
 
-    def _weights_on(self, design: Design, tilt: Tilt) -> Floats:
+    def _weights_on(self, design: StandardisedMatrix, tilt: BalancingWeights) -> Floats:
         return np.where(
             tilt.admits(design), np.exp(np.minimum(linear_predictor(design, tilt.coefficients), 300.0)), 0.0
         )
@@ -346,7 +350,7 @@ class EntropyBalancing(_Tilting):
         return np.asarray(e / e.sum(axis=1, keepdims=True))
 
 
-class StableBalancing(_Tilting):
+class StableBalancing(_BalancingEstimator):
     """Stable balancing weights: of least variance among those that balance the covariates up to a tolerance.
 
     Every arm is weighted to the target (ATE: everyone; ATT: the treated; ATC: the controls). Rests on outcome means
@@ -434,7 +438,7 @@ class StableBalancing(_Tilting):
         self._conclude(
             sample,
             plan,
-            check_propensity(sample, Design.of(sample.X)),
+            check_propensity(sample, StandardisedMatrix.of(sample.X)),
             "influence function given the constraints that bind, normal law",
             "means of the outcome are close to linear in the balanced functions, within arms",
             {"moments": self.moments, "interactions": self.interactions, "tolerance": self.tolerance},
@@ -443,7 +447,7 @@ class StableBalancing(_Tilting):
         self.effect_ = replace(self.effect_, diagnostics=Checks(checks))
         return self
 
-    def _left(self, sample: Sample, plan: Plan) -> Check:
+    def _left(self, sample: Sample, plan: EstimandPlan) -> Check:
         """What the differences that stand would add, by the slopes of the outcome in the weighted arms."""
         shifts, largest = np.zeros(len(plan.targets)), np.zeros(len(plan.targets))
         for j, pair in enumerate(plan.targets):
@@ -462,18 +466,18 @@ class StableBalancing(_Tilting):
         return Check(None, table, f"the differences that stand shift the answer by about {worst:+.2g}")
 
     def _solve(
-        self, design: Design, rows: NDArray[np.intp], base: Floats, target: Floats, total: float, unit: Floats
-    ) -> Tilt:
-        return stable_tilt(design, rows, base, target, total, unit, self.tolerance)
+        self, design: StandardisedMatrix, rows: Positions, base: Floats, target: Floats, total: float, unit: Floats
+    ) -> BalancingWeights:
+        return stable_weights(design, rows, base, target, total, unit, self.tolerance)
 
     def _sources(self, pair: Pair, K: int) -> list[Pair]:
         return [] if pair[0] == pair[1] else [pair]
 
-    def _weights_on(self, design: Design, tilt: Tilt) -> Floats:
+    def _weights_on(self, design: StandardisedMatrix, tilt: BalancingWeights) -> Floats:
         return np.where(tilt.admits(design), np.maximum(1 + linear_predictor(design, tilt.coefficients), 0.0), 0.0)
 
 
-def _arm_sums(design: Design, codes: Codes, s: Floats, K: int) -> tuple[Floats, Floats]:
+def _arm_sums(design: StandardisedMatrix, codes: Codes, s: Floats, K: int) -> tuple[Floats, Floats]:
     """Sums of the design's rows by arm (K, p), and standard deviations pooled over the arms (p - 1,).
 
     Both under the sample weights; the standard deviations are in units of the design's scale.

@@ -10,15 +10,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pandas_causal.adjustment.balance_targets import unreachable
-from pandas_causal.models.linear import Design, invert_gram, solve_gram
+from pandas_causal.kernels.arrays import Bools, Floats, Positions
+from pandas_causal.models.linear import StandardisedMatrix, invert_gram, solve_gram
 
-__all__ = ["Tilt", "entropy_tilt", "linear_predictor", "remaining_shift", "stable_tilt", "tilted_contributions"]
+__all__ = [
+    "BalancingWeights",
+    "balancing_contributions",
+    "entropy_weights",
+    "linear_predictor",
+    "remaining_shift",
+    "stable_weights",
+]
 
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
 _BLOCK = 16_384
 _EDGE = 1e-10
 _BALANCED = 1e-8
@@ -26,7 +31,7 @@ _COLLINEAR = 1e-5  # of a standard deviation, as solve_gram has it of a variance
 
 
 @dataclass(frozen=True, eq=False)
-class Tilt:
+class BalancingWeights:
     """Weights of one arm's rows that reach a population.
 
     Attributes
@@ -45,7 +50,7 @@ class Tilt:
         Value a column must have for a weight above 0, where the population lies at one end of it; else NaN.
     """
 
-    rows: NDArray[np.intp]
+    rows: Positions
     coefficients: Floats
     weights: Floats
     slope: Floats
@@ -53,7 +58,7 @@ class Tilt:
     shift: Floats
     ends: Floats
 
-    def admits(self, design: Design) -> Bools:
+    def admits(self, design: StandardisedMatrix) -> Bools:
         """Rows (n,) of this design that the ends leave a weight."""
         out = np.ones(len(design), dtype=bool)
         for j in np.flatnonzero(~np.isnan(self.ends)):
@@ -107,9 +112,9 @@ def _solve(gram: Floats, moment: Floats) -> Floats:
     return solve_gram(gram, moment)
 
 
-def entropy_tilt(
-    design: Design, rows: NDArray[np.intp], base: Floats, target: Floats, total: float, unit: Floats
-) -> Tilt:
+def entropy_weights(
+    design: StandardisedMatrix, rows: Positions, base: Floats, target: Floats, total: float, unit: Floats
+) -> BalancingWeights:
     """Weights nearest to `base` in relative entropy with the target means.
 
     Minimises ``sum_i W_i log(W_i / b_i)`` subject to ``sum W z = total target`` through its dual, the convex
@@ -163,7 +168,7 @@ def entropy_tilt(
     first = int(np.argmax(share))
     coefficients[0] = np.log(total * share[first] / base[keep][first]) - z[first] @ found
     ends = np.append(np.nan, np.where(used, np.nan, goal))
-    return Tilt(rows, coefficients, total * w, total * w, at, np.zeros(design.p), ends)
+    return BalancingWeights(rows, coefficients, total * w, total * w, at, np.zeros(design.p), ends)
 
 
 def _shares(z: Floats, b: Floats, coefficients: Floats) -> tuple[Floats, float]:
@@ -208,15 +213,15 @@ def _newton(z: Floats, b: Floats, goal: Floats, start: Floats | None = None) -> 
     return None
 
 
-def stable_tilt(
-    design: Design,
-    rows: NDArray[np.intp],
+def stable_weights(
+    design: StandardisedMatrix,
+    rows: Positions,
     base: Floats,
     target: Floats,
     total: float,
     unit: Floats,
     tolerance: float = 0.0,
-) -> Tilt:
+) -> BalancingWeights:
     """Weights of least variance whose means are within a tolerance of the target.
 
     Minimises ``sum_i p_i w_i^2`` over w >= 0 with ``sum p w = 1`` and ``|sum p w z_j - target_j| <= delta_j``, p the
@@ -230,7 +235,7 @@ def stable_tilt(
 
     Parameters
     ----------
-    design, rows, base, target, total, unit : as for :func:`entropy_tilt`
+    design, rows, base, target, total, unit : as for :func:`entropy_weights`
     tolerance : float
         Largest difference left, in units of `unit`.
 
@@ -258,7 +263,7 @@ def stable_tilt(
         raise unreachable(Z[:, 1:], target[1:], unit, tolerance)
     active = used & ((beta != 0) | (delta == 0))
     ends = np.where(used, np.nan, target)
-    return Tilt(rows, beta, total * share, total * slope * (share > 0), active, delta * np.sign(beta), ends)
+    return BalancingWeights(rows, beta, total * share, total * slope * (share > 0), active, delta * np.sign(beta), ends)
 
 
 def _stable_newton(z: Floats, p: Floats, target: Floats, delta: Floats) -> Floats:
@@ -349,7 +354,9 @@ def _signed_quadratic(H: Floats, linear: Floats, delta: Floats, start: Floats) -
 # -- what the average then is ------------------------------------------------------------------------------------------
 
 
-def tilted_contributions(design: Design, tilt: Tilt, residual: Floats, population: Floats, total: float) -> Floats:
+def balancing_contributions(
+    design: StandardisedMatrix, tilt: BalancingWeights, residual: Floats, population: Floats, total: float
+) -> Floats:
     """Contributions (n,) that the estimation of a tilt adds to those of the weighted mean at known weights.
 
     The tilt solves ``sum_i [W_i z_i - s_i (z_i - shift)] = 0``, the arm's rows in the first term and the population's
@@ -360,7 +367,7 @@ def tilted_contributions(design: Design, tilt: Tilt, residual: Floats, populatio
     Parameters
     ----------
     design : Design
-    tilt : Tilt
+    tilt : BalancingWeights
     residual : ndarray (m,)
         ``y - mu`` of the arm's rows.
     population : ndarray (n,)
@@ -386,7 +393,7 @@ def tilted_contributions(design: Design, tilt: Tilt, residual: Floats, populatio
     return out / total
 
 
-def remaining_shift(design: Design, tilt: Tilt, residual: Floats, target: Floats) -> float:
+def remaining_shift(design: StandardisedMatrix, tilt: BalancingWeights, residual: Floats, target: Floats) -> float:
     """What the differences that a tolerance leaves would add to a weighted mean.
 
     The slopes of a regression of the outcome in the balanced functions, over the arm's rows of positive weight, times
@@ -397,7 +404,7 @@ def remaining_shift(design: Design, tilt: Tilt, residual: Floats, target: Floats
     return float(slopes @ (target - tilt.weights @ z / tilt.weights.sum()))
 
 
-def linear_predictor(design: Design, coefficients: Floats) -> Floats:
+def linear_predictor(design: StandardisedMatrix, coefficients: Floats) -> Floats:
     """``lambda'z`` of every row (n,)."""
     out = np.empty(len(design))
     for at, z in design.blocks():

@@ -11,32 +11,31 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
 from pandas_causal.arms.base import ArmComparison
-from pandas_causal.arms.estimands import Plan, in_words, plan_estimand, target_share, tilt
+from pandas_causal.arms.estimands import EstimandPlan, in_words, plan_estimand, target_density, target_share
 from pandas_causal.arms.sample import Sample, collinear, supported, trimmed
 from pandas_causal.errors import CausalArgumentError
 from pandas_causal.inference.influence import repeated_components
 from pandas_causal.inputs.parameters import SHARE, SHARE_OR_NONE, Legal, at_least
+from pandas_causal.kernels.arrays import Bools, Codes, Floats, Positions
 from pandas_causal.models import nuisance as nuisances
+from pandas_causal.models.cross_fitting import log_loss, skill
 from pandas_causal.models.folds import draw_folds
-from pandas_causal.models.linear import Design
+from pandas_causal.models.linear import StandardisedMatrix
 from pandas_causal.models.nuisance import Nuisance
 
 __all__ = ["AIPW", "TMLE"]
 
-Floats = NDArray[np.float64]
-
 
 def aipw_scores(
-    plan: Plan,
+    plan: EstimandPlan,
     y: Floats,
-    codes: NDArray[np.integer[Any]],
+    codes: Codes,
     outcome: Floats,
     propensity: Floats,
-    keep: NDArray[np.bool_] | None = None,
+    keep: Bools | None = None,
     w: Floats | None = None,
 ) -> tuple[Floats, Floats]:
     """Augmented inverse-probability means and their contributions.
@@ -78,7 +77,7 @@ def aipw_scores(
         g = target_share(population, codes, propensity, plan.estimand)
         g *= unit
         # both terms carry the factor that weights and trimming put on a row
-        term = tilt(plan.estimand, population, propensity)
+        term = target_density(plan.estimand, population, propensity)
         term /= propensity[:, a]
         term *= unit
         term[codes != a] = 0.0
@@ -135,7 +134,7 @@ def fluctuate(y: Floats, initial: Floats, weights: Floats, *, low: float, high: 
 class _Run:
     """One cross-fit: folds, nuisances and predictions."""
 
-    folds: NDArray[np.intp]
+    folds: Positions
     outcome: Nuisance
     propensity: Nuisance | None
     e: Floats
@@ -226,7 +225,7 @@ class _CrossFitted(ArmComparison):
         )
         plan = plan_estimand(self.estimand, sample.arms, sample.treatment)
         linear = any(nuisances.is_linear(model, sample.X) for model in (self.outcome_model, self.propensity_model))
-        design = Design.of(sample.X) if linear else None
+        design = StandardisedMatrix.of(sample.X) if linear else None
         rng = np.random.default_rng(self.random_state)
         runs = [self._cross_fit(sample, design, rng)]
         runs += [self._cross_fit(sample, design, rng, runs[0]) for _ in range(self.n_repeats - 1)]
@@ -273,14 +272,14 @@ class _CrossFitted(ArmComparison):
         if self._propensity is not None:
             e, codes, w = self._propensity.on(held_out.X), held_out.codes, held_out.w
             shares = np.broadcast_to(self._arm_shares, e.shape)
-            skills.append(nuisances.skill(nuisances.log_loss(codes, e, w), nuisances.log_loss(codes, shares, w)))
+            skills.append(skill(log_loss(codes, e, w), log_loss(codes, shares, w)))
         return float(np.mean(skills))
 
-    def _scores(self, plan: Plan, sample: Sample, run: _Run, keep: NDArray[np.bool_] | None) -> tuple[Floats, Floats]:
+    def _scores(self, plan: EstimandPlan, sample: Sample, run: _Run, keep: Bools | None) -> tuple[Floats, Floats]:
         raise CausalArgumentError(f"{type(self).__name__} has no score of its own; use AIPW or TMLE")
 
     def _cross_fit(
-        self, sample: Sample, design: Design | None, rng: np.random.Generator, first: _Run | None = None
+        self, sample: Sample, design: StandardisedMatrix | None, rng: np.random.Generator, first: _Run | None = None
     ) -> _Run:
         """Draw folds and predict every row by models that did not see it; "auto" stays what the first split chose."""
         X, codes, K = sample.X, sample.codes, len(sample.arms)
@@ -380,7 +379,7 @@ class AIPW(_CrossFitted):
     >>> AIPW().fit(frame, y, treatment="medication").effect()  # doctest: +SKIP
     """
 
-    def _scores(self, plan: Plan, sample: Sample, run: _Run, keep: NDArray[np.bool_] | None) -> tuple[Floats, Floats]:
+    def _scores(self, plan: EstimandPlan, sample: Sample, run: _Run, keep: Bools | None) -> tuple[Floats, Floats]:
         return aipw_scores(plan, sample.y, sample.codes, run.outcome.predictions, run.e, keep, sample.w)
 
 
@@ -401,18 +400,18 @@ class TMLE(_CrossFitted):
     Zheng and van der Laan (2011) for the cross-validated form.
     """
 
-    def _scores(self, plan: Plan, sample: Sample, run: _Run, keep: NDArray[np.bool_] | None) -> tuple[Floats, Floats]:
+    def _scores(self, plan: EstimandPlan, sample: Sample, run: _Run, keep: Bools | None) -> tuple[Floats, Floats]:
         y, low, high = sample.y, float(sample.y.min()), float(sample.y.max())
         values, contributions = [], []
         for j, (population, a) in enumerate(plan.targets):
-            weights = np.where(sample.codes == a, tilt(plan.estimand, population, run.e) / run.e[:, a], 0.0)
+            weights = np.where(sample.codes == a, target_density(plan.estimand, population, run.e) / run.e[:, a], 0.0)
             if sample.w is not None:
                 weights *= sample.w
             if keep is not None:
                 weights *= keep
             targeted = run.outcome.predictions.copy()
             targeted[:, a] = fluctuate(y, targeted[:, a], weights, low=low, high=high)
-            one = Plan(plan.estimand, (plan.targets[j],), plan.loadings, plan.index, plan.names)
+            one = EstimandPlan(plan.estimand, (plan.targets[j],), plan.loadings, plan.index, plan.names)
             value, contribution = aipw_scores(one, y, sample.codes, targeted, run.e, keep, sample.w)
             values.append(value[0])
             contributions.append(contribution[:, 0])

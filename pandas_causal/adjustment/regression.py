@@ -7,25 +7,23 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
 from pandas_causal.arms.arm_regression import ArmRegression, fit_arm_regression, means_components
 from pandas_causal.arms.base import ArmComparison
-from pandas_causal.arms.estimands import Plan, in_words, plan_estimand, target_share
+from pandas_causal.arms.estimands import EstimandPlan, in_words, plan_estimand, target_share
 from pandas_causal.arms.sample import Sample, check_propensity, collinear
 from pandas_causal.effect.check import Check
 from pandas_causal.effect.effect import Effect
-from pandas_causal.effect.estimates import Weighting
+from pandas_causal.effect.estimates import Estimates, Weighting
 from pandas_causal.errors import CausalArgumentError, CausalDataError, OverlapError
 from pandas_causal.inference.influence import Component, Influence
-from pandas_causal.inference.rows import Rows
+from pandas_causal.inference.rows import RowIdentity
+from pandas_causal.kernels.arrays import Floats
 from pandas_causal.models import nuisance as nuisances
-from pandas_causal.models.linear import Design, fit_logistic, logistic_probabilities
+from pandas_causal.models.linear import StandardisedMatrix, fit_logistic, logistic_probabilities
 
 __all__ = ["RegressionAdjustment"]
-
-Floats = NDArray[np.float64]
 
 
 class RegressionAdjustment(ArmComparison):
@@ -93,7 +91,7 @@ class RegressionAdjustment(ArmComparison):
             propensity=propensity,
         )
         plan = plan_estimand(self.estimand, sample.arms, sample.treatment)
-        design = Design.of(sample.X)
+        design = StandardisedMatrix.of(sample.X)
         self._sample, self._design = sample, design
         self._fit: ArmRegression | None = None
         if self.outcome_model == "linear":
@@ -153,8 +151,12 @@ class RegressionAdjustment(ArmComparison):
             and np.array_equal(Z, self._sample.X)
         )
         effect = Effect(
-            estimates=pd.Series(loadings @ u.values, index=frame.index, name="estimate"),
-            uncertainty=u,
+            rows=Estimates(
+                pd.Series(loadings @ u.values, index=frame.index, name="estimate"),
+                u,
+                units=self._sample.rows if same else RowIdentity(frame.index, Z.sum(axis=1) if len(Z) else None),
+                weightings={"population": Weighting(self._sample.w)} if same and self._sample.w is not None else {},
+            ),
             estimand=(
                 f"effect of {self.treatment_name_} ({self.arms_[a]} - {self.arms_[0]}) on {self._sample.outcome}, given"
                 " covariates"
@@ -165,8 +167,6 @@ class RegressionAdjustment(ArmComparison):
             warnings=self.effect_.warnings,
             std_error_method="clustered (CR1)" if self._sample.cluster else "HC2, Student's t",
             estimator=self,
-            weightings={"population": Weighting(weights=self._sample.w)} if same and self._sample.w is not None else {},
-            units=self._sample.rows if same else Rows(frame.index, Z.sum(axis=1) if len(Z) else None),
             facts=self.effect_.facts,
         )
         return effect.explained()
@@ -235,7 +235,9 @@ class RegressionAdjustment(ArmComparison):
         return u.cluster(sample.cluster) if sample.cluster else u
 
 
-def _logistic_means(plan: Plan, design: Design, sample: Sample) -> tuple[Floats, Floats, Floats, Floats]:
+def _logistic_means(
+    plan: EstimandPlan, design: StandardisedMatrix, sample: Sample
+) -> tuple[Floats, Floats, Floats, Floats]:
     """Average logistic predictions by arm, their contributions, coefficients (K, p) and predictions (n, K).
 
     The mean of ``p(z'beta_a)`` over the population moves by ``mean p (1 - p) z`` times the influence of beta_a,

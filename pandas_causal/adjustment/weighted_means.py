@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
-from pandas_causal.arms.estimands import Plan, tilt, tilt_slopes
-from pandas_causal.models.linear import Design, Logistic, invert_gram
+from pandas_causal.arms.estimands import EstimandPlan, target_density, target_density_slopes
+from pandas_causal.kernels.arrays import Codes, Floats
+from pandas_causal.models.linear import Logistic, StandardisedMatrix, invert_gram
 
 __all__ = ["contrast_weights", "hajek_means", "propensity_correction", "weight_slopes"]
 
-Floats = NDArray[np.float64]
-Codes = NDArray[np.integer[Any]]
 
-
-def hajek_means(plan: Plan, y: Floats, codes: Codes, propensity: Floats, unit: Floats) -> tuple[Floats, Floats, Floats]:
+def hajek_means(
+    plan: EstimandPlan, y: Floats, codes: Codes, propensity: Floats, unit: Floats
+) -> tuple[Floats, Floats, Floats]:
     """Normalised weighted means with their contributions at known propensities.
 
     ``mu = sum W y / sum W`` with ``W = unit 1{A = a} h(x) / e_a(x)``.
@@ -45,13 +42,13 @@ def hajek_means(plan: Plan, y: Floats, codes: Codes, propensity: Floats, unit: F
     k = len(plan.targets)
     values, weights = np.empty(k), np.empty((len(y), k))
     for j, (population, a) in enumerate(plan.targets):
-        w = np.where(codes == a, unit * tilt(plan.estimand, population, propensity) / propensity[:, a], 0.0)
+        w = np.where(codes == a, unit * target_density(plan.estimand, population, propensity) / propensity[:, a], 0.0)
         weights[:, j] = w / w.sum()
         values[j] = weights[:, j] @ y
     return values, weights * (y[:, None] - values), weights
 
 
-def weight_slopes(plan: Plan, contributions: Floats, propensity: Floats, design: Design) -> Floats:
+def weight_slopes(plan: EstimandPlan, contributions: Floats, propensity: Floats, design: StandardisedMatrix) -> Floats:
     """How the means move with the coefficients of a multinomial logistic propensity: (k, J, p).
 
     The mean moves by ``sum contributions d log W / d eta_b x``, where ``d log W / d eta_b`` is that of h less that of
@@ -62,18 +59,18 @@ def weight_slopes(plan: Plan, contributions: Floats, propensity: Floats, design:
     for at, Z in design.blocks():
         e = propensity[at]
         for j, (population, a) in enumerate(plan.targets):
-            slopes = tilt_slopes(plan.estimand, population, e) + e[:, 1:]
+            slopes = target_density_slopes(plan.estimand, population, e) + e[:, 1:]
             for b in range(1, J + 1):
                 G[j, b - 1] += (contributions[at, j] * (slopes[:, b - 1] - float(a == b))) @ Z
     return G
 
 
 def propensity_correction(
-    plan: Plan,
+    plan: EstimandPlan,
     contributions: Floats,
     codes: Codes,
     propensity: Floats,
-    design: Design,
+    design: StandardisedMatrix,
     fit: Logistic,
     w: Floats | None,
 ) -> Floats:

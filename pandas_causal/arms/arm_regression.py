@@ -11,17 +11,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from pandas_causal.arms.estimands import Plan, target_share
+from pandas_causal.arms.estimands import EstimandPlan, target_share
 from pandas_causal.errors import CausalDataError
 from pandas_causal.inference.influence import Component, cluster_component, cluster_sums
-from pandas_causal.models.linear import Design, group_grams, invert_gram
+from pandas_causal.kernels.arrays import Codes, Floats
+from pandas_causal.models.linear import StandardisedMatrix, group_grams, invert_gram
 
 __all__ = ["ArmRegression", "cr2_residuals", "fit_arm_regression", "means_components"]
-
-Floats = NDArray[np.float64]
-Codes = NDArray[np.integer]
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +39,7 @@ class ArmRegression:
         Rows less coefficients.
     """
 
-    design: Design
+    design: StandardisedMatrix
     coefficients: Floats
     bread: Floats
     residuals: Floats
@@ -57,7 +54,9 @@ class ArmRegression:
         return np.divide(1.0, free, out=np.ones_like(free), where=free > 1e-10)
 
 
-def fit_arm_regression(design: Design, y: Floats, codes: Codes, n_arms: int, w: Floats | None = None) -> ArmRegression:
+def fit_arm_regression(
+    design: StandardisedMatrix, y: Floats, codes: Codes, n_arms: int, w: Floats | None = None
+) -> ArmRegression:
     """Fit every arm by its normal equations.
 
     Raises
@@ -92,7 +91,7 @@ def fit_arm_regression(design: Design, y: Floats, codes: Codes, n_arms: int, w: 
 
 
 def mean_contributions(
-    fit: ArmRegression, plan: Plan, codes: Codes, w: Floats | None, residuals: Floats | None = None
+    fit: ArmRegression, plan: EstimandPlan, codes: Codes, w: Floats | None, residuals: Floats | None = None
 ) -> tuple[Floats, Floats, Floats]:
     """Adjusted means and their two contributions: of the coefficients, and of the covariates averaged over.
 
@@ -125,7 +124,7 @@ def mean_contributions(
 
 
 def means_components(
-    fit: ArmRegression, plan: Plan, codes: Codes, w: Floats | None, cluster: tuple[Any, ...]
+    fit: ArmRegression, plan: EstimandPlan, codes: Codes, w: Floats | None, cluster: tuple[Any, ...]
 ) -> tuple[Floats, Floats, tuple[Component, ...], str]:
     """Adjusted means, raw contributions, variance terms and their name.
 

@@ -9,7 +9,7 @@ import pandas as pd
 
 from pandas_causal.arms.balance import balance
 from pandas_causal.arms.estimands import ESTIMANDS
-from pandas_causal.arms.overlap import overlap
+from pandas_causal.arms.overlap import overlap_check
 from pandas_causal.effect.check import Check
 from pandas_causal.errors import CausalArgumentError
 from pandas_causal.inputs.arms import Arms, resolve_arms
@@ -49,7 +49,7 @@ def assess_overlap(
     w = normalised_weights(weight, arms)
     folds = assign_folds(arms.codes, 5, np.random.default_rng(0), labels=inputs.index)
     fit = nuisances.fit_propensity(propensity_model, matrix, arms.codes, len(arms), folds, w=w, columns=encoder.names)
-    return overlap(fit.predictions, arms.codes, arms.levels, estimand=estimand, bound=bound, w=w)
+    return overlap_check(fit.predictions, arms.codes, arms.levels, estimand=estimand, bound=bound, w=w)
 
 
 def assess_balance(X: pd.DataFrame, treatment: Any, *, weights: Any, control: Any, missing: str) -> Check:

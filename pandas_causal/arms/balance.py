@@ -7,14 +7,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from pandas_causal.effect.check import Check
+from pandas_causal.kernels.arrays import Bools, Codes, Floats
 
 __all__ = ["LIMIT", "balance", "largest_difference", "standardized_differences"]
 
-Floats = NDArray[np.float64]
-Codes = NDArray[np.integer]
 LIMIT = 0.1
 
 
@@ -62,7 +60,7 @@ def largest_difference(X: Floats, codes: Codes, weights: Floats | None) -> float
     return max((float(np.abs(gaps).max(initial=0.0)) for gaps in found), default=0.0)
 
 
-def kolmogorov_smirnov(x: Floats, first: NDArray[np.bool_], second: NDArray[np.bool_], w: Floats) -> float:
+def weighted_ks(x: Floats, first: Bools, second: Bools, w: Floats) -> float:
     """Largest distance of two weighted empirical distribution functions."""
     order = np.argsort(x, kind="stable")
     x, signed = x[order], np.where(first, w / w[first].sum(), np.where(second, -w / w[second].sum(), 0.0))[order]
@@ -106,7 +104,7 @@ def balance(
             part[f"smd_{stage}"] = standardized_differences(X, codes, a, 0, w)
             v = [_moments(X[m], None if w is None else w[m])[1] for m in (first, second)]
             part[f"variance_ratio_{stage}"] = np.divide(v[0], v[1], out=np.full(len(v[0]), np.nan), where=v[1] > 0)
-            part[f"ks_{stage}"] = [kolmogorov_smirnov(X[:, j], first, second, unit) for j in range(X.shape[1])]
+            part[f"ks_{stage}"] = [weighted_ks(X[:, j], first, second, unit) for j in range(X.shape[1])]
         parts.append(part)
     table = pd.concat(parts)
     last = f"smd_{stages[-1][0]}"

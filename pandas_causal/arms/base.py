@@ -9,11 +9,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from pandas_causal.arms.balance import balance
-from pandas_causal.arms.estimands import Plan
-from pandas_causal.arms.overlap import arm_weights, overlap, propensity_histogram
+from pandas_causal.arms.estimands import EstimandPlan
+from pandas_causal.arms.overlap import arm_weights, overlap_check, propensity_histogram
 from pandas_causal.arms.sample import (
     HeldOut,
     Sample,
@@ -23,18 +22,19 @@ from pandas_causal.arms.sample import (
 )
 from pandas_causal.effect.check import Checks
 from pandas_causal.effect.effect import Effect
+from pandas_causal.effect.estimates import Estimates
 from pandas_causal.errors import CausalArgumentError, CausalDataError, OverlapWarning, suggest, warn
 from pandas_causal.estimator import CausalEstimator
 from pandas_causal.inference.influence import Component, Influence
-from pandas_causal.inference.rows import Rows
+from pandas_causal.inference.rows import RowIdentity
 from pandas_causal.inputs.arms import resolve_arms
 from pandas_causal.inputs.column_rules import as_float, lonely_categories, normalised_weights
 from pandas_causal.inputs.encoding import Encoder
 from pandas_causal.inputs.roles import Inputs, as_frame, resolve
+from pandas_causal.kernels.arrays import Bools, Floats
 
 __all__ = ["UNCONFOUNDED", "ArmComparison"]
 
-Floats = NDArray[np.float64]
 UNCONFOUNDED = (
     "no unmeasured confounding: given the covariates, who is treated is as good as random (cannot be tested)",
     "overlap: every unit could have received every arm (checked)",
@@ -123,7 +123,7 @@ class ArmComparison(CausalEstimator):
             w=normalised_weights(inputs.roles.get("sample_weight"), arms),
             clusters=clusters,
             propensity=known_propensity(inputs.roles.get("propensity"), arms),
-            rows=Rows(inputs.index, None if inputs.outcome is None else values),
+            rows=RowIdentity(inputs.index, None if inputs.outcome is None else values),
         )
 
     # -- new data ----------------------------------------------------------------------------------------------------
@@ -203,7 +203,7 @@ class ArmComparison(CausalEstimator):
     def finish(
         self,
         sample: Sample,
-        plan: Plan,
+        plan: EstimandPlan,
         values: Floats,
         contributions: Floats,
         *,
@@ -232,8 +232,7 @@ class ArmComparison(CausalEstimator):
             u = u.cluster(sample.cluster)
             std_error_method += f", clustered by {' and '.join(sample.clusters)} (CR1)"
         effect = Effect(
-            estimates=pd.Series(plan.loadings @ values, index=plan.index, name="estimate"),
-            uncertainty=u,
+            rows=Estimates(pd.Series(plan.loadings @ values, index=plan.index, name="estimate"), u),
             estimand=estimand,
             n_obs=len(sample),
             assumptions=tuple(assumptions),
@@ -251,7 +250,7 @@ class ArmComparison(CausalEstimator):
         sample: Sample,
         propensity: Floats,
         estimand: str,
-        keep: NDArray[np.bool_] | None = None,
+        keep: Bools | None = None,
         clipped: int = 0,
         weights: Floats | None = None,
     ) -> tuple[dict[str, Any], list[str]]:
@@ -261,7 +260,9 @@ class ArmComparison(CausalEstimator):
         lonely_categories(sample.inputs.covariates[used], codes[used], len(sample.arms), estimand)
         w = None if sample.w is None else sample.w[used]
         levels = sample.arms.levels
-        check = overlap(propensity[used], codes[used], levels, estimand=estimand, w=w, clipped=clipped, weights=weights)
+        check = overlap_check(
+            propensity[used], codes[used], levels, estimand=estimand, w=w, clipped=clipped, weights=weights
+        )
         if weights is None:
             weights = arm_weights(estimand, codes[used], propensity[used], w)
         X = sample.X if keep is None else sample.X[keep]

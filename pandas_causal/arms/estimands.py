@@ -10,24 +10,23 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from pandas_causal.errors import CausalArgumentError
 from pandas_causal.inputs.arms import Arms
+from pandas_causal.kernels.arrays import Bools, Codes, Floats
 
 __all__ = [
     "BOUNDED",
     "ESTIMANDS",
-    "Plan",
+    "EstimandPlan",
     "common_support",
     "in_words",
     "plan_estimand",
+    "target_density",
+    "target_density_slopes",
     "target_share",
-    "tilt",
-    "tilt_slopes",
 ]
 
-Floats = NDArray[np.float64]
 ESTIMANDS = {
     "ATE": "average treatment effect",
     "ATT": "average treatment effect on the treated",
@@ -44,7 +43,7 @@ _KINK = 0.002
 
 
 @dataclass(frozen=True, eq=False)
-class Plan:
+class EstimandPlan:
     """Parameters of an estimand and the map to the rows reported.
 
     Attributes
@@ -66,7 +65,9 @@ class Plan:
     names: pd.Index
 
 
-def plan_estimand(estimand: str, arms: Arms, treatment: str, legal: tuple[str, ...] = ("ATE", "ATT", "ATC")) -> Plan:
+def plan_estimand(
+    estimand: str, arms: Arms, treatment: str, legal: tuple[str, ...] = ("ATE", "ATT", "ATC")
+) -> EstimandPlan:
     """Lay out the parameters of an estimand.
 
     ATE, ATO and ATM take one mean per arm; ATT two per treated arm (that arm's own rows under it and under control);
@@ -84,17 +85,17 @@ def plan_estimand(estimand: str, arms: Arms, treatment: str, legal: tuple[str, .
     loadings_all = np.hstack([-np.ones((K - 1, 1)), np.eye(K - 1)])
     if estimand in ("ATE", *BOUNDED):
         targets: tuple[tuple[int | None, int], ...] = tuple((None, a) for a in range(K))
-        return Plan(estimand, targets, loadings_all, index, pd.Index([str(v) for v in arms.levels], name="arm"))
+        return EstimandPlan(estimand, targets, loadings_all, index, pd.Index([str(v) for v in arms.levels], name="arm"))
     if estimand == "ATC":
         targets = tuple((0, a) for a in range(K))
         names = [f"{arms.levels[a]} among {arms.levels[0]}" for a in range(K)]
-        return Plan(estimand, targets, loadings_all, index, pd.Index(names, name="arm"))
+        return EstimandPlan(estimand, targets, loadings_all, index, pd.Index(names, name="arm"))
     targets = tuple(pair for t in range(1, K) for pair in ((t, 0), (t, t)))
     names = [f"{arms.levels[a]} among {arms.levels[t]}" for t in range(1, K) for a in (0, t)]
     loadings = np.zeros((K - 1, len(targets)))
     for t in range(K - 1):
         loadings[t, 2 * t : 2 * t + 2] = (-1, 1)
-    return Plan(estimand, targets, loadings, index, pd.Index(names, name="arm"))
+    return EstimandPlan(estimand, targets, loadings, index, pd.Index(names, name="arm"))
 
 
 def in_words(estimand: str, treatment: object, outcome: object) -> str:
@@ -102,7 +103,7 @@ def in_words(estimand: str, treatment: object, outcome: object) -> str:
     return f"{ESTIMANDS[estimand]} ({estimand}) of {treatment} on {outcome}"
 
 
-def tilt(estimand: str, population: int | None, propensity: Floats) -> Floats:
+def target_density(estimand: str, population: int | None, propensity: Floats) -> Floats:
     """Tilting function h(x) (n,): the target population's density is proportional to h(x) f(x).
 
     References
@@ -120,7 +121,7 @@ def tilt(estimand: str, population: int | None, propensity: Floats) -> Floats:
     return np.ones(len(propensity))
 
 
-def tilt_slopes(estimand: str, population: int | None, propensity: Floats) -> Floats:
+def target_density_slopes(estimand: str, population: int | None, propensity: Floats) -> Floats:
     """Slopes ``d log h / d eta_b`` (n, J) in the linear predictors of a multinomial logistic propensity.
 
     ``d log e_c / d eta_b = 1{c = b} - e_b``, which gives the slope of every h made of propensities. The minimum of the
@@ -131,7 +132,7 @@ def tilt_slopes(estimand: str, population: int | None, propensity: Floats) -> Fl
     if population is not None:
         return np.asarray((np.arange(1, propensity.shape[1]) == population) - e)
     if estimand == "ATO":
-        return np.asarray(tilt("ATO", None, propensity)[:, None] / e - e)
+        return np.asarray(target_density("ATO", None, propensity)[:, None] / e - e)
     if estimand == "ATM":
         gap = (propensity - propensity.min(axis=1, keepdims=True)) / (2 * _KINK)
         share = np.maximum((1 - gap) / (1 + gap), 0.0)  # two arms: from 1/2 each at the kink to 0 and 1, linearly
@@ -139,14 +140,14 @@ def tilt_slopes(estimand: str, population: int | None, propensity: Floats) -> Fl
     return np.zeros_like(e)
 
 
-def target_share(population: int | None, codes: NDArray[np.integer], propensity: Floats, estimand: str) -> Floats:
+def target_share(population: int | None, codes: Codes, propensity: Floats, estimand: str) -> Floats:
     """Membership g (n,) of the target population: an indicator, or h(x) in the overlap population."""
     if population is not None:
         return (codes == population).astype(float)
-    return tilt(estimand, None, propensity)
+    return target_density(estimand, None, propensity)
 
 
-def common_support(estimand: str, propensity: Floats, bound: float) -> NDArray[np.bool_]:
+def common_support(estimand: str, propensity: Floats, bound: float) -> Bools:
     """Rows whose propensities stay `bound` away from what the estimand cannot bear.
 
     ATE, ATO, ATM: every arm; ATT: the control arm (e near 1); ATC: the other arms (e near 0). A propensity at the bound

@@ -7,16 +7,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from pandas_causal.arms.estimands import BOUNDED, common_support, tilt
+from pandas_causal.arms.estimands import BOUNDED, common_support, target_density
 from pandas_causal.effect.check import Check
 from pandas_causal.errors import CausalArgumentError, OverlapError
+from pandas_causal.kernels.arrays import Bools, Codes, Floats
 
-__all__ = ["arm_weights", "effective_sample_size", "overlap", "propensity_histogram", "weight_summary"]
+__all__ = ["arm_weights", "effective_sample_size", "overlap_check", "propensity_histogram", "weight_summary"]
 
-Floats = NDArray[np.float64]
-Codes = NDArray[np.integer]
 BOUND = 0.01
 _QUANTILES = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
 
@@ -36,12 +34,12 @@ def arm_weights(estimand: str, codes: Codes, propensity: Floats, w: Floats | Non
     if estimand == "ATT":
         h = np.where(codes == 0, 1 - propensity[:, 0], received)
     else:
-        h = tilt(estimand, 0 if estimand == "ATC" else None, propensity)
+        h = target_density(estimand, 0 if estimand == "ATC" else None, propensity)
     out = h / received
     return out if w is None else out * w
 
 
-def overlap(
+def overlap_check(
     propensity: Floats,
     codes: Codes,
     levels: Sequence[Any],
@@ -135,7 +133,7 @@ def weight_summary(weights: Floats, codes: Codes, levels: Sequence[Any]) -> Chec
     return Check(share >= 0.10, table, text)
 
 
-def _target_rows(estimand: str, codes: Codes) -> NDArray[np.bool_]:
+def _target_rows(estimand: str, codes: Codes) -> Bools:
     if estimand == "ATT":
         return codes > 0
     return codes == 0 if estimand == "ATC" else np.ones(len(codes), dtype=bool)

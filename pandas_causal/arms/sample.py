@@ -8,17 +8,18 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from pandas_causal.arms.estimands import common_support
 from pandas_causal.errors import CausalDataError, OverlapError
-from pandas_causal.inference.rows import Rows
+from pandas_causal.inference.rows import RowIdentity
 from pandas_causal.inputs.arms import Arms
 from pandas_causal.inputs.column_rules import as_float
 from pandas_causal.inputs.encoding import Encoder
 from pandas_causal.inputs.roles import Inputs
-from pandas_causal.models.linear import Design
-from pandas_causal.models.nuisance import arm_loss, fit_propensity, skill
+from pandas_causal.kernels.arrays import Bools, Codes, Floats, Positions, Values
+from pandas_causal.models.cross_fitting import skill
+from pandas_causal.models.linear import StandardisedMatrix
+from pandas_causal.models.nuisance import arm_loss, fit_propensity
 
 __all__ = [
     "HeldOut",
@@ -31,8 +32,6 @@ __all__ = [
     "supported",
     "trimmed",
 ]
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +52,7 @@ class Sample:
         Cluster labels by column name: none, one or two ways.
     propensity : ndarray (n, K) or None
         Known assignment probabilities.
-    rows : Rows
+    rows : RowIdentity
     n_dropped : int
     """
 
@@ -63,20 +62,20 @@ class Sample:
     X: Floats
     encoder: Encoder
     w: Floats | None
-    clusters: Mapping[str, NDArray[Any]]
+    clusters: Mapping[str, Values]
     propensity: Floats | None
-    rows: Rows
+    rows: RowIdentity
 
     def __len__(self) -> int:
         return len(self.y)
 
     @property
-    def cluster(self) -> tuple[NDArray[Any], ...]:
+    def cluster(self) -> tuple[Values, ...]:
         """Cluster labels, none, one or two ways."""
         return tuple(self.clusters.values())
 
     @property
-    def codes(self) -> NDArray[np.int8]:
+    def codes(self) -> Codes:
         """Arm of every row, the control 0."""
         return self.arms.codes
 
@@ -130,7 +129,7 @@ class HeldOut:
     w : ndarray (m,) or None
     """
 
-    codes: NDArray[np.int8]
+    codes: Codes
     X: Floats
     y: Floats
     w: Floats | None
@@ -144,7 +143,7 @@ class HeldOut:
         return out
 
 
-def trimmed(n: int, keep: NDArray[np.bool_] | None, bound: float | None) -> tuple[int, str, list[str]]:
+def trimmed(n: int, keep: Bools | None, bound: float | None) -> tuple[int, str, list[str]]:
     """Rows trimmed, the population the answer then speaks of, and a note for the reader."""
     out = 0 if keep is None else int((~keep).sum())
     if not out:
@@ -154,8 +153,8 @@ def trimmed(n: int, keep: NDArray[np.bool_] | None, bound: float | None) -> tupl
 
 
 def supported(
-    estimand: str, propensity: Floats, codes: NDArray[np.int8], bound: float | None, levels: Sequence[Any]
-) -> tuple[NDArray[np.bool_] | None, Floats]:
+    estimand: str, propensity: Floats, codes: Codes, bound: float | None, levels: Sequence[Any]
+) -> tuple[Bools | None, Floats]:
     """Rows kept by trimming (None: all), and propensities that can be divided by.
 
     Raises
@@ -178,7 +177,7 @@ def supported(
     return keep, propensity if keep is None else np.where(keep[:, None], propensity, 1 / len(levels))
 
 
-def check_propensity(sample: Sample, design: Design) -> Floats:
+def check_propensity(sample: Sample, design: StandardisedMatrix) -> Floats:
     """Propensities for the overlap check: given, logistic, or ridge where the logistic model does not exist."""
     if sample.propensity is not None:
         return sample.propensity
@@ -189,7 +188,7 @@ def check_propensity(sample: Sample, design: Design) -> Floats:
     return fit.predictions
 
 
-def collinear(sample: Sample, dropped: NDArray[np.intp]) -> list[str]:
+def collinear(sample: Sample, dropped: Positions) -> list[str]:
     """A note of the columns that those before them explain, which unpenalised models leave out."""
     names = [sample.encoder.names[j] for j in dropped]
     return (

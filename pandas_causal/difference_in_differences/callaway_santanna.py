@@ -8,30 +8,30 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from pandas_causal.difference_in_differences.cells import (
-    averages,
     cell_index,
     cell_uncertainty,
     cohort_shares,
+    four_averages,
     panel_checks,
     panel_facts,
+    reference_cells,
+    share_weights,
     treated_units,
 )
 from pandas_causal.difference_in_differences.checks import cell_overlap
-from pandas_causal.difference_in_differences.group_time import GroupTime, Plan, estimate_cells
+from pandas_causal.difference_in_differences.group_time import CellSettings, GroupTime, estimate_cells
 from pandas_causal.difference_in_differences.pre_trends import trend_checks
 from pandas_causal.effect.check import Checks
 from pandas_causal.effect.effect import Effect
+from pandas_causal.effect.estimates import Estimates
 from pandas_causal.errors import CausalArgumentError, OverlapWarning, warn
 from pandas_causal.estimator import CausalEstimator
 from pandas_causal.inputs.parameters import ANTICIPATION, Legal, one_of
 from pandas_causal.panels.reading import Panel, read_panel
 
 __all__ = ["CallawaySantAnna"]
-
-Floats = NDArray[np.float64]
 
 
 class CallawaySantAnna(CausalEstimator):
@@ -162,7 +162,7 @@ class CallawaySantAnna(CausalEstimator):
         Raises
         ------
         CausalDataError
-            See :func:`pandas_causal.panels.reading.read_panel`; no never-treated unit with ``control_group="never_treated"``.
+            See :func:`read_panel`; no never-treated unit with ``control_group="never_treated"``.
         OverlapError
             Covariates that separate a cohort from its comparison units.
         """
@@ -176,15 +176,13 @@ class CallawaySantAnna(CausalEstimator):
         by_rows = not panel.is_panel or (not panel.balanced and self.unbalanced == "rows")
         if by_rows and self.method == "dr_improved":
             raise CausalArgumentError("method='dr_improved' compares changes of units; for rows use 'dr'")
-        plan = Plan(
+        settings = CellSettings(
             control_group=self.control_group, base_period=self.base_period, anticipation=self.anticipation,
             method=self.method, by_rows=by_rows,
         )  # fmt: skip
-        cohorts = panel.treated_cohorts
-        found = estimate_cells(panel, plan, more=len(cohorts))
-        shares = cohort_shares(panel, found, cohorts)
-        self.cells_ = _describe(panel, found)
-        self.effect_ = self._arrange(panel, found, cohorts, shares)
+        group_time = estimate_cells(panel, settings, cohort_shares(panel, panel.treated_cohorts))
+        self.cells_ = _describe(panel, group_time)
+        self.effect_ = self._arrange(panel, group_time)
         return self
 
     # -- private -----------------------------------------------------------------------------------------------------
@@ -202,43 +200,43 @@ class CallawaySantAnna(CausalEstimator):
             kept.require_never_treated()
         return kept
 
-    def _arrange(self, panel: Panel, found: GroupTime, cohorts: NDArray[np.int64], shares: Floats) -> Effect:
+    def _arrange(self, panel: Panel, group_time: GroupTime) -> Effect:
         """Cells and cohort shares as parameters of one Effect."""
-        index, reference = cell_index(panel, found)
-        u = cell_uncertainty(panel, found, cohorts, shares, index)
+        index = cell_index(panel, group_time.cells)
+        u = cell_uncertainty(panel, group_time, index)
         only = self.control_group == "never_treated"
-        treated = treated_units(panel, found.cells, len(shares), found.n_treated, found.n_control, untreated_only=only)
+        treated = treated_units(panel, group_time.counts, n_shares=len(group_time.shares), untreated_only=only)
         u = replace(u, treated=treated, factor_p=1)
         method = f"influence function, one row per {panel.units.labels.name or 'row'}"
         if panel.clusters:
             ways = panel.unit_clusters()
             u = replace(u, clusters=ways).cluster(tuple(ways.values()))
             method += f", clustered by {' and '.join(ways)} (CR1)"
-        overlap = cell_overlap(panel, found) if found.overlap else {}
-        warned = [*panel.notes, *_left_out(panel, found), *self._weak(found, overlap)]
+        overlap = cell_overlap(panel, group_time) if group_time.overlap else {}
+        warned = [*panel.notes, *_left_out(panel, group_time), *self._weak(group_time, overlap)]
+        values = pd.Series(group_time.att, index=index, name="estimate")
+        rows = Estimates(values, u, reference_rows=reference_cells(group_time.cells))
+        weights = share_weights(rows, group_time.cells, group_time.shares)
         effect = Effect(
-            estimates=pd.Series(found.att, index=index, name="estimate"),
-            uncertainty=u,
+            rows=replace(rows, weightings=four_averages(panel, group_time.cells, weights)),
             estimand=f"effect on the treated of {panel.names['outcome']}, by cohort and {panel.axis.name}",
             n_obs=len(panel),
             level=self.level,
             assumptions=self._assumptions(panel),
             warnings=tuple(warned),
             std_error_method=method,
-            reference_rows=reference if reference.any() else None,
             population="units treated within the periods seen" if panel.is_panel else "rows of treated cohorts",
-            facts=self._facts(panel, found),
+            facts=self._facts(panel, group_time),
         ).explained()
-        effect = replace(effect, weightings=averages(effect, found, cohorts, shares, panel))
         return replace(effect, diagnostics=Checks(self._diagnostics(panel, effect, overlap)))
 
     def _diagnostics(self, panel: Panel, effect: Effect, overlap: dict[str, Any]) -> dict[str, Any]:
         return {**trend_checks(effect, self.anticipation), **panel_checks(panel), **overlap}
 
-    def _weak(self, found: GroupTime, overlap: dict[str, Any]) -> list[str]:
+    def _weak(self, group_time: GroupTime, overlap: dict[str, Any]) -> list[str]:
         """Say what was trimmed, and warn of weak overlap."""
         out = []
-        trimmed = sum(n for _, n, _ in found.overlap)
+        trimmed = sum(n for _, n, _ in group_time.overlap)
         if trimmed:
             out.append(f"{trimmed:,} untreated units with a propensity beyond 0.995 were trimmed, over all comparisons")
         if overlap and overlap["overlap"].passed is False:
@@ -263,27 +261,27 @@ class CallawaySantAnna(CausalEstimator):
             out.append("cross-sections: the make-up of each cohort does not change over time (see composition)")
         return tuple(out)
 
-    def _facts(self, panel: Panel, found: GroupTime) -> dict[str, Any]:
+    def _facts(self, panel: Panel, group_time: GroupTime) -> dict[str, Any]:
         return {
             **panel_facts(panel),
             "control_group": self.control_group,
             "base_period": self.base_period,
             "anticipation": self.anticipation,
             "method": self.method,
-            "cells_left_out": len(found.left_out),
+            "cells_left_out": len(group_time.left_out),
         }
 
 
-def _describe(panel: Panel, found: GroupTime) -> pd.DataFrame:
-    index, _ = cell_index(panel, found)
-    base = panel.periods[[c.base for c in found.cells]]
-    counts = {"base": base, "n_treated": found.n_treated, "n_control": found.n_control}
+def _describe(panel: Panel, group_time: GroupTime) -> pd.DataFrame:
+    index = cell_index(panel, group_time.cells)
+    base = panel.periods[[c.base for c in group_time.cells]]
+    counts = {"base": base, "n_treated": group_time.n_treated, "n_control": group_time.n_control}
     return pd.DataFrame(counts, index=index)
 
 
-def _left_out(panel: Panel, found: GroupTime) -> list[str]:
-    if not found.left_out:
+def _left_out(panel: Panel, group_time: GroupTime) -> list[str]:
+    if not group_time.left_out:
         return []
-    first = found.left_out[0]
+    first = group_time.left_out[0]
     example = f"cohort {panel.periods[first.cohort]} in {panel.periods[first.time]}"
-    return [f"{len(found.left_out):,} cells have no untreated units to compare with and were left out ({example})"]
+    return [f"{len(group_time.left_out):,} cells have no untreated units to compare with and were left out ({example})"]

@@ -2,38 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from pandas_causal.difference_in_differences.group_time import Cell, GroupTime, ReferenceEvent
-from pandas_causal.difference_in_differences.imputation import Rows
-from pandas_causal.effect.effect import Effect
-from pandas_causal.effect.estimates import Weighting
+from pandas_causal.difference_in_differences.group_time import Cell, CellCounts, GroupTime, ReferenceEvent, Shares
+from pandas_causal.difference_in_differences.imputation import PanelRows
+from pandas_causal.effect.estimates import Estimates, Weighting
 from pandas_causal.errors import CausalArgumentError, CausalDataError
 from pandas_causal.inference.few_treated import Treated
 from pandas_causal.inference.influence import Component, Influence, cluster_sums
+from pandas_causal.kernels.arrays import Bools, Floats, Ints, Values
 from pandas_causal.models.fixed_effects import singletons
 from pandas_causal.panels import checks
 from pandas_causal.panels.reading import Panel
 
 __all__ = [
     "UNTESTED",
-    "averages",
+    "CellWeights",
     "cell_index",
     "cell_text",
     "cell_uncertainty",
     "cohort_shares",
-    "index_of",
-    "known_weightings",
+    "four_averages",
+    "known_weights",
     "panel_checks",
     "panel_facts",
     "panel_rows",
+    "reference_cells",
     "regression_component",
     "require_unit",
     "share_weights",
@@ -41,8 +41,6 @@ __all__ = [
     "without_singletons",
 ]
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 _ATT = pd.Index(["ATT"])
 UNTESTED = " (cannot be tested from treatment on; before it: diagnostics['pre_trends'])"
 
@@ -56,9 +54,9 @@ def require_unit(estimator: Any, unit: Any) -> None:
         )
 
 
-def panel_rows(panel: Panel) -> Rows:
+def panel_rows(panel: Panel) -> PanelRows:
     """Rows of a panel as plain arrays."""
-    return Rows(
+    return PanelRows(
         y=panel.y,
         unit=panel.unit,
         time=panel.time,
@@ -82,12 +80,17 @@ def without_singletons(panel: Panel) -> Panel:
 
 
 def treated_units(
-    panel: Panel, cells: Sequence[Cell], more: int, n_treated: Ints, n_control: Ints, leads: Sequence[int] = (),
-    *, untreated_only: bool = False,
-) -> Treated:  # fmt: skip
-    """Treated units (and comparison units) behind cells, and further parameters that rest on no few units."""
-    cohorts = panel.treated_cohorts
-    source = np.concatenate([np.searchsorted(cohorts, [c.cohort for c in cells]), np.full(more, -1)]).astype(np.intp)
+    panel: Panel,
+    counts: CellCounts,
+    *,
+    n_shares: int = 0,
+    leads: Sequence[int] = (),
+    untreated_only: bool = False,
+) -> Treated:
+    """Treated units (and comparison units) behind cells; cohort shares and leads after them rest on no few units."""
+    cohorts, more = panel.treated_cohorts, n_shares + len(leads)
+    own = np.searchsorted(cohorts, [c.cohort for c in counts.cells])
+    source = np.concatenate([own, np.full(more, -1)]).astype(np.intp)
     place = np.searchsorted(cohorts, panel.cohort)
     groups = np.where(np.append(cohorts, -1)[place] == panel.cohort, place, -1).astype(np.intp)
     most, controls = np.zeros(more, dtype=np.int64), np.zeros(more, dtype=np.int64)
@@ -96,57 +99,122 @@ def treated_units(
         inside = panel.cohort[panel.unit] < panel.n_periods
         most = np.array([int((inside & (panel.event == e)).sum()) for e in leads], dtype=np.int64)
         controls = np.full(more, int(panel.never.sum()) or len(groups))
-    behind, beside = np.concatenate([n_treated, most]), np.concatenate([n_control, controls])
+    behind, beside = np.concatenate([counts.n_treated, most]), np.concatenate([counts.n_control, controls])
     return Treated.of(source, groups, behind, beside, untreated_only=untreated_only)
 
 
-def known_weightings(
-    panel: Panel, cells: Sequence[Cell], mass: Floats, leads: Sequence[int] = ()
+@dataclass(frozen=True, eq=False)
+class CellWeights:
+    """Weights by which cells are averaged.
+
+    Attributes
+    ----------
+    rows : ndarray (rows,) or Estimates
+        Of every row: cells, then leads.
+    within : ndarray (rows,), Estimates or None
+        Of the cells within a cohort; None: equal.
+    of_cohorts : callable
+        Positions of cohorts and their labels to the cohorts' weights in the overall average.
+    """
+
+    rows: Floats | Estimates
+    within: Floats | Estimates | None
+    of_cohorts: Callable[[Ints, pd.Index], Floats | Estimates]
+
+
+def known_weights(cells: Sequence[Cell], mass: Floats, n_leads: int = 0) -> CellWeights:
+    """Weights known beforehand: of every cell (K,); a cohort's is that of its mean cell from treatment on."""
+    cohort, time = np.array([c.cohort for c in cells]), np.array([c.time for c in cells])
+    rows = np.concatenate([mass, np.ones(n_leads)])
+
+    def of_cohorts(cohorts: Ints, labels: pd.Index) -> Floats:  # noqa: ARG001 - called as shares are
+        return np.array([mass[(cohort == g) & (time >= cohort)].mean() for g in cohorts])
+
+    return CellWeights(rows, rows, of_cohorts)
+
+
+def share_weights(rows: Estimates, cells: Sequence[Cell], shares: Shares) -> CellWeights:
+    """Estimated shares of the cohorts, whose uncertainty the averages take in.
+
+    Parameters
+    ----------
+    rows : Estimates (K,)
+        Of the cells; their parameters end with the shares.
+    cells : sequence of Cell (K,)
+    shares : Shares
+    """
+
+    def of_cohorts(cohorts: Ints, labels: pd.Index) -> Estimates:
+        own = np.searchsorted(shares.cohorts, cohorts)
+        u = rows.uncertainty
+        assert isinstance(u, Influence)  # noqa: S101 - cells are built with contributions
+        loadings = np.zeros((len(own), len(u.values)))
+        loadings[np.arange(len(own)), len(u.values) - len(shares) + own] = 1.0
+        values = pd.Series(shares.values[own], index=labels, name="estimate")
+        return Estimates(values, replace(u, loadings=loadings))
+
+    of_rows = of_cohorts(np.array([c.cohort for c in cells]), rows.index)
+    return CellWeights(of_rows, None, of_cohorts)
+
+
+def four_averages(
+    panel: Panel, cells: Sequence[Cell], weights: CellWeights, leads: Sequence[int] = ()
 ) -> dict[str, Weighting]:
-    """The four averages of cells at known weights; leads that pool the cohorts stand in the one by event.
+    """The averages "simple", "event", "cohort" and "calendar", and the overall average that each but "simple" carries.
 
     Parameters
     ----------
     panel : Panel
     cells : sequence of Cell (K,)
-    mass : ndarray (K,)
-        Weight of every cell; a cohort's in the overall average is that of its mean cell from treatment on.
+    weights : CellWeights
     leads : sequence of int
-        Periods since treatment of further rows after the cells.
+        Periods since treatment of further rows, which pool the cohorts: they are averaged in "event" alone.
+
+    References
+    ----------
+    Callaway and Sant'Anna (2021), eq. (3.4), (3.7), (3.8), (3.10), (3.11) and (3.12).
     """
-    n_rows, K = len(cells) + len(leads), len(cells)
     cohort, time = np.array([c.cohort for c in cells]), np.array([c.time for c in cells])
     post = time >= cohort
-    weights = np.concatenate([mass, np.ones(n_rows - K)])
-    what = f"effect on the treated of {panel.names['outcome']}"
-
-    def averaged(values: NDArray[Any], used: NDArray[np.bool_], labels: Any, how: str, overall: Any) -> Weighting:
-        levels, codes = np.unique(values[used], return_inverse=True)
-        groups = np.full(n_rows, -1)
-        groups[: len(used)][used] = codes
-        then = {"overall": Weighting(overall(levels), labels=_ATT, estimand=f"{what}, overall average {how}")}
-        return Weighting(weights, pd.Index(groups), then, labels(levels), f"{what}, {how}")
-
-    events = np.concatenate([time - cohort, np.array(leads, dtype=int)])
+    n_rows, what = len(cells) + len(leads), f"effect on the treated of {panel.names['outcome']}"
     references = {c.time - c.cohort for c in cells if c.is_reference}
-    simple = np.where(np.r_[post, np.zeros(n_rows - K, dtype=bool)], 0, -1)
+    events, event = np.unique(np.concatenate([time - cohort, np.array(leads, dtype=int)]), return_inverse=True)
+    cohorts, of_cohort = _positions(cohort, post, n_rows)
+    times, of_time = _positions(time, post, n_rows)
+    cohort_labels = panel.periods[cohorts].rename("cohort")
+    after = np.where(np.r_[post, np.zeros(len(leads), dtype=bool)], 0, -1)
+
+    def average(
+        of_rows: Floats | Estimates | None, groups: Ints, labels: pd.Index, how: str, overall: Floats | Estimates | None
+    ) -> Weighting:
+        then = {"overall": Weighting(overall, labels=_ATT, estimand=f"{what}, overall average {how}")}
+        return Weighting(of_rows, pd.Index(groups), then, labels, f"{what}, {how}")
+
+    periods = panel.periods[times].rename("time")
+    overall = weights.of_cohorts(cohorts, cohort_labels)
     return {
-        "simple": Weighting(weights, pd.Index(simple), labels=_ATT, estimand=what),
-        "event": averaged(
-            events, np.ones(n_rows, dtype=bool), lambda e: _event_labels(e, references), "by periods since treatment",
-            lambda e: (e >= 0).astype(float),
+        "simple": Weighting(weights.rows, pd.Index(after), labels=_ATT, estimand=what),
+        "event": average(
+            weights.rows,
+            event,
+            _event_labels(events, references),
+            "by periods since treatment",
+            (events >= 0).astype(float),
         ),
-        "cohort": averaged(
-            cohort, post, lambda g: panel.periods[g].rename("cohort"), "by cohort",
-            lambda g: np.array([mass[post & (cohort == k)].mean() for k in g]),
-        ),
-        "calendar": averaged(
-            time, post, lambda t: panel.periods[t].rename("time"), f"by {panel.axis.name}", lambda _: None
-        ),
-    }  # fmt: skip
+        "cohort": average(weights.within, of_cohort, cohort_labels, "by cohort", overall),
+        "calendar": average(weights.rows, of_time, periods, f"by {panel.axis.name}", None),
+    }
 
 
-def _event_labels(events: NDArray[Any], references: set[int]) -> pd.Index:
+def _positions(values: Ints, used: Bools, n_rows: int) -> tuple[Ints, Ints]:
+    """Distinct values among the cells used, and the position in them of every row, -1 where it is not used."""
+    levels, codes = np.unique(values[used], return_inverse=True)
+    groups = np.full(n_rows, -1)
+    groups[: len(used)][used] = codes
+    return levels, groups
+
+
+def _event_labels(events: Values, references: set[int]) -> pd.Index:
     if not references:
         return pd.Index(events, name="event")
     marked = [ReferenceEvent(e) if int(e) in references else int(e) for e in events]
@@ -155,10 +223,10 @@ def _event_labels(events: NDArray[Any], references: set[int]) -> pd.Index:
 
 def regression_component(
     contributions: Floats,
-    clusters: Sequence[NDArray[Any]],
+    clusters: Sequence[Values],
     n_rows: int,
     n_parameters: int,
-    coefficients: NDArray[np.bool_],
+    coefficients: Bools,
 ) -> Component:
     """Clustered variance of a regression on panel rows, from contributions of units.
 
@@ -208,115 +276,47 @@ def panel_checks(panel: Panel) -> dict[str, Any]:
     return {
         "cohorts": partial(checks.cohort_sizes, panel),
         "composition": partial(checks.composition, panel),
-        "trends": partial(checks.trends, panel),
+        "trends": partial(checks.raw_trends, panel),
     }
 
 
-def index_of(panel: Panel, cells: Sequence[Cell], leads: Sequence[int] = ()) -> pd.MultiIndex:
-    """Labels cohort, time, event of cells; leads that pool the cohorts have an event alone."""
+def cohort_shares(panel: Panel, cohorts: Ints) -> Shares:
+    """Share of every cohort among all units."""
+    w = panel.unit_weights()
+    members = (panel.cohort[:, None] == cohorts).astype(np.float64)
+    if w is not None:
+        members *= w[:, None]
+    values = members.mean(axis=0)
+    return Shares(cohorts, values, (members - values) / panel.n_units)
+
+
+def cell_index(panel: Panel, cells: Sequence[Cell], leads: Sequence[int] = ()) -> pd.MultiIndex:
+    """Labels cohort, time, event of cells, reference events marked; leads that pool the cohorts have an event alone."""
     cohort = np.concatenate([[c.cohort for c in cells], np.full(len(leads), -1)]).astype(np.intp)
     time = np.concatenate([[c.time for c in cells], np.full(len(leads), -1)]).astype(np.intp)
     events = [c.time - c.cohort for c in cells] + list(leads)
-    levels = sorted(set(events))
-    event = np.searchsorted(levels, events)
-    frame = [panel.periods, panel.periods, pd.Index(levels)]
-    codes = [cohort, time, event]
-    return pd.MultiIndex(frame, codes, names=["cohort", "time", "event"])  # type: ignore[arg-type]
+    levels, event = np.unique(events, return_inverse=True)
+    labels = _event_labels(levels, {c.time - c.cohort for c in cells if c.is_reference})
+    frame: list[pd.Index] = [panel.periods, panel.periods, labels]
+    codes: Any = [cohort, time, event]
+    index = pd.MultiIndex(frame, codes, names=["cohort", "time", "event"])  # type: ignore[arg-type]
+    return index.remove_unused_levels()
 
 
-def cohort_shares(panel: Panel, found: GroupTime, cohorts: NDArray[np.int64]) -> Floats:
-    """Share of every cohort among all units, and its contributions (w_i 1[G_i = g] - share) / N in the last columns."""
-    w = panel.unit_weights()
-    n, K = panel.n_units, len(found.cells)
-    shares = np.empty(len(cohorts))
-    for j, g in enumerate(cohorts):
-        column = (panel.cohort == g).astype(np.float64)
-        if w is not None:
-            column *= w
-        shares[j] = column.mean()
-        found.contributions[:, K + j] = (column - shares[j]) / n
-    return shares
+def reference_cells(cells: Sequence[Cell]) -> Bools | None:
+    """Which cells are their own base; None where none is."""
+    reference = np.array([c.is_reference for c in cells])
+    return reference if reference.any() else None
 
 
-def cell_index(panel: Panel, found: GroupTime) -> tuple[pd.MultiIndex, NDArray[np.bool_]]:
-    """Labels of the cells, the reference marked, and which cells are reference."""
-    reference = np.array([c.is_reference for c in found.cells])
-    events = [ReferenceEvent(c.time - c.cohort) if c.is_reference else c.time - c.cohort for c in found.cells]
-    levels = [
-        panel.periods[[c.cohort for c in found.cells]],
-        panel.periods[[c.time for c in found.cells]],
-        pd.Index(events, dtype=object if reference.any() else "int64"),
-    ]
-    return pd.MultiIndex.from_arrays(levels, names=["cohort", "time", "event"]), reference
-
-
-def cell_uncertainty(
-    panel: Panel, found: GroupTime, cohorts: NDArray[np.int64], shares: Floats, index: pd.MultiIndex
-) -> Influence:
+def cell_uncertainty(panel: Panel, group_time: GroupTime, index: pd.MultiIndex) -> Influence:
     """Cells, then cohort shares, with the contributions of every unit."""
-    K = len(found.cells)
-    names = [f"{g}, {t}" for g, t, _ in index] + [f"share of {panel.periods[g]}" for g in cohorts]
+    shares, K = group_time.shares, len(group_time.cells)
+    names = [f"{g}, {t}" for g, t, _ in index] + [f"share of {panel.periods[g]}" for g in shares.cohorts]
     return Influence.from_contributions(
-        np.concatenate([found.att, shares]),
-        found.contributions,
+        np.concatenate([group_time.att, shares.values]),
+        group_time.contributions,
         panel.units,
         names=pd.Index(names, name="parameter"),
         loadings=np.eye(K, K + len(shares)),
-    )
-
-
-def averages(
-    effect: Effect, found: GroupTime, cohorts: NDArray[np.int64], shares: Floats, panel: Panel
-) -> dict[str, Weighting]:
-    """The four averages, at estimated cohort shares, and the overall average that each but "simple" carries.
-
-    Callaway and Sant'Anna (2021), eq. (3.4), (3.7), (3.8), (3.10), (3.11) and (3.12).
-    """
-    index = effect.estimates.index
-    own = np.searchsorted(cohorts, [c.cohort for c in found.cells])
-    time = np.array([c.time for c in found.cells])
-    post = time >= cohorts[own]
-    by_share = share_weights(effect, own, shares, index)
-    events, event = np.unique(time - cohorts[own], return_inverse=True)
-    marked = {int(e): e for e in index.get_level_values("event")}
-    event_labels = pd.Index([marked[int(e)] for e in events], dtype=index.get_level_values("event").dtype, name="event")
-    alive = np.unique(own[post])
-    cohort_labels = panel.periods[cohorts[alive]].rename("cohort")
-    by_cohort = share_weights(effect, alive, shares, cohort_labels)
-    times = np.unique(time[post])
-
-    def averaged(weights: Any, codes: Any, labels: pd.Index, how: str, overall: Any) -> Weighting:
-        then = {"overall": Weighting(overall, labels=_ATT, estimand=f"{what}, overall average {how}")}
-        return Weighting(weights, pd.Index(codes), then, labels, f"{what}, {how}")
-
-    what = f"effect on the treated of {panel.names['outcome']}"
-    after = np.where(post, 0, -1)
-    return {
-        "simple": Weighting(by_share, pd.Index(after), labels=_ATT, estimand=what),
-        "event": averaged(by_share, event, event_labels, "by periods since treatment", (events >= 0).astype(float)),
-        "cohort": averaged(
-            None, np.where(post, np.searchsorted(alive, own), -1), cohort_labels, "by cohort", by_cohort
-        ),
-        "calendar": averaged(
-            by_share,
-            np.where(post, np.searchsorted(times, time), -1),
-            panel.periods[times].rename("time"),
-            f"by {panel.axis.name}",
-            None,
-        ),
-    }
-
-
-def share_weights(effect: Effect, own: NDArray[np.intp], shares: Floats, index: pd.Index) -> Effect:
-    """Shares of the cohorts that rows belong to, as an Effect on the same parameters."""
-    u = effect.uncertainty
-    assert isinstance(u, Influence)  # noqa: S101 - built so above
-    K = len(u.values) - len(shares)
-    loadings = np.zeros((len(own), len(u.values)))
-    loadings[np.arange(len(own)), K + own] = 1.0
-    return Effect(
-        estimates=pd.Series(shares[own], index=index, name="estimate"),
-        uncertainty=replace(u, loadings=loadings),
-        estimand="share of the cohort",
-        n_obs=effect.n_obs,
     )

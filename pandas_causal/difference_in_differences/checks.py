@@ -13,11 +13,11 @@ __all__ = ["cell_overlap"]
 _EXTREME = 0.05  # share of a cohort beyond 0.99 from which promise 7 of overlap speaks
 
 
-def cell_overlap(panel: Panel, found: GroupTime) -> dict[str, Check]:
+def cell_overlap(panel: Panel, group_time: GroupTime) -> dict[str, Check]:
     """Overlap of every comparison that a propensity was fitted for; fails where over 5% of the treated are extreme."""
     rows = [
         (panel.periods[cell.cohort], panel.periods[cell.time], panel.periods[cell.base], trimmed, extreme)
-        for cell, trimmed, extreme in found.overlap
+        for cell, trimmed, extreme in group_time.overlap
     ]
     table = pd.DataFrame(rows, columns=["cohort", "time", "base", "n_trimmed", "share_extreme"])
     worst = float(table["share_extreme"].max())

@@ -15,16 +15,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from pandas_causal.difference_in_differences.imputation import CONSTANT, Rows
+from pandas_causal.difference_in_differences.imputation import CONSTANT, PanelRows
+from pandas_causal.kernels.arrays import Bools, Floats, Ints, Positions
 from pandas_causal.models.fixed_effects import pseudo_inverse
 from pandas_causal.models.linear import independent_columns
 
-__all__ = ["Saturated", "saturated_regression"]
+__all__ = ["Saturated", "cohort_period_regression"]
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 _UNREACHED = 1e-7
 
 
@@ -44,16 +42,16 @@ class Saturated:
 
     effects: Floats
     contributions: Floats
-    reached: NDArray[np.bool_]
+    reached: Bools
     n_parameters: int
 
 
-def saturated_regression(rows: Rows, cohort: Ints, cells: Sequence[tuple[int, int]]) -> Saturated:
+def cohort_period_regression(rows: PanelRows, cohort: Ints, cells: Sequence[tuple[int, int]]) -> Saturated:
     """Regress the outcome on units, periods, covariates and one indicator for every cell.
 
     Parameters
     ----------
-    rows : Rows
+    rows : PanelRows
     cohort : ndarray (N,)
         Cohort of every unit.
     cells : sequence of (cohort, period)
@@ -113,9 +111,7 @@ def _rank(S: Floats, T: int, k: int) -> int:
     return len(independent_columns(rest))
 
 
-def _places(
-    cohort: Ints, cells: Sequence[tuple[int, int]], n_periods: int
-) -> list[tuple[NDArray[np.intp], Ints, Ints]]:
+def _places(cohort: Ints, cells: Sequence[tuple[int, int]], n_periods: int) -> list[tuple[Positions, Ints, Ints]]:
     """Of every cohort: its units, its cells' places among the coefficients, and their periods."""
     first = np.array([g for g, _ in cells], dtype=np.int64)
     period = np.array([t for _, t in cells], dtype=np.int64)
@@ -143,7 +139,7 @@ def _fitted(
 
 
 def _scores(
-    rows: Rows, residuals: Floats, X: Floats, directions: Floats, place: list[tuple[Ints, Ints, Ints]]
+    rows: PanelRows, residuals: Floats, X: Floats, directions: Floats, place: list[tuple[Ints, Ints, Ints]]
 ) -> Floats:
     """Contributions (N, k): scores of the units times the columns of the inverse."""
     T, q = rows.n_periods, X.shape[1]

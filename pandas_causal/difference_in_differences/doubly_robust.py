@@ -9,21 +9,27 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pandas_causal.errors import OverlapError
-from pandas_causal.models.linear import Design, fit_logistic, invert_gram, softmax, solve_gram
+from pandas_causal.kernels.arrays import Bools, Floats
+from pandas_causal.models.linear import StandardisedMatrix, fit_logistic, invert_gram, softmax, solve_gram
 
-__all__ = ["METHODS", "Comparison", "Propensity", "calibrated_odds", "compare_changes", "compare_rows", "propensity"]
+__all__ = [
+    "METHODS",
+    "AttScores",
+    "Propensity",
+    "calibrated_odds",
+    "compare_changes",
+    "compare_rows",
+    "propensity",
+]
 
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
 METHODS = ("dr", "dr_improved", "ipw", "regression")
 _TRIM = 0.995
 _LARGEST = 1 - 1e-6
 
 
-class Comparison(NamedTuple):
+class AttScores(NamedTuple):
     """Effects and their contributions.
 
     Attributes
@@ -55,7 +61,7 @@ class Propensity(NamedTuple):
     n_trimmed: int
 
 
-def propensity(design: Design, treated: Bools, w: Floats | None, *, improved: bool = False) -> Propensity:
+def propensity(design: StandardisedMatrix, treated: Bools, w: Floats | None, *, improved: bool = False) -> Propensity:
     """Logistic propensity by maximum likelihood, or by calibration of the odds (`improved`).
 
     Raises
@@ -76,7 +82,7 @@ def propensity(design: Design, treated: Bools, w: Floats | None, *, improved: bo
     return Propensity(e, information, np.where(trimmed, 0.0, e / (1 - e)), int(trimmed.sum()))
 
 
-def calibrated_odds(design: Design, treated: Bools, w: Floats | None) -> Floats:
+def calibrated_odds(design: StandardisedMatrix, treated: Bools, w: Floats | None) -> Floats:
     """Odds exp(z'c) that give the untreated the covariate totals of the treated.
 
     Minimises ``sum w ((1 - D) exp(z'c) - D z'c)`` by Newton's method (Sant'Anna and Zhao 2020, eq. 3.1; Graham, Pinto
@@ -119,9 +125,9 @@ def calibrated_odds(design: Design, treated: Bools, w: Floats | None) -> Floats:
 
 
 def compare_changes(
-    dy: Floats, treated: Bools, design: Design | None = None, w: Floats | None = None, *, method: str = "dr",
+    dy: Floats, treated: Bools, design: StandardisedMatrix | None = None, w: Floats | None = None, *, method: str = "dr",
     fitted: Propensity | None = None,
-) -> Comparison:  # fmt: skip
+) -> AttScores:  # fmt: skip
     """Average effect on the treated from changes of the outcome of the same units (a panel).
 
     Parameters
@@ -169,10 +175,10 @@ def compare_changes(
     if method != "dr_improved":  # at calibrated odds the estimate does not move with the models, to first order
         moment = (c[:, None] * Z).T @ centred
         out -= (weight * (treated - fitted.e))[:, None] * (Z @ (invert_gram(fitted.information) @ moment))
-    return Comparison(eta_a - eta_c, out)
+    return AttScores(eta_a - eta_c, out)
 
 
-def _means(dy: Floats, treated: Bools, w: Floats | None) -> Comparison:
+def _means(dy: Floats, treated: Bools, w: Floats | None) -> AttScores:
     """Difference of mean changes."""
     out = np.empty_like(dy)
     att = np.zeros(dy.shape[1])
@@ -184,7 +190,7 @@ def _means(dy: Floats, treated: Bools, w: Floats | None) -> Comparison:
         own -= mean
         own *= (sign * share)[:, None]
         out[group] = own
-    return Comparison(att, out)
+    return AttScores(att, out)
 
 
 def _regress(Z: Floats, y: Floats, w: Floats) -> tuple[Floats, Floats]:
@@ -193,7 +199,7 @@ def _regress(Z: Floats, y: Floats, w: Floats) -> tuple[Floats, Floats]:
     return gram, solve_gram(gram, weighted.T @ y)
 
 
-def _regression(dy: Floats, Z: Floats, treated: Bools, weight: Floats, a: Floats) -> Comparison:
+def _regression(dy: Floats, Z: Floats, treated: Bools, weight: Floats, a: Floats) -> AttScores:
     """Changes of the treated minus those predicted from the untreated (Heckman, Ichimura and Todd 1997)."""
     fit_weight = np.where(treated, 0.0, weight)
     gram, coefficients = _regress(Z, dy, fit_weight)
@@ -201,13 +207,13 @@ def _regression(dy: Floats, Z: Floats, treated: Bools, weight: Floats, a: Floats
     att = a @ residual
     direction = invert_gram(gram) @ (a @ Z)
     out = a[:, None] * (residual - att) - (fit_weight * (Z @ direction))[:, None] * residual
-    return Comparison(att, out)
+    return AttScores(att, out)
 
 
 def compare_rows(
-    y: Floats, treated: Bools, post: Bools, design: Design | None = None, w: Floats | None = None, *,
+    y: Floats, treated: Bools, post: Bools, design: StandardisedMatrix | None = None, w: Floats | None = None, *,
     method: str = "dr", fitted: Propensity | None = None,
-) -> Comparison:  # fmt: skip
+) -> AttScores:  # fmt: skip
     """Average effect on the treated from rows of two periods (repeated cross-sections), locally efficient for "dr".
 
     Parameters
@@ -243,9 +249,9 @@ class _Sum:
         self.value += sign * mean
         self.contributions += sign * share * (values - mean)
 
-    def result(self) -> Comparison:
+    def result(self) -> AttScores:
         """As a comparison of one column."""
-        return Comparison(np.array([self.value]), self.contributions[:, None])
+        return AttScores(np.array([self.value]), self.contributions[:, None])
 
 
 class _Cells:
@@ -283,7 +289,7 @@ class _Cells:
         return scores
 
 
-def _rows_by_regression(cells: _Cells) -> Comparison:
+def _rows_by_regression(cells: _Cells) -> AttScores:
     """Change of the treated means minus the change that the regressions of the untreated predict for the treated."""
     total = _Sum(len(cells.y))
     d = _share(cells.weight, cells.treated)
@@ -295,7 +301,7 @@ def _rows_by_regression(cells: _Cells) -> Comparison:
     return total.result()
 
 
-def _rows_by_weights(cells: _Cells, fitted: Propensity, doubly_robust: bool) -> Comparison:
+def _rows_by_weights(cells: _Cells, fitted: Propensity, doubly_robust: bool) -> AttScores:
     """Weighted changes of both groups; doubly robust in residuals, and locally efficient."""
     Z, weight, treated = cells.Z, cells.weight, cells.treated
     total = _Sum(len(cells.y))

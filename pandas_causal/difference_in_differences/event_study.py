@@ -8,14 +8,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from pandas_causal.effect.effect import Effect
 from pandas_causal.errors import CausalArgumentError, CausalDataError
+from pandas_causal.kernels.arrays import Floats, Values
 
 __all__ = ["EventStudy", "read_event_study"]
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,7 +131,7 @@ def read_event_study(effect: Effect, target: Any) -> EventStudy:
     return EventStudy(values, covariance, at, weights, float(effect.uncertainty.linear(row).df()[0]))
 
 
-def _weights_of(target: Any, events: NDArray[Any]) -> Floats:
+def _weights_of(target: Any, events: Values) -> Floats:
     """Weights over the periods after treatment."""
     weights = np.zeros(len(events))
     if target is None:  # with anticipation, periods before treatment come after the reference period

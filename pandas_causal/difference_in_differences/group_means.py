@@ -5,14 +5,12 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pandas_causal.inference.influence import Component
+from pandas_causal.kernels.arrays import Codes, Floats
 from pandas_causal.models.linear import independent_columns
 
 __all__ = ["Means", "group_means", "regression_hc2"]
-
-Floats = NDArray[np.float64]
 
 
 class Means(NamedTuple):
@@ -30,7 +28,7 @@ class Means(NamedTuple):
     components: tuple[Component, ...]
 
 
-def group_means(y: Floats, group: NDArray[np.integer], n_groups: int, w: Floats | None = None) -> Means:
+def group_means(y: Floats, group: Codes, n_groups: int, w: Floats | None = None) -> Means:
     """Weighted means of groups, each with a variance and degrees of freedom of its own (Welch 1947).
 
     The variance is HC2's, ``n / (n - 1) sum w^2 (y - mean)^2 / (sum w)^2``; of a group with one row it is 0, and

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pandas_causal.difference_in_differences.doubly_robust import Propensity, compare_changes, compare_rows, propensity
 from pandas_causal.errors import CausalDataError, OverlapError, Problem
-from pandas_causal.models.linear import Design
+from pandas_causal.kernels.arrays import Bools, Floats, Ints, Positions
+from pandas_causal.models.linear import StandardisedMatrix
 from pandas_causal.panels.reading import Panel
 
-__all__ = ["Cell", "GroupTime", "Plan", "ReferenceEvent", "estimate_cells", "plan_cells"]
-
-Floats = NDArray[np.float64]
-Positions = NDArray[np.intp]
+__all__ = [
+    "Cell",
+    "CellCounts",
+    "CellSettings",
+    "GroupTime",
+    "ReferenceEvent",
+    "Shares",
+    "estimate_cells",
+    "plan_cells",
+]
 
 
 class ReferenceEvent(int):
@@ -43,7 +49,7 @@ class Cell(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Plan:
+class CellSettings:
     """Settings of the comparison.
 
     Attributes
@@ -63,6 +69,35 @@ class Plan:
     by_rows: bool = False
 
 
+@dataclass(frozen=True, eq=False)
+class Shares:
+    """Estimated shares of cohorts, by which averages weight their cells.
+
+    Attributes
+    ----------
+    cohorts : ndarray (G,)
+        Positions of first treatment.
+    values : ndarray (G,)
+    contributions : ndarray (N, G)
+        ``(w_i 1[G_i = g] - share) / N`` of every unit.
+    """
+
+    cohorts: Ints
+    values: Floats
+    contributions: Floats
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+
+class CellCounts(NamedTuple):
+    """Cells (K,), and how many units (in cross-sections rows) stand on both sides of each."""
+
+    cells: list[Cell]
+    n_treated: Ints
+    n_control: Ints
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
 class GroupTime:
     """Estimated cells.
@@ -71,8 +106,10 @@ class GroupTime:
     ----------
     cells : list of Cell (K,)
     att : ndarray (K,)
-    contributions : ndarray (N, K + more), column-major
-        One row per unit; the last columns are left for the caller.
+    contributions : ndarray (N, K + G), column-major
+        One row per unit: of the cells, then of the cohort shares.
+    shares : Shares (G,)
+        Of the cohorts that averages weight the cells by.
     n_treated, n_control : ndarray (K,)
         Units compared (in cross-sections: rows, of the period that has fewer).
     left_out : list of Cell
@@ -84,10 +121,33 @@ class GroupTime:
     cells: list[Cell]
     att: Floats
     contributions: Floats
-    n_treated: NDArray[np.int64]
-    n_control: NDArray[np.int64]
+    shares: Shares
+    n_treated: Ints
+    n_control: Ints
     left_out: list[Cell]
-    overlap: list[tuple[Cell, int, float]]
+    overlap: list[tuple[Cell, int, float]] = field(default_factory=list)
+
+    @property
+    def counts(self) -> CellCounts:
+        """Units behind every cell."""
+        return CellCounts(self.cells, self.n_treated, self.n_control)
+
+    @classmethod
+    def of(cls, panel: Panel, cells: list[Cell], shares: Shares, left_out: list[Cell]) -> GroupTime:
+        """Cells without estimates yet, and the shares' contributions in place."""
+        K = len(cells)
+        contributions = np.zeros((panel.n_units, K + len(shares)), order="F")
+        contributions[:, K:] = shares.contributions
+        counts = np.zeros(K, dtype=np.int64)
+        return cls(
+            cells=cells,
+            att=np.zeros(K),
+            contributions=contributions,
+            shares=shares,
+            n_treated=counts,
+            n_control=counts.copy(),
+            left_out=left_out,
+        )
 
 
 def plan_cells(cohorts: list[int], n_periods: int, base_period: str, anticipation: int) -> list[Cell]:
@@ -119,10 +179,10 @@ class _Members:
     """Units by cohort: controls of a cell are one or two stretches of the units in order of cohort."""
 
     order: Positions
-    cohort: NDArray[np.int64]
+    cohort: Ints
 
     @classmethod
-    def of(cls, cohort: NDArray[np.int64]) -> _Members:
+    def of(cls, cohort: Ints) -> _Members:
         order = np.argsort(cohort, kind="stable")
         return cls(order, cohort[order])
 
@@ -139,15 +199,15 @@ class _Members:
         return np.concatenate([self.order[start:low], self.order[high:]])
 
 
-def estimate_cells(panel: Panel, plan: Plan, more: int = 0) -> GroupTime:
+def estimate_cells(panel: Panel, settings: CellSettings, shares: Shares) -> GroupTime:
     """Estimate every cell that has units to compare.
 
     Parameters
     ----------
     panel : Panel
-    plan : Plan
-    more : int
-        Further columns to leave in the contributions.
+    settings : CellSettings
+    shares : Shares
+        Of the cohorts, kept beside the cells.
 
     Raises
     ------
@@ -156,51 +216,42 @@ def estimate_cells(panel: Panel, plan: Plan, more: int = 0) -> GroupTime:
     OverlapError
         If the covariates separate a cohort from its comparison units.
     """
-    planned = plan_cells(panel.treated_cohorts.tolist(), panel.n_periods, plan.base_period, plan.anticipation)
-    engine = _Rows(panel, plan) if plan.by_rows else _Changes(panel, plan)
+    cohorts = panel.treated_cohorts.tolist()
+    planned = plan_cells(cohorts, panel.n_periods, settings.base_period, settings.anticipation)
+    engine = _Rows(panel, settings) if settings.by_rows else _Changes(panel, settings)
     cells, left_out = _usable(engine, planned)
     if not any(cell.time >= cell.cohort for cell in cells):
         column = panel.names.get("cohort", panel.names.get("treatment", "cohort"))
-        raise CausalDataError(
-            [
-                Problem(
-                    column,
-                    "no cell from treatment on has untreated units to compare with",
-                    None,
-                    "include never-treated units, or periods before the last cohort starts",
-                )
-            ]
-        )
-    K = len(cells)
-    contributions = np.zeros((panel.n_units, K + more), order="F")
-    att = np.zeros(K)
-    n_treated, n_control = np.zeros(K, dtype=np.int64), np.zeros(K, dtype=np.int64)
-    overlap = []
+        what = "no cell from treatment on has untreated units to compare with"
+        remedy = "include never-treated units, or periods before the last cohort starts"
+        raise CausalDataError([Problem(column, what, None, remedy)])
+    group_time = GroupTime.of(panel, cells, shares, left_out)
     for batch, used in engine.batches(cells):
-        counted = engine.compare([cells[k] for k in batch], used, batch, att, contributions)
-        n_treated[batch], n_control[batch] = counted.n_treated, counted.n_control
-        if counted.fitted is not None:
-            overlap.append((cells[batch[0]], counted.fitted.n_trimmed, counted.extreme))
-    return GroupTime(
-        cells=cells,
-        att=att,
-        contributions=contributions,
-        n_treated=n_treated,
-        n_control=n_control,
-        left_out=left_out,
-        overlap=overlap,
-    )
+        comparison = engine.compare([cells[k] for k in batch], used)
+        group_time.att[batch] = comparison.att
+        group_time.n_treated[batch] = comparison.n_treated
+        group_time.n_control[batch] = comparison.n_control
+        for j, k in enumerate(batch):
+            np.add.at(group_time.contributions[:, k], comparison.units, comparison.contributions[:, j])
+        if comparison.fitted is not None:
+            group_time.overlap.append((cells[batch[0]], comparison.fitted.n_trimmed, comparison.extreme))
+    return group_time
 
 
 def _usable(engine: _Changes | _Rows, planned: list[Cell]) -> tuple[list[Cell], list[Cell]]:
     """Cells with units on both sides, of cohorts with at least one such cell from treatment on."""
-    found = {cell for cell in planned if engine.has_units(cell)}
-    alive = {cell.cohort for cell in found if cell.time >= cell.cohort}
-    cells = [cell for cell in planned if cell in found and cell.cohort in alive]
+    comparable = {cell for cell in planned if engine.has_units(cell)}
+    alive = {cell.cohort for cell in comparable if cell.time >= cell.cohort}
+    cells = [cell for cell in planned if cell in comparable and cell.cohort in alive]
     return cells, [cell for cell in planned if cell not in set(cells)]
 
 
-class _Counted(NamedTuple):
+class _Compared(NamedTuple):
+    """Cells of one batch: effects (k,), and contributions (m, k) of these units, which may repeat."""
+
+    att: Floats
+    units: Positions
+    contributions: Floats
     n_treated: int
     n_control: int
     fitted: Propensity | None
@@ -215,11 +266,11 @@ class _Used(NamedTuple):
     covariate_period: int
 
 
-def _above(panel: Panel, plan: Plan, cell: Cell) -> int:
+def _above(panel: Panel, settings: CellSettings, cell: Cell) -> int:
     """Controls of a cell are first treated after this period."""
-    if plan.control_group == "never_treated":
-        return panel.n_periods - 1 + plan.anticipation
-    return max(cell.time, cell.base) + plan.anticipation
+    if settings.control_group == "never_treated":
+        return panel.n_periods - 1 + settings.anticipation
+    return max(cell.time, cell.base) + settings.anticipation
 
 
 @dataclass(eq=False)
@@ -227,7 +278,7 @@ class _Changes:
     """Cells as changes of the same units; all cells with the same units and covariates are computed at once."""
 
     panel: Panel
-    plan: Plan
+    settings: CellSettings
 
     def __post_init__(self) -> None:
         panel = self.panel
@@ -248,7 +299,7 @@ class _Changes:
     def units(self, cell: Cell) -> _Used:
         """Units seen in both periods. Covariates and weights are those of the earlier one, as in R's did."""
         treated = self.members.treated(cell.cohort)
-        control = self.members.controls(cell.cohort, _above(self.panel, self.plan, cell))
+        control = self.members.controls(cell.cohort, _above(self.panel, self.settings, cell))
         if self.seen is not None:
             both = self.seen[:, cell.time] & self.seen[:, cell.base]
             treated, control = treated[both[treated]], control[both[control]]
@@ -261,33 +312,29 @@ class _Changes:
 
     def batches(self, cells: list[Cell]) -> Iterator[tuple[list[int], _Used]]:
         """Positions of cells that share units, covariates and weights."""
-        found: dict[tuple[int, ...], list[int]] = {}
+        batches: dict[tuple[int, ...], list[int]] = {}
         for k, cell in enumerate(cells):
             if cell.is_reference:
                 continue
-            first = int(np.searchsorted(self.members.cohort, _above(self.panel, self.plan, cell), side="right"))
+            first = int(np.searchsorted(self.members.cohort, _above(self.panel, self.settings, cell), side="right"))
             period = -1 if self.constant else min(cell.time, cell.base)
             pair = () if self.seen is None else (cell.time, cell.base)
-            found.setdefault((cell.cohort, first, period, *pair), []).append(k)
-        for batch in found.values():
+            batches.setdefault((cell.cohort, first, period, *pair), []).append(k)
+        for batch in batches.values():
             yield batch, self.units(cells[batch[0]])
 
-    def compare(
-        self, cells: list[Cell], used: _Used, columns: list[int], att: Floats, contributions: Floats
-    ) -> _Counted:
-        """Fill the columns of these cells."""
+    def compare(self, cells: list[Cell], used: _Used) -> _Compared:
+        """Effects of cells that share their units."""
         at = used.at
         y = self.y[at]
         dy = y[:, [c.time for c in cells]] - y[:, [c.base for c in cells]]
         treated = np.arange(len(at)) < used.n_treated
         w = None if self.weight is None else self.weight[at, used.covariate_period]
         X = None if self.row is None else self.panel.X[self.row[at, used.covariate_period]]
-        design, fitted, extreme = _models(self.panel, self.plan, cells[0], X, treated, w)
-        found = compare_changes(dy, treated, design, w, method=self.plan.method, fitted=fitted)
-        att[columns] = found.att
-        for j, k in enumerate(columns):
-            contributions[at, k] = found.contributions[:, j]
-        return _Counted(used.n_treated, len(at) - used.n_treated, fitted, extreme)
+        design, fitted, extreme = _models(self.panel, self.settings, cells[0], X, treated, w)
+        scores = compare_changes(dy, treated, design, w, method=self.settings.method, fitted=fitted)
+        n_control = len(at) - used.n_treated
+        return _Compared(scores.att, at, scores.contributions, used.n_treated, n_control, fitted, extreme)
 
 
 @dataclass(eq=False)
@@ -295,7 +342,7 @@ class _Rows:
     """Cells as rows of two periods: repeated cross-sections, or unbalanced panels whose contributions add by unit."""
 
     panel: Panel
-    plan: Plan
+    settings: CellSettings
 
     def __post_init__(self) -> None:
         panel = self.panel
@@ -308,7 +355,7 @@ class _Rows:
 
     def units(self, cell: Cell) -> _Used:
         """Rows of both periods, treated first."""
-        above = _above(self.panel, self.plan, cell)
+        above = _above(self.panel, self.settings, cell)
         both = [self.in_period[t] for t in dict.fromkeys((cell.base, cell.time))]
         treated = np.concatenate([m.treated(cell.cohort) for m in both])
         control = np.concatenate([m.controls(cell.cohort, above) for m in both])
@@ -316,7 +363,7 @@ class _Rows:
 
     def has_units(self, cell: Cell) -> bool:
         """Whether there are rows of both groups in both periods."""
-        above = _above(self.panel, self.plan, cell)
+        above = _above(self.panel, self.settings, cell)
         both = [self.in_period[t] for t in (cell.base, cell.time)]
         return all(len(m.treated(cell.cohort)) and len(m.controls(cell.cohort, above)) for m in both)
 
@@ -326,43 +373,38 @@ class _Rows:
             if not cell.is_reference:
                 yield [k], self.units(cell)
 
-    def compare(
-        self, cells: list[Cell], used: _Used, columns: list[int], att: Floats, contributions: Floats
-    ) -> _Counted:
-        """Fill the column of a cell; both rows of a unit count for it."""
-        panel, at, (k,) = self.panel, used.at, columns
+    def compare(self, cells: list[Cell], used: _Used) -> _Compared:
+        """Effect of one cell; both rows of a unit count for it."""
+        panel, at = self.panel, used.at
         treated = np.arange(len(at)) < used.n_treated
         post = panel.time[at] == cells[0].time
         w = None if panel.weight is None else panel.weight[at]
         X = panel.X[at] if panel.X.shape[1] else None
-        design, fitted, extreme = _models(panel, self.plan, cells[0], X, treated, w)
-        found = compare_rows(panel.y[at], treated, post, design, w, method=self.plan.method, fitted=fitted)
-        att[k] = found.att[0]
-        for when in (True, False):  # a unit has one row at most in each period
-            rows = post == when
-            contributions[panel.unit[at[rows]], k] += found.contributions[rows, 0]
+        design, fitted, extreme = _models(panel, self.settings, cells[0], X, treated, w)
+        scores = compare_rows(panel.y[at], treated, post, design, w, method=self.settings.method, fitted=fitted)
         n_treated, n_control = (min(int((g & post).sum()), int((g & ~post).sum())) for g in (treated, ~treated))
-        return _Counted(n_treated, n_control, fitted, extreme)
+        units = panel.unit[at].astype(np.intp)
+        return _Compared(scores.att, units, scores.contributions, n_treated, n_control, fitted, extreme)
 
 
 def _models(
-    panel: Panel, plan: Plan, cell: Cell, X: Floats | None, treated: NDArray[np.bool_], w: Floats | None
-) -> tuple[Design | None, Propensity | None, float]:
+    panel: Panel, settings: CellSettings, cell: Cell, X: Floats | None, treated: Bools, w: Floats | None
+) -> tuple[StandardisedMatrix | None, Propensity | None, float]:
     """Covariates and propensity of one comparison, and the share of the treated that hardly anyone is like."""
     if X is None:
         return None, None, 0.0
     name = f"cohort {panel.periods[cell.cohort]} in {panel.periods[cell.time]}"
-    design = Design.of(X)
-    n_control = int((~treated).sum()) // (2 if plan.by_rows else 1)
-    if plan.method != "ipw" and n_control <= design.p:
+    design = StandardisedMatrix.of(X)
+    n_control = int((~treated).sum()) // (2 if settings.by_rows else 1)
+    if settings.method != "ipw" and n_control <= design.p:
         raise CausalDataError(
             f"{name} has {n_control:,} untreated units to compare with and {design.p - 1} covariates: give fewer"
             " covariates, or control_group='not_yet_treated' for more units"
         )
-    if plan.method == "regression":
+    if settings.method == "regression":
         return design, None, 0.0
     try:
-        fitted = propensity(design, treated, w, improved=plan.method == "dr_improved")
+        fitted = propensity(design, treated, w, improved=settings.method == "dr_improved")
     except OverlapError:
         raise OverlapError(
             f"{name} ({int(treated.sum()):,} treated, {int((~treated).sum()):,} untreated): the covariates separate the"

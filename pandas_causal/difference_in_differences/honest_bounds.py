@@ -18,7 +18,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from pandas_causal.difference_in_differences.event_study import EventStudy, read_event_study
 from pandas_causal.effect.check import Check
@@ -26,10 +25,10 @@ from pandas_causal.effect.effect import Effect
 from pandas_causal.errors import CausalArgumentError
 from pandas_causal.inference.moment_inequalities import Inequalities, confidence_set, least_favourable, rejects, union
 from pandas_causal.inference.reference import BoundedBias, Student
+from pandas_causal.kernels.arrays import Bools, Floats
 
 __all__ = ["HonestBounds", "honest_bounds"]
 
-Floats = NDArray[np.float64]
 RESTRICTIONS = ("relative_magnitudes", "smoothness")
 _DRAWS = 10_000  # of the least favourable law; with 1,000 the ends move by 0.02 standard errors
 _INFINITE = np.array([np.inf])
@@ -217,10 +216,10 @@ def relative_magnitudes_excludes_zero(study: EventStudy, bound: float, *, draws:
     return not union(_tests(study, bound, draws, level))(np.zeros(1))[0]
 
 
-def _tests(study: EventStudy, bound: float, draws: Floats, level: float) -> list[Callable[[Floats], NDArray[np.bool_]]]:
+def _tests(study: EventStudy, bound: float, draws: Floats, level: float) -> list[Callable[[Floats], Bools]]:
     alpha = 1 - level
 
-    def test(moments: Inequalities) -> Callable[[Floats], NDArray[np.bool_]]:
+    def test(moments: Inequalities) -> Callable[[Floats], Bools]:
         critical = least_favourable(moments, draws, alpha / 10)
         return lambda theta: ~rejects(moments, theta, critical, alpha)
 

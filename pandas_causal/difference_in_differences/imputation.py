@@ -17,22 +17,20 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
+from pandas_causal.kernels.arrays import Bools, Floats, Ints
 from pandas_causal.models.fixed_effects import Absorber, pseudo_inverse
 from pandas_causal.models.linear import independent_columns
 
 __all__ = ["CONSTANT", "Imputed", "Leads", "impute", "lead_effects"]
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 CONSTANT = 1e-10
 """Share of a covariate's variance that must be left within units: less is rounding."""
 _UNREACHED = 1e-8  # how far normal equations may be off before a cell counts as not imputable
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Rows:
+class PanelRows:
     """Rows of a panel, sorted by unit.
 
     Attributes
@@ -52,9 +50,9 @@ class Rows:
     n_units: int
     n_periods: int
 
-    def take(self, keep: NDArray[np.bool_]) -> Rows:
+    def take(self, keep: Bools) -> PanelRows:
         """Some of the rows."""
-        return Rows(
+        return PanelRows(
             y=self.y[keep],
             unit=self.unit[keep],
             time=self.time[keep],
@@ -103,7 +101,7 @@ class Imputed:
 
     effects: Floats
     contributions: Floats
-    reached: NDArray[np.bool_]
+    reached: Bools
     excess: Floats
 
 
@@ -111,7 +109,7 @@ class Imputed:
 class _Model:
     """The fit to untreated rows, unit effects concentrated out: effects of periods and covariates."""
 
-    rows: Rows
+    rows: PanelRows
     mass: Floats  # (N,) weight of a unit's untreated rows
     share: Floats  # (N, T) weights of a unit's untreated rows over periods, summing to 1
     mean_x: Floats  # (N, q) means of the covariates over a unit's untreated rows
@@ -121,7 +119,7 @@ class _Model:
     scale: Floats  # (q,)
 
     @classmethod
-    def of(cls, rows: Rows) -> _Model:
+    def of(cls, rows: PanelRows) -> _Model:
         """Normal equations of periods and covariates."""
         weights = rows.wide(rows.weight)
         mass = np.maximum(weights.sum(axis=1), np.finfo(float).tiny)
@@ -144,7 +142,7 @@ class _Model:
         mass_all = np.concatenate([weights.sum(axis=0), np.maximum(np.diag(gram)[T:], 0.0)])
         return cls(rows, mass, share, mean_x, gram, pseudo_inverse(gram, mass_all), centre, scale)
 
-    def within(self, rows: Rows) -> Floats:
+    def within(self, rows: PanelRows) -> Floats:
         """Covariates of rows less the mean of their unit's untreated rows, on the scale of the fit."""
         out: Floats = (rows.X - self.centre) / self.scale - self.mean_x[rows.unit]
         return out
@@ -164,7 +162,7 @@ class _Model:
         coefficients += self.inverse @ (right - self.gram @ coefficients)
         return coefficients, within - self.fitted(coefficients, rows, X)
 
-    def fitted(self, coefficients: Floats, rows: Rows, X_within: Floats) -> Floats:
+    def fitted(self, coefficients: Floats, rows: PanelRows, X_within: Floats) -> Floats:
         """Deviation of rows from the untreated mean of their unit."""
         T = rows.n_periods
         periods, beta = coefficients[:T], coefficients[T:]
@@ -172,12 +170,12 @@ class _Model:
         return periods[rows.time] - level[rows.unit] + X_within @ beta
 
 
-def impute(untreated: Rows, treated: Rows, cell: Ints, n_cells: int, *, leave_out: bool = False) -> Imputed:
+def impute(untreated: PanelRows, treated: PanelRows, cell: Ints, n_cells: int, *, leave_out: bool = False) -> Imputed:
     """Average effects of cells of treated rows, with contributions of the units.
 
     Parameters
     ----------
-    untreated, treated : Rows
+    untreated, treated : PanelRows
         Every unit of `treated` has rows in `untreated`.
     cell : ndarray (m,)
         Cell of every treated row.
@@ -207,7 +205,7 @@ def impute(untreated: Rows, treated: Rows, cell: Ints, n_cells: int, *, leave_ou
     return Imputed(effects=effects, contributions=contributions, reached=reached, excess=excess)
 
 
-def _targets(model: _Model, treated: Rows, cell: Ints, share: Floats, X: Floats, n_cells: int) -> Floats:
+def _targets(model: _Model, treated: PanelRows, cell: Ints, share: Floats, X: Floats, n_cells: int) -> Floats:
     """Mean regressors of the cells (T + q, k), less those of their units' untreated rows."""
     T, q = treated.n_periods, X.shape[1]
     out = np.zeros((T + q, n_cells))
@@ -251,12 +249,12 @@ class Leads:
     n_parameters: int
 
 
-def lead_effects(untreated: Rows, event: Ints, events: Sequence[int]) -> Leads:
+def lead_effects(untreated: PanelRows, event: Ints, events: Sequence[int]) -> Leads:
     """Regress untreated outcomes on units, periods, covariates and indicators of the periods before treatment.
 
     Parameters
     ----------
-    untreated : Rows
+    untreated : PanelRows
     event : ndarray (n,)
         Periods since treatment.
     events : sequence of int

@@ -9,33 +9,33 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from pandas_causal.difference_in_differences.cells import (
     UNTESTED,
+    cell_index,
     cell_text,
-    index_of,
-    known_weightings,
+    four_averages,
+    known_weights,
     panel_checks,
     panel_facts,
     panel_rows,
     require_unit,
     treated_units,
 )
-from pandas_causal.difference_in_differences.group_time import Cell
+from pandas_causal.difference_in_differences.group_time import Cell, CellCounts
 from pandas_causal.difference_in_differences.imputation import Leads, impute, lead_effects
 from pandas_causal.difference_in_differences.pre_trends import pre_trends
 from pandas_causal.effect.check import Checks
 from pandas_causal.effect.effect import Effect
+from pandas_causal.effect.estimates import Estimates
 from pandas_causal.errors import CausalArgumentError, CausalDataError, Problem
 from pandas_causal.estimator import CausalEstimator
 from pandas_causal.inference.influence import Influence
 from pandas_causal.inputs.parameters import ANTICIPATION, FLAG, Legal, at_least, or_none
+from pandas_causal.kernels.arrays import Floats, Ints
 from pandas_causal.panels.reading import Panel, read_panel
 
 __all__ = ["ImputationDiD"]
-
-Floats = NDArray[np.float64]
 
 
 class ImputationDiD(CausalEstimator):
@@ -145,17 +145,17 @@ class ImputationDiD(CausalEstimator):
         Raises
         ------
         CausalDataError
-            See :func:`pandas_causal.panels.reading.read_panel`; no cell that untreated rows can impute.
+            See :func:`read_panel`; no cell that untreated rows can impute.
         """
         require_unit(self, unit)
         panel = read_panel(
             self, X, y, time=time, unit=unit, cohort=cohort, treatment=treatment, cluster=cluster,
             sample_weight=sample_weight, missing=missing, anticipation=self.anticipation,
         )  # fmt: skip
-        found = _impute(panel, self.anticipation, self.leave_out)
+        imputed = _impute(panel, self.anticipation, self.leave_out)
         leads = self._leads(panel)
-        self.imputed_ = found.table
-        self.effect_ = self._arrange(panel, found, leads)
+        self.imputed_ = imputed.table
+        self.effect_ = self._arrange(panel, imputed, leads)
         return self
 
     # -- private -----------------------------------------------------------------------------------------------------
@@ -177,21 +177,17 @@ class ImputationDiD(CausalEstimator):
         rows = panel_rows(panel).take(event <= last)
         return lead_effects(rows, np.where(panel.never[panel.unit], -panel.n_periods - 1, event)[event <= last], events)
 
-    def _arrange(self, panel: Panel, found: _Found, leads: Leads) -> Effect:
+    def _arrange(self, panel: Panel, imputed: _Imputed, leads: Leads) -> Effect:
         """Cells, then leads, as one Effect."""
-        index = index_of(panel, found.cells, leads.events)
-        P = len(leads.events)
+        index = cell_index(panel, imputed.cells, leads.events)
         u = Influence.from_contributions(
-            np.concatenate([found.effects, leads.effects]),
-            np.hstack([found.contributions, leads.contributions]),
+            np.concatenate([imputed.effects, leads.effects]),
+            np.hstack([imputed.contributions, leads.contributions]),
             panel.units,
             names=pd.Index([str(label) for label in index], name="parameter"),
         )
-        u = replace(
-            u,
-            treated=treated_units(panel, found.cells, P, found.n_treated, found.n_untreated, leads.events),
-            factor_p=1,
-        )
+        counts = CellCounts(imputed.cells, imputed.n_treated, imputed.n_untreated)
+        u = replace(u, treated=treated_units(panel, counts, leads=leads.events), factor_p=1)
         method = f"imputation (Borusyak et al. 2024), one row per {panel.units.labels.name}"
         if self.leave_out:
             method += ", leave-out averages"
@@ -201,9 +197,13 @@ class ImputationDiD(CausalEstimator):
             method += f", clustered by {' and '.join(ways)} (CR1)"
         given = ", given the covariates" if panel.covariates else ""
         early = f" more than {self.anticipation} periods" if self.anticipation else ""
+        weights = known_weights(imputed.cells, imputed.mass, len(leads.events))
         effect = Effect(
-            estimates=pd.Series(np.concatenate([found.effects, leads.effects]), index=index, name="estimate"),
-            uncertainty=u,
+            rows=Estimates(
+                pd.Series(u.values, index=index, name="estimate"),
+                u,
+                weightings=four_averages(panel, imputed.cells, weights, leads.events),
+            ),
             estimand=f"effect on the treated of {panel.names['outcome']}, by cohort and {panel.axis.name}",
             n_obs=len(panel),
             level=self.level,
@@ -212,31 +212,30 @@ class ImputationDiD(CausalEstimator):
                 f"no anticipation: outcomes do not react{early} before treatment starts",
                 "no interference between units, and treatment stays on",
             ),
-            warnings=(*panel.notes, *found.notes),
+            warnings=(*panel.notes, *imputed.notes),
             std_error_method=method,
             population="treated rows of this sample that can be imputed",
-            facts={**panel_facts(panel), "anticipation": self.anticipation, "n_imputed_rows": len(found.table)},
+            facts={**panel_facts(panel), "anticipation": self.anticipation, "n_imputed_rows": len(imputed.table)},
         ).explained()
-        effect = replace(effect, weightings=known_weightings(panel, found.cells, found.mass, leads.events))
         diagnostics = {"pre_trends": partial(pre_trends, effect, self.anticipation), **panel_checks(panel)}
         return replace(effect, diagnostics=Checks(diagnostics))
 
 
 @dataclass(frozen=True, eq=False)
-class _Found:
+class _Imputed:
     """Cells that were imputed."""
 
     cells: list[Cell]
     effects: Floats
     contributions: Floats
-    n_treated: NDArray[np.int64]
-    n_untreated: NDArray[np.int64]
+    n_treated: Ints
+    n_untreated: Ints
     mass: Floats
     table: pd.DataFrame
     notes: list[str]
 
 
-def _impute(panel: Panel, anticipation: int, leave_out: bool) -> _Found:
+def _impute(panel: Panel, anticipation: int, leave_out: bool) -> _Imputed:
     """Split the rows, impute the treated ones, keep the cells that can be imputed."""
     rows = panel_rows(panel)
     on = panel.event >= -anticipation
@@ -255,28 +254,28 @@ def _impute(panel: Panel, anticipation: int, leave_out: bool) -> _Found:
     cells = [Cell(int(k // panel.n_periods), int(k % panel.n_periods), -1) for k in keys]
     if not cells or on.all():
         raise CausalDataError("no treated row belongs to a unit with untreated rows, so that nothing can be imputed")
-    found = impute(rows.take(~on), rows.take(treated), cell, len(cells), leave_out=leave_out)
-    keep = np.flatnonzero(found.reached)
+    imputed = impute(rows.take(~on), rows.take(treated), cell, len(cells), leave_out=leave_out)
+    keep = np.flatnonzero(imputed.reached)
     if not any(cells[k].time >= cells[k].cohort for k in keep):
         what = "no period from treatment on has untreated rows, so that no treated outcome can be imputed"
         remedy = "include never-treated units, or periods before the last cohort starts"
         raise CausalDataError([Problem(panel.names.get("cohort", "cohort"), what, None, remedy)])
     if len(keep) < len(cells):
-        first = cells[int(np.flatnonzero(~found.reached)[0])]
+        first = cells[int(np.flatnonzero(~imputed.reached)[0])]
         notes.append(
             f"{len(cells) - len(keep):,} cells have no untreated rows in their period to be imputed from and were left"
             f" out ({cell_text(panel, first)})"
         )
-    shown = found.reached[cell]
+    shown = imputed.reached[cell]
     y = panel.y[treated][shown]
     table = pd.DataFrame(
-        {"outcome": y, "imputed": y - found.excess[shown], "effect": found.excess[shown]},
+        {"outcome": y, "imputed": y - imputed.excess[shown], "effect": imputed.excess[shown]},
         index=panel.row_labels[treated][shown],
     )
-    return _Found(
+    return _Imputed(
         cells=[cells[k] for k in keep],
-        effects=found.effects[keep],
-        contributions=found.contributions[:, keep],
+        effects=imputed.effects[keep],
+        contributions=imputed.contributions[:, keep],
         n_treated=np.bincount(cell, minlength=len(cells))[keep],
         n_untreated=np.bincount(panel.time[~on], minlength=panel.n_periods)[[cells[k].time for k in keep]],
         mass=np.asarray(np.bincount(cell, rows.weight[treated], len(cells))[keep], dtype=np.float64),

@@ -9,18 +9,17 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from pandas_causal.difference_in_differences.event_study import EventStudy, read_event_study
 from pandas_causal.effect.check import Check
 from pandas_causal.effect.effect import Effect
 from pandas_causal.errors import CausalArgumentError, CausalDataError, CausalError, CausalWarning
 from pandas_causal.inference.reference import Student
+from pandas_causal.kernels.arrays import Bools, Floats
 
 __all__ = ["pre_trend_power", "pre_trends", "trend_checks"]
 
 _LEVEL = 0.05
-Floats = NDArray[np.float64]
 _LOG_DRAWS = 16  # base-2 logarithm of the number of quasi-random draws
 
 
@@ -186,7 +185,7 @@ def _trend(study: EventStudy, slope: float) -> Floats:
     return trend
 
 
-def _passes(study: EventStudy, deviations: Floats, slope: float, level: float) -> NDArray[np.bool_]:
+def _passes(study: EventStudy, deviations: Floats, slope: float, level: float) -> Bools:
     """Whether every period before treatment is insignificant, draw by draw."""
     pre = slice(0, study.n_pre)
     critical = float(Student().critical(level, np.array([study.df]))[0])

@@ -8,25 +8,26 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from pandas_causal.difference_in_differences.cells import (
     UNTESTED,
     cell_index,
-    known_weightings,
+    cell_uncertainty,
+    four_averages,
     panel_checks,
     panel_facts,
+    reference_cells,
     regression_component,
     require_unit,
     share_weights,
     treated_units,
 )
 from pandas_causal.difference_in_differences.doubly_robust import compare_changes
-from pandas_causal.difference_in_differences.group_time import Cell, GroupTime
+from pandas_causal.difference_in_differences.group_time import Cell, GroupTime, Shares
 from pandas_causal.difference_in_differences.pre_trends import trend_checks
 from pandas_causal.effect.check import Check, Checks
 from pandas_causal.effect.effect import Effect
-from pandas_causal.effect.estimates import Weighting
+from pandas_causal.effect.estimates import Estimates
 from pandas_causal.errors import CausalArgumentError, CausalDataError, Problem
 from pandas_causal.estimator import CausalEstimator
 from pandas_causal.inference.influence import Influence
@@ -36,11 +37,10 @@ from pandas_causal.inputs.parameters import (
     at_least,
     one_of,
 )
+from pandas_causal.kernels.arrays import Floats, Positions
 from pandas_causal.panels.reading import Panel, read_panel
 
 __all__ = ["StackedDiD"]
-
-Floats = NDArray[np.float64]
 
 
 class StackedDiD(CausalEstimator):
@@ -157,7 +157,7 @@ class StackedDiD(CausalEstimator):
         Raises
         ------
         CausalDataError
-            See :func:`pandas_causal.panels.reading.read_panel`; no cohort whose window is seen with clean controls.
+            See :func:`read_panel`; no cohort whose window is seen with clean controls.
         """
         require_unit(self, unit)
         panel = read_panel(
@@ -225,14 +225,15 @@ class StackedDiD(CausalEstimator):
 
     def _arrange(self, panel: Panel, stacks: list[_Stack], notes: list[str]) -> Effect:
         """Cells of all stacks as one Effect."""
-        found, shares = _joined(panel, stacks)
-        cells = found.cells
-        index, reference = cell_index(panel, found)
-        u, how = self._uncertainty(panel, stacks, found, index, shares.mean(axis=0))
-        mass = np.concatenate([np.full(len(s.cells), s.weight) for s in stacks])
+        group_time = _joined(panel, stacks)
+        cells = group_time.cells
+        index = cell_index(panel, cells)
+        u, how = self._uncertainty(panel, stacks, group_time, index)
+        values = pd.Series(group_time.att, index=index, name="estimate")
+        rows = Estimates(values, u, reference_rows=reference_cells(cells))
+        weights = share_weights(rows, cells, group_time.shares)
         effect = Effect(
-            estimates=pd.Series(found.att, index=index, name="estimate"),
-            uncertainty=u,
+            rows=replace(rows, weightings=four_averages(panel, cells, weights)),
             estimand=f"effect on the treated of {panel.names['outcome']}, by cohort and {panel.axis.name}",
             n_obs=sum(len(s.at) * len(s.cells) for s in stacks),
             level=self.level,
@@ -243,16 +244,12 @@ class StackedDiD(CausalEstimator):
             ),
             warnings=(*panel.notes, *notes),
             std_error_method=f"stacked comparisons, {how}",
-            reference_rows=reference,
             population=f"treated units of {len(stacks)} cohorts whose window is seen",
             facts={
                 **panel_facts(panel), "anticipation": self.anticipation, "n_stacks": len(stacks),
                 "weighting": self.weighting, "control_group": self.control_group,
             },
         ).explained()  # fmt: skip
-        weightings = known_weightings(panel, cells, mass)
-        at = _at_shares(weightings, effect, shares.mean(axis=0), len(stacks[0].cells))
-        effect = replace(effect, weightings=at)
         diagnostics = {
             **trend_checks(effect, self.anticipation),
             "stacks": Check(None, self.stacks_, f"{len(stacks)} stacks"),
@@ -261,19 +258,12 @@ class StackedDiD(CausalEstimator):
         return replace(effect, diagnostics=Checks(diagnostics))
 
     def _uncertainty(
-        self, panel: Panel, stacks: list[_Stack], found: GroupTime, index: pd.MultiIndex, shares: Floats
+        self, panel: Panel, stacks: list[_Stack], group_time: GroupTime, index: pd.MultiIndex
     ) -> tuple[Influence, str]:
         """Contributions of units, summed over the stacks they are in; clustered."""
-        K, S = len(found.att), len(shares)
-        names = [f"{g}, {t}" for g, t, _ in index] + [f"weight of {g}" for g in self.stacks_.index]
-        u = Influence.from_contributions(
-            np.concatenate([found.att, shares]),
-            found.contributions,
-            panel.units,
-            names=pd.Index(names, name="parameter"),
-            loadings=np.eye(K, K + S),
-        )
-        u = replace(u, treated=treated_units(panel, found.cells, S, found.n_treated, found.n_control), factor_p=1)
+        K, S = len(group_time.cells), len(group_time.shares)
+        u = cell_uncertainty(panel, group_time, index)
+        u = replace(u, treated=treated_units(panel, group_time.counts, n_shares=S), factor_p=1)
         ways = panel.unit_clusters()
         if len(ways) > 1:
             u = replace(u, clusters=ways).cluster(tuple(ways.values()))
@@ -286,7 +276,7 @@ class StackedDiD(CausalEstimator):
             used[stack.at] = True
         every = np.ones(K + S, dtype=bool)
         p = width - 1 + width * len(stacks)
-        component = regression_component(found.contributions[used], [x[used] for x in labels], n_rows, p, every)
+        component = regression_component(group_time.contributions[used], [x[used] for x in labels], n_rows, p, every)
         treated = u.treated
         if labels and treated is not None:
             treated = treated.clustered(labels)
@@ -311,7 +301,7 @@ class _Stack:
     """
 
     cells: list[Cell]
-    at: NDArray[np.intp]
+    at: Positions
     n_treated: int
     att: Floats
     contributions: Floats
@@ -324,7 +314,7 @@ class _Stack:
 
     @classmethod
     def of(
-        cls, y: Floats, at: NDArray[np.intp], n1: int, base: Cell, window: range, w: Floats | None, weighting: str
+        cls, y: Floats, at: Positions, n1: int, base: Cell, window: range, w: Floats | None, weighting: str
     ) -> _Stack:
         """Compare changes since the reference period."""
         cells = [Cell(base.cohort, t, base.base) for t in window]
@@ -337,44 +327,24 @@ class _Stack:
         return cls(cells, at, n1, found.att, found.contributions, own * np.where(treated, *slopes))
 
 
-def _joined(panel: Panel, stacks: list[_Stack]) -> tuple[GroupTime, Floats]:
-    """Cells of all stacks with their contributions, and what every unit (N, S) adds to the weights of the stacks."""
-    cells = [cell for stack in stacks for cell in stack.cells]
-    shares = np.zeros((panel.n_units, len(stacks)))
+def _joined(panel: Panel, stacks: list[_Stack]) -> GroupTime:
+    """Cells of all stacks with their contributions; a unit adds to the weights of the stacks that it is in."""
+    added = np.zeros((panel.n_units, len(stacks)))
     for j, stack in enumerate(stacks):
-        shares[stack.at, j] = stack.shares
-    K, S = len(cells), shares.shape[1]
-    contributions = np.zeros((panel.n_units, K + S), order="F")
+        added[stack.at, j] = stack.shares
+    values = added.mean(axis=0)
+    cohorts = np.array([stack.cells[0].cohort for stack in stacks])
+    shares = Shares(cohorts, values, (added - values) / panel.n_units)
+    group_time = GroupTime.of(panel, [cell for stack in stacks for cell in stack.cells], shares, [])
     start = 0
     for stack in stacks:
-        contributions[stack.at, start : start + len(stack.cells)] = stack.contributions
-        start += len(stack.cells)
-    contributions[:, K:] = (shares - shares.mean(axis=0)) / panel.n_units
-    counts = np.array([0 if c.is_reference else s.n_treated for s in stacks for c in s.cells])
-    found = GroupTime(
-        cells=cells,
-        att=np.concatenate([s.att for s in stacks]),
-        contributions=contributions,
-        n_treated=counts,
-        n_control=np.concatenate([np.full(len(s.cells), len(s.at) - s.n_treated) for s in stacks]),
-        left_out=[],
-        overlap=[],
-    )
-    return found, shares
-
-
-def _at_shares(weightings: dict[str, Weighting], effect: Effect, shares: Floats, width: int) -> dict[str, Weighting]:
-    """The same averages, the weights being estimated shares of the treated units."""
-    index, S = effect.estimates.index, len(shares)
-    own = np.repeat(np.arange(S), width)
-    by_share = share_weights(effect, own, shares, index)
-    out = {k: replace(w, weights=by_share) for k, w in weightings.items()}
-    cohorts = weightings["cohort"]
-    assert cohorts.labels is not None  # noqa: S101 - known_weightings labels its averages
-    overall = share_weights(effect, np.arange(S), shares, cohorts.labels)
-    then = {name: replace(w, weights=overall) for name, w in cohorts.then.items()}
-    out["cohort"] = replace(out["cohort"], weights=None, then=then)
-    return out
+        own = slice(start, start + len(stack.cells))
+        group_time.att[own] = stack.att
+        group_time.contributions[stack.at, own] = stack.contributions
+        group_time.n_treated[own] = [0 if c.is_reference else stack.n_treated for c in stack.cells]
+        group_time.n_control[own] = len(stack.at) - stack.n_treated
+        start = own.stop
+    return group_time
 
 
 def _describe(panel: Panel, stacks: list[_Stack]) -> pd.DataFrame:

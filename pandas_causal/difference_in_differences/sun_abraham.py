@@ -8,37 +8,38 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from pandas_causal.difference_in_differences.cells import (
     UNTESTED,
-    averages,
     cell_index,
     cell_text,
     cell_uncertainty,
     cohort_shares,
+    four_averages,
     panel_checks,
     panel_facts,
     panel_rows,
+    reference_cells,
     regression_component,
     require_unit,
+    share_weights,
     treated_units,
     without_singletons,
 )
-from pandas_causal.difference_in_differences.cohort_regression import Saturated, saturated_regression
+from pandas_causal.difference_in_differences.cohort_regression import Saturated, cohort_period_regression
 from pandas_causal.difference_in_differences.group_time import Cell, GroupTime
 from pandas_causal.difference_in_differences.pre_trends import trend_checks
 from pandas_causal.effect.check import Checks
 from pandas_causal.effect.effect import Effect
+from pandas_causal.effect.estimates import Estimates
 from pandas_causal.errors import CausalDataError, Problem
 from pandas_causal.estimator import CausalEstimator
 from pandas_causal.inference.influence import Influence
 from pandas_causal.inputs.parameters import ANTICIPATION, Legal
+from pandas_causal.kernels.arrays import Positions
 from pandas_causal.panels.reading import Panel, read_panel
 
 __all__ = ["SunAbraham"]
-
-Floats = NDArray[np.float64]
 
 
 class SunAbraham(CausalEstimator):
@@ -125,7 +126,7 @@ class SunAbraham(CausalEstimator):
         Raises
         ------
         CausalDataError
-            See :func:`pandas_causal.panels.reading.read_panel`; one cohort only and nobody never treated.
+            See :func:`read_panel`; one cohort only and nobody never treated.
         """
         require_unit(self, unit)
         panel = read_panel(
@@ -133,40 +134,41 @@ class SunAbraham(CausalEstimator):
             sample_weight=sample_weight, missing=missing, anticipation=self.anticipation,
         )  # fmt: skip
         panel = without_singletons(_comparable(panel, self.anticipation))
-        cohorts = panel.treated_cohorts
         cells = [
             Cell(int(g), t, int(g) - 1 - self.anticipation)
-            for g in cohorts
+            for g in panel.treated_cohorts
             for t in range(panel.n_periods)
             if g - 1 - self.anticipation >= 0
         ]
         cells = _seen(panel, cells)
         free = [k for k, c in enumerate(cells) if not c.is_reference]
-        fitted = saturated_regression(panel_rows(panel), panel.cohort, [(cells[k].cohort, cells[k].time) for k in free])
-        found = _cells(panel, cells, np.array(free, dtype=np.intp), fitted, len(cohorts))
-        self.effect_ = self._arrange(panel, found, fitted, cohorts)
+        fitted = cohort_period_regression(
+            panel_rows(panel), panel.cohort, [(cells[k].cohort, cells[k].time) for k in free]
+        )
+        group_time = _cells(panel, cells, np.array(free, dtype=np.intp), fitted)
+        self.effect_ = self._arrange(panel, group_time, fitted)
         return self
 
     # -- private -----------------------------------------------------------------------------------------------------
 
-    def _arrange(self, panel: Panel, found: GroupTime, fitted: Saturated, cohorts: NDArray[np.int64]) -> Effect:
+    def _arrange(self, panel: Panel, group_time: GroupTime, fitted: Saturated) -> Effect:
         """Cells and cohort shares as parameters of one Effect."""
-        shares = cohort_shares(panel, found, cohorts)
-        index, reference = cell_index(panel, found)
-        u = cell_uncertainty(panel, found, cohorts, shares, index)
-        u = replace(
-            u, treated=treated_units(panel, found.cells, len(shares), found.n_treated, found.n_control), factor_p=1
-        )
-        u, how = _clustered(panel, u, len(shares), fitted.n_parameters)
+        index = cell_index(panel, group_time.cells)
+        u = cell_uncertainty(panel, group_time, index)
+        n_shares = len(group_time.shares)
+        u = replace(u, treated=treated_units(panel, group_time.counts, n_shares=n_shares), factor_p=1)
+        u, how = _clustered(panel, u, n_shares, fitted.n_parameters)
         early = f" more than {self.anticipation} periods" if self.anticipation else ""
         given = ", given the covariates" if panel.covariates else ""
         notes = list(panel.notes)
-        if found.left_out:
-            text = f"{len(found.left_out):,} cells have no rows to be compared with and were left out"
-            notes.append(f"{text} ({cell_text(panel, found.left_out[0])})")
+        if group_time.left_out:
+            text = f"{len(group_time.left_out):,} cells have no rows to be compared with and were left out"
+            notes.append(f"{text} ({cell_text(panel, group_time.left_out[0])})")
+        values = pd.Series(group_time.att, index=index, name="estimate")
+        rows = Estimates(values, u, reference_rows=reference_cells(group_time.cells))
+        weights = share_weights(rows, group_time.cells, group_time.shares)
         effect = Effect(
-            estimates=pd.Series(found.att, index=index, name="estimate"),
-            uncertainty=u,
+            rows=replace(rows, weightings=four_averages(panel, group_time.cells, weights)),
             estimand=f"effect on the treated of {panel.names['outcome']}, by cohort and {panel.axis.name}",
             n_obs=len(panel),
             level=self.level,
@@ -177,15 +179,13 @@ class SunAbraham(CausalEstimator):
             ),
             warnings=tuple(notes),
             std_error_method=f"least squares on cohort and period cells, {how}",
-            reference_rows=reference,
             population="units treated within the periods seen",
             facts={
                 **panel_facts(panel),
                 "anticipation": self.anticipation,
-                "cells_left_out": len(found.left_out),
+                "cells_left_out": len(group_time.left_out),
             },
         ).explained()
-        effect = replace(effect, weightings=averages(effect, found, cohorts, shares, panel))
         diagnostics = {**trend_checks(effect, self.anticipation), **panel_checks(panel)}
         return replace(effect, diagnostics=Checks(diagnostics))
 
@@ -208,7 +208,7 @@ def _comparable(panel: Panel, anticipation: int) -> Panel:
         f"there is no never-treated unit: the cohort of {panel.periods[g]}, treated last, serves as the comparison, and"
         f" {int((~rows).sum()):,} rows from {panel.periods[stop]} on were left out"
     )
-    return _without_late(_until(panel, stop, rows, text), anticipation)
+    return _without_late(panel.until(stop, text), anticipation)
 
 
 def _without_late(panel: Panel, anticipation: int) -> Panel:
@@ -219,31 +219,6 @@ def _without_late(panel: Panel, anticipation: int) -> Panel:
     return panel.take_units(~late, f"{int(late.sum()):,} units that may anticipate a later treatment were left out")
 
 
-def _until(panel: Panel, stop: int, rows: NDArray[np.bool_], note: str) -> Panel:
-    """Keep the periods before a position: cohorts from there on are untreated in them."""
-    stays = np.bincount(panel.unit[rows], minlength=panel.n_units) > 0
-    content = panel.units.content
-    return replace(
-        panel,
-        y=panel.y[rows],
-        unit=(np.cumsum(stays) - 1)[panel.unit[rows]],
-        time=panel.time[rows],
-        units=replace(
-            panel.units, labels=panel.units.labels[stays], content=None if content is None else content[stays]
-        ),
-        axis=replace(panel.axis, labels=panel.axis.labels[:stop]),
-        cohort=panel.cohort[stays],
-        treated=panel.treated[rows],
-        weight=None if panel.weight is None else panel.weight[rows] / panel.weight[rows].mean(),
-        clusters={name: labels[rows] for name, labels in panel.clusters.items()},
-        roles={role: values[rows] for role, values in panel.roles.items()},
-        X=panel.X[rows],
-        order=panel.order[rows],
-        row_labels=panel.row_labels[rows],
-        notes=(*panel.notes, note),
-    )
-
-
 def _seen(panel: Panel, cells: list[Cell]) -> list[Cell]:
     """Cells that have rows, of cohorts that are seen in their reference period."""
     T = panel.n_periods
@@ -252,37 +227,33 @@ def _seen(panel: Panel, cells: list[Cell]) -> list[Cell]:
     return [c for c in cells if c.cohort * T + c.time in present and c.cohort * T + c.base in present]
 
 
-def _cells(panel: Panel, cells: list[Cell], free: NDArray[np.intp], fitted: Saturated, n_shares: int) -> GroupTime:
-    """Coefficients that the regression determines and the reference cells, with room for the shares."""
+def _cells(panel: Panel, cells: list[Cell], free: Positions, fitted: Saturated) -> GroupTime:
+    """Coefficients that the regression determines, and the reference cells."""
     known = np.ones(len(cells), dtype=bool)
     known[free[~fitted.reached]] = False
     alive = {c.cohort for c, ok in zip(cells, known, strict=True) if ok and c.time >= c.cohort}
     keep = np.array([ok and c.cohort in alive for c, ok in zip(cells, known, strict=True)])
     if not keep.any():
         raise CausalDataError("no cell from treatment on has rows to be compared with; include never-treated units")
-    at = np.full(len(cells), -1)
-    at[free] = np.arange(len(free))
-    used = [k for k in range(len(cells)) if keep[k]]
-    contributions = np.zeros((panel.n_units, len(used) + n_shares), order="F")
-    att = np.zeros(len(used))
-    for j, k in enumerate(used):
-        if at[k] >= 0:
-            att[j], contributions[:, j] = fitted.effects[at[k]], fitted.contributions[:, at[k]]
+    left_out = [c for c, ok in zip(cells, keep, strict=True) if not ok]
+    coefficient = np.full(len(cells), -1)  # position of a cell among the coefficients; reference cells have none
+    coefficient[free] = np.arange(len(free))
     rows = np.bincount(
         np.minimum(panel.cohort[panel.unit], panel.n_periods) * panel.n_periods + panel.time,
         minlength=(panel.n_periods + 1) * panel.n_periods,
     ).reshape(-1, panel.n_periods)
-    behind = [min(rows[cells[k].cohort, cells[k].time], rows[cells[k].cohort, cells[k].base]) for k in used]
-    counts = np.array([0 if cells[k].is_reference else n for k, n in zip(used, behind, strict=True)])
-    return GroupTime(
-        cells=[cells[k] for k in used],
-        att=att,
-        contributions=contributions,
-        n_treated=counts,
-        n_control=np.array([rows[-1, cells[k].time] for k in used]),
-        left_out=[c for c, ok in zip(cells, keep, strict=True) if not ok],
-        overlap=[],
-    )
+    kept = [k for k in range(len(cells)) if keep[k]]
+    shares = cohort_shares(panel, panel.treated_cohorts)
+    group_time = GroupTime.of(panel, [cells[k] for k in kept], shares, left_out)
+    for j, k in enumerate(kept):
+        cell = cells[k]
+        group_time.n_control[j] = rows[-1, cell.time]
+        if coefficient[k] >= 0:
+            group_time.att[j] = fitted.effects[coefficient[k]]
+            group_time.contributions[:, j] = fitted.contributions[:, coefficient[k]]
+        if not cell.is_reference:
+            group_time.n_treated[j] = min(rows[cell.cohort, cell.time], rows[cell.cohort, cell.base])
+    return group_time
 
 
 def _clustered(panel: Panel, u: Influence, n_shares: int, n_parameters: int) -> tuple[Influence, str]:

@@ -9,25 +9,25 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from pandas_causal.difference_in_differences.cells import panel_facts
 from pandas_causal.difference_in_differences.doubly_robust import compare_changes, compare_rows, propensity
 from pandas_causal.difference_in_differences.group_means import group_means
 from pandas_causal.effect.check import Check, Checks
 from pandas_causal.effect.effect import Effect
+from pandas_causal.effect.estimates import Estimates
 from pandas_causal.errors import CausalArgumentError, CausalDataError, OverlapError, Problem
 from pandas_causal.estimator import CausalEstimator
 from pandas_causal.inference.few_treated import Treated
 from pandas_causal.inference.influence import Component, Influence
 from pandas_causal.inputs.parameters import Legal, one_of
-from pandas_causal.models.linear import Design
+from pandas_causal.kernels.arrays import Bools, Floats, Ints
+from pandas_causal.models.linear import StandardisedMatrix
 from pandas_causal.panels.first_treatment import two_levels
 from pandas_causal.panels.reading import Panel, read_panel
 
 __all__ = ["TripleDifference"]
 
-Floats = NDArray[np.float64]
 _ATT = pd.Index(["ATT"], name="estimand")
 _UNTESTED = "cannot be tested after treatment"
 _GROUPS = ("untreated group, ineligible", "untreated group, eligible", "treated group, ineligible", "treated, eligible")
@@ -122,7 +122,7 @@ class TripleDifference(CausalEstimator):
         Raises
         ------
         CausalDataError
-            See :func:`pandas_causal.panels.reading.read_panel`; a partition that changes within units; an empty group.
+            See :func:`read_panel`; a partition that changes within units; an empty group.
         OverlapError
             Covariates that separate the treated from a group they are compared with.
         """
@@ -171,8 +171,7 @@ class TripleDifference(CausalEstimator):
             method = f"{'changes of units' if panel.is_panel else 'rows'}, clustered by {' and '.join(ways)} (CR1)"
         given = ", given the covariates" if panel.covariates else ""
         return Effect(
-            estimates=pd.Series(contrast @ values, index=_ATT, name="estimate"),
-            uncertainty=u,
+            rows=Estimates(pd.Series(contrast @ values, index=_ATT, name="estimate"), u),
             estimand=f"effect on the eligible of the treated group of {panel.names['outcome']}",
             n_obs=len(panel),
             level=self.level,
@@ -194,7 +193,7 @@ class TripleDifference(CausalEstimator):
             at = np.flatnonzero((data.group == 3) | (data.group == other))
             treated = data.group[at] == 3
             w = None if data.w is None else data.w[at]
-            design = Design.of(data.X[at])
+            design = StandardisedMatrix.of(data.X[at])
             if min(treated.sum(), (~treated).sum()) <= design.p:
                 raise CausalDataError(
                     f"{design.p - 1} covariates are too many for {int((~treated).sum()):,} rows of the"
@@ -234,15 +233,15 @@ class _Data:
     """
 
     y: Floats
-    group: NDArray[np.int64]
-    after: NDArray[np.bool_] | None
-    code: NDArray[np.int64]
+    group: Ints
+    after: Bools | None
+    code: Ints
     n_means: int
     X: Floats
     w: Floats | None
 
     @classmethod
-    def of(cls, panel: Panel, eligible: NDArray[np.int64]) -> _Data:
+    def of(cls, panel: Panel, eligible: Ints) -> _Data:
         """Changes of units from before to after, covariates of their first row; or the rows."""
         assert panel.group is not None  # noqa: S101 - read with group=
         group = 2 * panel.group + eligible
@@ -288,7 +287,7 @@ def _seen_twice(panel: Panel) -> Panel:
     return panel.take_units(both, f"{int((~both).sum()):,} units without rows before or after treatment were left out")
 
 
-def _eligible(panel: Panel) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+def _eligible(panel: Panel) -> tuple[Ints, tuple[str, ...]]:
     """Eligibility of every unit, which must not change."""
     values = panel.roles["partition"]
     codes, _, notes = two_levels(values, "partition")

@@ -8,25 +8,25 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from pandas_causal.difference_in_differences.cells import panel_checks, panel_facts, regression_component
 from pandas_causal.difference_in_differences.group_means import Means, group_means, regression_hc2
 from pandas_causal.difference_in_differences.two_way_checks import two_way_checks
 from pandas_causal.effect.check import Check, Checks
 from pandas_causal.effect.effect import Effect
+from pandas_causal.effect.estimates import Estimates
 from pandas_causal.errors import CausalDataError, NotIdentifiedError, Problem
 from pandas_causal.estimator import CausalEstimator
 from pandas_causal.inference.few_treated import Treated
 from pandas_causal.inference.influence import Influence
-from pandas_causal.inference.rows import Rows
+from pandas_causal.inference.rows import RowIdentity
+from pandas_causal.kernels.arrays import Bools, Floats, Ints, Positions, Values
 from pandas_causal.models.fixed_effects import Absorber, counted_parameters, singletons
 from pandas_causal.models.linear import independent_columns
 from pandas_causal.panels.reading import Panel, read_panel
 
 __all__ = ["DifferenceInDifferences"]
 
-Floats = NDArray[np.float64]
 _ATT = pd.Index(["ATT"], name="estimand")
 _UNTESTED = "cannot be tested after treatment"
 _CELLS = ("untreated group, before", "untreated group, after", "treated group, before", "treated group, after")
@@ -125,7 +125,7 @@ class DifferenceInDifferences(CausalEstimator):
         Raises
         ------
         CausalDataError
-            See :func:`pandas_causal.panels.reading.read_panel`; a group without rows before or after.
+            See :func:`read_panel`; a group without rows before or after.
         NotIdentifiedError
             If unit and period effects (and covariates) explain the treatment.
         """
@@ -191,7 +191,7 @@ class DifferenceInDifferences(CausalEstimator):
                 "unit and period effects (and the covariates) explain the treatment exactly, so that nothing is left to"
                 " compare: some units must change their treatment while others do not"
             )
-        rows = Rows(panel.row_labels[at], panel.y[at])
+        rows = RowIdentity(panel.row_labels[at], panel.y[at])
         labels = {str(panel.units.labels.name): panel.units.labels.to_numpy()[panel.unit[at]]} if panel.is_panel else {}
         labels |= {name: np.asarray(values)[at] for name, values in panel.clusters.items()}
         u = Influence.from_contributions(
@@ -225,8 +225,7 @@ class DifferenceInDifferences(CausalEstimator):
             assumptions.append("cross-sections: the make-up of the groups does not change over time")
         what = "effect on the treated" if two_groups else "coefficient of treatment (two-way fixed effects)"
         effect = Effect(
-            estimates=pd.Series([estimate], index=_ATT, name="estimate"),
-            uncertainty=u,
+            rows=Estimates(pd.Series([estimate], index=_ATT, name="estimate"), u),
             estimand=f"{what} of {panel.names['outcome']}" if two_groups else f"{what}, {panel.names['outcome']}",
             n_obs=len(panel) if u.rows is None or (panel.is_panel and two_groups) else len(u.rows),
             level=self.level,
@@ -282,9 +281,7 @@ def _partialled(columns: Floats, absorber: Absorber, w: Floats | None) -> _Parti
     return _Partialled(coefficient, own * residual / square, d, n_parameters)
 
 
-def _clustered(
-    panel: Panel, u: Influence, factors: list[NDArray[np.int64]], n_parameters: int, unit: NDArray[np.int64]
-) -> tuple[Influence, str]:
+def _clustered(panel: Panel, u: Influence, factors: list[Ints], n_parameters: int, unit: Ints) -> tuple[Influence, str]:
     """Cluster by unit, by the labels given, or (cross-sections) leave rows by themselves."""
     contributions, rows = u.contributions, u.rows
     assert contributions is not None and rows is not None  # noqa: S101, PT018 - built with them
@@ -326,26 +323,26 @@ def _clustered(
     return u, f"clustered by {name} (CR1)"
 
 
-def _by_cluster(codes: NDArray[Any], contributions: Floats) -> Floats:
+def _by_cluster(codes: Values, contributions: Floats) -> Floats:
     return np.asarray(np.bincount(codes, contributions[:, 0])[:, None], dtype=np.float64)
 
 
-def _treated(source: NDArray[np.intp], groups: NDArray[np.int64], counts: NDArray[np.int64]) -> Treated:
+def _treated(source: Positions, groups: Ints, counts: Ints) -> Treated:
     """Treated and comparison units behind the last parameter: of several means, the one of fewest rows."""
     return Treated.of(source, groups - 1, np.full(len(source), counts[-1]), np.full(len(source), counts[:-1].min()))
 
 
-def _recode(codes: NDArray[np.int64]) -> NDArray[np.int64]:
+def _recode(codes: Ints) -> Ints:
     """Codes without gaps."""
     counts = np.bincount(codes)
     return codes if counts.all() else (np.cumsum(counts > 0) - 1)[codes]
 
 
-def _cohort_codes(panel: Panel) -> NDArray[np.int64]:
+def _cohort_codes(panel: Panel) -> Ints:
     return np.unique(panel.cohort, return_inverse=True)[1].astype(np.int64)
 
 
-def _changes(panel: Panel, after: NDArray[np.bool_]) -> tuple[Floats, Floats | None]:
+def _changes(panel: Panel, after: Bools) -> tuple[Floats, Floats | None]:
     """Mean outcome after treatment less before, unit by unit, and weights of the units."""
     w = np.ones(len(panel)) if panel.weight is None else panel.weight
     means = []
@@ -359,9 +356,7 @@ def _changes(panel: Panel, after: NDArray[np.bool_]) -> tuple[Floats, Floats | N
     return means[0] - means[1], panel.unit_weights()
 
 
-def _four_means(
-    panel: Panel, group: NDArray[np.int64], after: NDArray[np.bool_]
-) -> tuple[Means, tuple[str, ...], Floats]:
+def _four_means(panel: Panel, group: Ints, after: Bools) -> tuple[Means, tuple[str, ...], Floats]:
     """Means of rows by group and period, or a regression on them and covariates; names and the contrast."""
     code = 2 * group + after
     counts = np.bincount(code, minlength=4)

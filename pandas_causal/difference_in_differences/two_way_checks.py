@@ -8,18 +8,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from pandas_causal.effect.check import Check
 from pandas_causal.errors import CausalDataError
+from pandas_causal.kernels.arrays import Floats, Ints
 
 if TYPE_CHECKING:
     from pandas_causal.panels.reading import Panel
 
 __all__ = ["bacon_decomposition", "two_way_checks", "two_way_weights"]
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 NEVER, LATER, EARLIER = "never treated", "later treated", "already treated"
 

@@ -15,14 +15,21 @@ from math import factorial
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pandas_causal.discontinuity.local_polynomial import Side, Window
 from pandas_causal.errors import CausalDataError
+from pandas_causal.kernels.arrays import Floats, Positions
 
-__all__ = ["SELECTORS", "Bandwidths", "Setting", "adjusted_outcome", "row_residuals", "row_sum_variance", "select"]
+__all__ = [
+    "SELECTORS",
+    "Bandwidths",
+    "LocalPolynomialSetting",
+    "adjusted_outcome",
+    "row_residuals",
+    "row_sum_variance",
+    "select",
+]
 
-Floats = NDArray[np.float64]
 SELECTORS = (
     "mserd",
     "msetwo",
@@ -40,7 +47,7 @@ _BEYOND = 1 + np.sqrt(np.finfo(float).eps)  # the farthest row has a place in a 
 
 
 @dataclass(frozen=True)
-class Setting:
+class LocalPolynomialSetting:
     """Settings of one estimation.
 
     Attributes
@@ -119,7 +126,7 @@ def covariate_coefficients(cross: Floats, n_first: int) -> Floats:
     return solved[0] / scale[:, None]
 
 
-def row_residuals(window: Window, order: int, s: Floats, n: int, setting: Setting) -> Floats:
+def row_residuals(window: Window, order: int, s: Floats, n: int, setting: LocalPolynomialSetting) -> Floats:
     """Residuals (n,) of the combined outcome ``D s`` that stand for its errors.
 
     Nearest neighbours, or those of the window's polynomial of that order: raw (HC0, clusters), times
@@ -141,7 +148,7 @@ def row_residuals(window: Window, order: int, s: Floats, n: int, setting: Settin
     return residual / (np.sqrt(slack) if setting.vce == "hc2" else slack)
 
 
-def _cluster_adjusted(window: Window, order: int, e: Floats, cluster: NDArray[np.intp], vce: str) -> Floats:
+def _cluster_adjusted(window: Window, order: int, e: Floats, cluster: Positions, vce: str) -> Floats:
     """Residuals of every cluster times ``(I - H_gg)^(-1/2)`` (hc2: CR2) or its inverse (hc3: CR3).
 
     With ``H_gg = Q Q'W`` and ``N = Q'W Q``, any power is ``I + Q g(N) Q'W``, ``g(x) = ((1 - x)^a - 1) / x``: small
@@ -165,7 +172,9 @@ def _cluster_adjusted(window: Window, order: int, e: Floats, cluster: NDArray[np
     return out
 
 
-def row_sum_variance(contributions: Floats, cluster: NDArray[np.intp] | None, k: int, setting: Setting) -> float:
+def row_sum_variance(
+    contributions: Floats, cluster: Positions | None, k: int, setting: LocalPolynomialSetting
+) -> float:
     """Sum of squared contributions of rows, or of clusters: CR1 with the factor ``G / (G - 1) (n - 1) / (n - k)``."""
     if cluster is None:
         return float(np.square(contributions).sum())
@@ -181,7 +190,7 @@ def row_sum_variance(contributions: Floats, cluster: NDArray[np.intp] | None, k:
 
 
 def _terms(
-    pilot: Window, order: int, nu: int, bias_order: int, h_bias: float, setting: Setting, scale: float
+    pilot: Window, order: int, nu: int, bias_order: int, h_bias: float, setting: LocalPolynomialSetting, scale: float
 ) -> _Terms:
     """Variance at the pilot bandwidth and bias at another, of the derivative nu of an order.
 
@@ -262,7 +271,7 @@ def _one(terms: _Terms, scale: float) -> float:
 
 
 def _three_steps(
-    kind: str, windows: tuple[Window, Window], limits: tuple[_Limits, _Limits], setting: Setting
+    kind: str, windows: tuple[Window, Window], limits: tuple[_Limits, _Limits], setting: LocalPolynomialSetting
 ) -> Bandwidths:
     """Bandwidths of the bias's bias, of the bias, and of the estimate, each from the one before.
 
@@ -288,7 +297,9 @@ def _three_steps(
     return Bandwidths(*h, *b)
 
 
-def select(left: Side, right: Side, selector: str, setting: Setting, mass_points: str = "adjust") -> Bandwidths:
+def select(
+    left: Side, right: Side, selector: str, setting: LocalPolynomialSetting, mass_points: str = "adjust"
+) -> Bandwidths:
     """Choose bandwidths by one of the ten selectors.
 
     Parameters

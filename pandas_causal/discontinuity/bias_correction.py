@@ -12,11 +12,10 @@ from dataclasses import dataclass
 from math import factorial
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pandas_causal.discontinuity.bandwidths import (
     Bandwidths,
-    Setting,
+    LocalPolynomialSetting,
     adjusted_outcome,
     covariate_coefficients,
     row_residuals,
@@ -24,10 +23,9 @@ from pandas_causal.discontinuity.bandwidths import (
 )
 from pandas_causal.discontinuity.local_polynomial import Side, Window
 from pandas_causal.errors import CausalDataError
+from pandas_causal.kernels.arrays import Floats
 
-__all__ = ["Estimate", "SideFit", "estimate", "fit_side"]
-
-Floats = NDArray[np.float64]
+__all__ = ["Estimate", "SideFit", "fit_side", "robust_estimate"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +59,7 @@ class SideFit:
         return np.einsum("i,ij->j", weights, self.side.columns[: self.n])
 
 
-def fit_side(side: Side, h: float, b: float, setting: Setting) -> SideFit:
+def fit_side(side: Side, h: float, b: float, setting: LocalPolynomialSetting) -> SideFit:
     """Weights of the derivative's estimate and of its bias-corrected form.
 
     ``corrected = l - (sum l d^(p+1)) m``, with l the weights of the derivative at order p within h and m those of the
@@ -119,7 +117,7 @@ class Estimate:
     first_stage: tuple[float, float] | None
 
 
-def estimate(left: Side, right: Side, bandwidths: Bandwidths, setting: Setting) -> Estimate:
+def robust_estimate(left: Side, right: Side, bandwidths: Bandwidths, setting: LocalPolynomialSetting) -> Estimate:
     """Estimate the jump (or kink), sharp or fuzzy.
 
     Parameters
@@ -179,18 +177,20 @@ def _raw_jump(fits: tuple[SideFit, SideFit]) -> Floats:
     return fits[1].limits(fits[1].weights) - fits[0].limits(fits[0].weights)
 
 
-def _variance(fit: SideFit, weights: Floats, window: Window, order: int, s: Floats, setting: Setting) -> float:
+def _variance(
+    fit: SideFit, weights: Floats, window: Window, order: int, s: Floats, setting: LocalPolynomialSetting
+) -> float:
     residual = row_residuals(window, order, s, fit.n, setting)
     return row_sum_variance(weights * residual, fit.side.cluster, order + 1, setting)
 
 
-def _contributions(fit: SideFit, adjust: Floats, setting: Setting) -> Floats:
+def _contributions(fit: SideFit, adjust: Floats, setting: LocalPolynomialSetting) -> Floats:
     """Robust contributions (n, 1 or 2) of the rows to this side's limits."""
     columns = [row_residuals(fit.wide, setting.bias_order, a, fit.n, setting) for a in adjust.T]
     return fit.corrected[:, None] * np.stack(columns, axis=1)
 
 
-def _meat(fit: SideFit, contributions: Floats, setting: Setting) -> Floats:
+def _meat(fit: SideFit, contributions: Floats, setting: LocalPolynomialSetting) -> Floats:
     """Variance (k, k) of this side's limits: by polarisation of the variance of sums."""
     k = contributions.shape[1]
     own = [row_sum_variance(c, fit.side.cluster, setting.bias_order + 1, setting) for c in contributions.T]

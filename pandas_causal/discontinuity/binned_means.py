@@ -7,15 +7,14 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 from numpy.polynomial import Polynomial
-from numpy.typing import NDArray
 
 from pandas_causal.effect.check import Check
 from pandas_causal.errors import CausalArgumentError
 from pandas_causal.inference.reference import Student
+from pandas_causal.kernels.arrays import Floats, Positions
 
 __all__ = ["BIN_RULES", "binned_means", "global_polynomial", "number_of_bins"]
 
-Floats = NDArray[np.float64]
 BIN_RULES = ("esmv", "es", "qsmv", "qs")
 
 
@@ -129,7 +128,7 @@ def binned_means(
     return Check(None, pd.concat(parts, ignore_index=True), text)
 
 
-def _means(x: Floats, y: Floats, cell: NDArray[np.intp], edges: Floats, level: float) -> pd.DataFrame:
+def _means(x: Floats, y: Floats, cell: Positions, edges: Floats, level: float) -> pd.DataFrame:
     J = len(edges) - 1
     n = np.bincount(cell, minlength=J)
     held = n > 0

@@ -5,52 +5,41 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from pandas_causal.discontinuity.bandwidths import Bandwidths
 from pandas_causal.discontinuity.binned_means import binned_means, global_polynomial
-from pandas_causal.discontinuity.cutoff import Design, Run
+from pandas_causal.discontinuity.cutoff import Cutoff, Part
 from pandas_causal.discontinuity.density import density_curve, density_test
 from pandas_causal.effect.check import Check
 from pandas_causal.effect.estimates import Weighting
 from pandas_causal.errors import CausalError
 from pandas_causal.inference.reference import Student
+from pandas_causal.kernels.arrays import Floats
 
 if TYPE_CHECKING:
     from pandas_causal.discontinuity.running_sample import RunningSample
 
 __all__ = [
-    "Part",
     "bandwidth_sensitivity",
-    "bandwidths",
+    "bandwidth_table",
     "covariate_continuity",
+    "discontinuity_checks",
     "donut_sensitivity",
     "first_stage",
     "inference",
-    "lazily",
     "mass_points",
-    "placebo_cutoffs",
+    "placebo_cutoff_table",
     "pooled_weights",
-    "power",
+    "power_at_cutoff",
 ]
 
-Floats = NDArray[np.float64]
 _RATIOS = (0.5, 0.75, 1.0, 1.25, 1.5, 2.0)
 _DONUTS = (0.0, 0.02, 0.05, 0.1, 0.2)
 _SHARES = (0.25, 0.5, 0.75)
-
-
-class Part(NamedTuple):
-    """One row of the effect: its name, the rows of the data behind it (None: all), the design and its estimate."""
-
-    name: str
-    kept: NDArray[np.intp] | None
-    design: Design
-    run: Run
 
 
 def _row(estimate: float, se: float, level: float) -> list[float]:
@@ -85,7 +74,7 @@ def inference(parts: Sequence[Part], level: float) -> Check:
     return Check(None, table, text)
 
 
-def bandwidths(parts: Sequence[Part]) -> Check:
+def bandwidth_table(parts: Sequence[Part]) -> Check:
     """Bandwidths and the rows within them, by cutoff and side."""
     rows, index = [], []
     for part in parts:
@@ -136,14 +125,14 @@ def pooled_weights(parts: Sequence[Part]) -> dict[str, Weighting]:
     return {"pooled": Weighting(n)}
 
 
-def lazily(sample: RunningSample, part: Part, level: float) -> dict[str, Callable[[], Check]]:
+def discontinuity_checks(sample: RunningSample, part: Part, level: float) -> dict[str, Callable[[], Check]]:
     """Checks by name, computed when they are first read."""
     checks: dict[str, Callable[[], Check]] = {
         "density": partial(density_test, part.design.z),
-        "placebo_cutoffs": partial(placebo_cutoffs, part, sample.cutoff),
+        "placebo_cutoffs": partial(placebo_cutoff_table, part, sample.cutoff),
         "bandwidth_sensitivity": partial(bandwidth_sensitivity, part, level),
         "donut": partial(donut_sensitivity, part, level),
-        "power": partial(power, part),
+        "power": partial(power_at_cutoff, part),
     }
     if sample.X.shape[1]:
         kept = sample.X if part.kept is None else sample.X[part.kept]
@@ -170,7 +159,7 @@ def _guarded(check: Callable[[], Check]) -> Check:
         return Check(None, pd.DataFrame(), f"could not be computed: {error}")
 
 
-def _bias_corrected(design: Design, level: float = 0.95) -> list[float]:
+def _bias_corrected(design: Cutoff, level: float = 0.95) -> list[float]:
     """Bias-corrected estimate with robust inference, bandwidth and rows; NaN where it cannot be computed."""
     try:
         run = design.run()
@@ -193,11 +182,11 @@ def covariate_continuity(part: Part, X: Floats, names: Sequence[str]) -> Check:
     )
 
 
-def _selector(design: Design) -> str:
+def _selector(design: Cutoff) -> str:
     return design.bandwidth if isinstance(design.bandwidth, str) else "mserd"
 
 
-def placebo_cutoffs(part: Part, cutoff: float = 0.0, at: Sequence[float] | None = None) -> Check:
+def placebo_cutoff_table(part: Part, cutoff: float = 0.0, at: Sequence[float] | None = None) -> Check:
     """Jumps at cutoffs where none is, each from the rows of one side; failed when one is significant (Bonferroni).
 
     Parameters
@@ -250,7 +239,7 @@ def donut_sensitivity(part: Part, level: float = 0.95, shares: Sequence[float] =
     return _stable(table, part, "donuts")
 
 
-def _at(design: Design, b: Bandwidths, ratio: float = 1.0) -> Design:
+def _at(design: Cutoff, b: Bandwidths, ratio: float = 1.0) -> Cutoff:
     return design.at((b.h_left * ratio, b.h_right * ratio), (b.b_left * ratio, b.b_right * ratio))
 
 
@@ -262,7 +251,7 @@ def _stable(table: pd.DataFrame, part: Part, what: str) -> Check:
     return Check(inside, table, f"bias-corrected estimate {span} over {len(done)} {what}")
 
 
-def power(part: Part, effects: Sequence[float] | None = None, alpha: float = 0.05) -> Check:
+def power_at_cutoff(part: Part, effects: Sequence[float] | None = None, alpha: float = 0.05) -> Check:
     """Power of the robust test against effects of these sizes, by default 0.5 to 4 robust standard errors.
 
     References

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pandas_causal.discontinuity.bandwidths import Bandwidths, Setting, select, without_treatment
-from pandas_causal.discontinuity.bias_correction import Estimate, estimate
+from pandas_causal.discontinuity.bandwidths import Bandwidths, LocalPolynomialSetting, select, without_treatment
+from pandas_causal.discontinuity.bias_correction import Estimate, robust_estimate
 from pandas_causal.discontinuity.local_polynomial import Side
 from pandas_causal.errors import CausalDataError
+from pandas_causal.kernels.arrays import Floats, Ints, Positions
 
-__all__ = ["Design", "Run"]
+if TYPE_CHECKING:
+    pass
 
-Floats = NDArray[np.float64]
+__all__ = ["Cutoff", "Part", "Run"]
 
 
 class Run(NamedTuple):
@@ -27,7 +29,7 @@ class Run(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Design:
+class Cutoff:
     """Rows around one cutoff and how to analyse them.
 
     Attributes
@@ -52,8 +54,8 @@ class Design:
     z: Floats
     columns: Floats
     weight: Floats | None
-    cluster: NDArray[np.intp] | None
-    setting: Setting
+    cluster: Positions | None
+    setting: LocalPolynomialSetting
     bandwidth: str | tuple[float, float]
     bias_bandwidth: tuple[float, float] | None = None
     mass_points: str = "adjust"
@@ -69,13 +71,13 @@ class Design:
         cut = int(np.searchsorted(self.z[order], 0.0))
         return self._side(order[:cut][::-1], -1), self._side(order[cut:], 1)
 
-    def _side(self, rows: NDArray[np.intp], sign: int) -> Side:
+    def _side(self, rows: Positions, sign: int) -> Side:
         def picked(values: NDArray | None) -> NDArray | None:
             return None if values is None else values[rows]
 
         return Side(np.abs(self.z[rows]), self.columns[rows], picked(self.weight), picked(self.cluster), rows, sign)
 
-    def take(self, keep: NDArray) -> Design:
+    def take(self, keep: NDArray) -> Cutoff:
         """Some rows."""
         return replace(
             self,
@@ -85,15 +87,15 @@ class Design:
             cluster=None if self.cluster is None else self.cluster[keep],
         )
 
-    def shifted(self, by: float) -> Design:
+    def shifted(self, by: float) -> Cutoff:
         """The cutoff moved."""
         return replace(self, z=self.z - by)
 
-    def with_outcome(self, values: Floats) -> Design:
+    def with_outcome(self, values: Floats) -> Cutoff:
         """A sharp design without covariates of another outcome."""
         return replace(self, columns=values[:, None], setting=replace(self.setting, fuzzy=False))
 
-    def at(self, h: float | tuple[float, float], b: float | tuple[float, float] | None = None) -> Design:
+    def at(self, h: float | tuple[float, float], b: float | tuple[float, float] | None = None) -> Cutoff:
         """Bandwidths given."""
         both = (h, h) if isinstance(h, float | int) else h
         bias = (b, b) if isinstance(b, float | int) else b
@@ -124,10 +126,19 @@ class Design:
         if not (len(left) and len(right)):
             raise CausalDataError(f"there are {len(left):,} rows left and {len(right):,} rows right of the cutoff")
         bandwidths = self.bandwidths()
-        return Run(bandwidths, estimate(left, right, bandwidths, self.setting))
+        return Run(bandwidths, robust_estimate(left, right, bandwidths, self.setting))
 
-    def counts(self, bandwidths: Bandwidths) -> NDArray[np.int64]:
+    def counts(self, bandwidths: Bandwidths) -> Ints:
         """Rows (2, 4): in all, distinct values, within h, within b; left and right."""
         kernel = self.setting.kernel
         pairs = zip(self.sides, bandwidths[:2], bandwidths[2:], strict=True)
         return np.array([[len(s), len(s.places), s.count(h, kernel), s.count(b, kernel)] for s, h, b in pairs])
+
+
+class Part(NamedTuple):
+    """One row of the effect: its name, the rows of the data behind it (None: all), the design and its estimate."""
+
+    name: str
+    kept: Positions | None
+    design: Cutoff
+    run: Run

@@ -8,16 +8,14 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 from numpy.polynomial import Polynomial, hermite_e
-from numpy.typing import NDArray
 
 from pandas_causal.discontinuity.local_polynomial import KERNELS, Side
 from pandas_causal.effect.check import Check
 from pandas_causal.errors import CausalArgumentError, CausalDataError
 from pandas_causal.inference.reference import Student
+from pandas_causal.kernels.arrays import Floats
 
 __all__ = ["density_bandwidths", "density_curve", "density_test", "mccrary"]
-
-Floats = NDArray[np.float64]
 
 
 class _Slope(NamedTuple):

@@ -12,14 +12,13 @@ from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.polynomial import legendre
-from numpy.typing import NDArray
 
 from pandas_causal.discontinuity.kernels import equivalent_kernel, neighbour_residuals, weighted_moments
 from pandas_causal.errors import CausalDataError
+from pandas_causal.kernels.arrays import Floats, Ints, Positions
 
 __all__ = ["KERNELS", "Side", "Window"]
 
-Floats = NDArray[np.float64]
 KERNELS = ("triangular", "epanechnikov", "uniform")
 _CHUNK = 65_536
 
@@ -59,15 +58,15 @@ class Side:
     distance: Floats
     columns: Floats
     weight: Floats | None
-    cluster: NDArray[np.intp] | None
-    rows: NDArray[np.intp]
+    cluster: Positions | None
+    rows: Positions
     sign: int
 
     def __len__(self) -> int:
         return len(self.distance)
 
     @cached_property
-    def starts(self) -> NDArray[np.int64]:
+    def starts(self) -> Ints:
         """First row of every distinct distance, and n."""
         change = np.flatnonzero(self.distance[1:] != self.distance[:-1]) + 1
         return np.concatenate([[0], change, [len(self)]]).astype(np.int64)

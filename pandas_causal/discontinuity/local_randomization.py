@@ -9,19 +9,19 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from pandas_causal.discontinuity.permutation import (
     STATISTICS,
     balance_p_values,
-    difference,
     inverted_interval,
+    mean_differences,
     nested_windows,
     permuted_assignments,
 )
 from pandas_causal.discontinuity.running_sample import RunningSample, prepare_running
 from pandas_causal.effect.check import Check, Checks
 from pandas_causal.effect.effect import Effect
+from pandas_causal.effect.estimates import Estimates
 from pandas_causal.errors import CausalArgumentError, CausalDataError
 from pandas_causal.estimator import CausalEstimator
 from pandas_causal.inference.draws_and_variance import Draws
@@ -32,10 +32,10 @@ from pandas_causal.inputs.parameters import (
     number,
     one_of,
 )
+from pandas_causal.kernels.arrays import Bools, Floats, Positions
 
 __all__ = ["LocalRandomization"]
 
-Floats = NDArray[np.float64]
 _ASSUMPTIONS = (
     "within the window, which side a row lies on is as good as random (checked on the covariates given)",
     "within the window the running variable itself does not act on the outcome",
@@ -188,12 +188,10 @@ class LocalRandomization(CausalEstimator):
             )
         return table, float(chosen)
 
-    def _arrange(
-        self, sample: RunningSample, inside: NDArray[np.intp], above: NDArray[np.bool_], windows: Any, rng: Any
-    ) -> Effect:
+    def _arrange(self, sample: RunningSample, inside: Positions, above: Bools, windows: Any, rng: Any) -> Effect:
         """Estimate, and the law of the statistic."""
         y = sample.y[inside]
-        estimate = float(difference(y, above.astype(float)))
+        estimate = float(mean_differences(y, above.astype(float)))
         name = f"difference around {sample.cutoff_text}"
         index = pd.Index([name], name="estimand")
         more: dict[str, Any] = {}
@@ -212,8 +210,7 @@ class LocalRandomization(CausalEstimator):
             how = f"{self.n_draws:,} permutations of sides within the window ({self.statistic}), null law (Fisher)"
         left, right = int((~above).sum()), int(above.sum())
         return Effect(
-            estimates=pd.Series([estimate], index=index, name="estimate"),
-            uncertainty=uncertainty,
+            rows=Estimates(pd.Series([estimate], index=index, name="estimate"), uncertainty),
             estimand=f"effect on {sample.outcome} of crossing the cutoff of {sample.running}, rows of the window",
             n_obs=len(inside),
             level=self.level,
@@ -236,7 +233,7 @@ class LocalRandomization(CausalEstimator):
         ).explained()
 
     def _checks(
-        self, sample: RunningSample, inside: NDArray[np.intp], above: NDArray[np.bool_], windows: pd.DataFrame | None
+        self, sample: RunningSample, inside: Positions, above: Bools, windows: pd.DataFrame | None
     ) -> dict[str, Any]:
         y, left, right = sample.y[inside], int((~above).sum()), int(above.sum())
         table = pd.DataFrame({"n": [left, right], "mean": [y[~above].mean(), y[above].mean()]}, index=["left", "right"])
@@ -260,7 +257,7 @@ def _pair(window: Any) -> tuple[float, float]:
     return float(pair[0]), float(pair[1])
 
 
-def _welch(sample: RunningSample, inside: NDArray[np.intp], above: NDArray[np.bool_]) -> Influence:
+def _welch(sample: RunningSample, inside: Positions, above: Bools) -> Influence:
     """Means of both sides, each with its own variance."""
     y = sample.y[inside]
     contributions, values, parts = np.zeros((len(sample), 2)), np.zeros(2), []
@@ -282,13 +279,11 @@ def _welch(sample: RunningSample, inside: NDArray[np.intp], above: NDArray[np.bo
     )
 
 
-def _balance(
-    sample: RunningSample, inside: NDArray[np.intp], above: NDArray[np.bool_], statistic: str, n_draws: int
-) -> Check:
+def _balance(sample: RunningSample, inside: Positions, above: Bools, statistic: str, n_draws: int) -> Check:
     """Permutation p-values of the covariates in the window used."""
     p = balance_p_values(sample.X[inside], above, statistic, n_draws, np.random.default_rng(0))
     X, d = sample.X[inside], above.astype(float)
-    gaps = [float(difference(x, d)) for x in X.T]
+    gaps = [float(mean_differences(x, d)) for x in X.T]
     table = pd.DataFrame({"difference": gaps, "p_value": p}, index=pd.Index(sample.names, name="covariate"))
     passed = bool(p.min() * len(p) >= 0.05)
     return Check(passed, table, f"smallest p-value of {len(p)} covariates in the window {p.min():.3f}")
@@ -299,7 +294,7 @@ class _Inversion:
     """The confidence set of a constant effect, by inverting the permutation test."""
 
     y: Floats
-    above: NDArray[np.bool_]
+    above: Bools
     assignments: Floats
     index: pd.Index
 

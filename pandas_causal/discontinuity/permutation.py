@@ -12,25 +12,23 @@ from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from pandas_causal.errors import CausalDataError
+from pandas_causal.kernels.arrays import Bools, Floats
 
 __all__ = ["STATISTICS", "balance_p_values", "inverted_interval", "nested_windows", "permuted_assignments"]
 
-Floats = NDArray[np.float64]
-Flags = NDArray[np.bool_]
 _BATCH = 256
 
 
-def difference(y: Floats, treated: Floats) -> Floats:
+def mean_differences(y: Floats, treated: Floats) -> Floats:
     """Difference in means for every assignment (draws, n)."""
     n1 = treated.sum(axis=-1)
     total = treated @ y
     return total / n1 - (y.sum() - total) / (y.size - n1)
 
 
-def kolmogorov_smirnov(y: Floats, treated: Floats) -> Floats:
+def ks_statistics(y: Floats, treated: Floats) -> Floats:
     """Largest distance of the two empirical distributions for every assignment (draws, n)."""
     order = np.argsort(y, kind="stable")
     last = np.append(y[order][1:] != y[order][:-1], True)
@@ -49,13 +47,13 @@ def rank_sum(y: Floats, treated: Floats) -> Floats:
 
 
 STATISTICS: dict[str, Callable[[Floats, Floats], Floats]] = {
-    "difference": difference,
-    "ks": kolmogorov_smirnov,
+    "difference": mean_differences,
+    "ks": ks_statistics,
     "rank_sum": rank_sum,
 }
 
 
-def permuted_assignments(treated: Flags, n_draws: int, rng: np.random.Generator) -> Floats:
+def permuted_assignments(treated: Bools, n_draws: int, rng: np.random.Generator) -> Floats:
     """Assignments (draws, n) with as many treated, each equally likely."""
     n, n1 = len(treated), int(treated.sum())
     out = np.zeros((n_draws, n))
@@ -112,14 +110,14 @@ def nested_windows(
     return np.asarray(widths)
 
 
-def balance_p_values(X: Floats, treated: Flags, statistic: str, n_draws: int, rng: np.random.Generator) -> Floats:
+def balance_p_values(X: Floats, treated: Bools, statistic: str, n_draws: int, rng: np.random.Generator) -> Floats:
     """Permutation p-value of every covariate (q,)."""
     assignments = permuted_assignments(treated, n_draws, rng)
     f, actual = STATISTICS[statistic], treated.astype(float)
     return np.array([p_value(float(f(x, actual)), f(x, assignments)) for x in X.T])
 
 
-def inverted_interval(y: Floats, treated: Flags, assignments: Floats, level: float) -> tuple[float, float]:
+def inverted_interval(y: Floats, treated: Bools, assignments: Floats, level: float) -> tuple[float, float]:
     """Ends of the set of constant effects that the permutation test does not reject, for the difference in means.
 
     Under an effect tau the outcome without treatment is ``y - tau D``; an assignment D* then gives
@@ -131,8 +129,8 @@ def inverted_interval(y: Floats, treated: Flags, assignments: Floats, level: flo
     CFT (2015), section 3.3.
     """
     actual = treated.astype(float)
-    centre = float(difference(y, actual))
-    a, c = difference(y, assignments), difference(actual, assignments)
+    centre = float(mean_differences(y, actual))
+    a, c = mean_differences(y, assignments), mean_differences(actual, assignments)
     # |a - tau c| >= |centre - tau|: with u = tau - centre and e = a - c centre, |e - c u| >= |u|; |c| <= 1
     e = a - c * centre
     with np.errstate(divide="ignore", invalid="ignore"):

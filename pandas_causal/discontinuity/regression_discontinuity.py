@@ -9,24 +9,23 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from pandas_causal.discontinuity import checks
-from pandas_causal.discontinuity.bandwidths import SELECTORS, Setting
-from pandas_causal.discontinuity.checks import Part
-from pandas_causal.discontinuity.cutoff import Design
+from pandas_causal.discontinuity.bandwidths import SELECTORS, LocalPolynomialSetting
+from pandas_causal.discontinuity.cutoff import Cutoff, Part
 from pandas_causal.discontinuity.local_polynomial import KERNELS
 from pandas_causal.discontinuity.running_sample import RunningSample, prepare_running
 from pandas_causal.effect.check import Checks
 from pandas_causal.effect.effect import Effect
+from pandas_causal.effect.estimates import Estimates
 from pandas_causal.errors import AssumptionWarning, CausalArgumentError, CausalDataError, Problem, warn
 from pandas_causal.estimator import CausalEstimator
 from pandas_causal.inference.influence import Component, Influence
 from pandas_causal.inputs.parameters import FLAG, NON_NEGATIVE, Legal, at_least, one_of
+from pandas_causal.kernels.arrays import Positions
 
 __all__ = ["RegressionDiscontinuity"]
 
-Floats = NDArray[np.float64]
 CONTINUITY = (
     "without the treatment the mean outcome would be smooth through the cutoff (no test of it; see the placebo checks)",
     "units cannot place themselves precisely on one side of the cutoff (density test)",
@@ -204,8 +203,8 @@ class RegressionDiscontinuity(CausalEstimator):
                 f" derivative={self.derivative!r}, order={self.order!r}, bias_order={q!r}"
             )
 
-    def _setting(self, sample: RunningSample) -> Setting:
-        return Setting(
+    def _setting(self, sample: RunningSample) -> LocalPolynomialSetting:
+        return LocalPolynomialSetting(
             order=self.order,
             bias_order=self.order + 1 if self.bias_order is None else self.bias_order,
             derivative=self.derivative,
@@ -216,7 +215,7 @@ class RegressionDiscontinuity(CausalEstimator):
             clustered=bool(sample.clusters),
         )
 
-    def _groups(self, sample: RunningSample) -> list[tuple[str, NDArray[np.intp] | None]]:
+    def _groups(self, sample: RunningSample) -> list[tuple[str, Positions | None]]:
         """Names of the rows of the effect and the rows of the data behind each."""
         what = "change of slope" if self.derivative == 1 else "jump" if self.derivative == 0 else "derivative"
         if not self.by_cutoff:
@@ -227,7 +226,7 @@ class RegressionDiscontinuity(CausalEstimator):
         levels = np.unique(sample.cutoffs)
         return [(f"{what} at {v:g}", np.flatnonzero(sample.cutoffs == v)) for v in levels]
 
-    def _part(self, sample: RunningSample, design: Design, name: str, rows: NDArray[np.intp] | None) -> Part:
+    def _part(self, sample: RunningSample, design: Cutoff, name: str, rows: Positions | None) -> Part:
         """Rows with weight, outside the donut and of this cutoff; then the estimate."""
         keep = np.full(len(sample), rows is None)
         if rows is not None:
@@ -266,9 +265,12 @@ class RegressionDiscontinuity(CausalEstimator):
         by = f" of {sample.treatment}" if sample.treatment is not None else ""
         warned = [*sample.notes, *self._weak(sample, parts)]
         effect = Effect(
-            estimates=estimates,
-            uncertainty=_uncertainty(sample, parts),
-            bias=np.array([part.run.estimate.bias for part in parts]),
+            rows=Estimates(
+                estimates,
+                _uncertainty(sample, parts),
+                bias=np.array([part.run.estimate.bias for part in parts]),
+                weightings=checks.pooled_weights(parts) if len(parts) > 1 else {},
+            ),
             estimand=f"{what}{by} on {sample.outcome} at the cutoff of {sample.running} ({kind})",
             n_obs=len(sample),
             level=self.level,
@@ -279,8 +281,6 @@ class RegressionDiscontinuity(CausalEstimator):
             population=f"units at the cutoff of {sample.running}",
             facts=self._facts(sample, parts),
         )
-        if len(parts) > 1:
-            effect = replace(effect, weightings=checks.pooled_weights(parts))
         return effect.explained()
 
     def _method(self, sample: RunningSample) -> str:
@@ -328,13 +328,13 @@ class RegressionDiscontinuity(CausalEstimator):
     def _diagnostics(self, sample: RunningSample, parts: list[Part]) -> dict[str, Any]:
         found: dict[str, Any] = {
             "inference": checks.inference(parts, self.level),
-            "bandwidths": checks.bandwidths(parts),
+            "bandwidths": checks.bandwidth_table(parts),
             "mass_points": partial(checks.mass_points, parts),
         }
         if sample.treatment is not None:
             found["first_stage"] = checks.first_stage(parts)
         if len(parts) == 1:
-            found |= checks.lazily(sample, parts[0], self.level)
+            found |= checks.discontinuity_checks(sample, parts[0], self.level)
         return found
 
 
@@ -351,7 +351,7 @@ def _pair(value: Any, name: str) -> tuple[float, float]:
     return float(pair[0]), float(pair[1])
 
 
-def _refuse_unworkable(sample: RunningSample, design: Design, name: str) -> None:
+def _refuse_unworkable(sample: RunningSample, design: Cutoff, name: str) -> None:
     """Refuse an empty side, and running variables with too few values for polynomials."""
     left, right = design.sides
     low, high = sample.range_text(design)

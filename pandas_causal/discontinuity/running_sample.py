@@ -8,21 +8,19 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from pandas_causal.discontinuity.bandwidths import Setting
-from pandas_causal.discontinuity.cutoff import Design
+from pandas_causal.discontinuity.bandwidths import LocalPolynomialSetting
+from pandas_causal.discontinuity.cutoff import Cutoff
 from pandas_causal.errors import CausalArgumentError, CausalDataError, Problem
 from pandas_causal.estimator import CausalEstimator
-from pandas_causal.inference.rows import Rows
+from pandas_causal.inference.rows import RowIdentity
 from pandas_causal.inputs.arms import resolve_arms
 from pandas_causal.inputs.column_rules import as_float, is_numeric
 from pandas_causal.inputs.encoding import Encoder
 from pandas_causal.inputs.roles import Inputs
+from pandas_causal.kernels.arrays import Floats, Values
 
 __all__ = ["RunningSample", "prepare_running"]
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -43,7 +41,7 @@ class RunningSample:
     clusters : mapping of str to ndarray (n,)
     cutoffs : ndarray (n,) or None
         Every row's own cutoff.
-    rows : Rows
+    rows : RowIdentity
     running, outcome : str
     treatment : str or None
     cutoff : float
@@ -60,9 +58,9 @@ class RunningSample:
     X: Floats
     names: list[str]
     weight: Floats | None
-    clusters: Mapping[str, NDArray[Any]]
+    clusters: Mapping[str, Values]
     cutoffs: Floats | None
-    rows: Rows
+    rows: RowIdentity
     running: str
     outcome: str
     treatment: str | None
@@ -76,11 +74,11 @@ class RunningSample:
 
     def design(
         self,
-        setting: Setting,
+        setting: LocalPolynomialSetting,
         bandwidth: str | tuple[float, float],
         bias_bandwidth: tuple[float, float] | None,
         mass_points: str,
-    ) -> Design:
+    ) -> Cutoff:
         """Arrays of all rows, covariates on one scale."""
         parts = [self.y[:, None]]
         if self.received is not None:
@@ -92,9 +90,9 @@ class RunningSample:
         if self.clusters:
             cluster = np.asarray(pd.factorize(next(iter(self.clusters.values())))[0], dtype=np.intp)
         columns = parts[0] if len(parts) == 1 else np.hstack(parts)
-        return Design(self.z, columns, self.weight, cluster, setting, bandwidth, bias_bandwidth, mass_points)
+        return Cutoff(self.z, columns, self.weight, cluster, setting, bandwidth, bias_bandwidth, mass_points)
 
-    def range_text(self, design: Design) -> tuple[str, str]:
+    def range_text(self, design: Cutoff) -> tuple[str, str]:
         """Smallest and largest value of the running variable, as text."""
         shift = self.cutoff if self.cutoffs is None else 0.0
         return f"{float(design.z.min()) + shift:g}", f"{float(design.z.max()) + shift:g}"
@@ -218,7 +216,7 @@ def _arrays(inputs: Inputs, cutoff: _Cutoff) -> RunningSample:
         weight=None if weight is None else as_float(weight),
         clusters=inputs.ways("cluster"),
         cutoffs=cutoffs,
-        rows=Rows(inputs.index, y),
+        rows=RowIdentity(inputs.index, y),
         running=str(roles["running"].name),
         outcome=str(outcome.name),
         treatment=None if received is None else str(received.name),

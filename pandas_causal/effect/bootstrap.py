@@ -13,14 +13,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from pandas_causal.errors import CausalArgumentError, CausalDataError, CausalError, CausalWarning, warn
 from pandas_causal.inference.draws_and_variance import Draws
+from pandas_causal.kernels.arrays import Codes, Floats, Positions
 
 __all__ = ["bootstrap", "draw_weights"]
 
-Floats = NDArray[np.float64]
 _METHODS = ("pairs", "bayesian")
 
 
@@ -123,13 +122,12 @@ def bootstrap(
     name = {"pairs": "pairs bootstrap", "bayesian": "Bayesian bootstrap"}[method]
     whole = "" if clusters is None else " of whole clusters"
     draws = Draws(replicates, np.eye(replicates.shape[1]))
-    drawn = replace(
-        effect, uncertainty=draws, std_error_method=f"{name}{whole}, {len(replicates):,} draws, percentile interval"
-    )
+    how = f"{name}{whole}, {len(replicates):,} draws, percentile interval"
+    drawn = replace(effect, rows=replace(effect.rows, uncertainty=draws), std_error_method=how)
     return drawn.explained()
 
 
-def _cluster_codes(effect: Any) -> NDArray[np.intp] | None:
+def _cluster_codes(effect: Any) -> Positions | None:
     kept = list(effect.uncertainty.clusters.values())
     if len(kept) > 1:
         raise CausalArgumentError("the bootstrap draws one set of clusters; pass the coarser one")
@@ -138,10 +136,10 @@ def _cluster_codes(effect: Any) -> NDArray[np.intp] | None:
 
 def _from_sums(
     values: Floats,
-    groups: NDArray[np.int8],
+    groups: Codes,
     n_groups: int,
     finish: Callable[[Floats], Floats],
-    clusters: NDArray[np.intp] | None,
+    clusters: Positions | None,
     n_draws: int,
     method: str,
     seed: int,
@@ -182,7 +180,7 @@ def _refits(
     X: Any,
     y: Any,
     roles: dict[str, Any],
-    clusters: NDArray[np.intp] | None,
+    clusters: Positions | None,
     n: int,
     n_draws: int,
     method: str,

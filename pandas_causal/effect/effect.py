@@ -9,22 +9,26 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from pandas_causal.effect import estimates as algebra
 from pandas_causal.effect.check import Check
-from pandas_causal.errors import CausalArgumentError, CausalError, suggest
+from pandas_causal.effect.estimates import Estimates, Transformation, Uncertainty, Weighting
+from pandas_causal.effect.warnings_of_rows import few_treated_text, is_few_treated_text, std_error_text
+from pandas_causal.errors import (
+    CausalArgumentError,
+    CausalError,
+    FewTreatedWarning,
+    StandardErrorWarning,
+    suggest,
+    warn,
+)
 from pandas_causal.inference.bands import JointTest, joint_test, simultaneous_critical
 from pandas_causal.inference.draws_and_variance import Draws, Variance
 from pandas_causal.inference.influence import Influence
 from pandas_causal.inference.reference import Normal, Reference, Student
-from pandas_causal.inference.rows import Rows
 from pandas_causal.inference.shrinkage import empirical_bayes
+from pandas_causal.kernels.arrays import Bools, Positions
 
 __all__ = ["Effect"]
-
-Floats = NDArray[np.float64]
-Uncertainty = Influence | Draws | Variance
 
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
@@ -36,10 +40,8 @@ class Effect:
 
     Attributes
     ----------
-    estimates : Series (rows,)
-        The index names the estimand of every row.
-    uncertainty : Influence, Draws or Variance
-        How the rows vary jointly.
+    rows : Estimates
+        The estimates, and how they vary jointly.
     estimand : str
         What is estimated, in words.
     n_obs : int
@@ -60,24 +62,15 @@ class Effect:
         Law of the statistics.
     alternative : {"two-sided", "greater", "less"}
         Side of the p-values and intervals.
-    bias : ndarray (rows,) or None
-        The interval is centred on ``estimate - bias``.
     inversion : callable or None
         ``level -> DataFrame(conf_low, conf_high)``, where the confidence set comes from inverting a test.
-    weightings : mapping of str to Weighting
-        Named averages for ``aggregate``.
-    units : Rows or None
-        Where the rows of the table are themselves sampled units: their identity.
-    reference_rows : ndarray (rows,) of bool, or None
-        Rows that are zero by construction (a reference period).
     population : str
         The population the summary speaks of.
     facts : mapping of str to object
         Further facts for ``glance``: names of roles, arms, rows dropped.
     """
 
-    estimates: pd.Series[float]
-    uncertainty: Uncertainty
+    rows: Estimates
     estimand: str
     n_obs: int
     level: float = 0.95
@@ -88,11 +81,7 @@ class Effect:
     estimator: Any = None
     reference: Reference = field(default_factory=Student)
     alternative: str = "two-sided"
-    bias: Floats | None = None
     inversion: Callable[[float], pd.DataFrame] | None = None
-    weightings: Mapping[str, algebra.Weighting] = field(default_factory=dict)
-    units: Rows | None = None
-    reference_rows: NDArray[np.bool_] | None = None
     population: str = "the population the rows were sampled from"
     facts: Mapping[str, Any] = field(default_factory=dict)
 
@@ -105,19 +94,32 @@ class Effect:
 
     @cached_property
     def _table(self) -> pd.DataFrame:
-        se, estimates = self._std_errors, self.estimates.to_numpy(dtype=float)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            statistic = np.where(se > 0, self._centre / se, np.nan)
-        low, high = self._bounds(self.level)
-        columns = {
-            "estimate": estimates,
-            "std_error": se,
-            "statistic": statistic,
-            "p_value": self._p_values(statistic),
-            "conf_low": low,
-            "conf_high": high,
-        }
-        return pd.DataFrame(columns, index=self.estimates.index)
+        return self.rows.table(self.level, self.reference, self.alternative)
+
+    @property
+    def estimates(self) -> pd.Series[float]:
+        """Estimates (rows,), by the name of the estimand (a copy)."""
+        return self.rows.values.copy()
+
+    @property
+    def uncertainty(self) -> Uncertainty:
+        """How the rows vary jointly."""
+        return self.rows.uncertainty
+
+    @property
+    def weightings(self) -> Mapping[str, Weighting]:
+        """Named averages for :meth:`aggregate`."""
+        return self.rows.weightings
+
+    @property
+    def bias(self) -> Floats | None:
+        """What intervals are centred away from: they lie around ``estimate - bias``."""
+        return self.rows.bias
+
+    @property
+    def reference_rows(self) -> Bools | None:
+        """Rows that are zero by construction (a reference period)."""
+        return self.rows.reference_rows
 
     @property
     def estimate(self) -> float:
@@ -147,12 +149,12 @@ class Effect:
     @property
     def vcov(self) -> pd.DataFrame:
         """Covariance of the rows (rows, rows); refused where every unit has a row."""
-        if self.units is not None:
+        if self.rows.units is not None:
             raise CausalError(
                 f"there is one row per unit ({len(self):,}), and their covariance would be {len(self):,} x"
                 f" {len(self):,}; use aggregate(), linear() or interval(simultaneous=True)"
             )
-        index = self.estimates.index
+        index = self.rows.index
         return pd.DataFrame(self.uncertainty.covariance(), index=index, columns=index)
 
     @property
@@ -160,18 +162,14 @@ class Effect:
         """What was really estimated (arm means, coefficients), as an Effect of its own."""
         if not isinstance(self.uncertainty, Influence):
             return self
-        u = self.uncertainty
-        inner = replace(u, loadings=np.eye(len(u.values)))
-        return self._derive(
-            pd.Series(u.values, index=u.names, name="estimate"), inner, estimand=f"parameters of: {self.estimand}"
-        )
+        return self._with_rows(self.rows.parameters, estimand=f"parameters of: {self.estimand}")
 
     def __len__(self) -> int:
-        return len(self.estimates)
+        return len(self.rows)
 
     def __getitem__(self, labels: Any) -> Effect:
         """Select rows by label: estimates and uncertainty are sliced together."""
-        index = self.estimates.index
+        index = self.rows.index
         positions = pd.Series(np.arange(len(index)), index=index)
         if isinstance(labels, list) and labels and all(isinstance(v, bool | np.bool_) for v in labels):
             labels = np.array(labels)
@@ -196,9 +194,9 @@ class Effect:
         index : array-like (m,), optional
             Names of the new rows.
         """
-        return algebra.linear(self, W, index)
+        return self._with_rows(self.rows.linear(W, index))
 
-    def transform(self, f: Callable[[Floats], Any], jac: Any = None, index: Any = None) -> Effect:
+    def transform(self, f: Transformation, jac: Any = None, index: Any = None) -> Effect:
         """Transform smoothly (ratios, logs, lift) by the delta method.
 
         Parameters
@@ -210,7 +208,7 @@ class Effect:
         index : array-like (m,), optional
             Names of the new rows.
         """
-        return algebra.transform(self, f, jac, index)
+        return self._with_rows(self.rows.transform(f, jac, index))
 
     def aggregate(self, by: Any = None, weights: Any = None, population: bool = True) -> Effect:
         """Average the rows, all of them or by group.
@@ -226,7 +224,13 @@ class Effect:
             With one row per unit: True speaks of the population the units were sampled from (the sampling of their
             covariates counts), False of these very units.
         """
-        return algebra.aggregate(self, by, weights, population)
+        weighting = self.rows.weighting(by, weights.rows if isinstance(weights, Effect) else weights)
+        about = self.population
+        if self.rows.units is not None and not population:
+            about = "these very units: their covariates are taken as fixed"
+        words = self.estimand if weighting.estimand is None else weighting.estimand
+        averaged = self.rows.average(weighting, population=population)
+        return replace(self._with_rows(averaged, estimand=self.estimand), population=about, estimand=words)
 
     def difference(self, other: Effect, rows: str | None = None) -> Effect:
         """Subtract another fit's effect, with the covariance of the two.
@@ -238,7 +242,27 @@ class Effect:
         rows : {"labels", "independent"}, optional
             How rows of different data relate, where their index cannot say it.
         """
-        return algebra.difference(self, other, rows)
+        if not isinstance(other, Effect):
+            raise CausalArgumentError(f"difference takes another Effect, got {type(other).__name__}")
+        if len(self) != len(other) or (len(self) > 1 and not self.rows.index.equals(other.rows.index)):
+            raise CausalArgumentError(
+                f"the effects have different rows ({list(self.rows.index[:5])} and {list(other.rows.index[:5])});"
+                " select the rows to compare first: effect[labels]"
+            )
+        if self.reference != other.reference or self.alternative != other.alternative:
+            raise CausalArgumentError(
+                f"the effects refer to different laws or sides ({self.reference!r}, {self.alternative!r} and"
+                f" {other.reference!r}, {other.alternative!r}); fit both with the same settings"
+            )
+        words = f"difference of ({self.estimand}) and ({other.estimand})"
+        return replace(
+            self._with_rows(self.rows.difference(other.rows, rows), estimand=words),
+            assumptions=tuple(dict.fromkeys((*self.assumptions, *other.assumptions))),
+            n_obs=max(self.n_obs, other.n_obs),
+            estimator=None,
+            diagnostics={},
+            std_error_method="joint contributions of the two fits",
+        )
 
     # -- uncertainty -------------------------------------------------------------------------------------------------
 
@@ -259,11 +283,13 @@ class Effect:
         ways = by if isinstance(by, list | tuple) and len(by) == 2 and not np.isscalar(by[0]) else [by]
         if isinstance(by, list | tuple) and len(by) == 2 and all(isinstance(b, str) for b in by):
             ways = by
-        labels = [algebra.row_labels(self, way) for way in ways]
+        labels = [self.rows.labels_of_rows(way) for way in ways]
         u = self.uncertainty.cluster(labels, small_sample=small_sample)
         how = "CR1" if small_sample else "no small-sample factor"
         return replace(
-            self, uncertainty=u, std_error_method=f"clustered{' two ways' if len(ways) == 2 else ''} ({how})"
+            self,
+            rows=replace(self.rows, uncertainty=u),
+            std_error_method=f"clustered{' two ways' if len(ways) == 2 else ''} ({how})",
         ).explained()
 
     def collapse(self, unit: Any) -> Effect:
@@ -271,8 +297,9 @@ class Effect:
         name = unit if isinstance(unit, str) else getattr(unit, "name", None) or "unit"
         if not isinstance(self.uncertainty, Influence):
             raise CausalError("only effects with contributions can be collapsed to a coarser row")
-        u = self.uncertainty.collapse(algebra.row_labels(self, unit), name)
-        return replace(self, uncertainty=u, std_error_method=f"influence function, one row per {name}").explained()
+        u = self.uncertainty.collapse(self.rows.labels_of_rows(unit), name)
+        rows = replace(self.rows, uncertainty=u)
+        return replace(self, rows=rows, std_error_method=f"influence function, one row per {name}").explained()
 
     def interval(self, level: float | None = None, simultaneous: bool = False, random_state: int | None = 0) -> Any:
         """Confidence intervals (rows, 2), pointwise or jointly valid for all rows.
@@ -291,12 +318,12 @@ class Effect:
             raise CausalArgumentError(f"level must lie between 0 and 1, e.g. 0.95; got {level}")
         if simultaneous:
             self._refuse_simultaneous()
-            se = self._std_errors
+            se, centre = self.rows.std_errors, self.rows.centre
             c = simultaneous_critical(self.uncertainty, level, random_state, se)
-            low, high = self._centre - c * se, self._centre + c * se
+            low, high = centre - c * se, centre + c * se
         else:
-            low, high = self._bounds(level, strict=True)
-        return pd.DataFrame({"conf_low": low, "conf_high": high}, index=self.estimates.index)
+            low, high = self.rows.bounds(level, self.reference, self.alternative, strict=True)
+        return pd.DataFrame({"conf_low": low, "conf_high": high}, index=self.rows.index)
 
     def confidence_set(self, level: float | None = None) -> pd.DataFrame:
         """Return the pieces of every row's confidence set: none, one or several where a test is inverted."""
@@ -305,18 +332,17 @@ class Effect:
 
     def test_zero(self) -> JointTest:
         """Test that every row (reference rows apart) is zero."""
-        effect = self if self.reference_rows is None else self._take(np.flatnonzero(~self.reference_rows))
-        if effect.units is not None:
+        if self.rows.units is not None:
             raise CausalError("a joint test of one row per unit is refused; aggregate() to groups first")
-        return joint_test(effect.uncertainty, effect._centre)
+        rows = self.rows if self.reference_rows is None else self.rows.take(np.flatnonzero(~self.reference_rows))
+        return joint_test(rows.uncertainty, rows.centre)
 
     def shrink(self) -> Effect:
         """Pull noisy rows towards their common mean (empirical Bayes, Morris 1983); rows are taken as independent."""
-        shrunk = empirical_bayes(self._centre, np.square(self._std_errors))
+        shrunk = empirical_bayes(self.rows.centre, np.square(self.rows.std_errors))
+        means = pd.Series(shrunk.mean, index=self.rows.index, name="estimate")
         return replace(
-            self._derive(
-                pd.Series(shrunk.mean, index=self.estimates.index, name="estimate"), Variance(shrunk.variance)
-            ),
+            self._with_rows(Estimates(means, Variance(shrunk.variance))),
             std_error_method="empirical Bayes posterior (Morris 1983), rows taken as independent",
             facts={**self.facts, "common_mean": shrunk.centre, "variance_of_effects": shrunk.spread},
         )
@@ -365,10 +391,8 @@ class Effect:
         settings = self.estimator if isinstance(self.estimator, str) or self.estimator is None else repr(self.estimator)
         return replace(
             self,
-            uncertainty=self.uncertainty.compact(),
-            units=None,
+            rows=replace(self.rows, uncertainty=self.uncertainty.compact(), units=None, weightings={}),
             estimator=settings,
-            weightings={},
             diagnostics=dict(self.diagnostics),
         )
 
@@ -407,47 +431,20 @@ class Effect:
         return ["N", "se_type"]
 
     def explained(self) -> Effect:
-        """Return itself, after a warning of every standard error that is missing, infinite or zero."""
-        return algebra.explain_std_errors(self)
+        """Return itself, after a warning of every standard error that is missing, infinite, zero or of few treated."""
+        few = few_treated_text(self.rows)
+        kept = tuple(w for w in self.warnings if not is_few_treated_text(w) or w == few)  # of other rows: dropped
+        new = [
+            (text, kind)
+            for text, kind in ((few, FewTreatedWarning), (std_error_text(self.rows), StandardErrorWarning))
+            if text is not None and text not in kept
+        ]
+        for text, kind in new:
+            warn(text, kind)
+        texts = (*kept, *(text for text, _ in new))
+        return self if texts == self.warnings else replace(self, warnings=texts)
 
     # -- private -----------------------------------------------------------------------------------------------------
-
-    @cached_property
-    def _std_errors(self) -> Floats:
-        return np.asarray(self.uncertainty.std_error(), dtype=float)
-
-    @property
-    def _centre(self) -> Floats:
-        estimates: Floats = np.asarray(self.estimates, dtype=np.float64)
-        return estimates if self.bias is None else estimates - self.bias
-
-    def _bounds(self, level: float, strict: bool = False) -> tuple[Floats, Floats]:
-        """Ends of the pointwise intervals; NaN in the table where a null distribution refuses one."""
-        u, se, centre = self.uncertainty, self._std_errors, self._centre
-        sided = 2 * level - 1 if self.alternative != "two-sided" else level
-        if isinstance(u, Draws):
-            if u.around == "null" and not strict:
-                return np.full(len(self), np.nan), np.full(len(self), np.nan)
-            low, high = u.interval(sided)
-        else:
-            width = self.reference.critical(sided, u.df()) * se
-            low, high = centre - width, centre + width
-        if self.alternative == "greater":
-            high = np.full(len(self), np.inf)
-        elif self.alternative == "less":
-            low = np.full(len(self), -np.inf)
-        return low, high
-
-    def _p_values(self, statistic: Floats) -> Floats:
-        u = self.uncertainty
-        if isinstance(u, Draws):
-            two_sided = u.p_value(np.asarray(self.estimates, dtype=np.float64))
-        else:
-            two_sided = np.where(np.isnan(statistic), np.nan, self.reference.p_value(statistic, u.df()))
-        if self.alternative == "two-sided":
-            return two_sided
-        favoured = self._centre > 0 if self.alternative == "greater" else self._centre < 0
-        return np.where(favoured, two_sided / 2, 1 - two_sided / 2)
 
     def _refuse_simultaneous(self) -> None:
         """Refuse bands that would not hold under this effect's law."""
@@ -466,34 +463,25 @@ class Effect:
             )
         return float(self._table[column].iloc[0])
 
-    def _take(self, positions: NDArray[np.intp]) -> Effect:
-        units = None if self.units is None else self.units.take(positions)
-        marked = None if self.reference_rows is None else self.reference_rows[positions]
-        bias = None if self.bias is None else self.bias[positions]
-        out = self._derive(
-            self.estimates.iloc[positions], self.uncertainty.take(positions), bias=bias, reference_rows=marked
-        )
-        return replace(out, units=units, inversion=algebra.picked(self.inversion, out.estimates.index))
+    def _take(self, positions: Positions) -> Effect:
+        taken = self._with_rows(self.rows.take(positions))
+        if self.inversion is None:
+            return taken
+        return replace(taken, inversion=_SomeRows(self.inversion, taken.rows.index))
 
-    def _derive(
-        self,
-        estimates: pd.Series[float],
-        uncertainty: Uncertainty,
-        *,
-        bias: Floats | None = None,
-        estimand: str | None = None,
-        reference_rows: NDArray[np.bool_] | None = None,
-    ) -> Effect:
-        """Return the same fit with other rows: what is tied to the old rows is dropped."""
-        derived = replace(
-            self,
-            estimates=estimates,
-            uncertainty=uncertainty,
-            estimand=self.estimand if estimand is None else estimand,
-            bias=bias,
-            inversion=None,
-            weightings={},
-            units=None,
-            reference_rows=reference_rows,
-        )
-        return derived.explained()
+    def _with_rows(self, rows: Estimates, estimand: str | None = None) -> Effect:
+        """Return the same fit with other rows."""
+        words = self.estimand if estimand is None else estimand
+        return replace(self, rows=rows, estimand=words, inversion=None).explained()
+
+
+@dataclass(frozen=True, eq=False)
+class _SomeRows:
+    """A test inversion, for some of its rows."""
+
+    inversion: Callable[[float], pd.DataFrame]
+    index: pd.Index
+
+    def __call__(self, level: float) -> pd.DataFrame:
+        pieces = self.inversion(level)
+        return pieces[pieces.index.isin(self.index)]

@@ -1,51 +1,41 @@
-"""Maps of an effect's rows: contrasts, transformations, averages and differences of fits.
+"""Rows of estimates, how they vary jointly, and the maps of both: contrasts, transformations, averages, differences.
 
-Everything here is a linear map of estimates together with their uncertainty; what is estimated in the map itself
-(weights, the units averaged over) brings contributions of its own.
+Every map is a linear one of estimates together with their uncertainty; what is estimated in the map itself (weights,
+the units averaged over) brings contributions of its own.
 """
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike
 
-from pandas_causal.errors import (
-    CausalArgumentError,
-    CausalDataError,
-    CausalError,
-    FewTreatedWarning,
-    StandardErrorWarning,
-    suggest,
-    warn,
-)
+from pandas_causal.errors import CausalArgumentError, CausalDataError, CausalError, suggest
 from pandas_causal.inference.draws_and_variance import Draws, Variance
 from pandas_causal.inference.influence import Influence, join
+from pandas_causal.inference.reference import Reference
+from pandas_causal.inference.rows import RowIdentity
+from pandas_causal.inputs.types import Column
+from pandas_causal.kernels.arrays import Bools, Floats, Positions
 
-if TYPE_CHECKING:
-    from pandas_causal.effect.effect import Effect
+__all__ = ["Estimates", "Transformation", "Uncertainty", "Weighting", "numeric_jacobian"]
 
-__all__ = ["Weighting", "aggregate", "difference", "explain_std_errors", "linear", "picked", "row_labels", "transform"]
-
-Floats = NDArray[np.float64]
-_FEW = 10
-_FEW_REMEDY = "randomisation inference (permuting which units are treated)"
-_NOTHING = 1e-14  # of the estimate: what rounding leaves of a standard error that is zero
+Uncertainty = Influence | Draws | Variance
+Transformation = Callable[[Floats], "ArrayLike | float"]
 
 
 @dataclass(frozen=True, eq=False)
 class Weighting:
-    """A named way to average the rows of an effect, attached by the estimator.
+    """A named way to average rows, attached by the estimator.
 
     Attributes
     ----------
-    weights : ndarray (rows,) or Effect or None
-        Weights of the rows; an Effect where they are estimated; None for equal weights.
+    weights : ndarray (rows,), Estimates or None
+        Weights of the rows; Estimates where they are estimated; None for equal weights.
     groups : Index (rows,) or None
         The averaged row that each row belongs to (missing: to none); None for a single average.
     then : mapping of str to Weighting
@@ -56,71 +46,356 @@ class Weighting:
         What the averages are, in words; the effect's own words where None.
     """
 
-    weights: Any = None
+    weights: ArrayLike | pd.Series[float] | Estimates | None = None
     groups: pd.Index | None = None
     then: Mapping[str, Weighting] = field(default_factory=dict)
     labels: pd.Index | None = None
     estimand: str | None = None
 
+    def averaged_rows(self, n: int) -> tuple[Positions, pd.Index]:
+        """Averaged row of each of n rows (negative: none), and the labels of the averaged rows."""
+        if self.labels is not None:
+            return np.zeros(n, dtype=np.intp) if self.groups is None else np.asarray(self.groups), self.labels
+        if self.groups is None:
+            return np.zeros(n, dtype=np.intp), pd.Index(["average"])
+        codes, names = pd.factorize(self.groups, sort=True)
+        if not len(names):
+            raise CausalDataError("every group label is missing; give at least one row a group")
+        return codes, names
 
-def linear(effect: Effect, W: Any, index: Any = None) -> Effect:
-    """Map estimates and uncertainty by a matrix (m, rows); a DataFrame may name its columns by the rows."""
-    if isinstance(W, pd.DataFrame):
-        index = W.index if index is None else index
-        if not isinstance(W.columns, pd.RangeIndex):
-            if len(W.columns) != len(effect) or not W.columns.isin(effect.estimates.index).all():
-                raise CausalArgumentError(
-                    f"the columns of W {list(W.columns[:5])} are not the effect's rows"
-                    f" {list(effect.estimates.index[:5])}"
+
+@dataclass(frozen=True, eq=False)
+class Estimates:
+    """Estimates, one row per estimand, and how they vary jointly. Nothing mutates: every map returns a new object.
+
+    Attributes
+    ----------
+    values : Series (rows,)
+        The index names the estimand of every row.
+    uncertainty : Influence, Draws or Variance
+        How the rows vary jointly.
+    bias : ndarray (rows,) or None
+        Intervals are centred on ``values - bias``.
+    reference_rows : ndarray (rows,) of bool, or None
+        Rows that are zero by construction (a reference period).
+    units : RowIdentity or None
+        Where the rows are themselves sampled units: their identity.
+    weightings : mapping of str to Weighting
+        Named averages.
+    """
+
+    values: pd.Series[float]
+    uncertainty: Uncertainty
+    bias: Floats | None = None
+    reference_rows: Bools | None = None
+    units: RowIdentity | None = None
+    weightings: Mapping[str, Weighting] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    @property
+    def index(self) -> pd.Index:
+        """Labels of the rows."""
+        return self.values.index
+
+    @cached_property
+    def array(self) -> Floats:
+        """Estimates (rows,) as float64."""
+        return np.asarray(self.values, dtype=np.float64)
+
+    @property
+    def centre(self) -> Floats:
+        """Estimates without their bias (rows,)."""
+        return self.array if self.bias is None else self.array - self.bias
+
+    @cached_property
+    def std_errors(self) -> Floats:
+        """Standard errors (rows,)."""
+        return np.asarray(self.uncertainty.std_error(), dtype=float)
+
+    @property
+    def statistics(self) -> Floats:
+        """Centre divided by standard error (rows,); NaN where the error is zero."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.where(self.std_errors > 0, self.centre / self.std_errors, np.nan)
+
+    def bounds(
+        self, level: float, reference: Reference, alternative: str, *, strict: bool = False
+    ) -> tuple[Floats, Floats]:
+        """Ends of the pointwise intervals; NaN, or with `strict` a refusal, where a null distribution has none."""
+        u = self.uncertainty
+        sided = 2 * level - 1 if alternative != "two-sided" else level
+        if isinstance(u, Draws):
+            if u.around == "null" and not strict:
+                return np.full(len(self), np.nan), np.full(len(self), np.nan)
+            low, high = u.interval(sided)
+        else:
+            width = reference.critical(sided, u.df()) * self.std_errors
+            low, high = self.centre - width, self.centre + width
+        if alternative == "greater":
+            high = np.full(len(self), np.inf)
+        elif alternative == "less":
+            low = np.full(len(self), -np.inf)
+        return low, high
+
+    def p_values(self, reference: Reference, alternative: str) -> Floats:
+        """P-values (rows,) against zero."""
+        u, statistics = self.uncertainty, self.statistics
+        if isinstance(u, Draws):
+            two_sided = u.p_value(self.array)
+        else:
+            two_sided = np.where(np.isnan(statistics), np.nan, reference.p_value(statistics, u.df()))
+        if alternative == "two-sided":
+            return two_sided
+        favoured = self.centre > 0 if alternative == "greater" else self.centre < 0
+        return np.where(favoured, two_sided / 2, 1 - two_sided / 2)
+
+    def table(self, level: float, reference: Reference, alternative: str) -> pd.DataFrame:
+        """Estimates with std_error, statistic, p_value, conf_low and conf_high, one row per estimand."""
+        low, high = self.bounds(level, reference, alternative)
+        columns = {
+            "estimate": self.array,
+            "std_error": self.std_errors,
+            "statistic": self.statistics,
+            "p_value": self.p_values(reference, alternative),
+            "conf_low": low,
+            "conf_high": high,
+        }
+        return pd.DataFrame(columns, index=self.index)
+
+    # -- maps --------------------------------------------------------------------------------------------------------
+
+    @property
+    def parameters(self) -> Estimates:
+        """What was really estimated (arm means, coefficients), a row each."""
+        u = self.uncertainty
+        if not isinstance(u, Influence):
+            return self
+        return Estimates(_named(u.values, u.names), replace(u, loadings=np.eye(len(u.values))))
+
+    def take(self, positions: Positions) -> Estimates:
+        """Keep some rows, in this order."""
+        return Estimates(
+            self.values.iloc[positions],
+            self.uncertainty.take(positions),
+            bias=None if self.bias is None else self.bias[positions],
+            reference_rows=None if self.reference_rows is None else self.reference_rows[positions],
+            units=None if self.units is None else self.units.take(positions),
+        )
+
+    def linear(self, W: ArrayLike | pd.DataFrame, index: Column | None = None) -> Estimates:
+        """Map by a matrix (m, rows); a DataFrame may name its columns by the rows."""
+        if isinstance(W, pd.DataFrame):
+            index = W.index if index is None else index
+            if not isinstance(W.columns, pd.RangeIndex):
+                if len(W.columns) != len(self) or not W.columns.isin(self.index).all():
+                    raise CausalArgumentError(
+                        f"the columns of W {list(W.columns[:5])} are not the effect's rows {list(self.index[:5])}"
+                    )
+                W = W[list(self.index)]
+        matrix = np.atleast_2d(_numbers(W, "W"))
+        if matrix.shape[1] != len(self):
+            raise CausalArgumentError(f"W has {matrix.shape[1]} columns, the effect has {len(self)} rows")
+        bias = None if self.bias is None else matrix @ self.bias
+        return Estimates(_named(matrix @ self.array, index), self.uncertainty.linear(matrix), bias=bias)
+
+    def transform(
+        self,
+        f: Transformation,
+        jac: Transformation | ArrayLike | None = None,
+        index: Column | None = None,
+    ) -> Estimates:
+        """Transform by the delta method, the Jacobian at ``centre``; replicates one by one."""
+        value: Floats = np.atleast_1d(_numbers(f(self.array), "f(estimates)"))
+        if index is None and len(value) == len(self):
+            index = self.index
+        estimates = _named(value, index)
+        u = self.uncertainty
+        if isinstance(u, Draws):
+            if u.around == "null":
+                raise CausalError(
+                    "a null distribution cannot be transformed: it varies around no effect, not around the estimate"
                 )
-            W = W[list(effect.estimates.index)]
-    matrix = np.atleast_2d(_numbers(W, "W"))
-    if matrix.shape[1] != len(effect):
-        raise CausalArgumentError(f"W has {matrix.shape[1]} columns, the effect has {len(effect)} rows")
-    estimates = _named(matrix @ effect.estimates.to_numpy(dtype=float), index)
-    bias = None if effect.bias is None else matrix @ effect.bias
-    return effect._derive(estimates, effect.uncertainty.linear(matrix), bias=bias)
+            replicates = np.array([np.atleast_1d(_numbers(f(row), "f(estimates)")) for row in u.values()])
+            return Estimates(estimates, Draws(replicates, np.eye(len(value))))
+        if jac is None:
+            jacobian = numeric_jacobian(f, self.centre, self.std_errors)
+        else:
+            jacobian = _numbers(jac(self.centre) if callable(jac) else jac, "jac")
+        if jacobian.size != len(value) * len(self):
+            raise CausalArgumentError(f"jac must be {len(value)} x {len(self)}, got shape {jacobian.shape}")
+        bias = None if self.bias is None else value - np.atleast_1d(np.asarray(f(self.centre), dtype=float))
+        return Estimates(estimates, u.transform(jacobian.reshape(len(value), len(self))), bias=bias)
 
-
-def _numbers(values: Any, name: str) -> Floats:
-    try:
-        return np.asarray(values, dtype=float)
-    except (TypeError, ValueError):
-        raise CausalArgumentError(f"{name} must hold numbers, got {type(values).__name__}") from None
-
-
-def _named(values: Floats, index: Any) -> pd.Series[float]:
-    if index is not None and len(index) != len(values):
-        raise CausalArgumentError(f"index names {len(index)} rows, there are {len(values)}")
-    return pd.Series(values, index=index, name="estimate")
-
-
-def transform(effect: Effect, f: Callable[[Floats], Any], jac: Any = None, index: Any = None) -> Effect:
-    """Transform by the delta method, the Jacobian at ``estimate - bias``; replicates one by one."""
-    at, centre = np.asarray(effect.estimates, dtype=np.float64), effect._centre
-    value: Floats = np.atleast_1d(_numbers(f(at), "f(estimates)"))
-    if index is None and len(value) == len(at):
-        index = effect.estimates.index
-    estimates = _named(value, index)
-    u = effect.uncertainty
-    if isinstance(u, Draws):
-        if u.around == "null":
+    def difference(self, other: Estimates, rows: str | None = None) -> Estimates:
+        """Subtract another fit's estimates, with the covariance of the two."""
+        m = len(self)
+        left, right = self.uncertainty, other.uncertainty
+        if isinstance(left, Influence) and isinstance(right, Influence):
+            contrast = np.hstack([np.eye(m), -np.eye(m)])
+            u: Influence | Variance = join(left, right, rows).linear(contrast)
+        elif rows == "independent":
+            u = Variance(np.square(left.std_error()) + np.square(right.std_error()))
+        else:
             raise CausalError(
-                "a null distribution cannot be transformed: it varies around no effect, not around the estimate"
+                "a comparison needs per-row contributions on both sides; these effects rest on draws or pointwise"
+                " variances. Pass rows='independent' if the fits share no data, else refit with an influence-based"
+                " estimator"
             )
-        replicates = np.array([np.atleast_1d(_numbers(f(row), "f(estimates)")) for row in u.values()])
-        return effect._derive(estimates, Draws(replicates, np.eye(len(value))))
-    if jac is None:
-        jacobian = numeric_jacobian(f, centre, effect._std_errors)
-    else:
-        jacobian = _numbers(jac(centre) if callable(jac) else jac, "jac")
-    if jacobian.size != len(value) * len(at):
-        raise CausalArgumentError(f"jac must be {len(value)} x {len(at)}, got shape {jacobian.shape}")
-    bias = None if effect.bias is None else value - np.atleast_1d(np.asarray(f(centre), dtype=float))
-    return effect._derive(estimates, u.transform(jacobian.reshape(len(value), len(at))), bias=bias)
+        bias = None
+        if self.bias is not None or other.bias is not None:
+            bias = (0.0 if self.bias is None else self.bias) - (np.zeros(m) if other.bias is None else other.bias)
+        both = None
+        if self.reference_rows is not None and other.reference_rows is not None:
+            both = self.reference_rows & other.reference_rows
+        return Estimates(self.values - other.values.to_numpy(), u, bias=bias, reference_rows=both)
+
+    # -- averages ----------------------------------------------------------------------------------------------------
+
+    def weighting(
+        self,
+        by: str | Column | None,
+        weights: ArrayLike | pd.Series[float] | Estimates | None,
+    ) -> Weighting:
+        """Find groups and weights; the first attached weighting supplies the default weights."""
+        attached = next(iter(self.weightings.values())) if self.weightings else None
+        if isinstance(by, str) and by in self.weightings:
+            named = self.weightings[by]
+            return named if weights is None else replace(named, weights=weights)
+        single = attached is not None and attached.labels is not None and len(attached.labels) == 1
+        if by is None and weights is None and attached is not None and single:
+            return attached  # the estimator's own single average
+        if weights is None and attached is not None:
+            weights = attached.weights
+        if by is None:
+            return Weighting(weights)
+        if isinstance(by, str):
+            if by not in self.index.names:
+                known = [*self.weightings, *(n for n in self.index.names if n is not None)]
+                raise CausalArgumentError(f"{by!r} is no weighting or index level{suggest(by, known)}; known: {known}")
+            return Weighting(weights, self.index.get_level_values(by))
+        if isinstance(by, pd.Series) and not by.index.equals(self.index):
+            raise CausalDataError("the index of the group labels differs from the effect's rows; align them first")
+        if not hasattr(by, "__len__") or len(by) != len(self):
+            by = by if hasattr(by, "__len__") else [by]
+            raise CausalDataError(f"there are {len(by):,} group labels for {len(self):,} rows")
+        return Weighting(weights, pd.Index(by))
+
+    def average(self, weighting: Weighting, *, population: bool = True) -> Estimates:
+        """Average the rows, all of them or by group.
+
+        Parameters
+        ----------
+        weighting : Weighting
+        population : bool
+            With one row per unit: whether the sampling of the units counts.
+        """
+        codes, names = weighting.averaged_rows(len(self))
+        estimated = weighting.weights if isinstance(weighting.weights, Estimates) else None
+        if estimated is not None and set(estimated.index) == set(self.index):
+            estimated = estimated.take(estimated.index.get_indexer(self.index))
+        w = self._weight_values(weighting.weights if estimated is None else estimated)
+        used = codes >= 0
+        totals = _group_sums(w, codes, len(names))
+        if bool((totals == 0).any()):
+            raise CausalDataError(f"the weights of group {names[int(np.argmin(np.abs(totals)))]!r} sum to zero")
+        safe = np.where(used, codes, 0)
+        share = np.where(used, w / totals[safe], 0.0)
+        mean = _group_sums(share * self.array, codes, len(names))
+        distance = np.where(used, self.array - mean[safe], 0.0)
+        if estimated is not None:
+            u: Uncertainty = _with_estimated_weights(
+                self.uncertainty, estimated.uncertainty, codes, share, distance / totals[safe], len(names)
+            )
+        else:
+            u = _averaged(self.uncertainty, codes, share, len(names))
+            if self.units is not None and population:
+                u = self._with_sampled_units(u, codes, share * distance, names)
+        bias = None
+        if self.bias is not None:
+            bias = _group_sums(share * self.bias, codes, len(names))
+        marked = None
+        if self.reference_rows is not None:  # an average of nothing but reference rows is one
+            others = np.bincount(codes[used & ~self.reference_rows], minlength=len(names))
+            marked = others == 0 if (others == 0).any() else None
+        return Estimates(_named(mean, names), u, bias=bias, reference_rows=marked, weightings=weighting.then)
+
+    def _weight_values(self, weights: ArrayLike | pd.Series[float] | Estimates | None) -> Floats:
+        if weights is None:
+            return np.ones(len(self))
+        if isinstance(weights, Estimates):
+            weights = weights.values
+        if isinstance(weights, pd.Series) and not weights.index.equals(self.index):
+            if len(weights) != len(self) or not weights.index.isin(self.index).all():
+                raise CausalDataError(
+                    "the weights are labelled otherwise than the effect's rows; give one weight per row"
+                )
+            weights = weights.reindex(self.index)
+        out = _numbers(weights, "weights")
+        if out.shape != (len(self),) or not np.isfinite(out).all():
+            raise CausalDataError(f"weights must be {len(self):,} finite numbers, one per row")
+        return out
+
+    def _with_sampled_units(self, u: Uncertainty, codes: Positions, deviation: Floats, names: pd.Index) -> Influence:
+        """Add the sampling of the units averaged over: ``w_i (theta_i - mean_g)`` for every unit i of group g."""
+        units = self.units
+        if not isinstance(u, Influence):
+            raise CausalError(
+                "the average over the population needs contributions, which this estimator does not give; "
+                "aggregate(population=False) speaks of these very units"
+            )
+        if units is None or u.rows is None:
+            raise CausalError("the rows were dropped by compact(); aggregate(population=False) or refit")
+        used = np.flatnonzero(codes >= 0)
+        both = np.hstack([np.eye(len(names)), np.eye(len(names))])
+        at = units.positions_in(u.rows)
+        if at is None and u.clustering is not None:
+            raise CausalError(
+                "the clusters of these units are unknown: they are not the fitted rows, and the fit is clustered; "
+                "aggregate(population=False) speaks of these very units"
+            )
+        contributions = np.zeros((len(units if at is None else u.rows), len(names)))
+        np.add.at(contributions, (used if at is None else at[used], codes[used]), deviation[used])
+        rows = units if at is None else u.rows
+        sampling = Influence.from_contributions(np.zeros(len(names)), contributions, rows, names=names)
+        if u.clustering is not None:
+            sampling = sampling.cluster(u.clustering)
+        apart = at is None and (units.is_default or u.rows.is_default or not units.labels.is_unique)
+        return join(u, sampling, "independent" if apart else None, keep_factors=True).linear(both)
+
+    # -- labels ------------------------------------------------------------------------------------------------------
+
+    def labels_of_rows(self, by: str | Column) -> Column:
+        """Labels of the fitted rows from an array, a Series (aligned on labels) or the name of a column kept at fit."""
+        u = self.uncertainty
+        if not isinstance(u, Influence):
+            return by
+        if isinstance(by, str):
+            if by not in u.clusters:
+                kept = f"kept: {list(u.clusters)}" if u.clusters else "none was kept"
+                raise CausalArgumentError(f"{by!r} is no column kept at fit through cluster= ({kept}); pass the labels")
+            return u.clusters[by]
+        if u.rows is None:
+            raise CausalError("the rows were dropped by compact(); refit to cluster")
+        labels = u.rows.labels
+        if isinstance(by, pd.Series):
+            if by.index.equals(labels):
+                return by.array
+            if not by.index.is_unique:
+                raise CausalDataError("the index of the labels repeats and differs from the fitted rows; pass an array")
+            positions = by.index.get_indexer(labels)
+            if (positions < 0).any():
+                raise CausalDataError(f"{int((positions < 0).sum()):,} fitted rows have no label in the Series given")
+            return by.array[positions]
+        if not hasattr(by, "__len__"):
+            raise CausalArgumentError(f"cluster labels are an array, a Series or a column's name; got {by!r}")
+        if len(by) != len(labels):
+            raise CausalDataError(f"there are {len(by):,} labels for {len(labels):,} fitted rows")
+        return np.asarray(by)
 
 
-def numeric_jacobian(f: Callable[[Floats], Any], at: Floats, std_error: Floats) -> Floats:
+def numeric_jacobian(f: Transformation, at: Floats, std_error: Floats) -> Floats:
     """Central differences of f (rows,) -> (m,), as (m, rows); steps are small beside estimate and error."""
     steps = np.maximum(6e-6 * np.abs(at), 1e-4 * np.nan_to_num(std_error))
     steps[steps == 0] = 6e-6
@@ -133,163 +408,38 @@ def numeric_jacobian(f: Callable[[Floats], Any], at: Floats, std_error: Floats) 
     return np.stack(columns, axis=1)
 
 
-def difference(effect: Effect, other: Effect, rows: str | None = None) -> Effect:
-    """Subtract another fit's effect, with the covariance of the two."""
-    if not hasattr(other, "estimates"):
-        raise CausalArgumentError(f"difference takes another Effect, got {type(other).__name__}")
-    if len(effect) != len(other) or (len(effect) > 1 and not effect.estimates.index.equals(other.estimates.index)):
-        raise CausalArgumentError(
-            f"the effects have different rows ({list(effect.estimates.index[:5])} and "
-            f"{list(other.estimates.index[:5])}); select the rows to compare first: effect[labels]"
-        )
-    if effect.reference != other.reference or effect.alternative != other.alternative:
-        raise CausalArgumentError(
-            f"the effects refer to different laws or sides ({effect.reference!r}, {effect.alternative!r} and"
-            f" {other.reference!r}, {other.alternative!r}); fit both with the same settings"
-        )
-    m = len(effect)
-    left, right = effect.uncertainty, other.uncertainty
-    if isinstance(left, Influence) and isinstance(right, Influence):
-        contrast = np.hstack([np.eye(m), -np.eye(m)])
-        u: Influence | Variance = join(left, right, rows).linear(contrast)
-    elif rows == "independent":
-        u = Variance(np.square(left.std_error()) + np.square(right.std_error()))
-    else:
-        raise CausalError(
-            "a comparison needs per-row contributions on both sides; these effects rest on draws or pointwise"
-            " variances. Pass rows='independent' if the fits share no data, else refit with an influence-based"
-            " estimator"
-        )
-    bias = None
-    if effect.bias is not None or other.bias is not None:
-        bias = (0.0 if effect.bias is None else effect.bias) - (np.zeros(m) if other.bias is None else other.bias)
-    out = effect._derive(
-        effect.estimates - other.estimates.to_numpy(),
-        u,
-        bias=bias,
-        estimand=f"difference of ({effect.estimand}) and ({other.estimand})",
-        reference_rows=None
-        if effect.reference_rows is None or other.reference_rows is None
-        else effect.reference_rows & other.reference_rows,
-    )
-    return replace(
-        out,
-        assumptions=tuple(dict.fromkeys((*effect.assumptions, *other.assumptions))),
-        n_obs=max(effect.n_obs, other.n_obs),
-        estimator=None,
-        diagnostics={},
-        std_error_method="joint contributions of the two fits",
-    )
+def _numbers(values: object, name: str) -> Floats:
+    try:
+        return np.asarray(values, dtype=float)
+    except (TypeError, ValueError):
+        raise CausalArgumentError(f"{name} must hold numbers, got {type(values).__name__}") from None
 
 
-def aggregate(effect: Effect, by: Any, weights: Any, population: bool) -> Effect:
-    """Average the rows, all of them or by group; see :meth:`Effect.aggregate`."""
-    named, weights = _resolve_weighting(effect, by, weights)
-    codes, names = _grouped(named, len(effect))
-    if hasattr(weights, "uncertainty") and set(weights.estimates.index) == set(effect.estimates.index):
-        with warnings.catch_warnings():  # a weight may be known exactly: shares that every cluster has alike
-            warnings.simplefilter("ignore", StandardErrorWarning)
-            weights = weights[list(effect.estimates.index)]
-    w = _weight_values(weights, effect)
+def _named(values: Floats, index: Column | None) -> pd.Series[float]:
+    if index is not None and len(index) != len(values):
+        raise CausalArgumentError(f"index names {len(index)} rows, there are {len(values)}")
+    return pd.Series(values, index=index, name="estimate")  # type: ignore[arg-type]
+
+
+def _group_sums(values: Floats, codes: Positions, n_groups: int) -> Floats:
+    """Sums (n_groups,) of values (rows,) by group; rows with a negative code are in none."""
     used = codes >= 0
-    totals = np.bincount(codes[used], weights=w[used], minlength=len(names))
-    if bool((totals == 0).any()):
-        raise CausalDataError(f"the weights of group {names[int(np.argmin(np.abs(totals)))]!r} sum to zero")
-    share = np.where(used, w / totals[np.where(used, codes, 0)], 0.0)
-    theta = effect.estimates.to_numpy(dtype=float)
-    mean = np.bincount(codes[used], weights=(share * theta)[used], minlength=len(names))
-    bias: Any = None if effect.bias is None else np.bincount(codes[used], (share * effect.bias)[used], len(names))
-    u = _averaged(effect.uncertainty, codes, share, len(names))
-    safe = np.where(used, codes, 0)
-    distance = np.where(used, theta - mean[safe], 0.0)
-    if hasattr(weights, "uncertainty"):
-        slope = distance / totals[safe]
-        u = _with_estimated_weights(effect.uncertainty, weights.uncertainty, codes, share, slope, len(names))
-    elif effect.units is not None and population:
-        u = _with_sampled_units(effect, u, codes, share * distance, names)
-    marked = None
-    if effect.reference_rows is not None:  # an average of nothing but reference rows is one
-        others = np.bincount(codes[used & ~effect.reference_rows], minlength=len(names))
-        marked = others == 0 if (others == 0).any() else None
-    out = effect._derive(pd.Series(mean, index=names, name="estimate"), u, bias=bias, reference_rows=marked)
-    about = effect.population
-    if effect.units is not None and not population:
-        about = "these very units: their covariates are taken as fixed"
-    words = out.estimand if named.estimand is None else named.estimand
-    return replace(out, weightings=named.then, population=about, estimand=words)
+    return np.bincount(codes[used], weights=values[used], minlength=n_groups).astype(np.float64)
 
 
-def _resolve_weighting(effect: Effect, by: Any, weights: Any) -> tuple[Weighting, Any]:
-    """Find groups and weights; the first attached weighting supplies the default weights."""
-    attached = next(iter(effect.weightings.values())).weights if effect.weightings else None
-    if isinstance(by, str) and by in effect.weightings:
-        named = effect.weightings[by]
-        return named, named.weights if weights is None else weights
-    if by is None and weights is None and effect.weightings:
-        first = next(iter(effect.weightings.values()))
-        if first.labels is not None and len(first.labels) == 1:  # the estimator's own single average
-            return first, first.weights
-    weights = attached if weights is None else weights
-    if by is None:
-        return Weighting(), weights
-    if isinstance(by, str):
-        index = effect.estimates.index
-        if by not in index.names:
-            known = [*effect.weightings, *(n for n in index.names if n is not None)]
-            raise CausalArgumentError(f"{by!r} is no weighting or index level{suggest(by, known)}; known: {known}")
-        return Weighting(groups=index.get_level_values(by)), weights
-    if isinstance(by, pd.Series) and not by.index.equals(effect.estimates.index):
-        raise CausalDataError("the index of the group labels differs from the effect's rows; align them first")
-    if not hasattr(by, "__len__") or len(by) != len(effect):
-        by = by if hasattr(by, "__len__") else [by]
-        raise CausalDataError(f"there are {len(by):,} group labels for {len(effect):,} rows")
-    return Weighting(groups=pd.Index(by)), weights
-
-
-def _grouped(named: Weighting, n: int) -> tuple[NDArray[np.intp], pd.Index]:
-    """Averaged row of every row (negative: none), and the labels of the averaged rows."""
-    if named.labels is not None:
-        return np.zeros(n, dtype=np.intp) if named.groups is None else np.asarray(named.groups), named.labels
-    if named.groups is None:
-        return np.zeros(n, dtype=np.intp), pd.Index(["average"])
-    codes, names = pd.factorize(named.groups, sort=True)
-    if not len(names):
-        raise CausalDataError("every group label is missing; give at least one row a group")
-    return codes, names
-
-
-def _weight_values(weights: Any, effect: Effect) -> Floats:
-    if weights is None:
-        return np.ones(len(effect))
-    if hasattr(weights, "uncertainty"):
-        weights = weights.estimates
-    if isinstance(weights, pd.Series) and not weights.index.equals(effect.estimates.index):
-        if len(weights) != len(effect) or not weights.index.isin(effect.estimates.index).all():
-            raise CausalDataError("the weights are labelled otherwise than the effect's rows; give one weight per row")
-        weights = weights.reindex(effect.estimates.index)
-    out = _numbers(weights, "weights")
-    if out.shape != (len(effect),) or not np.isfinite(out).all():
-        raise CausalDataError(f"weights must be {len(effect):,} finite numbers, one per row")
-    return out
-
-
-def _averaged(u: Any, codes: NDArray[np.intp], share: Floats, n_groups: int) -> Any:
+def _averaged(u: Uncertainty, codes: Positions, share: Floats, n_groups: int) -> Uncertainty:
     """Average the loadings by group, without a (groups, rows) matrix."""
     if isinstance(u, Variance):
-        matrix = np.zeros((n_groups, len(share)))
         used = codes >= 0
+        matrix = np.zeros((n_groups, len(share)))
         matrix[codes[used], np.flatnonzero(used)] = share[used]
         return u.linear(matrix)
-    used = codes >= 0
-    columns = [
-        np.bincount(codes[used], weights=(share * u.loadings[:, j])[used], minlength=n_groups)
-        for j in range(u.loadings.shape[1])
-    ]
+    columns = [_group_sums(share * u.loadings[:, j], codes, n_groups) for j in range(u.loadings.shape[1])]
     return replace(u, loadings=np.stack(columns, axis=1))
 
 
 def _with_estimated_weights(
-    u: Any, v: Any, codes: NDArray[np.intp], share: Floats, slope: Floats, n_groups: int
+    u: Uncertainty, v: Uncertainty, codes: Positions, share: Floats, slope: Floats, n_groups: int
 ) -> Influence:
     """Add the weights' own contributions: ``d mean / d w_j = (theta_j - mean) / sum w``."""
     if not (isinstance(u, Influence) and isinstance(v, Influence)):
@@ -301,124 +451,3 @@ def _with_estimated_weights(
     if u.values is v.values:  # weights and rows are maps of the same parameters, whatever was clustered since
         return replace(u, loadings=np.vstack([u.loadings, v.loadings])).linear(jacobian)
     return join(u, v).linear(jacobian)
-
-
-def _with_sampled_units(effect: Effect, u: Any, codes: NDArray[np.intp], deviation: Floats, names: pd.Index) -> Any:
-    """Add the sampling of the units averaged over: ``w_i (theta_i - mean_g)`` for every unit i of group g."""
-    units = effect.units
-    if not isinstance(u, Influence):
-        raise CausalError(
-            "the average over the population needs contributions, which this estimator does not give; "
-            "aggregate(population=False) speaks of these very units"
-        )
-    if units is None or u.rows is None:
-        raise CausalError("the rows were dropped by compact(); aggregate(population=False) or refit")
-    used = np.flatnonzero(codes >= 0)
-    both = np.hstack([np.eye(len(names)), np.eye(len(names))])
-    at = units.positions_in(u.rows)
-    if at is None and u.clustering is not None:
-        raise CausalError(
-            "the clusters of these units are unknown: they are not the fitted rows, and the fit is clustered; "
-            "aggregate(population=False) speaks of these very units"
-        )
-    contributions = np.zeros((len(units if at is None else u.rows), len(names)))
-    np.add.at(contributions, (used if at is None else at[used], codes[used]), deviation[used])
-    rows = units if at is None else u.rows
-    sampling = Influence.from_contributions(np.zeros(len(names)), contributions, rows, names=names)
-    if u.clustering is not None:
-        sampling = sampling.cluster(u.clustering)
-    apart = at is None and (units.is_default or u.rows.is_default or not units.labels.is_unique)
-    return join(u, sampling, "independent" if apart else None, keep_factors=True).linear(both)
-
-
-def explain_std_errors(effect: Effect) -> Effect:
-    """Warn of rows whose standard error is NaN, infinite or zero, or rests on few treated units (references apart)."""
-    effect = _explain_few_treated(effect)
-    se = effect._std_errors
-    bad = ~np.isfinite(se) | (se <= _NOTHING * np.abs(effect.estimates.to_numpy(dtype=float)))
-    if effect.reference_rows is not None:
-        bad &= ~effect.reference_rows
-    if not bad.any():
-        return effect
-    zero, which = int(np.isfinite(se[bad]).sum()), list(effect.estimates.index[bad][:3])
-    reason = (
-        "zero: the rows used leave nothing uncertain (an outcome fitted exactly, or quantities taken as known)"
-        if zero == bad.sum()
-        else "missing or infinite: too few rows stand behind them"
-    )
-    text = f"{int(bad.sum()):,} of {len(se):,} standard errors are {reason}; rows: {which}"
-    if text in effect.warnings:
-        return effect
-    warn(text, StandardErrorWarning)
-    return replace(effect, warnings=(*effect.warnings, text))
-
-
-def _explain_few_treated(effect: Effect) -> Effect:
-    """Warn of rows that rest on fewer than 10 units or clusters on a side; what was said of other rows is dropped."""
-    u = effect.uncertainty
-    if not isinstance(u, Influence) or u.treated is None:
-        return effect
-    behind = u.n_treated()
-    few = behind < _FEW
-    if effect.reference_rows is not None:
-        few &= ~effect.reference_rows
-    others = tuple(text for text in effect.warnings if _FEW_REMEDY not in text)
-    if not few.any():
-        return effect if len(others) == len(effect.warnings) else replace(effect, warnings=others)
-    least = int(np.argmin(np.where(few, behind, np.inf)))
-    kind = "units" if u.clustering is None else "clusters"
-    text = (
-        f"{int(few.sum()):,} of {len(few):,} rows rest on fewer than {_FEW} treated (or untreated) {kind} (the fewest,"
-        f" {int(behind[least])}: {list(effect.estimates.index)[least]!r}), so that standard errors are too small;"
-        f" {_FEW_REMEDY} does not need many"
-    )
-    if text in effect.warnings:
-        return effect
-    warn(text, FewTreatedWarning)
-    return replace(effect, warnings=(*others, text))
-
-
-def row_labels(effect: Effect, by: Any) -> Any:
-    """Labels of the fitted rows from an array, a Series (aligned on labels) or the name of a column kept at fit."""
-    u = effect.uncertainty
-    if not isinstance(u, Influence):
-        return by
-    if isinstance(by, str):
-        if by not in u.clusters:
-            kept = f"kept: {list(u.clusters)}" if u.clusters else "none was kept"
-            raise CausalArgumentError(f"{by!r} is no column kept at fit through cluster= ({kept}); pass the labels")
-        return u.clusters[by]
-    if u.rows is None:
-        raise CausalError("the rows were dropped by compact(); refit to cluster")
-    labels = u.rows.labels
-    if isinstance(by, pd.Series):
-        if by.index.equals(labels):
-            return by.array
-        if not by.index.is_unique:
-            raise CausalDataError("the index of the labels repeats and differs from the fitted rows; pass an array")
-        positions = by.index.get_indexer(labels)
-        if (positions < 0).any():
-            raise CausalDataError(f"{int((positions < 0).sum()):,} fitted rows have no label in the Series given")
-        return by.array[positions]
-    if len(by) != len(labels):
-        raise CausalDataError(f"there are {len(by):,} labels for {len(labels):,} fitted rows")
-    return np.asarray(by)
-
-
-def picked(
-    inversion: Callable[[float], pd.DataFrame] | None, index: pd.Index
-) -> Callable[[float], pd.DataFrame] | None:
-    """Keep the pieces of some rows of a test inversion."""
-    return None if inversion is None else _Picked(inversion, index)
-
-
-@dataclass(frozen=True, eq=False)
-class _Picked:
-    """A test inversion, for some of its rows."""
-
-    inversion: Callable[[float], pd.DataFrame]
-    index: pd.Index
-
-    def __call__(self, level: float) -> pd.DataFrame:
-        pieces = self.inversion(level)
-        return pieces[pieces.index.isin(self.index)]

@@ -9,13 +9,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
 from pandas_causal.arms.arm_regression import ArmRegression, cr2_residuals, fit_arm_regression, means_components
 from pandas_causal.arms.balance import balance
 from pandas_causal.arms.base import ArmComparison
-from pandas_causal.arms.estimands import Plan, plan_estimand
+from pandas_causal.arms.estimands import EstimandPlan, plan_estimand
 from pandas_causal.arms.sample import Sample
 from pandas_causal.effect.check import Check, Checks
 from pandas_causal.effect.effect import Effect
@@ -26,11 +25,11 @@ from pandas_causal.inference.multiplicity import adjust_p_values
 from pandas_causal.inference.reference import Anytime, anytime_rho
 from pandas_causal.inputs.column_rules import as_float
 from pandas_causal.inputs.parameters import FLAG, Legal, at_least, one_of
-from pandas_causal.models.linear import Design
+from pandas_causal.kernels.arrays import Codes, Floats, Values
+from pandas_causal.models.linear import StandardisedMatrix
 
 __all__ = ["DifferenceInMeans"]
 
-Floats = NDArray[np.float64]
 RANDOMISED = (
     "treatment was assigned at random, independently of everything about the units (by design)",
     "no interference between units, and one version of each arm",
@@ -151,7 +150,7 @@ class DifferenceInMeans(ArmComparison):
         self._check_together(strata, denominator, cluster)
         plan = plan_estimand("ATE", sample.arms, sample.treatment)
         strata_values = sample.inputs.roles.get("strata")
-        design = Design.of(_columns(sample, strata_values, adjust=self.adjustment == "lin"))
+        design = StandardisedMatrix.of(_columns(sample, strata_values, adjust=self.adjustment == "lin"))
         ratio = sample.inputs.roles.get("denominator")
         if ratio is not None:
             values, contributions, components, how = _ratio_parameters(sample, as_float(ratio), design)
@@ -177,7 +176,7 @@ class DifferenceInMeans(ArmComparison):
             predicted = self._design.on(held_out.X).rows(slice(None)) @ fit.coefficients.T
         return float(np.mean(held_out.skills(predicted, means)))
 
-    def _bootstrap_statistics(self) -> tuple[Floats, NDArray[np.int8], int, Callable[[Floats], Floats]] | None:
+    def _bootstrap_statistics(self) -> tuple[Floats, Codes, int, Callable[[Floats], Floats]] | None:
         """Rows, arms, and the function of sums by arm that is the estimate: a bootstrap needs no refit."""
         sample = self._sample
         if self._design.p > 1:
@@ -212,7 +211,7 @@ class DifferenceInMeans(ArmComparison):
     def _arrange(
         self,
         sample: Sample,
-        plan: Plan,
+        plan: EstimandPlan,
         values: Floats,
         contributions: Floats,
         components: tuple[Component, ...],
@@ -230,7 +229,7 @@ class DifferenceInMeans(ArmComparison):
         # a difference is a linear map of the means, ratio and lift go through the means themselves
         plain = not (ratio or self.relative)
         loadings, rows = (plan.loadings, index) if plain else (np.eye(len(values)), names)
-        raw = Plan("ATE", plan.targets, loadings, rows, names)
+        raw = EstimandPlan("ATE", plan.targets, loadings, rows, names)
         checks: dict[str, Any] = {}
         if self.allocation is not None:
             checks["sample_ratio"] = sample_ratio(sample.arms.counts, sample.arms.levels, self.allocation)
@@ -297,7 +296,7 @@ def _columns(sample: Sample, strata: Any, *, adjust: bool) -> Floats:
 
 
 def _means(
-    sample: Sample, plan: Plan, design: Design, variance: str
+    sample: Sample, plan: EstimandPlan, design: StandardisedMatrix, variance: str
 ) -> tuple[Floats, Floats, tuple[Component, ...], str]:
     """Arm means, plain or adjusted by least squares in every arm."""
     K = len(sample.arms)
@@ -330,7 +329,7 @@ def _mean_weights(sample: Sample) -> Floats:
     return out
 
 
-def _by_arm(adjusted: Floats, codes: NDArray[Any], counts: NDArray[Any]) -> tuple[Component, ...]:
+def _by_arm(adjusted: Floats, codes: Values, counts: Values) -> tuple[Component, ...]:
     """One variance term per arm, n_a - 1 degrees of freedom each: Welch and Satterthwaite."""
     out = []
     for a, n in enumerate(counts):
@@ -360,7 +359,7 @@ def _clustered(sample: Sample, fit: ArmRegression, weights: Floats) -> tuple[tup
 
 
 def _ratio_parameters(
-    sample: Sample, denominator: Floats, design: Design
+    sample: Sample, denominator: Floats, design: StandardisedMatrix
 ) -> tuple[Floats, Floats, tuple[Component, ...], str]:
     """Means of outcome and denominator by arm (2 K parameters); their ratios follow by the delta method."""
     K, weights = len(sample.arms), _mean_weights(sample)
@@ -376,7 +375,7 @@ def _ratio_parameters(
     return values, contributions, _by_arm(adjusted, sample.codes, sample.arms.counts), "delta method, Welch"
 
 
-def _cuped(sample: Sample, plan: Plan) -> tuple[Floats, Floats, tuple[Component, ...], str, Design]:
+def _cuped(sample: Sample, plan: EstimandPlan) -> tuple[Floats, Floats, tuple[Component, ...], str, StandardisedMatrix]:
     """Means of ``y - theta'(x - mean x)`` with one theta for all arms (Deng et al. 2013, eq. 2).
 
     The mean of x in the formula is estimated from all rows; it cancels from differences, and enters the level of an arm
@@ -384,12 +383,12 @@ def _cuped(sample: Sample, plan: Plan) -> tuple[Floats, Floats, tuple[Component,
     """
     if not sample.X.shape[1]:
         raise CausalArgumentError("adjustment='cuped' needs covariates measured before assignment")
-    design = Design.of(sample.X)
+    design = StandardisedMatrix.of(sample.X)
     n = len(sample)
     pooled = fit_arm_regression(design, sample.y, np.zeros(n, dtype=np.int8), 1, sample.w)
     shift = pooled.predictions[:, 0] - np.average(pooled.predictions[:, 0], weights=sample.w)
     adjusted = replace(sample, y=sample.y - shift)
-    values, contributions, components, _ = _means(adjusted, plan, Design.of(np.empty((n, 0))), "welch")
+    values, contributions, components, _ = _means(adjusted, plan, StandardisedMatrix.of(np.empty((n, 0))), "welch")
     w = np.ones(n) if sample.w is None else sample.w
     level = np.repeat((w * shift / w.sum())[:, None], len(values), axis=1)
     extra = Component(level.T @ level + level.T @ contributions + contributions.T @ level, float(n - 1))

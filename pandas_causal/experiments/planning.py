@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from pandas_causal.effect.check import Check
 from pandas_causal.errors import CausalArgumentError
+from pandas_causal.kernels.arrays import Positions
 
 __all__ = ["power", "sample_ratio", "sample_size"]
 
@@ -155,9 +155,7 @@ def _check(
         )
 
 
-def sample_ratio(
-    counts: NDArray[np.intp], levels: Sequence[Any], allocation: Mapping[Any, float] | Sequence[float]
-) -> Check:
+def sample_ratio(counts: Positions, levels: Sequence[Any], allocation: Mapping[Any, float] | Sequence[float]) -> Check:
     """Test whether arm sizes fit the planned allocation (sample-ratio mismatch).
 
     Parameters

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from pandas_causal.effect.check import Check
 from pandas_causal.errors import CausalArgumentError, CausalDataError, GraphError
@@ -16,7 +15,7 @@ from pandas_causal.graphs.graph import CausalGraph
 from pandas_causal.graphs.implied_independences import Claim, implied_independences
 from pandas_causal.graphs.independence_tests import (
     Basis,
-    Result,
+    TestResult,
     Variable,
     feature_test,
     fisher_z,
@@ -28,6 +27,7 @@ from pandas_causal.graphs.independence_tests import (
 from pandas_causal.graphs.node_columns import Column, select_nodes
 from pandas_causal.inference.multiplicity import adjust_p_values
 from pandas_causal.inputs.parameters import check_settings
+from pandas_causal.kernels.arrays import Floats, Singles
 from pandas_causal.models.folds import label_order
 
 __all__ = ["GraphCheck", "Tester", "check_graph", "read_variables"]
@@ -171,7 +171,7 @@ def read_variables(frame: pd.DataFrame) -> dict[Any, Variable]:
 
 
 def _table(
-    claims: Sequence[Claim], results: Sequence[tuple[str, Result]], alpha: float, correction: Any
+    claims: Sequence[Claim], results: Sequence[tuple[str, TestResult]], alpha: float, correction: Any
 ) -> pd.DataFrame:
     p = np.array([result.p_value for _, result in results])
     adjusted = adjust_p_values(p, correction) if correction and len(p) else p
@@ -209,7 +209,7 @@ class Tester:
     seed: int
     n_jobs: int | None = None
 
-    def __call__(self, claims: Sequence[Claim]) -> list[tuple[str, Result]]:
+    def __call__(self, claims: Sequence[Claim]) -> list[tuple[str, TestResult]]:
         """Name of the test and its result, claim by claim; claims with one conditioning set share its regressions."""
         from sklearn.utils.parallel import Parallel, delayed
         from threadpoolctl import threadpool_limits  # comes with scikit-learn
@@ -227,7 +227,7 @@ class Tester:
         for claim in claims:  # computed once, before threads would race for it
             _ = [self.variables[v].scores for v in claim.given if not self.variables[v].discrete]
 
-        def one(given: tuple[Any, ...]) -> list[Result]:
+        def one(given: tuple[Any, ...]) -> list[TestResult]:
             rng = np.random.default_rng((self.seed, len(rank), *(rank[v] for v in given)))
             return self._group(
                 given, [claims[k] for k in groups[given]], [chosen[k] for k in groups[given]], features, rng
@@ -237,7 +237,7 @@ class Tester:
         # machine fifteen times as long. Threads over conditioning sets (n_jobs) do not.
         with threadpool_limits(1, user_api="blas"):
             jobs = Parallel(n_jobs=self.n_jobs, prefer="threads")(delayed(one)(given) for given in groups)
-        out: list[tuple[str, Result]] = [("", Result(np.nan, np.nan, np.nan))] * len(claims)
+        out: list[tuple[str, TestResult]] = [("", TestResult(np.nan, np.nan, np.nan))] * len(claims)
         for given, found in zip(groups, jobs, strict=True):
             for k, result in zip(groups[given], found, strict=True):
                 out[k] = chosen[k], result
@@ -248,9 +248,9 @@ class Tester:
         given: tuple[Any, ...],
         claims: list[Claim],
         chosen: list[str],
-        features: Mapping[Any, NDArray[np.float32]],
+        features: Mapping[Any, Singles],
         rng: np.random.Generator,
-    ) -> list[Result]:
+    ) -> list[TestResult]:
         """Test the claims that share a conditioning set."""
         Z = [self.variables[v] for v in given]
         n = len(next(iter(self.variables.values())))
@@ -299,7 +299,7 @@ class Tester:
         return "residual"
 
 
-def _number(v: Variable) -> NDArray[np.float64]:
+def _number(v: Variable) -> Floats:
     return np.asarray(v.values, dtype=float)
 
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from pandas_causal.errors import GraphError, suggest
 from pandas_causal.graphs.projection import Projected, project
-from pandas_causal.graphs.reachability import Lists, ancestors, connected, descendants, flags, indices
-from pandas_causal.graphs.reading.builder import Drawing
+from pandas_causal.graphs.reachability import AdjacencyLists, ancestors, connected, descendants, flags, indices
+from pandas_causal.graphs.reading.builder import GraphBuilder
 from pandas_causal.graphs.reading.read import read
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ class CausalGraph:
     _names: tuple[Any, ...]
     _place: dict[Any, int]
     _hidden: bytearray
-    _lists: Lists
+    _lists: AdjacencyLists
     _order: list[int]
     _seat: list[int]
     _hash: int
@@ -220,7 +220,7 @@ class CausalGraph:
         """
         if not self._latent:
             return self
-        drawing = Drawing()
+        drawing = GraphBuilder()
         for name in self._nodes:
             if name not in self._latent:
                 drawing.node(name)
@@ -391,14 +391,14 @@ class CausalGraph:
         return f"the graph has a cycle: {text}; causes come before effects, so give each time its own node"
 
 
-def _drawing(edges: Any) -> Drawing:
-    if isinstance(edges, Drawing):
+def _drawing(edges: Any) -> GraphBuilder:
+    if isinstance(edges, GraphBuilder):
         return edges
     return _copied(edges) if isinstance(edges, CausalGraph) else read(edges)
 
 
-def _copied(graph: CausalGraph) -> Drawing:
-    drawing = Drawing()
+def _copied(graph: CausalGraph) -> GraphBuilder:
+    drawing = GraphBuilder()
     drawing.nodes = dict.fromkeys(graph.nodes)
     drawing.edges = dict.fromkeys(graph.edges)
     drawing.bidirected = dict.fromkeys(graph.bidirected)
@@ -408,13 +408,13 @@ def _copied(graph: CausalGraph) -> Drawing:
 
 def _rebuilt(nodes: Any, edges: Any, bidirected: Any, latent: Any) -> CausalGraph:
     """Build a graph from its parts, for pickle."""
-    drawing = Drawing()
+    drawing = GraphBuilder()
     drawing.nodes, drawing.edges = dict.fromkeys(nodes), dict.fromkeys(edges)
     drawing.bidirected, drawing.latent = dict.fromkeys(bidirected), dict.fromkeys(latent)
     return CausalGraph(drawing)
 
 
-def _latent_nodes(drawing: Drawing, latent: Any, observed: Any) -> frozenset[Any]:
+def _latent_nodes(drawing: GraphBuilder, latent: Any, observed: Any) -> frozenset[Any]:
     """Merge what `latent`, `observed` and the attributes of nodes say about which nodes are latent."""
     hidden = set(drawing.latent) | set(_known(drawing, "latent", latent))
     if observed is not None:
@@ -427,7 +427,7 @@ def _latent_nodes(drawing: Drawing, latent: Any, observed: Any) -> frozenset[Any
     return frozenset(hidden)
 
 
-def _known(drawing: Drawing, argument: str, names: Any) -> list[Any]:
+def _known(drawing: GraphBuilder, argument: str, names: Any) -> list[Any]:
     if isinstance(names, str) or not isinstance(names, Iterable):
         raise GraphError(f"{argument} takes a list of nodes: [{names!r}]")
     listed = list(names)
@@ -441,7 +441,7 @@ def _known(drawing: Drawing, argument: str, names: Any) -> list[Any]:
     return listed
 
 
-def _adjacency(drawing: Drawing, place: dict[Any, int]) -> Lists:
+def _adjacency(drawing: GraphBuilder, place: dict[Any, int]) -> AdjacencyLists:
     n = len(place)
     parents: list[list[int]] = [[] for _ in range(n)]
     children: list[list[int]] = [[] for _ in range(n)]
@@ -459,7 +459,7 @@ def _adjacency(drawing: Drawing, place: dict[Any, int]) -> Lists:
     for lists in (parents, children, siblings):
         for row in lists:
             row.sort()
-    return Lists(parents, children, siblings)
+    return AdjacencyLists(parents, children, siblings)
 
 
 def _facts(graph: CausalGraph) -> tuple[Any, ...]:

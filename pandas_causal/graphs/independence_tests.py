@@ -13,11 +13,12 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+
+from pandas_causal.kernels.arrays import Floats, Positions, Singles, Values
 
 __all__ = [
     "Basis",
-    "Result",
+    "TestResult",
     "Variable",
     "feature_test",
     "fisher_z",
@@ -29,9 +30,6 @@ __all__ = [
     "weighted_chi2_sf",
 ]
 
-Floats = NDArray[np.float64]
-Singles = NDArray[np.float32]
-Codes = NDArray[np.intp]
 _BLOCK = 4_096
 _FIRST = 20_000
 _RIDGE = 1e-6
@@ -39,7 +37,7 @@ _RIDGE = 1e-6
 _NOTHING_LEFT = 0.01
 
 
-class Result(NamedTuple):
+class TestResult(NamedTuple):
     """A test's statistic, degrees of freedom (NaN where it has none) and p-value."""
 
     statistic: float
@@ -51,7 +49,7 @@ class Result(NamedTuple):
 class Variable:
     """A column to test: numbers, or codes of `n_levels` levels (0: numeric)."""
 
-    values: NDArray[Any]
+    values: Values
     n_levels: int = 0
 
     def __len__(self) -> int:
@@ -63,7 +61,7 @@ class Variable:
         return self.n_levels > 0
 
     @cached_property
-    def levels(self) -> Codes:
+    def levels(self) -> Positions:
         """Levels that occur, but the first."""
         return np.flatnonzero(np.bincount(self.values, minlength=self.n_levels))[1:]
 
@@ -82,7 +80,7 @@ class Variable:
 # -- partial correlation ---------------------------------------------------------------------------------------------
 
 
-def fisher_z(x: Floats, y: Floats, Z: Floats) -> Result:
+def fisher_z(x: Floats, y: Floats, Z: Floats) -> TestResult:
     """Partial correlation of x and y given Z (n, q), by Fisher's z: exact under linear Gaussian relations only.
 
     References
@@ -97,10 +95,10 @@ def fisher_z(x: Floats, y: Floats, Z: Floats) -> Result:
     residual = both - A @ np.linalg.lstsq(A, both, rcond=None)[0]
     scale = np.sqrt(np.square(residual).sum(axis=0))
     if n - q - 3 < 1 or (scale <= 1e-10 * np.sqrt(np.square(both).sum(axis=0))).any():
-        return Result(np.nan, np.nan, 1.0)
+        return TestResult(np.nan, np.nan, 1.0)
     r = float(np.clip(residual[:, 0] @ residual[:, 1] / scale.prod(), -1 + 1e-15, 1 - 1e-15))
     z = np.sqrt(n - q - 3) * np.arctanh(r)
-    return Result(float(z), np.nan, float(2 * special.ndtr(-abs(z))))
+    return TestResult(float(z), np.nan, float(2 * special.ndtr(-abs(z))))
 
 
 def _standard(M: Floats) -> Floats:
@@ -116,7 +114,7 @@ def _standard(M: Floats) -> Floats:
 # -- G-test ----------------------------------------------------------------------------------------------------------
 
 
-def g_test(x: Codes, y: Codes, strata: Codes) -> Result:
+def g_test(x: Positions, y: Positions, strata: Positions) -> TestResult:
     """Likelihood-ratio test of independence within strata.
 
     ``G = 2 sum O log(O / E)``, with the degrees of freedom ``(rows - 1)(columns - 1)`` of every stratum counted over
@@ -138,7 +136,7 @@ def g_test(x: Codes, y: Codes, strata: Codes) -> Result:
     statistic = 2 * float((cells[inside] * np.log(ratio[inside])).sum())
     df = float((((rows > 0).sum(axis=1) - 1).clip(0) * ((columns > 0).sum(axis=1) - 1).clip(0)).sum())
     statistic = max(statistic, 0.0)
-    return Result(statistic, df, float(special.gammaincc(df / 2, statistic / 2)) if df else 1.0)
+    return TestResult(statistic, df, float(special.gammaincc(df / 2, statistic / 2)) if df else 1.0)
 
 
 # -- residual features -----------------------------------------------------------------------------------------------
@@ -195,7 +193,7 @@ class Basis:
     """
 
     variables: tuple[Variable, ...]
-    cells: Codes | None
+    cells: Positions | None
     n_cells: int
     directions: Singles
     bends: Singles
@@ -261,7 +259,7 @@ class Basis:
             yield at, self.rows(at)
 
 
-def joint_cells(variables: Sequence[Variable]) -> Codes:
+def joint_cells(variables: Sequence[Variable]) -> Positions:
     """Number the combinations of levels that occur."""
     code = np.zeros(len(variables[0]), dtype=np.intp)
     for v in variables:
@@ -349,7 +347,7 @@ def _first_predictions(basis: Basis, targets: Sequence[Singles], n_index: int) -
     return out
 
 
-def feature_test(rx: Singles, ry: Singles, used: float = 1.0) -> Result:
+def feature_test(rx: Singles, ry: Singles, used: float = 1.0) -> TestResult:
     """Test that residual features rx (n, d) and ry (n, e) are uncorrelated.
 
     ``S = n |rx' ry / n|^2`` is, without dependence, a sum of squared normals weighted by the eigenvalues of the
@@ -365,7 +363,7 @@ def feature_test(rx: Singles, ry: Singles, used: float = 1.0) -> Result:
     """
     n, d, e = len(rx), rx.shape[1], ry.shape[1]
     if not d or not e:
-        return Result(0.0, np.nan, 1.0)
+        return TestResult(0.0, np.nan, 1.0)
     sums, second = np.zeros(d * e), np.zeros((d * e, d * e))
     for start in range(0, n, _BLOCK):
         at = slice(start, start + _BLOCK)
@@ -375,7 +373,7 @@ def feature_test(rx: Singles, ry: Singles, used: float = 1.0) -> Result:
     statistic = float(sums @ sums) / n
     covariance = (second - np.outer(sums, sums) / n) / max(n - used, 1.0)
     weights: Floats = np.asarray(np.linalg.eigvalsh(covariance), dtype=float)
-    return Result(statistic, np.nan, weighted_chi2_sf(statistic, weights))
+    return TestResult(statistic, np.nan, weighted_chi2_sf(statistic, weights))
 
 
 def weighted_chi2_sf(q: float, weights: Floats) -> float:

@@ -12,17 +12,15 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from pandas_causal.errors import CausalArgumentError, CausalDataError, CausalWarning, GraphError, Problem, suggest, warn
 from pandas_causal.inputs.arms import plain
 from pandas_causal.inputs.column_rules import as_float, infinite, is_numeric
 from pandas_causal.inputs.roles import check_columns
+from pandas_causal.kernels.arrays import Floats, Values
 
 __all__ = ["Column", "read_columns", "select_nodes", "stack_features", "warn_of_dropped"]
 
-Floats = NDArray[np.float64]
-Values = NDArray[Any]
 MAX_DISCRETE_NUMBERS = 10
 MAX_LEVELS = 50
 

@@ -36,6 +36,6 @@ def tables(
 
 def draw(graph: CausalGraph, *, treatment: Any, outcome: Any, adjustment: Iterable[Any], ax: Any) -> Any:
     """Draw a graph; see :func:`pandas_causal.plotting.graph`."""
-    from pandas_causal.plotting.graph import graph as picture
+    from pandas_causal.plotting.graph import draw_graph as picture
 
     return picture(*tables(graph, treatment, outcome, adjustment), ax)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pandas_causal.graphs.reachability import Flags, Lists
+from pandas_causal.graphs.reachability import AdjacencyLists, Flags
 
 __all__ = ["Projected", "project"]
 
@@ -16,7 +16,7 @@ class Projected:
 
     Parameters
     ----------
-    graph : Lists
+    graph : AdjacencyLists
     hidden : Flags
 
     Attributes
@@ -30,7 +30,7 @@ class Projected:
         The groups that a node is in.
     """
 
-    def __init__(self, graph: Lists, hidden: Flags) -> None:
+    def __init__(self, graph: AdjacencyLists, hidden: Flags) -> None:
         n = len(graph)
         below = [_felt(graph, hidden, v) if hidden[v] else [v] for v in range(n)]
         self.children: list[list[int]] = [[] for _ in range(n)]
@@ -94,7 +94,7 @@ class Projected:
         return found
 
 
-def project(graph: Lists, hidden: Flags) -> tuple[Pairs, Pairs]:
+def project(graph: AdjacencyLists, hidden: Flags) -> tuple[Pairs, Pairs]:
     """Return the directed and the bidirected edges (smaller end first) among the nodes that are not hidden."""
     seen = Projected(graph, hidden)
     directed = {(v, w) for v, below in enumerate(seen.children) for w in below}
@@ -102,7 +102,7 @@ def project(graph: Lists, hidden: Flags) -> tuple[Pairs, Pairs]:
     return directed, pairs
 
 
-def _felt(graph: Lists, hidden: Flags, start: int) -> list[int]:
+def _felt(graph: AdjacencyLists, hidden: Flags, start: int) -> list[int]:
     """Nodes not hidden that are reached from a hidden one through hidden ones."""
     seen = {start}
     stack, found = [start], []

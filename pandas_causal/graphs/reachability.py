@@ -1,6 +1,6 @@
 """Reachability on integer adjacency lists: plain loops, linear in nodes and edges, no recursion.
 
-A graph is :class:`Lists`: parents, children and siblings (the other ends of ``<->``) of each node. Hidden nodes are
+A graph is :class:`AdjacencyLists`: parents, children and siblings (the other ends of ``<->``) of each node. Hidden nodes are
 nodes like others here. Every function returns a ``bytearray`` of flags, one per node.
 """
 
@@ -10,14 +10,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
 
-__all__ = ["Lists", "ancestors", "connected", "descendants", "flags", "indices", "ranks", "reach"]
+__all__ = ["AdjacencyLists", "ancestors", "connected", "descendants", "flags", "indices", "ranks", "reach"]
 
 Flags = bytearray
 _UP, _DOWN = 1, 2  # how a walk arrived at a node: against an arrow (from a child), or at an arrow's head
 
 
 @dataclass(frozen=True)
-class Lists:
+class AdjacencyLists:
     """A mixed graph: ``parents[v]``, ``children[v]`` and ``siblings[v]`` are lists of integers."""
 
     parents: Sequence[Sequence[int]]
@@ -27,7 +27,7 @@ class Lists:
     def __len__(self) -> int:
         return len(self.parents)
 
-    def without(self, edges: Iterable[tuple[int, int]]) -> Lists:
+    def without(self, edges: Iterable[tuple[int, int]]) -> AdjacencyLists:
         """Return the graph without these directed edges."""
         gone = set(edges)
         if not gone:
@@ -35,13 +35,13 @@ class Lists:
         tails, heads = {a for a, _ in gone}, {b for _, b in gone}
         parents = [[p for p in ps if (p, v) not in gone] if v in heads else ps for v, ps in enumerate(self.parents)]
         children = [[c for c in cs if (v, c) not in gone] if v in tails else cs for v, cs in enumerate(self.children)]
-        return Lists(parents, children, self.siblings)
+        return AdjacencyLists(parents, children, self.siblings)
 
-    def without_out_of(self, nodes: Iterable[int]) -> Lists:
+    def without_out_of(self, nodes: Iterable[int]) -> AdjacencyLists:
         """Return the graph without the edges out of `nodes`."""
         return self.without((v, c) for v in nodes for c in self.children[v])
 
-    def without_into(self, nodes: Iterable[int]) -> Lists:
+    def without_into(self, nodes: Iterable[int]) -> AdjacencyLists:
         """Return the graph without the edges into `nodes`, ``<->`` included."""
         into = set(nodes)
         cut = self.without((p, v) for v in into for p in self.parents[v])
@@ -49,7 +49,7 @@ class Lists:
             [] if v in into else [s for s in ss if s not in into] if any(s in into for s in ss) else ss
             for v, ss in enumerate(self.siblings)
         ]
-        return Lists(cut.parents, cut.children, siblings)
+        return AdjacencyLists(cut.parents, cut.children, siblings)
 
 
 def flags(n: int, members: Iterable[int]) -> Flags:
@@ -77,17 +77,17 @@ def reach(neighbours: Sequence[Sequence[int]], start: Iterable[int], blocked: Fl
     return found
 
 
-def ancestors(graph: Lists, of: Iterable[int], blocked: Flags | None = None) -> Flags:
+def ancestors(graph: AdjacencyLists, of: Iterable[int], blocked: Flags | None = None) -> Flags:
     """Ancestors, themselves included; paths enter no blocked node."""
     return reach(graph.parents, of, blocked)
 
 
-def descendants(graph: Lists, of: Iterable[int], blocked: Flags | None = None) -> Flags:
+def descendants(graph: AdjacencyLists, of: Iterable[int], blocked: Flags | None = None) -> Flags:
     """Descendants, themselves included; paths enter no blocked node."""
     return reach(graph.children, of, blocked)
 
 
-def ranks(graph: Lists) -> list[int]:
+def ranks(graph: AdjacencyLists) -> list[int]:
     """Place of every node in one topological order, the smallest integer first among those that are ready."""
     waiting = [len(p) for p in graph.parents]
     ready = [v for v, count in enumerate(waiting) if not count]
@@ -102,7 +102,7 @@ def ranks(graph: Lists) -> list[int]:
     return place
 
 
-def connected(graph: Lists, start: Iterable[int], given: Iterable[int] = ()) -> Flags:
+def connected(graph: AdjacencyLists, start: Iterable[int], given: Iterable[int] = ()) -> Flags:
     """Nodes that are m-connected to `start` given `given` (Richardson 2003, section 2.1), `start` among them.
 
     A walk passes a node against an arrow or out of it unless the node is given, and turns round at an arrow's head

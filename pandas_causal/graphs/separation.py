@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from pandas_causal.graphs.reachability import Flags, Lists, ancestors, flags, indices
+from pandas_causal.graphs.reachability import AdjacencyLists, Flags, ancestors, flags, indices
 
 __all__ = ["Separation", "cut_nodes"]
 
@@ -22,7 +22,7 @@ class Separation:
 
     Parameters
     ----------
-    graph : Lists
+    graph : AdjacencyLists
     sources, targets : list of int
     allowed : Flags
         Nodes that may be used; sources, targets and forced nodes are never.
@@ -31,7 +31,12 @@ class Separation:
     """
 
     def __init__(
-        self, graph: Lists, sources: list[int], targets: list[int], allowed: Flags, forced: list[int] | None = None
+        self,
+        graph: AdjacencyLists,
+        sources: list[int],
+        targets: list[int],
+        allowed: Flags,
+        forced: list[int] | None = None,
     ) -> None:
         forced = forced or []
         self.sources, self.targets = sources, targets
@@ -133,7 +138,7 @@ class Separation:
         return met
 
 
-def _cliques(graph: Lists, inside: Flags) -> tuple[list[list[int]], list[list[int]]]:
+def _cliques(graph: AdjacencyLists, inside: Flags) -> tuple[list[list[int]], list[list[int]]]:
     """Districts with their parents, and for every node the districts that it is in or a parent of."""
     district = [-1] * len(graph)
     cliques: list[list[int]] = []

@@ -11,25 +11,29 @@ A set of covariates is judged by the adjustment criterion (Shpitser, VanderWeele
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from pandas_causal.errors import BadControlError, BadControlWarning, GraphError, NotIdentifiedError, warn
-from pandas_causal.graphs.reachability import Flags, Lists, ancestors, connected, descendants, flags, indices
+from pandas_causal.graphs.reachability import AdjacencyLists, ancestors, descendants, indices
 from pandas_causal.graphs.separation import Separation
+from pandas_causal.identification.open_paths import (
+    Walk,
+    WalkText,
+    directed_walk,
+    is_open,
+    nearest_above,
+    open_walk_through,
+    shortest_open_walk,
+    turning_points,
+)
 
 if TYPE_CHECKING:
     from pandas_causal.graphs.graph import CausalGraph
-    from pandas_causal.identification.adjustment_sets import Query
+    from pandas_causal.identification.query import Query
 
-__all__ = ["Judgement", "guard", "judge", "refuse_post_treatment"]
-
-_MOST_STEPS = 20_000
-Walk = list[tuple[int, str]]  # nodes, each with the edge by which it is reached
-State = tuple[int, bool, bool]  # node, arrived at an arrow's head, passed the collider that is asked for
+__all__ = ["Judgement", "classify_controls", "refuse_bad_controls", "refuse_post_treatment"]
 
 
 @dataclass(frozen=True)
@@ -60,7 +64,7 @@ class Judgement:
     open_text: str
 
 
-def judge(graph: CausalGraph, treatment: Any, outcome: Any, covariates: Iterable[Any]) -> Judgement:
+def classify_controls(graph: CausalGraph, treatment: Any, outcome: Any, covariates: Iterable[Any]) -> Judgement:
     """Classify every covariate.
 
     A covariate is a collider if a simple path from treatment to outcome, not a causal one, is open given the covariates
@@ -88,7 +92,7 @@ def judge(graph: CausalGraph, treatment: Any, outcome: Any, covariates: Iterable
     """
     q, held = _resolve(graph, treatment, outcome, covariates)
     (a,), (y,) = q.treatments, q.outcomes
-    speak = _Speaker(graph)
+    speak = WalkText(graph)
     controls: dict[Any, tuple[str, tuple[Any, ...]]] = {}
     reasons: dict[Any, str] = {}
     for z in (z for z in held if q.forbidden[z]):
@@ -96,16 +100,16 @@ def judge(graph: CausalGraph, treatment: Any, outcome: Any, covariates: Iterable
         controls[graph._names[z]], reasons[graph._names[z]] = (kind, speak.nodes(walk)), reason
     allowed = [z for z in held if not q.forbidden[z]]
     back = q.without_effect
-    if not _open(back, a, y, allowed):
+    if not is_open(back, a, y, allowed):
         useless = {} if controls else _useless(q, allowed, speak, reasons)
         return Judgement(not controls, controls, reasons, useless, None, "")
     for z, walk in _colliders(back, a, y, allowed).items():
-        at = next(v for v in _turning(walk) if ancestors(back, [z])[v])
+        at = next(v for v in turning_points(walk) if ancestors(back, [z])[v])
         by = "" if at == z else f"caused by {graph._names[at]!r}, where two arrows meet; "
         controls[graph._names[z]] = ("collider", speak.nodes(walk))
         reasons[graph._names[z]] = f"{by}adjusting for it opens {speak.text(walk)}"
     rest = [z for z in allowed if graph._names[z] not in controls]
-    left = _shortest(back, a, y, rest)
+    left = shortest_open_walk(back, a, y, rest)
     return Judgement(
         False,
         controls,
@@ -116,7 +120,7 @@ def judge(graph: CausalGraph, treatment: Any, outcome: Any, covariates: Iterable
     )
 
 
-def guard(graph: CausalGraph, treatment: Any, outcome: Any, covariates: Sequence[Any]) -> tuple[str, ...]:
+def refuse_bad_controls(graph: CausalGraph, treatment: Any, outcome: Any, covariates: Sequence[Any]) -> tuple[str, ...]:
     """Refuse covariates that make the answer wrong; warn of those that do no good, and return what was said.
 
     Raises
@@ -131,7 +135,7 @@ def guard(graph: CausalGraph, treatment: Any, outcome: Any, covariates: Sequence
     BadControlWarning
         An instrument, or a consequence of treatment, in a set that is valid without it.
     """
-    found = judge(graph, treatment, outcome, covariates)
+    found = classify_controls(graph, treatment, outcome, covariates)
     if found.controls:
         lines = [f"  - {name} ({kind}): {found.reasons[name]}" for name, (kind, _) in found.controls.items()]
         rest = [c for c in covariates if c not in found.controls]
@@ -220,21 +224,25 @@ def _resolve(graph: CausalGraph, treatment: Any, outcome: Any, covariates: Itera
     return q, held
 
 
-def _forbidden(q: Query, z: int, speak: _Speaker) -> tuple[str, Walk, str]:
+def _forbidden(q: Query, z: int, speak: WalkText) -> tuple[str, Walk, str]:
     """Tell a mediator from a descendant, with a causal path: through z, or through the nearest node on one above z."""
     (a,), (y,) = q.treatments, q.outcomes
     lists = q.lists
     if q.causal[z]:
-        walk = [*_directed(lists, a, z), *_directed(lists, z, y)[1:]]
+        walk = [*directed_walk(lists, a, z), *directed_walk(lists, z, y)[1:]]
         return "mediator", walk, f"it carries part of the effect, {speak.text(walk)}"
-    source = _nearest_above(lists, z, q.causal)
-    walk = _directed(lists, a, y) if source == y else [*_directed(lists, a, source), *_directed(lists, source, y)[1:]]
+    source = nearest_above(lists, z, q.causal)
+    walk = (
+        directed_walk(lists, a, y)
+        if source == y
+        else [*directed_walk(lists, a, source), *directed_walk(lists, source, y)[1:]]
+    )
     word = "the outcome" if source == y else "what carries the effect"
-    below = speak.text(_directed(lists, source, z))
+    below = speak.text(directed_walk(lists, source, z))
     return "descendant", walk, f"it is caused by {word}, {below}; the effect runs {speak.text(walk)}"
 
 
-def _useless(q: Query, held: list[int], speak: _Speaker, reasons: dict[Any, str]) -> dict[Any, str]:
+def _useless(q: Query, held: list[int], speak: WalkText, reasons: dict[Any, str]) -> dict[Any, str]:
     """Members of a valid set that treatment causes, or that, given the rest, are related to treatment alone."""
     (a,), (y,) = q.treatments, q.outcomes
     below = descendants(q.lists, [a])
@@ -244,10 +252,10 @@ def _useless(q: Query, held: list[int], speak: _Speaker, reasons: dict[Any, str]
         if below[z]:
             out[name] = "descendant"
             reasons[name] = (
-                f"treatment causes it, {speak.text(_directed(q.lists, a, z))}, and it carries no effect, so that"
+                f"treatment causes it, {speak.text(directed_walk(q.lists, a, z))}, and it carries no effect, so that"
                 " adjusting for it costs precision"
             )
-        elif not _open(q.without_effect, z, y, rest) and _open(q.without_effect, z, a, rest):
+        elif not is_open(q.without_effect, z, y, rest) and is_open(q.without_effect, z, a, rest):
             out[name] = "instrument"
             reasons[name] = (
                 "given the other covariates it is related to treatment alone, so that adjusting for it costs precision"
@@ -256,12 +264,12 @@ def _useless(q: Query, held: list[int], speak: _Speaker, reasons: dict[Any, str]
     return out
 
 
-def _colliders(lists: Lists, a: int, y: int, held: list[int]) -> dict[int, Walk]:
+def _colliders(lists: AdjacencyLists, a: int, y: int, held: list[int]) -> dict[int, Walk]:
     """Members that open a path, each with a shortest simple one where the search ends in time."""
     out: dict[int, Walk] = {}
     unsure = []
     for z in held:
-        walk, settled = _through(lists, a, y, held, z)
+        walk, settled = open_walk_through(lists, a, y, held, z)
         if walk is not None:
             out[z] = walk
         elif not settled:
@@ -269,193 +277,10 @@ def _colliders(lists: Lists, a: int, y: int, held: list[int]) -> dict[int, Walk]
     if unsure:
         inside = ancestors(lists, [a, y])
         core = [z for z in held if inside[z]]
-        if not _open(lists, a, y, core):
-            alone = {z: _shortest(lists, a, y, [*core, z]) for z in unsure if not inside[z]}
+        if not is_open(lists, a, y, core):
+            alone = {z: shortest_open_walk(lists, a, y, [*core, z]) for z in unsure if not inside[z]}
             out |= {z: walk for z, walk in alone.items() if walk is not None}
     return out
 
 
 # -- paths -----------------------------------------------------------------------------------------------------------
-
-
-def _open(lists: Lists, a: int, y: int, held: list[int]) -> bool:
-    return bool(connected(lists, [a], held)[y])
-
-
-def _steps(lists: Lists, v: int) -> Iterator[tuple[int, str, bool, bool]]:
-    """Edges at v: the other end, how the edge is drawn, whether an arrow's head is at v, and at the other end."""
-    for w in lists.parents[v]:
-        yield w, "<-", True, False
-    for w in lists.children[v]:
-        yield w, "->", False, True
-    for w in lists.siblings[v]:
-        yield w, "<->", True, True
-
-
-@dataclass(frozen=True)
-class _Search:
-    """Open walks from a to y given `held`; with `asked`, those that pass a collider flagged there."""
-
-    lists: Lists
-    a: int
-    y: int
-    held: Flags
-    opens: Flags
-    asked: Flags | None
-
-    def moves(self, state: State) -> Iterator[tuple[State, str]]:
-        """States that one more edge leads to; y ends a walk, a is not met again."""
-        v, head, passed = state
-        for w, mark, head_here, head_there in _steps(self.lists, v):
-            if w == self.a:
-                continue
-            if v == self.a:
-                yield (w, head_there, passed), mark
-                continue
-            turning = head and head_here
-            if self.opens[v] if turning else not self.held[v]:
-                yield (w, head_there, passed or (turning and bool(self.asked and self.asked[v]))), mark
-
-    def shortest(self) -> Walk | None:
-        """Return the shortest walk; without `asked` it is a simple path, since any loop in it can be cut out."""
-        start: State = (self.a, False, self.asked is None)
-        came: dict[State, tuple[State, str] | None] = {start: None}
-        queue = deque([start])
-        while queue:
-            state = queue.popleft()
-            if state[0] == self.y:
-                if state[2]:
-                    return _unwound(came, state)
-                continue
-            for then, mark in self.moves(state):
-                if then not in came:
-                    came[then] = (state, mark)
-                    queue.append(then)
-        return None
-
-    def simple(self) -> tuple[Walk | None, bool]:
-        """Return a simple path by depth first, and whether the search was exhausted or successful."""
-        alive = self._alive()
-        start: State = (self.a, False, False)
-        path: Walk = [(self.a, "")]
-        on = {self.a}
-        stack = [iter([m for m in self.moves(start) if m[0] in alive])]
-        for _ in range(_MOST_STEPS):
-            step = next(stack[-1], None)
-            if step is None:
-                stack.pop()
-                if not stack:
-                    return None, True
-                on.discard(path.pop()[0])
-                continue
-            state, mark = step
-            if state[0] == self.y and state[2]:
-                return [*path, (self.y, mark)], True
-            if state[0] in on or state[0] == self.y:
-                continue
-            path.append((state[0], mark))
-            on.add(state[0])
-            stack.append(iter([m for m in self.moves(state) if m[0] in alive]))
-        return None, False
-
-    def _alive(self) -> set[State]:
-        """States from which a walk, crossing itself or not, reaches y as asked."""
-        start: State = (self.a, False, False)
-        before: dict[State, list[State]] = {start: []}
-        stack = [start]
-        while stack:
-            state = stack.pop()
-            if state[0] == self.y:
-                continue
-            for then, _ in self.moves(state):
-                if then not in before:
-                    before[then] = []
-                    stack.append(then)
-                before[then].append(state)
-        alive = {s for s in before if s[0] == self.y and s[2]}
-        stack = list(alive)
-        while stack:
-            for state in before[stack.pop()]:
-                if state not in alive:
-                    alive.add(state)
-                    stack.append(state)
-        return alive
-
-
-def _unwound(came: dict[State, tuple[State, str] | None], state: State) -> Walk:
-    out: Walk = []
-    at: State | None = state
-    while at is not None:
-        link = came[at]
-        out.append((at[0], "" if link is None else link[1]))
-        at = None if link is None else link[0]
-    return out[::-1]
-
-
-def _search(lists: Lists, a: int, y: int, held: list[int], asked: Flags | None = None) -> _Search:
-    return _Search(lists, a, y, flags(len(lists), held), ancestors(lists, held), asked)
-
-
-def _shortest(lists: Lists, a: int, y: int, held: list[int]) -> Walk | None:
-    return _search(lists, a, y, held).shortest()
-
-
-def _through(lists: Lists, a: int, y: int, held: list[int], z: int) -> tuple[Walk | None, bool]:
-    """Return a simple open path with a collider that is z or causes it, and whether the answer is certain."""
-    search = _search(lists, a, y, held, ancestors(lists, [z]))
-    walk = search.shortest()
-    if walk is None or len({v for v, _ in walk}) == len(walk):
-        return walk, True
-    return search.simple()
-
-
-def _turning(walk: Walk) -> list[int]:
-    """Colliders of a walk: nodes with an arrow's head on either side."""
-    return [v for (v, before), (_, after) in pairwise(walk[1:]) if before in ("->", "<->") and after in ("<-", "<->")]
-
-
-def _directed(lists: Lists, a: int, y: int) -> Walk:
-    """Return a shortest directed path from a to y."""
-    came: dict[int, int] = {a: a}
-    queue = deque([a])
-    while queue and y not in came:
-        v = queue.popleft()
-        for w in lists.children[v]:
-            if w not in came:
-                came[w] = v
-                queue.append(w)
-    out = [y]
-    while out[-1] != a:
-        out.append(came[out[-1]])
-    return [(v, "" if k == 0 else "->") for k, v in enumerate(out[::-1])]
-
-
-def _nearest_above(lists: Lists, z: int, wanted: Flags) -> int:
-    """Return the flagged ancestor of z that is fewest edges away."""
-    seen = {z}
-    queue = deque([z])
-    while queue:
-        v = queue.popleft()
-        if wanted[v]:
-            return v
-        for p in lists.parents[v]:
-            if p not in seen:
-                seen.add(p)
-                queue.append(p)
-    raise GraphError("no ancestor lies on a causal path")
-
-
-@dataclass(frozen=True)
-class _Speaker:
-    """Walks in names."""
-
-    graph: CausalGraph
-
-    def name(self, v: int) -> Any:
-        return self.graph._names[v]
-
-    def nodes(self, walk: Walk) -> tuple[Any, ...]:
-        return tuple(self.graph._names[v] for v, _ in walk)
-
-    def text(self, walk: Walk) -> str:
-        return "".join(f" {mark} {self.graph._names[v]}" if mark else str(self.graph._names[v]) for v, mark in walk)

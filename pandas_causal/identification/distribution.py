@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from pandas_causal.errors import CausalDataError, GraphError, Problem, suggest
 from pandas_causal.identification.formula import Conditional as Probability
 from pandas_causal.identification.formula import Expression, Ratio, postorder
-from pandas_causal.identification.frequencies import Frequencies, Table, evaluate, multiply, total
+from pandas_causal.identification.frequencies import Frequencies, Table, evaluate_formula, multiply, total
+from pandas_causal.kernels.arrays import Floats, Positions
 
 if TYPE_CHECKING:
     from pandas_causal.graphs.graph import CausalGraph
@@ -69,7 +69,7 @@ def plug_in(
     variables = sorted(expression.free.union(shown, *(n.free for n in postorder(expression))))
     frequencies, levels = _frequencies(graph, frame, variables, weights)
     leaves = _leaves(expression, frequencies)
-    table = _shaped(evaluate(expression, leaves, frequencies), shown, expression.free, frequencies)
+    table = _shaped(evaluate_formula(expression, leaves, frequencies), shown, expression.free, frequencies)
     if np.isnan(table.values).any():
         _refuse_empty(expression, leaves, shown, frequencies, levels)
     index = np.indices(table.values.shape).reshape(len(shown), -1)
@@ -101,7 +101,7 @@ def _frequencies(
 ) -> tuple[Frequencies, dict[int, pd.Index]]:
     """Code the columns by their sorted levels; categories that no row has are ignored."""
     problems: list[Problem] = []
-    codes: dict[int, NDArray[np.intp]] = {}
+    codes: dict[int, Positions] = {}
     levels: dict[int, pd.Index] = {}
     if not len(frame):
         raise CausalDataError("the frame has no rows")
@@ -131,7 +131,7 @@ def _frequencies(
     return Frequencies(codes, sizes, _weights(frame, weights), graph._names), levels
 
 
-def _coded(column: pd.Series) -> tuple[NDArray[np.intp], Any]:
+def _coded(column: pd.Series) -> tuple[Positions, Any]:
     """Codes and sorted levels; levels of mixed types keep the order in which they come."""
     try:
         return pd.factorize(column, sort=True)
@@ -139,7 +139,7 @@ def _coded(column: pd.Series) -> tuple[NDArray[np.intp], Any]:
         return pd.factorize(column)
 
 
-def _weights(frame: pd.DataFrame, weights: Any) -> NDArray[np.float64]:
+def _weights(frame: pd.DataFrame, weights: Any) -> Floats:
     if weights is None:
         return np.ones(len(frame))
     if isinstance(weights, str):
@@ -178,7 +178,7 @@ def _refuse_empty(
     nodes = {id(n): n for n in postorder(expression)}
 
     def unknown(trial: dict[int, Table]) -> bool:
-        table = _shaped(evaluate(expression, trial, frequencies), shown, expression.free, frequencies)
+        table = _shaped(evaluate_formula(expression, trial, frequencies), shown, expression.free, frequencies)
         return bool(np.isnan(table.values).any())
 
     filled = {k: Table(t.axes, np.where(np.isnan(t.values), 0.5, t.values)) for k, t in leaves.items()}
@@ -201,7 +201,7 @@ def _refuse_empty(
         )
     for node in nodes.values():
         if isinstance(node, Ratio):
-            below = evaluate(node.below, leaves, frequencies)
+            below = evaluate_formula(node.below, leaves, frequencies)
             empty = np.argwhere(below.values == 0)
             if empty.size:
                 where = _cell(below.axes, empty[0], frequencies, levels)

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pandas_causal.errors import CausalDataError
 from pandas_causal.identification.formula import Conditional, Expression, Product, Ratio, Sum, factors, postorder
+from pandas_causal.kernels.arrays import Floats, Positions
 
-__all__ = ["MOST_CELLS", "Frequencies", "Table", "evaluate", "multiply", "total"]
+__all__ = ["MOST_CELLS", "Frequencies", "Table", "evaluate_formula", "multiply", "total"]
 
 MOST_CELLS = 20_000_000
 
@@ -22,7 +22,7 @@ class Table:
     """Numbers by the levels of some variables; NaN where a frame does not say, which 0 times it forgets."""
 
     axes: tuple[int, ...]
-    values: NDArray[np.float64]
+    values: Floats
 
 
 class Frequencies:
@@ -42,9 +42,9 @@ class Frequencies:
 
     def __init__(
         self,
-        codes: Mapping[int, NDArray[np.intp]],
+        codes: Mapping[int, Positions],
         sizes: Mapping[int, int],
-        weights: NDArray[np.float64],
+        weights: Floats,
         names: Sequence[Any],
     ) -> None:
         self.codes, self.sizes, self.weights, self.names = codes, sizes, weights, names
@@ -107,7 +107,7 @@ def total(table: Table, over: Iterable[int]) -> Table:
     return Table(tuple(v for v in table.axes if v not in gone), table.values.sum(axis=drop)) if drop else table
 
 
-def evaluate(root: Expression, leaves: Mapping[int, Table], frequencies: Frequencies) -> Table:
+def evaluate_formula(root: Expression, leaves: Mapping[int, Table], frequencies: Frequencies) -> Table:
     """Return the value of a formula, given the tables of its probabilities and of its ratios that are replaced.
 
     A sum of products is done variable by variable, the one whose product is smallest first.
@@ -151,7 +151,7 @@ def _cells(axes: Iterable[int], frequencies: Frequencies) -> float:
     return float(np.prod([float(frequencies.sizes[v]) for v in axes]))
 
 
-def _spread(table: Table, axes: tuple[int, ...]) -> NDArray[np.float64]:
+def _spread(table: Table, axes: tuple[int, ...]) -> Floats:
     """Return a table's values with its axes in this order, of length 1 where it has none."""
     order = sorted(range(len(table.axes)), key=lambda k: axes.index(table.axes[k]))
     values = table.values.transpose(order)

@@ -14,19 +14,29 @@ from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pandas_causal.graphs.reachability import Flags, Lists, ancestors, connected, descendants, flags, indices, reach
-from pandas_causal.identification.adjustment_sets import MOST_SETS, Query
+from pandas_causal.graphs.reachability import (
+    AdjacencyLists,
+    Flags,
+    ancestors,
+    connected,
+    descendants,
+    flags,
+    indices,
+    reach,
+)
+from pandas_causal.identification.adjustment_sets import MOST_SETS
+from pandas_causal.identification.query import Query
 from pandas_causal.inputs.parameters import SHARE, Legal, at_least
 
 if TYPE_CHECKING:
     from pandas_causal.identification.identification import Identification
 
-__all__ = ["FrontDoor", "conditional_front_door", "opens"]
+__all__ = ["FrontDoorSets", "conditional_front_door", "opens"]
 
 _UP, _DOWN = 1, 2
 
 
-class FrontDoor:
+class FrontDoorSets:
     """Front-door sets, each a frozenset of observed nodes; read from ``Identification.frontdoor``.
 
     There are none where something is given: the criterion speaks of the whole population.
@@ -193,7 +203,7 @@ class FrontDoor:
         return f"<front-door sets, minimal: {{{', '.join(sorted(map(str, self.minimal)))}}}>"
 
 
-def opens(lists: Lists, a: int, y: int, mediators: list[int], covariates: list[int]) -> bool:
+def opens(lists: AdjacencyLists, a: int, y: int, mediators: list[int], covariates: list[int]) -> bool:
     """Whether mediators M are a front-door set given covariates W, none of them below the treatment a.
 
     (1) M meets every directed path from a to y; (2) W blocks every back-door path from a to M; (3) a and W block every

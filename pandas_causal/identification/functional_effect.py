@@ -7,25 +7,24 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from pandas_causal.effect.effect import Effect
+from pandas_causal.effect.estimates import Estimates
 from pandas_causal.errors import CausalArgumentError, CausalDataError, CausalWarning, Problem, warn
 from pandas_causal.identification.formula import postorder
-from pandas_causal.identification.routes import DRAWN
+from pandas_causal.identification.identification import DRAWN
 from pandas_causal.inference.draws_and_variance import Draws
 from pandas_causal.inputs.arms import MAX_ARMS, resolve_arms
 from pandas_causal.inputs.column_rules import as_float
 from pandas_causal.inputs.parameters import check_settings
 from pandas_causal.inputs.roles import ROLES, resolve
+from pandas_causal.kernels.arrays import Floats, Positions
 from pandas_causal.models.folds import label_order
 
 if TYPE_CHECKING:
     from pandas_causal.identification.identification import Identification
 
 __all__ = ["means_map", "plug_in_effect"]
-
-Floats = NDArray[np.float64]
 
 
 def means_map(table: pd.DataFrame, treatment: Any, outcome: Any, levels: tuple[Any, ...]) -> Floats:
@@ -78,8 +77,10 @@ def plug_in_effect(
     functional: Any = found.functional
     formula = functional.text.splitlines()[0]
     return Effect(
-        estimates=pd.Series(contrasts @ means, index=pd.Index(arms.contrasts, name=a), name="estimate"),
-        uncertainty=Draws(replicates, contrasts),
+        rows=Estimates(
+            pd.Series(contrasts @ means, index=pd.Index(arms.contrasts, name=a), name="estimate"),
+            Draws(replicates, contrasts),
+        ),
         estimand=f"average treatment effect (ATE) of {a} on {y}, by the functional of the graph: {formula}",
         n_obs=len(used),
         level=0.95 if level is None else level,
@@ -106,7 +107,7 @@ def plug_in_effect(
     ).explained()
 
 
-def _sums(codes: NDArray[np.intp], weight: Floats) -> Floats:
+def _sums(codes: Positions, weight: Floats) -> Floats:
     return np.bincount(codes, weights=weight).astype(np.float64)
 
 
@@ -120,7 +121,7 @@ def _columns(found: Identification) -> list[Any]:
 
 def _rows(
     found: Identification, frame: pd.DataFrame, roles: Mapping[str, Any], missing: str
-) -> tuple[pd.DataFrame, Floats, NDArray[np.intp] | None, int]:
+) -> tuple[pd.DataFrame, Floats, Positions | None, int]:
     """Complete rows of the columns that are read, all discrete; weights of mean 1; codes of clusters; rows dropped."""
     columns, outcome = _columns(found), found.outcome[0]
     X = frame[list(dict.fromkeys([*columns, *(v for v in roles.values() if _is_name(v, frame))]))]
@@ -143,7 +144,7 @@ def _rows(
     return used, weight / weight.mean(), codes, int((~keep).sum())
 
 
-def _by_label(cluster: pd.Series[Any]) -> NDArray[np.intp]:
+def _by_label(cluster: pd.Series[Any]) -> Positions:
     """Codes (n,) of clusters, numbered by their labels."""
     codes, labels = pd.factorize(cluster)
     order = label_order(pd.Index(labels))
@@ -187,9 +188,9 @@ def _not_discrete(values: pd.Series[Any], complete: bool) -> list[Problem]:
 def _draws(
     found: Identification,
     cells: pd.DataFrame,
-    codes: NDArray[np.intp],
+    codes: Positions,
     weight: Floats,
-    cluster: NDArray[np.intp] | None,
+    cluster: Positions | None,
     n_draws: int,
     seed: int,
 ) -> Floats:

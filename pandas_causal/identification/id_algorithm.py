@@ -17,7 +17,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from pandas_causal.graphs.projection import Projected
-from pandas_causal.graphs.reachability import Lists, connected
+from pandas_causal.graphs.reachability import AdjacencyLists, connected
 from pandas_causal.identification.formula import Conditional, Expression, Product, product, ratio, summed
 
 __all__ = ["HedgeFound", "exchange", "find_hedge", "identify"]
@@ -31,7 +31,9 @@ class HedgeFound(Exception):  # noqa: N818 (it is an answer, not an error of the
         self.larger, self.smaller = larger, smaller
 
 
-def exchange(graph: Lists, treatments: list[int], outcomes: list[int], given: list[int]) -> tuple[list[int], list[int]]:
+def exchange(
+    graph: AdjacencyLists, treatments: list[int], outcomes: list[int], given: list[int]
+) -> tuple[list[int], list[int]]:
     """Move given nodes to the treatments while rule 2 of the do-calculus allows it: (treatments, given) after that.
 
     P(y | do(x), z, w) = P(y | do(x, z), w) where z and y are separated by x and w without the edges into x and out of

@@ -7,15 +7,22 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from pandas_causal.errors import CausalArgumentError, GraphError, NotIdentifiedError
+from pandas_causal.effect.effect import Effect
+from pandas_causal.errors import (
+    CausalArgumentError,
+    GraphError,
+    NotIdentifiedError,
+)
+from pandas_causal.graphs.graph import CausalGraph
 from pandas_causal.graphs.reachability import ranks
-from pandas_causal.identification.adjustment_sets import BackDoor, Query
+from pandas_causal.identification.adjustment_sets import BackDoorSets
 from pandas_causal.identification.distribution import plug_in
 from pandas_causal.identification.formula import ratio, summed
-from pandas_causal.identification.front_door_sets import FrontDoor
+from pandas_causal.identification.front_door_sets import FrontDoorSets
 from pandas_causal.identification.functional import Functional, Hedge, braces
 from pandas_causal.identification.id_algorithm import HedgeFound, exchange, find_hedge, identify
 from pandas_causal.identification.instrument_sets import Instrument, conditional_instruments
+from pandas_causal.identification.query import Query
 
 if TYPE_CHECKING:
     from pandas_causal.effect.effect import Effect
@@ -24,7 +31,10 @@ if TYPE_CHECKING:
 if TYPE_CHECKING:
     pass
 
-__all__ = ["Identification", "explain"]
+if TYPE_CHECKING:
+    pass
+
+__all__ = ["DRAWN", "Identification", "explain"]
 MOST_NODES = 60  # in larger graphs formulas fill pages and the search for instruments takes seconds
 LONGEST_FORMULA = 600
 
@@ -57,14 +67,14 @@ class Identification:
         )
 
     @cached_property
-    def backdoor(self) -> BackDoor:
+    def backdoor(self) -> BackDoorSets:
         """Adjustment sets."""
-        return BackDoor(self._query)
+        return BackDoorSets(self._query)
 
     @cached_property
-    def frontdoor(self) -> FrontDoor:
+    def frontdoor(self) -> FrontDoorSets:
         """Front-door sets."""
-        return FrontDoor(self._query)
+        return FrontDoorSets(self._query)
 
     @cached_property
     def instruments(self) -> tuple[Instrument, ...]:
@@ -136,9 +146,9 @@ class Identification:
 
     def estimate(self, df: pd.DataFrame, estimator: Any = None, **asked: Any) -> Effect:
         """Estimate the average effect by the first route open in the graph; see :func:`graph.estimation.estimate`."""
-        from pandas_causal.identification.routes import estimate
+        from pandas_causal.identification.routes import estimate_from_graph
 
-        return estimate(self, df, estimator, **asked)
+        return estimate_from_graph(self, df, estimator, **asked)
 
     @cached_property
     def affects(self) -> bool:
@@ -282,3 +292,8 @@ def _instruments(found: Identification, small: bool) -> list[str]:
 
 def _listed(names: Any) -> str:
     return ", ".join(map(str, names))
+
+
+DRAWN = (
+    "the graph is right: what it leaves out, arrows and common causes (<->), is assumed and was not found in the data"
+)

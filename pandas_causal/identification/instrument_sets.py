@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from pandas_causal.graphs.reachability import connected, descendants, indices
 from pandas_causal.graphs.separation import Separation
-from pandas_causal.identification.adjustment_sets import Query
+from pandas_causal.identification.query import Query
 
 __all__ = ["Instrument", "conditional_instruments"]
 

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from pandas_causal.effect.effect import Effect
+from pandas_causal.effect.estimates import Estimates
 from pandas_causal.errors import (
     CausalArgumentError,
     CausalDataError,
@@ -20,19 +21,16 @@ from pandas_causal.errors import (
     warn,
 )
 from pandas_causal.graphs.graph import CausalGraph
-from pandas_causal.identification.bad_controls import guard, refuse_post_treatment
+from pandas_causal.identification.bad_controls import refuse_bad_controls, refuse_post_treatment
 from pandas_causal.identification.distribution import columns_of
 from pandas_causal.identification.front_door_sets import conditional_front_door
+from pandas_causal.identification.identification import DRAWN
 from pandas_causal.inference.draws_and_variance import Variance
 
 if TYPE_CHECKING:
     from pandas_causal.identification.identification import Identification
 
-__all__ = ["ate_from_graph", "check_controls", "estimate"]
-
-DRAWN = (
-    "the graph is right: what it leaves out, arrows and common causes (<->), is assumed and was not found in the data"
-)
+__all__ = ["ate_from_graph", "check_controls", "estimate_from_graph"]
 
 
 def check_controls(
@@ -67,7 +65,7 @@ def check_controls(
     drawn = CausalGraph(graph)
     columns_of(drawn, frame.columns)
     _names_only(treatment, outcome)
-    return guard(drawn, treatment, outcome, covariates)
+    return refuse_bad_controls(drawn, treatment, outcome, covariates)
 
 
 def ate_from_graph(
@@ -76,10 +74,10 @@ def ate_from_graph(
     """Identify in a graph (or what :class:`CausalGraph` reads) and estimate; the rest is as for :func:`estimate`."""
     _refuse_marks(post_treatment)
     _names_only(treatment, outcome)
-    return estimate(CausalGraph(graph).identify(treatment=treatment, outcome=outcome), frame, **asked)
+    return estimate_from_graph(CausalGraph(graph).identify(treatment=treatment, outcome=outcome), frame, **asked)
 
 
-def estimate(
+def estimate_from_graph(
     found: Identification,
     frame: pd.DataFrame,
     estimator: Any = None,
@@ -160,7 +158,7 @@ def estimate(
 
 def _check_asked(frame: Any, estimator: Any, level: Any, missing: Any, n_draws: Any, random_state: Any) -> None:
     """Refuse what no route takes, whichever is open."""
-    from pandas_causal.adjustment.choose import named_estimator
+    from pandas_causal.estimator import choose
     from pandas_causal.inputs.parameters import check_settings
     from pandas_causal.inputs.roles import check_columns
 
@@ -171,7 +169,7 @@ def _check_asked(frame: Any, estimator: Any, level: Any, missing: Any, n_draws: 
     if missing not in ("raise", "drop"):
         raise CausalArgumentError(f"missing={missing!r} is not known; use 'raise' or 'drop'")
     if isinstance(estimator, str):
-        named_estimator(estimator, None, None)
+        choose("ate", estimator, {})
 
 
 # -- routes ----------------------------------------------------------------------------------------------------------
@@ -192,15 +190,17 @@ def _no_effect(found: Identification, frame: pd.DataFrame, control: Any, level: 
     )
     warn(text, StandardErrorWarning)
     return Effect(
-        estimates=pd.Series(np.zeros(len(index)), index=index, name="estimate"),
-        uncertainty=Variance(np.zeros(len(index))),
+        rows=Estimates(
+            pd.Series(np.zeros(len(index)), index=index, name="estimate"),
+            Variance(np.zeros(len(index))),
+            reference_rows=np.ones(len(index), dtype=bool),
+        ),
         estimand=f"average treatment effect (ATE) of {a} on {y}: 0, for {y} is not below {a} in the graph",
         n_obs=len(frame),
         level=0.95 if level is None else level,
         assumptions=(DRAWN,),
         warnings=(text,),
         std_error_method="none: the graph alone makes the effect 0",
-        reference_rows=np.ones(len(index), dtype=bool),
         facts={"treatment": str(a), "outcome": str(y), "route": "no causal path"},
     )
 
@@ -216,10 +216,10 @@ def _back_door(
     level: float | None,
     missing: str,
 ) -> Effect:
-    from pandas_causal.adjustment.choose import named_estimator
+    from pandas_causal.estimator import choose
 
     (a,), (y,) = found.treatment, found.outcome
-    chosen = named_estimator("aipw" if estimator is None else estimator, estimand, control)
+    chosen = choose("ate", "aipw" if estimator is None else estimator, {"estimand": estimand, "control": control})
     covariates = [c for c in frame.columns if c in (found.backdoor.optimal or ())]
     effect = _fitted(chosen, frame, a, y, covariates, roles, level, missing)
     named = ", ".join(map(str, covariates))
@@ -251,11 +251,12 @@ def _front_door(
     level: float | None,
     missing: str,
 ) -> Effect:
-    from pandas_causal.adjustment.choose import with_settings
-    from pandas_causal.estimators import FrontDoor
+    from pandas_causal.estimator import with_settings
+    from pandas_causal.mediation.front_door import FrontDoor
 
     (a,), (y,) = found.treatment, found.outcome
-    chosen = with_settings(FrontDoor() if estimator is None else estimator, estimand, control)
+    settings = {"estimand": estimand, "control": control}
+    chosen = with_settings(FrontDoor() if estimator is None else estimator, settings)
     through, given = ([c for c in frame.columns if c in part] for part in (mediators, covariates))
     effect = _fitted(chosen, frame, a, y, given, {**roles, "mediators": through}, level, missing)
     why = (

@@ -5,15 +5,14 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pandas_causal.errors import CausalDataError
 from pandas_causal.inference.draws_and_variance import Draws, Variance
 from pandas_causal.inference.influence import Influence
+from pandas_causal.kernels.arrays import Floats
 
 __all__ = ["JointTest", "joint_test", "simultaneous_critical"]
 
-Floats = NDArray[np.float64]
 _SMALL = 10_000_000
 
 

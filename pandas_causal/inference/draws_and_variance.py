@@ -7,13 +7,11 @@ from dataclasses import dataclass, replace
 from typing import Literal, NoReturn
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pandas_causal.errors import CausalError
+from pandas_causal.kernels.arrays import Floats, Positions
 
 __all__ = ["Draws", "Variance"]
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +38,7 @@ class Draws:
 
     transform = linear
 
-    def take(self, positions: NDArray[np.intp]) -> Draws:
+    def take(self, positions: Positions) -> Draws:
         """Keep some of the rows reported."""
         return replace(self, loadings=self.loadings[positions])
 
@@ -118,7 +116,7 @@ class Variance:
 
     transform = linear
 
-    def take(self, positions: NDArray[np.intp]) -> Variance:
+    def take(self, positions: Positions) -> Variance:
         """Keep some of the rows reported."""
         return Variance(self.pointwise[positions])
 

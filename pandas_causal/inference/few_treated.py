@@ -8,7 +8,8 @@ from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+
+from pandas_causal.kernels.arrays import Bools, Floats, Ints, Positions
 
 __all__ = ["Joint", "Support", "Treated", "beside"]
 
@@ -18,7 +19,7 @@ _BITS = 62
 class Support(Protocol):
     """Counts the independent units behind rows."""
 
-    def behind(self, loadings: NDArray[np.float64]) -> NDArray[np.float64]:
+    def behind(self, loadings: Floats) -> Floats:
         """Units behind each row, of the side that has fewer; infinite where none are counted."""
         ...
 
@@ -55,21 +56,21 @@ class Treated:
         Whether comparison units are of no group; otherwise they may be of any other.
     """
 
-    source: NDArray[np.intp]
-    patterns: NDArray[np.bool_]
-    counts: NDArray[np.intp]
-    groups: NDArray[np.intp] | None = None
-    most: NDArray[np.int64] | None = None
-    controls: NDArray[np.int64] | None = None
+    source: Positions
+    patterns: Bools
+    counts: Positions
+    groups: Positions | None = None
+    most: Ints | None = None
+    controls: Ints | None = None
     untreated_only: bool = False
 
     @classmethod
     def of(
         cls,
-        source: NDArray[np.intp],
-        groups: NDArray[np.intp],
-        most: NDArray[np.int64] | None = None,
-        controls: NDArray[np.int64] | None = None,
+        source: Positions,
+        groups: Positions,
+        most: Ints | None = None,
+        controls: Ints | None = None,
         *,
         untreated_only: bool = False,
     ) -> Treated:
@@ -98,14 +99,14 @@ class Treated:
         patterns, counts = np.unique(treated, axis=0, return_counts=True)
         return replace(self, patterns=patterns, counts=counts, controls=controls)
 
-    def _control_clusters(self, present: NDArray[np.bool_]) -> NDArray[np.int64]:
+    def _control_clusters(self, present: Bools) -> Ints:
         """Most clusters that the comparison units of each parameter can lie in."""
         if self.untreated_only:
             return np.full(len(self.source), int(present[:, -1].sum()))
         others = [int(np.delete(present, s, axis=1).any(axis=1).sum()) for s in range(present.shape[1])]
         return np.where(self.source == -2, int(present[:, -1].sum()), np.array(others)[self.source])
 
-    def behind(self, loadings: NDArray[np.float64]) -> NDArray[np.float64]:
+    def behind(self, loadings: Floats) -> Floats:
         """Independent units behind each row reported, of the side that has fewer; infinite where it rests on none."""
         rests = np.zeros((len(loadings), self.patterns.shape[1]), dtype=bool)
         for j in np.flatnonzero(self.source >= 0):
@@ -140,7 +141,7 @@ class Joint:
     right: Support | None
     k: int
 
-    def behind(self, loadings: NDArray[np.float64]) -> NDArray[np.float64]:
+    def behind(self, loadings: Floats) -> Floats:
         """Units behind each row, of the fit that has fewer."""
         out = np.full(len(loadings), np.inf)
         for support, part in ((self.left, loadings[:, : self.k]), (self.right, loadings[:, self.k :])):

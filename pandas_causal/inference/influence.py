@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from pandas_causal.errors import CausalArgumentError, CausalDataError, CausalError
 from pandas_causal.inference.few_treated import Support, beside
-from pandas_causal.inference.rows import Rows, join_rows
+from pandas_causal.inference.rows import RowIdentity, join_rows
+from pandas_causal.kernels.arrays import Floats, Positions
 
 __all__ = [
     "Component",
@@ -28,7 +29,6 @@ __all__ = [
     "repeated_components",
 ]
 
-Floats = NDArray[np.float64]
 _ROUNDING = 1e-9
 _BLOCK = 131_072
 
@@ -165,7 +165,7 @@ class Influence:
         Terms whose sum is the variance of the parameters.
     contributions : ndarray (n, k) or None
         Divided by n already, each column summing to zero.
-    rows : Rows or None
+    rows : RowIdentity or None
         Identity of the n rows.
     clusters : mapping of str to ndarray (n,)
         Labels kept at fit, by column name.
@@ -184,7 +184,7 @@ class Influence:
     loadings: Floats
     components: tuple[Component, ...]
     contributions: Floats | None = None
-    rows: Rows | None = None
+    rows: RowIdentity | None = None
     clusters: Mapping[str, NDArray[np.generic]] = field(default_factory=dict)
     clustering: tuple[NDArray[np.generic], ...] | None = None
     treated: Support | None = None
@@ -195,7 +195,7 @@ class Influence:
         cls,
         values: Floats,
         contributions: Floats,
-        rows: Rows,
+        rows: RowIdentity,
         *,
         names: pd.Index | None = None,
         loadings: Floats | None = None,
@@ -223,7 +223,7 @@ class Influence:
 
     transform = linear
 
-    def take(self, positions: NDArray[np.intp]) -> Influence:
+    def take(self, positions: Positions) -> Influence:
         """Keep some of the rows reported."""
         return replace(self, loadings=self.loadings[positions])
 
@@ -293,7 +293,7 @@ class Influence:
         sums = cluster_sums(contributions, unit)
         labels = sums.index.rename(name)
         out = Influence.from_contributions(
-            self.values, sums.to_numpy(), Rows(labels), names=self.names, loadings=self.loadings
+            self.values, sums.to_numpy(), RowIdentity(labels), names=self.names, loadings=self.loadings
         )
         treated = None if self.treated is None else self.treated.clustered([unit]).compact()
         return replace(out, treated=treated, factor_p=self.factor_p)
@@ -371,7 +371,7 @@ def _independent_components(left: Influence, right: Influence) -> tuple[Componen
 
 
 def _joint_clustering(
-    left: Influence, right: Influence, n: int, at_left: NDArray[np.intp] | None, at_right: NDArray[np.intp] | None
+    left: Influence, right: Influence, n: int, at_left: Positions | None, at_right: Positions | None
 ) -> list[NDArray[np.generic]] | None:
     """Cluster labels of the joined rows; both fits must agree on them."""
     if left.clustering is None and right.clustering is None:

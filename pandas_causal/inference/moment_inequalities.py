@@ -19,13 +19,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pandas_causal.errors import CausalError
+from pandas_causal.kernels.arrays import Bools, Floats
 
 __all__ = ["Inequalities", "confidence_set", "least_favourable", "rejects"]
 
-Floats = NDArray[np.float64]
 _FIRST_STAGE = 0.1  # share of alpha spent on the least favourable test
 _REACH = 100.0  # standard deviations from the statistic beyond which a truncation point is infinite
 
@@ -91,7 +90,7 @@ def least_favourable(inequalities: Inequalities, draws: Floats, size: float) -> 
     return float(np.quantile(values, 1 - size))
 
 
-def rejects(inequalities: Inequalities, theta: Floats, critical: float, alpha: float) -> NDArray[np.bool_]:
+def rejects(inequalities: Inequalities, theta: Floats, critical: float, alpha: float) -> Bools:
     """Whether the hybrid of the least favourable and the conditional test rejects each theta.
 
     First stage: eta above its least favourable critical value of size ``alpha / 10``. Second: given the vertex at which
@@ -143,7 +142,7 @@ def upper_tail(z: Floats, low: Floats, high: Floats) -> Floats:
 
 
 def confidence_set(
-    accepts: Callable[[Floats], NDArray[np.bool_]], low: float, high: float, *, points: int = 201, doublings: int = 20
+    accepts: Callable[[Floats], Bools], low: float, high: float, *, points: int = 201, doublings: int = 20
 ) -> tuple[float, float]:
     """Ends of the set of accepted values: a scan of [low, high], widened while an end is accepted, then bisection.
 
@@ -181,7 +180,7 @@ def confidence_set(
     return float(left), float(right)
 
 
-def _edge(accepts: Callable[[Floats], NDArray[np.bool_]], inside: float, outside: float) -> float:
+def _edge(accepts: Callable[[Floats], Bools], inside: float, outside: float) -> float:
     """Where acceptance ends between two values: each step tries 15 points between them."""
     tolerance = 1e-7 * max(abs(inside - outside), 1e-300)
     while abs(outside - inside) > tolerance:
@@ -192,10 +191,10 @@ def _edge(accepts: Callable[[Floats], NDArray[np.bool_]], inside: float, outside
     return inside
 
 
-def union(tests: Sequence[Callable[[Floats], NDArray[np.bool_]]]) -> Callable[[Floats], NDArray[np.bool_]]:
+def union(tests: Sequence[Callable[[Floats], Bools]]) -> Callable[[Floats], Bools]:
     """Accept what any of the tests accepts; a value accepted once is not asked about again."""
 
-    def accepts(theta: Floats) -> NDArray[np.bool_]:
+    def accepts(theta: Floats) -> Bools:
         theta = np.asarray(theta, dtype=float)
         found = np.zeros(len(theta), dtype=bool)
         for test in tests:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pandas_causal.errors import CausalArgumentError
+from pandas_causal.kernels.arrays import Floats
 
 __all__ = ["adjust_p_values"]
-
-Floats = NDArray[np.float64]
 
 
 def adjust_p_values(p_values: Floats, method: str) -> Floats:

@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
+
+from pandas_causal.kernels.arrays import Floats
 
 __all__ = ["Anytime", "BoundedBias", "Normal", "Reference", "Student"]
-
-Floats = NDArray[np.float64]
 
 
 class Reference(Protocol):

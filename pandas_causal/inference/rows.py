@@ -11,12 +11,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pandas_causal.errors import CausalArgumentError, CausalDataError
+from pandas_causal.kernels.arrays import Floats, Positions
 
-__all__ = ["Joined", "Rows", "join_rows"]
+__all__ = ["Joined", "RowIdentity", "join_rows"]
 
 
 @dataclass(frozen=True, eq=False)
-class Rows:
+class RowIdentity:
     """Identity of the rows of one input.
 
     Attributes
@@ -26,29 +27,29 @@ class Rows:
     content : ndarray (n,) or None
         The outcome (or, without one, anything computed row by row from the input): with the labels it tells whether
         two fits saw the same rows.
-    parent, positions : Rows and ndarray (n,), or None
+    parent, positions : RowIdentity and ndarray (n,), or None
         For some rows of another input: which.
     """
 
     labels: pd.Index
-    content: NDArray[np.float64] | None = None
-    parent: Rows | None = None
-    positions: NDArray[np.intp] | None = None
+    content: Floats | None = None
+    parent: RowIdentity | None = None
+    positions: Positions | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
 
-    def take(self, positions: NDArray[np.intp]) -> Rows:
+    def take(self, positions: Positions) -> RowIdentity:
         """Some of these rows, which remember where they come from."""
         content = None if self.content is None else self.content[positions]
         origin, at = (self, positions) if self.parent is None else (self.parent, self._at[positions])
-        return Rows(self.labels[positions], content, origin, at)
+        return RowIdentity(self.labels[positions], content, origin, at)
 
     @property
-    def _at(self) -> NDArray[np.intp]:
+    def _at(self) -> Positions:
         return np.arange(len(self)) if self.positions is None else self.positions
 
-    def positions_in(self, rows: Rows) -> NDArray[np.intp] | None:
+    def positions_in(self, rows: RowIdentity) -> Positions | None:
         """Positions of these rows in others, None where they are not all there or labels cannot tell."""
         if self.parent is not None and self.parent.same_order(rows):
             return self._at
@@ -72,13 +73,13 @@ class Rows:
         hashed = pd.util.hash_pandas_object(pd.Series(content, index=self.labels), index=True)
         return np.asarray(hashed, dtype=np.uint64)
 
-    def same_order(self, other: Rows) -> bool:
+    def same_order(self, other: RowIdentity) -> bool:
         """Whether both inputs hold the same rows in the same order."""
         if self is other:
             return True
         return len(self) == len(other) and bool(np.array_equal(self.row_hashes, other.row_hashes))
 
-    def same_set(self, other: Rows) -> bool:
+    def same_set(self, other: RowIdentity) -> bool:
         """Whether both inputs hold the same rows in any order."""
         if self is other:
             return True
@@ -88,17 +89,17 @@ class Rows:
 class Joined(NamedTuple):
     """Positions of the rows of two fits in their common list of rows."""
 
-    rows: Rows
-    left: NDArray[np.intp] | None
-    right: NDArray[np.intp] | None
+    rows: RowIdentity
+    left: Positions | None
+    right: Positions | None
 
 
-def join_rows(left: Rows, right: Rows, how: str | None = None) -> Joined:
+def join_rows(left: RowIdentity, right: RowIdentity, how: str | None = None) -> Joined:
     """Place the rows of two fits in one list.
 
     Parameters
     ----------
-    left, right : Rows
+    left, right : RowIdentity
         The rows of each fit.
     how : {"labels", "independent"} or None
         How rows of *different* inputs relate; needed where labels cannot say it.
@@ -130,7 +131,7 @@ def join_rows(left: Rows, right: Rows, how: str | None = None) -> Joined:
     if how == "independent":
         n, m = len(left), len(right)
         stacked = pd.RangeIndex(n + m).rename("independent rows")
-        return Joined(Rows(stacked), np.arange(n), np.arange(n, n + m))
+        return Joined(RowIdentity(stacked), np.arange(n), np.arange(n, n + m))
     if not left.same_set(right) and how is None and (left.is_default or right.is_default):
         raise CausalArgumentError(
             "the two effects come from different data and a default index says nothing about which rows are the same "
@@ -146,4 +147,4 @@ def join_rows(left: Rows, right: Rows, how: str | None = None) -> Joined:
             "contributions to a coarser unit first: effect.collapse(unit)"
         )
     union = left.labels.union(right.labels, sort=False)
-    return Joined(Rows(union), union.get_indexer(left.labels), union.get_indexer(right.labels))
+    return Joined(RowIdentity(union), union.get_indexer(left.labels), union.get_indexer(right.labels))

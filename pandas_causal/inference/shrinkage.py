@@ -5,13 +5,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pandas_causal.errors import CausalDataError
+from pandas_causal.kernels.arrays import Floats
 
 __all__ = ["Shrunk", "empirical_bayes"]
-
-Floats = NDArray[np.float64]
 
 
 class Shrunk(NamedTuple):

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from pandas_causal.errors import CausalArgumentError, suggest
+from pandas_causal.kernels.arrays import Codes, Positions
 
 __all__ = ["MAX_ARMS", "Arms", "plain", "resolve_arms"]
 
@@ -34,7 +34,7 @@ class Arms:
     """
 
     levels: tuple[Any, ...]
-    codes: NDArray[np.int8]
+    codes: Codes
     chosen_by: str
     natural: tuple[Any, ...] = ()
 
@@ -42,7 +42,7 @@ class Arms:
         return len(self.levels)
 
     @property
-    def counts(self) -> NDArray[np.intp]:
+    def counts(self) -> Positions:
         """Rows in each arm."""
         return np.bincount(self.codes, minlength=len(self.levels))
 

@@ -7,19 +7,19 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from pandas_causal.errors import CausalDataError, OverlapError, Problem
 from pandas_causal.inputs.arms import MAX_ARMS, Arms, plain
+from pandas_causal.kernels.arrays import Codes, Floats, Positions
 
 __all__ = [
     "Rule",
     "all_missing",
-    "arms",
     "as_float",
     "constant",
     "copies",
     "determines",
+    "enough_arms",
     "few_clusters",
     "few_repeats",
     "infinite",
@@ -28,12 +28,12 @@ __all__ = [
     "labels",
     "lonely_categories",
     "missing",
+    "non_negative",
     "normalised_weights",
     "numeric",
     "one_value",
     "positive",
     "probability",
-    "weights",
 ]
 
 Rule = Callable[["pd.Series[Any]"], Problem | None]
@@ -64,7 +64,7 @@ def is_complex(s: pd.Series[Any]) -> bool:
     return bool(pd.api.types.is_complex_dtype(s.dtype))
 
 
-def as_float(s: pd.Series[Any]) -> NDArray[np.float64]:
+def as_float(s: pd.Series[Any]) -> Floats:
     """Values as float64 with NaN for missing ones, whatever the dtype."""
     return s.to_numpy(dtype=np.float64, na_value=np.nan)
 
@@ -174,7 +174,7 @@ def _levels(s: pd.Series[Any]) -> pd.Series[Any] | None:
     return counts[counts > 0]
 
 
-def arms(s: pd.Series[Any]) -> Problem | None:
+def enough_arms(s: pd.Series[Any]) -> Problem | None:
     """A treatment that has one level, one level with a single row, or too many levels to be arms."""
     counts = _levels(s)
     if counts is None or len(counts) == 0:
@@ -243,7 +243,7 @@ def few_clusters(s: pd.Series[Any]) -> Problem | None:
     return _named(s, what, None, "at least 2 clusters are needed")
 
 
-def weights(s: pd.Series[Any]) -> Problem | None:
+def non_negative(s: pd.Series[Any]) -> Problem | None:
     """Negative or all-zero weights."""
     if not is_numeric(s):
         return None
@@ -286,7 +286,7 @@ def probability(s: pd.Series[Any]) -> Problem | None:
 # -- rules across columns --------------------------------------------------------------------------------------------
 
 
-def is_rescaled(x: NDArray[np.float64], role: NDArray[np.float64]) -> bool:
+def is_rescaled(x: Floats, role: Floats) -> bool:
     """Whether x is an exact affine copy of role, judged on 1,000 rows first."""
     if len(x) < 4:
         return False
@@ -306,9 +306,7 @@ def is_rescaled(x: NDArray[np.float64], role: NDArray[np.float64]) -> bool:
         return bool(np.abs(residual).max() <= 1e-9 * np.abs(centred).max() + 4 * np.finfo(float).eps * size)
 
 
-def determines(
-    x: pd.Series[Any], codes: NDArray[np.integer[Any]], cluster: NDArray[np.integer[Any]] | None = None
-) -> str | None:
+def determines(x: pd.Series[Any], codes: Codes, cluster: Codes | None = None) -> str | None:
     """How a covariate reproduces the treatment exactly: by a threshold, or by groups of at least 5 rows."""
     two = int(codes.max()) == 1
     if two and is_numeric(x):
@@ -334,7 +332,7 @@ def determines(
     return None
 
 
-def _may_group(x: pd.Series[Any], codes: NDArray[np.integer[Any]]) -> bool:
+def _may_group(x: pd.Series[Any], codes: Codes) -> bool:
     """Cheap necessary condition: a value in two arms, or (birthday bound) no value twice in a sample, ends it."""
     n = len(x)
     m = min(n, max(2_000, int(3 * np.sqrt(n))))
@@ -349,7 +347,7 @@ def _may_group(x: pd.Series[Any], codes: NDArray[np.integer[Any]]) -> bool:
     return bool((low >= high).all())
 
 
-def _factorized(s: pd.Series[Any]) -> NDArray[np.intp] | None:
+def _factorized(s: pd.Series[Any]) -> Positions | None:
     """Codes of the values, -1 for missing ones; None where they cannot be compared."""
     try:
         return np.asarray(pd.factorize(s)[0])
@@ -411,7 +409,7 @@ def _two_valued(x: pd.Series[Any]) -> bool:
     return bool(((values == low) | (values == high) | np.isnan(values)).all())
 
 
-def lonely_categories(covariates: pd.DataFrame, codes: NDArray[np.integer[Any]], n_arms: int, estimand: str) -> None:
+def lonely_categories(covariates: pd.DataFrame, codes: Codes, n_arms: int, estimand: str) -> None:
     """Raise OverlapError for a category whose 20 or more target rows lack an arm they are compared with.
 
     Two-valued numbers are categories too. The target is everyone (ATE, ATO, ATM), each treated arm beside the control
@@ -439,7 +437,7 @@ def lonely_categories(covariates: pd.DataFrame, codes: NDArray[np.integer[Any]],
         raise OverlapError(problems)
 
 
-def normalised_weights(values: pd.Series[Any] | None, arms: Arms) -> NDArray[np.float64] | None:
+def normalised_weights(values: pd.Series[Any] | None, arms: Arms) -> Floats | None:
     """Sample weights with mean 1; every arm must have some."""
     if values is None:
         return None
@@ -450,7 +448,10 @@ def normalised_weights(values: pd.Series[Any] | None, arms: Arms) -> NDArray[np.
         raise CausalDataError(
             [
                 Problem(
-                    str(values.name), what, int(arms.counts[empty[0]]), "give these rows weight, or leave the arm out"
+                    str(values.name),
+                    what,
+                    int(arms.counts[empty[0]]),
+                    "give these rows weight, or leave the arm out",
                 )
             ]
         )

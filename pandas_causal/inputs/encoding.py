@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from pandas_causal.errors import CausalDataError, CausalWarning
 from pandas_causal.inputs.column_rules import as_float, is_numeric
+from pandas_causal.kernels.arrays import Floats
 
 __all__ = ["Encoder"]
 
@@ -33,7 +34,7 @@ class _Column:
             )
         return [str(self.name)] + ([f"{self.name}_missing"] if self.has_missing else [])
 
-    def fill(self, x: pd.Series[Any], out: NDArray[np.float64]) -> int:
+    def fill(self, x: pd.Series[Any], out: Floats) -> int:
         """Write this column's outputs; return the rows whose level was never seen."""
         absent = x.isna().to_numpy()
         if self.levels is None:
@@ -111,7 +112,7 @@ class Encoder:
         """Names of the columns of the matrix."""
         return [o for c in self.columns for o in c.outputs]
 
-    def transform(self, frame: pd.DataFrame) -> NDArray[np.float64]:
+    def transform(self, frame: pd.DataFrame) -> Floats:
         """Encode a frame that holds the columns seen at fit, as (n, q) float64; no copy where it is one float block.
 
         Warns
@@ -145,7 +146,7 @@ class Encoder:
                 )
         return self._finite(out)
 
-    def _finite(self, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _finite(self, matrix: Floats) -> Floats:
         with np.errstate(over="ignore", invalid="ignore"):
             if np.isfinite(matrix.sum()):
                 return matrix

@@ -13,26 +13,26 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from pandas_causal.errors import CausalArgumentError, CausalDataError, Problem, suggest
 from pandas_causal.inputs.column_rules import (
     Rule,
     all_missing,
-    arms,
     as_float,
     constant,
+    enough_arms,
     few_clusters,
     few_repeats,
     infinite,
     labels,
     missing,
+    non_negative,
     numeric,
     one_value,
     positive,
     probability,
-    weights,
 )
+from pandas_causal.kernels.arrays import Bools, Values
 
 __all__ = ["ROLES", "Inputs", "Role", "as_frame", "check_columns", "resolve", "spelled_column", "taken_twice"]
 
@@ -75,7 +75,7 @@ ROLES: Mapping[str, Role] = {
         held_out=(numeric("outcome"), missing("outcome"), infinite("outcome")),  # a fold may well have one outcome
     ),
     "treatment": Role(
-        (labels("treatment"), missing("treatment"), infinite("treatment"), arms),
+        (labels("treatment"), missing("treatment"), infinite("treatment"), enough_arms),
         copied=True,
         held_out=(missing("treatment"),),
     ),
@@ -94,7 +94,9 @@ ROLES: Mapping[str, Role] = {
     "strata": Role((labels("strata", dates=True), missing("strata"))),
     "denominator": Role((numeric("denominator"), missing("denominator"), infinite("denominator"))),
     "cluster": Role((labels("cluster", dates=True), missing("cluster"), few_clusters), several=True, copied=True),
-    "sample_weight": Role((numeric("sample_weight"), missing("sample_weight"), infinite("sample_weight"), weights)),
+    "sample_weight": Role(
+        (numeric("sample_weight"), missing("sample_weight"), infinite("sample_weight"), non_negative)
+    ),
     "propensity": Role((numeric("propensity"), missing("propensity"), probability), several=True),
     "base_weight": Role(
         (numeric("base_weight"), missing("base_weight"), infinite("base_weight"), positive("base_weight"))
@@ -132,7 +134,7 @@ class Inputs:
     taken: Mapping[str, tuple[Any, ...]]
     columns: pd.Index
     named: bool
-    kept: NDArray[np.bool_]
+    kept: Bools
     n_zero_weight: int = 0
 
     @property
@@ -151,7 +153,7 @@ class Inputs:
         """Rows left out because a value is missing."""
         return len(self.kept) - int(self.kept.sum()) - self.n_zero_weight
 
-    def ways(self, role: str) -> dict[str, NDArray[Any]]:
+    def ways(self, role: str) -> dict[str, Values]:
         """Values of a role that may be several columns, by name; none where it was not given."""
         values = self.roles.get(role)
         if values is None:
@@ -206,7 +208,7 @@ class Inputs:
         keep = as_float(weight) > 0
         return self if keep.all() else replace(self.take(keep), n_zero_weight=int((~keep).sum()))
 
-    def take(self, keep: NDArray[np.bool_]) -> Inputs:
+    def take(self, keep: Bools) -> Inputs:
         """Keep some rows."""
         kept = self.kept.copy()
         kept[self.kept] = keep

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from numba import njit
-
 __all__ = ["kernel", "serial_kernel"]
 
 
@@ -24,6 +22,8 @@ def serial_kernel(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _compiled(function: Callable[..., Any], *, parallel: bool) -> Callable[..., Any]:
+    from numba import njit
+
     options: dict[str, Any] = {"nogil": True, "parallel": parallel, "fastmath": True}
     try:
         return njit(cache=True, **options)(function)

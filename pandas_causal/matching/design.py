@@ -8,22 +8,20 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from pandas_causal.errors import CausalDataError
-from pandas_causal.matching.distances import Space, coordinates, distinct, logit, pooled_sd, strata_of
-from pandas_causal.matching.matches import Links, links_of_strata
+from pandas_causal.kernels.arrays import Codes, Floats, Positions
+from pandas_causal.matching.distances import MatchingSpace, coordinates, distinct, logit, pooled_sd, strata_of
+from pandas_causal.matching.matches import Matches, links_of_strata
 from pandas_causal.matching.nearest import canonical_rank, nearest_caliper, nearest_links, without_replacement
 from pandas_causal.matching.optimal import optimal_full, optimal_pairs
+from pandas_causal.matching.settings import MatchSettings
 from pandas_causal.matching.strata import coarsened, subclasses
-from pandas_causal.models.linear import Design
+from pandas_causal.models.linear import StandardisedMatrix
 from pandas_causal.models.nuisance import Nuisance
 
-__all__ = ["MatchSettings", "Material", "Score", "Target", "match_targets"]
+__all__ = ["RowsToMatch", "Score", "Target", "match_targets"]
 
-Floats = NDArray[np.float64]
-Codes = NDArray[np.integer]
-Positions = NDArray[np.intp]
 DISCARDED = "outside the common support (discard=)"
 NO_STRATUM = "no row of the other arm in its exact stratum"
 NO_CALIPER = "no row of the other arm within the caliper"
@@ -34,34 +32,7 @@ OTHER_ARM = "not matched in another arm"
 
 
 @dataclass(frozen=True, eq=False)
-class MatchSettings:
-    """What :class:`Matching` was asked for.
-
-    Attributes
-    ----------
-    method : {"nearest", "pair", "full", "cem", "subclass"}
-    distance : {"propensity", "mahalanobis", "robust_mahalanobis", "euclidean"}
-    ratio : (low, high)
-    replace : bool
-    caliper : mapping of name to standard deviations; "propensity" means its logit
-    exact : sequence of names
-    order, discard, n_subclasses, cutpoints : as in :class:`Matching`
-    """
-
-    method: str
-    distance: str
-    ratio: tuple[int, int]
-    replace: bool
-    caliper: Mapping[Any, float]
-    exact: Sequence[Any]
-    order: str
-    discard: str | None
-    n_subclasses: int
-    cutpoints: Any
-
-
-@dataclass(frozen=True, eq=False)
-class Material:
+class RowsToMatch:
     """Rows to match.
 
     Attributes
@@ -101,7 +72,7 @@ class Score:
     upper: int
     values: Floats
     model: Nuisance | None = None
-    design: Design | None = None
+    design: StandardisedMatrix | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,9 +86,9 @@ class Target:
     arm : int
     rows : ndarray (m,)
         Rows of the population that could be matched.
-    links : Links or None
+    links : Matches or None
         None where the population is the arm itself.
-    space : Space or None
+    space : MatchingSpace or None
         Over all rows of the sample.
     score : Score or None
     strata : bool
@@ -129,15 +100,15 @@ class Target:
     population: int | None
     arm: int
     rows: Positions
-    links: Links | None = None
-    space: Space | None = None
+    links: Matches | None = None
+    space: MatchingSpace | None = None
     score: Score | None = None
     strata: bool = False
     lost: Mapping[str, Positions] = field(default_factory=dict)
 
 
 def match_targets(
-    targets: Sequence[tuple[int | None, int]], material: Material, scores: Mapping[Any, Score], settings: MatchSettings,
+    targets: Sequence[tuple[int | None, int]], material: RowsToMatch, scores: Mapping[Any, Score], settings: MatchSettings,
     random_state: int | None, least: int = 2,
 ) -> tuple[Target, ...]:  # fmt: skip
     """Match for every mean of a plan, and keep the rows of a population that are matched in all of its means.
@@ -145,7 +116,7 @@ def match_targets(
     Parameters
     ----------
     targets : sequence of (population, arm)
-    material : Material
+    material : RowsToMatch
     scores : mapping of (population, arm) to Score
     settings : MatchSettings
     random_state : int or None
@@ -184,12 +155,12 @@ def _everyone(population: int | None, codes: Codes) -> Positions:
     return np.arange(len(codes)) if population is None else np.flatnonzero(codes == population)
 
 
-def _own(population: int | None, arm: int, material: Material) -> Target:
+def _own(population: int | None, arm: int, material: RowsToMatch) -> Target:
     return Target(population, arm, np.flatnonzero(material.codes == arm))
 
 
 def _matched(
-    population: int | None, arm: int, material: Material, score: Score, settings: MatchSettings,
+    population: int | None, arm: int, material: RowsToMatch, score: Score, settings: MatchSettings,
     rng: np.random.Generator, least: int,
 ) -> Target:  # fmt: skip
     """Match the rows of a population that are not of the arm to rows that are."""
@@ -219,9 +190,9 @@ def _matched(
 
 
 def _find(
-    population: int | None, arm: int, material: Material, space: Space, score: Score, settings: MatchSettings,
+    population: int | None, arm: int, material: RowsToMatch, space: MatchingSpace, score: Score, settings: MatchSettings,
     left: Positions, right: Positions, rng: np.random.Generator,
-) -> tuple[Links, str]:  # fmt: skip
+) -> tuple[Matches, str]:  # fmt: skip
     """The links of the method asked for, and why a target may have none."""
     unit = material.w[right]
     if settings.method == "nearest" and settings.replace:
@@ -265,8 +236,13 @@ def _find(
 
 
 def _full(
-    space: Space, left: Positions, right: Positions, unit: Floats, ranks: tuple[Positions, Positions], swap: bool
-) -> Links:
+    space: MatchingSpace,
+    left: Positions,
+    right: Positions,
+    unit: Floats,
+    ranks: tuple[Positions, Positions],
+    swap: bool,
+) -> Matches:
     """Full matching, always asked from the same side: both means of an ATE then rest on the same sets."""
     if not swap:
         sets = optimal_full(space, left, right, ranks)
@@ -275,7 +251,7 @@ def _full(
     return links_of_strata(left, right, sets[1], sets[0], unit)
 
 
-def _space(material: Material, score: Score, settings: MatchSettings) -> Space:
+def _space(material: RowsToMatch, score: Score, settings: MatchSettings) -> MatchingSpace:
     """Coordinates, calipers and strata, over all rows (those of other arms stand at zero)."""
     n, rows = len(material.codes), score.rows
     everyone = len(rows) == n
@@ -309,7 +285,7 @@ def _space(material: Material, score: Score, settings: MatchSettings) -> Space:
     columns = np.column_stack(filters) if filters else np.empty((len(rows), 0))
     along = spread(line) if "propensity" in settings.caliper else None
     monotone = along is None or settings.distance == "propensity"
-    return Space(spread(points), group, spread(columns), np.asarray(widths, dtype=float), along, monotone)
+    return MatchingSpace(spread(points), group, spread(columns), np.asarray(widths, dtype=float), along, monotone)
 
 
 def _settled(X: Floats, points: Floats, line: Floats, optimal: bool) -> tuple[Floats, Floats]:
@@ -337,7 +313,7 @@ def _outside(score: Score, codes: Codes, discard: str | None) -> Positions:
 
 
 def _reasons(
-    space: Space, alone: Positions, right: Positions, settings: MatchSettings, missing: str
+    space: MatchingSpace, alone: Positions, right: Positions, settings: MatchSettings, missing: str
 ) -> dict[str, Positions]:
     """Why targets have no match."""
     if not len(alone):
@@ -355,7 +331,7 @@ def _reasons(
 
 
 def _refuse(
-    space: Space, left: Positions, right: Positions, lost: Mapping[str, Positions], settings: MatchSettings,
+    space: MatchingSpace, left: Positions, right: Positions, lost: Mapping[str, Positions], settings: MatchSettings,
     n_matched: int,
 ) -> None:  # fmt: skip
     """Say that nothing (or a single row, of which no error can be had) could be matched, why, and what would help."""

@@ -7,20 +7,26 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from pandas_causal.kernels.arrays import Codes, Floats, Positions
 from pandas_causal.models.linear import independent_columns
 
-__all__ = ["DISTANCES", "Places", "Space", "coordinates", "distinct", "logit", "pooled_sd", "strata_of"]
+__all__ = [
+    "DISTANCES",
+    "MatchingSpace",
+    "Places",
+    "coordinates",
+    "distinct",
+    "logit",
+    "pooled_sd",
+    "strata_of",
+]
 
-Floats = NDArray[np.float64]
-Codes = NDArray[np.integer]
-Positions = NDArray[np.intp]
 DISTANCES = ("propensity", "mahalanobis", "robust_mahalanobis", "euclidean")
 
 
 @dataclass(frozen=True, eq=False)
-class Space:
+class MatchingSpace:
     """Coordinates of rows, and what two rows must share to be matched.
 
     Attributes
@@ -45,16 +51,16 @@ class Space:
     along: Floats | None = None
     monotone: bool = True
 
-    def free(self) -> Space:
+    def free(self) -> MatchingSpace:
         """The same distances without calipers."""
         n = len(self.points)
-        return Space(self.points, self.group, np.empty((n, 0)), np.empty(0))
+        return MatchingSpace(self.points, self.group, np.empty((n, 0)), np.empty(0))
 
-    def without_groups(self) -> Space:
+    def without_groups(self) -> MatchingSpace:
         """The same distances without calipers and strata."""
         return replace(self.free(), group=np.zeros(len(self.points), dtype=np.intp))
 
-    def take(self, rows: Positions) -> Space:
+    def take(self, rows: Positions) -> MatchingSpace:
         """Some of the rows."""
         along = None if self.along is None else self.along[rows]
         return replace(self, points=self.points[rows], group=self.group[rows], filters=self.filters[rows], along=along)

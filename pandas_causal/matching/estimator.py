@@ -10,7 +10,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
 from pandas_causal.arms.base import UNCONFOUNDED, ArmComparison
@@ -19,15 +18,15 @@ from pandas_causal.arms.sample import Sample, collinear
 from pandas_causal.effect.effect import Effect
 from pandas_causal.errors import CausalArgumentError, CausalDataError, CausalError
 from pandas_causal.inference.influence import Component
-from pandas_causal.inference.rows import Rows
+from pandas_causal.inference.rows import RowIdentity
 from pandas_causal.inputs.column_rules import as_float
 from pandas_causal.inputs.parameters import FLAG, Legal, at_least, one_of
 from pandas_causal.inputs.schemas import check_inputs
-from pandas_causal.matching.design import MatchSettings, Material, match_targets
+from pandas_causal.kernels.arrays import Floats
+from pandas_causal.matching.design import RowsToMatch, match_targets
 from pandas_causal.matching.propensities import Propensities, fit_scores, held_out_scores
 from pandas_causal.matching.report import (
     balance_note,
-    contrast_weights,
     largest_smd,
     learner_note,
     matched_frame,
@@ -35,16 +34,15 @@ from pandas_causal.matching.report import (
     population_text,
     unmatched_frame,
     weighted_balance,
+    weights_by_contrast,
 )
-from pandas_causal.matching.settings import check_against, read_settings
+from pandas_causal.matching.settings import MatchSettings, check_against, read_settings
 from pandas_causal.matching.variance import ArmMean, abadie_imbens, arm_mean, paired_meat
 from pandas_causal.models import nuisance as nuisances
-from pandas_causal.models.linear import Design
+from pandas_causal.models.linear import StandardisedMatrix
 
 __all__ = ["Matching"]
 
-Floats = NDArray[np.float64]
-Positions = NDArray[np.intp]
 CLOSE = "matches are close enough that what is left between them does not matter (balance table; bias_adjust=True)"
 _FAILS = (
     "the bootstrap is not valid for matching (Abadie and Imbens 2008, Econometrica: the number of times a row is used"
@@ -207,10 +205,10 @@ class Matching(ArmComparison):
         check_against(settings, sample.inputs.covariates, len(sample.arms), self.estimand)
         found = self._propensities(sample, plan.targets)
         w = _unit(sample.w, len(sample))
-        material = Material(sample.X, sample.encoder.names, sample.inputs.covariates, sample.codes, w)
+        material = RowsToMatch(sample.X, sample.encoder.names, sample.inputs.covariates, sample.codes, w)
         checks, warned = self.overlap(sample, found.overall, self.estimand)
         self._targets = match_targets(plan.targets, material, found.scores, settings, self.random_state)
-        by_contrast = contrast_weights(self._targets, w, sample.codes, len(sample.arms))
+        by_contrast = weights_by_contrast(self._targets, w, sample.codes, len(sample.arms))
         names, levels = sample.encoder.names, sample.arms.levels
         checks["balance"] = partial(weighted_balance, sample.X, names, sample.codes, levels, by_contrast)
         if found.report is not None:
@@ -265,7 +263,7 @@ class Matching(ArmComparison):
         assert inputs.outcome is not None  # noqa: S101 - just given
         numbers = as_float(inputs.outcome)
         out = copy.copy(self)
-        out._sample = replace(self._sample, inputs=inputs, y=numbers, rows=Rows(inputs.index, numbers))
+        out._sample = replace(self._sample, inputs=inputs, y=numbers, rows=RowIdentity(inputs.index, numbers))
         out.effect_ = out._estimate(out._sample)
         return out
 
@@ -301,9 +299,9 @@ class Matching(ArmComparison):
         scores = held_out_scores(self._models, held_out.X, held_out.codes)
         w = _unit(held_out.w, len(held_out.codes))
         frame = self.new_covariates(X)[self.covariates_]
-        material = Material(held_out.X, self.encoder_.names, frame, held_out.codes, w)
+        material = RowsToMatch(held_out.X, self.encoder_.names, frame, held_out.codes, w)
         targets = match_targets(self._plan.targets, material, scores, self._settled, self.random_state, least=1)
-        weights = contrast_weights(targets, w, held_out.codes, len(self.arms_))
+        weights = weights_by_contrast(targets, w, held_out.codes, len(self.arms_))
         return -largest_smd(held_out.X, held_out.codes, weights)
 
     # -- private -----------------------------------------------------------------------------------------------------
@@ -330,7 +328,7 @@ class Matching(ArmComparison):
         w = _unit(sample.w, len(sample))
         paired = settings.method == "pair" or (settings.method == "nearest" and not settings.replace)
         on_score = _on_score(settings)
-        design = Design.of(sample.X) if self.bias_adjust else None
+        design = StandardisedMatrix.of(sample.X) if self.bias_adjust else None
         means = [
             arm_mean(
                 target,

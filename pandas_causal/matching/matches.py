@@ -9,14 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pandas_causal.errors import CausalDataError
+from pandas_causal.kernels.arrays import Bools, Floats, Positions
 
-__all__ = ["Links", "Pairs", "links_of_pairs", "links_of_strata"]
+__all__ = ["Matches", "Pairs", "links_of_pairs", "links_of_strata"]
 
-Floats = NDArray[np.float64]
-Positions = NDArray[np.intp]
 _MOST_PAIRS = 50_000_000
 
 
@@ -40,7 +38,7 @@ class Pairs:
 
 
 @dataclass(frozen=True, eq=False)
-class Links:
+class Matches:
     """Targets, donors, and which donors stand for which target.
 
     Attributes
@@ -76,11 +74,11 @@ class Links:
     right_subclass: Positions | None = None
 
     @property
-    def matched(self) -> NDArray[np.bool_]:
+    def matched(self) -> Bools:
         """Whether every target has a donor (l,)."""
         return np.asarray(np.diff(self.starts)[self.left_cell] > 0)
 
-    def take(self, keep: NDArray[np.bool_]) -> Links:
+    def take(self, keep: Bools) -> Matches:
         """Keep some of the targets."""
         if keep.all():
             return self
@@ -168,7 +166,7 @@ def _ranges(starts: Positions, lengths: Positions) -> Positions:
 
 def links_of_pairs(
     left: Positions, right: Positions, donors: Positions, distances: Floats, unit: Floats, sets: bool = True
-) -> Links:
+) -> Matches:
     """Links of targets to donors that serve one target each.
 
     Parameters
@@ -189,7 +187,7 @@ def links_of_pairs(
         subclass = np.where(used.any(axis=1), np.arange(len(left)), -1)
         right_subclass = np.full(len(right), -1)
         right_subclass[donors[used]] = np.repeat(np.arange(len(left)), used.sum(axis=1))
-    return Links(
+    return Matches(
         left, np.arange(len(left)), right, np.arange(len(right)), starts, donors[used], distances[used], unit,
         subclass, right_subclass,
     )  # fmt: skip
@@ -197,7 +195,7 @@ def links_of_pairs(
 
 def links_of_strata(
     left: Positions, right: Positions, left_stratum: Positions, right_stratum: Positions, unit: Floats
-) -> Links:
+) -> Matches:
     """Links of every target to all donors of its stratum (stratum -1: of none)."""
     n = int(max(left_stratum.max(initial=-1), right_stratum.max(initial=-1))) + 1
     inside = right_stratum >= 0
@@ -208,7 +206,7 @@ def links_of_strata(
     subclass = np.where(there[own], own, -1)
     present = np.zeros(n + 1, dtype=bool)
     present[own] = True
-    return Links(
+    return Matches(
         left, own, right, right_stratum, starts, np.flatnonzero(there), np.full(int(there.sum()), np.nan), unit,
         subclass, np.where(present[right_stratum], right_stratum, -1),
     )  # fmt: skip

@@ -8,26 +8,26 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from pandas_causal.matching.distances import Places, Space, distinct
-from pandas_causal.matching.matches import Links, links_of_pairs
+from pandas_causal.kernels.arrays import Bools, Floats, Positions
+from pandas_causal.matching.distances import MatchingSpace, Places, distinct
+from pandas_causal.matching.matches import Matches, links_of_pairs
 from pandas_causal.models.folds import label_order
 
 __all__ = ["TIE", "canonical_rank", "nearest_caliper", "nearest_links", "own_arm_means", "without_replacement"]
 
-Floats = NDArray[np.float64]
-Positions = NDArray[np.intp]
 _CHUNK = 65_536
 TIE = 1e-10  # distances that differ by no more are equal (Abadie and Imbens average over ties)
 
 
-def nearest_links(space: Space, left: Positions, right: Positions, ratio: tuple[int, int], unit: Floats) -> Links:
+def nearest_links(
+    space: MatchingSpace, left: Positions, right: Positions, ratio: tuple[int, int], unit: Floats
+) -> Matches:
     """Match with replacement: every target to its nearest donors, those equally far as the last one included.
 
     Parameters
     ----------
-    space : Space
+    space : MatchingSpace
     left, right : ndarray
         Rows of targets and of donors.
     ratio : (low, high)
@@ -42,10 +42,10 @@ def nearest_links(space: Space, left: Positions, right: Positions, ratio: tuple[
         enough = np.bincount(owner, weights=donors.rows[cells], minlength=len(targets)) >= ratio[0]
         cells, distance = cells[enough[owner]], distance[enough[owner]]
         starts = np.concatenate([[0], np.cumsum(np.where(enough, np.diff(starts), 0))])
-    return Links(left, targets.cell, right, donors.cell, starts, cells, distance, unit)
+    return Matches(left, targets.cell, right, donors.cell, starts, cells, distance, unit)
 
 
-def _search(space: Space, targets: Places, donors: Places, need: int) -> tuple[Positions, Positions, Floats]:
+def _search(space: MatchingSpace, targets: Places, donors: Places, need: int) -> tuple[Positions, Positions, Floats]:
     """Links from places to the nearest places: starts (t + 1,), cells (links,), distances (links,).
 
     One coordinate: sorted, and searched outwards. Several: a tree per stratum, and a scan of the window for the targets
@@ -70,21 +70,19 @@ def _search(space: Space, targets: Places, donors: Places, need: int) -> tuple[P
 
 
 def _scan(
-    space: Space, targets: Places, donors: Places, start: Positions, stop: Positions, need: int, at: Positions
-) -> tuple[Positions, Floats, NDArray[np.bool_]]:
+    space: MatchingSpace, targets: Places, donors: Places, start: Positions, stop: Positions, need: int, at: Positions
+) -> tuple[Positions, Floats, Bools]:
     """Search the windows of some targets."""
     from pandas_causal.matching.kernels import nearest
 
-    found: tuple[Positions, Floats, NDArray[np.bool_]] = nearest(
+    found: tuple[Positions, Floats, Bools] = nearest(
         targets.points[at], donors.points, donors.rows, start[at], stop[at], need, TIE, space.monotone,
         targets.filters[at], donors.filters, space.widths,
     )  # fmt: skip
     return found
 
 
-def _from_trees(
-    space: Space, targets: Places, donors: Places, need: int
-) -> tuple[Positions, Floats, NDArray[np.bool_]]:
+def _from_trees(space: MatchingSpace, targets: Places, donors: Places, need: int) -> tuple[Positions, Floats, Bools]:
     """Nearest places by a tree per stratum (t, need + 6), and for which targets that settles it."""
     from scipy.spatial import cKDTree
 
@@ -122,8 +120,8 @@ def _from_trees(
 
 
 def _with_overflow(
-    space: Space, targets: Places, donors: Places, start: Positions, stop: Positions, need: int, places: Positions,
-    distances: Floats, overflow: NDArray[np.bool_],
+    space: MatchingSpace, targets: Places, donors: Places, start: Positions, stop: Positions, need: int, places: Positions,
+    distances: Floats, overflow: Bools,
 ) -> tuple[Positions, Positions, Floats]:  # fmt: skip
     """Ask again for the targets with more ties than the search has room for."""
     from pandas_causal.matching.kernels import within
@@ -155,7 +153,7 @@ def _with_overflow(
 # -- without replacement -----------------------------------------------------------------------------------------------
 
 
-def canonical_rank(space: Space, X: Floats, labels: pd.Index, rows: Positions) -> Positions:
+def canonical_rank(space: MatchingSpace, X: Floats, labels: pd.Index, rows: Positions) -> Positions:
     """Rank of rows that never looks at their order: by place, then by covariates in their order, then by label.
 
     Coordinates that differ by rounding only are one place. Labels that repeat leave the order of rows as the last
@@ -182,9 +180,9 @@ def _snapped(x: Floats) -> Floats:
 
 
 def without_replacement(
-    space: Space, left: Positions, right: Positions, ratio: tuple[int, int], unit: Floats, *, order: str,
+    space: MatchingSpace, left: Positions, right: Positions, ratio: tuple[int, int], unit: Floats, *, order: str,
     hardness: Floats, ranks: tuple[Positions, Positions], rng: np.random.Generator,
-) -> Links:  # fmt: skip
+) -> Matches:  # fmt: skip
     """Greedy matching: one target after the other takes the nearest donor that is still free.
 
     Donors equally near are taken by `ranks`, targets equally hard choose by theirs: row order plays no part.
@@ -246,12 +244,14 @@ def _inverse(cell: Positions) -> Positions:
 # -- what the errors need ----------------------------------------------------------------------------------------------
 
 
-def own_arm_means(space: Space, arm: Positions, rows: Positions, values: Floats, matches: int) -> tuple[Floats, Floats]:
+def own_arm_means(
+    space: MatchingSpace, arm: Positions, rows: Positions, values: Floats, matches: int
+) -> tuple[Floats, Floats]:
     """Mean of the nearest other rows of the same arm, stratum by stratum where it holds another, else of the whole arm.
 
     Parameters
     ----------
-    space : Space
+    space : MatchingSpace
     arm : ndarray (m,)
         Rows of the arm.
     rows : ndarray (s,)
@@ -276,7 +276,7 @@ def own_arm_means(space: Space, arm: Positions, rows: Positions, values: Floats,
 
 
 def _leave_one_out(
-    space: Space, arm: Positions, rows: Positions, values: Floats, matches: int
+    space: MatchingSpace, arm: Positions, rows: Positions, values: Floats, matches: int
 ) -> tuple[Floats, Floats]:
     donors = space.places(arm)
     wanted = np.unique(donors.cell[rows])
@@ -299,7 +299,7 @@ def _sum_of(values: Floats, starts: Positions) -> Floats:
     return np.add.reduceat(values, starts[:-1]) if len(values) else np.zeros(len(starts) - 1)
 
 
-def nearest_caliper(space: Space, left: Positions, right: Positions, scale: Sequence[float]) -> dict[str, Any]:
+def nearest_caliper(space: MatchingSpace, left: Positions, right: Positions, scale: Sequence[float]) -> dict[str, Any]:
     """How wide a caliper would have to be: the smallest that keeps a target, and the smallest that keeps all of them.
 
     Only for a single caliper, in its own coordinate: the nearest donor within the stratum.

@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pandas_causal.errors import CausalDataError
-from pandas_causal.matching.distances import Space
-from pandas_causal.matching.matches import Links, links_of_pairs
+from pandas_causal.kernels.arrays import Bools, Floats, Positions
+from pandas_causal.matching.distances import MatchingSpace
+from pandas_causal.matching.matches import Matches, links_of_pairs
 
 __all__ = ["MOST_CELLS", "MOST_EDGES", "optimal_full", "optimal_pairs"]
 
-Floats = NDArray[np.float64]
-Positions = NDArray[np.intp]
 MOST_CELLS = 25_000_000  # of the table of distances within one stratum: 200 MB
 MOST_EDGES = 20_000_000
 _BLOCK = 1_000_000
 
 
 def optimal_pairs(
-    space: Space, left: Positions, right: Positions, ratio: tuple[int, int], unit: Floats,
+    space: MatchingSpace, left: Positions, right: Positions, ratio: tuple[int, int], unit: Floats,
     ranks: tuple[Positions, Positions],
-) -> Links:  # fmt: skip
+) -> Matches:  # fmt: skip
     """Pair every target with `high` donors of its own so that the sum of distances is least.
 
     The table of distances of one exact stratum must fit: targets x ratio x donors at most 25,000,000. Where calipers or
@@ -67,7 +65,7 @@ def optimal_pairs(
     return links_of_pairs(left, right, out, far, unit)
 
 
-def _slots(cost: Floats, allowed: NDArray[np.bool_], low: int, high: int) -> Floats:
+def _slots(cost: Floats, allowed: Bools, low: int, high: int) -> Floats:
     """Costs (l high, r) of the places of every target.
 
     A place beyond the first `low` costs more than all distances together, and a forbidden pair twice as much: sets of
@@ -83,7 +81,7 @@ def _slots(cost: Floats, allowed: NDArray[np.bool_], low: int, high: int) -> Flo
     return out
 
 
-def _table(space: Space, left: Positions, right: Positions) -> Floats:
+def _table(space: MatchingSpace, left: Positions, right: Positions) -> Floats:
     """Distances (l, r), infinite outside a caliper."""
     out = np.empty((len(left), len(right)))
     step = max(1, _BLOCK // max(len(right), 1))
@@ -101,7 +99,7 @@ def _table(space: Space, left: Positions, right: Positions) -> Floats:
 
 
 def optimal_full(
-    space: Space, left: Positions, right: Positions, ranks: tuple[Positions, Positions]
+    space: MatchingSpace, left: Positions, right: Positions, ranks: tuple[Positions, Positions]
 ) -> tuple[Positions, Positions]:
     """Full matching: sets of one target and its donors, or of one donor and its targets, with the least distance.
 
@@ -144,7 +142,7 @@ def optimal_full(
     return left_set, right_set
 
 
-def _cheapest(space: Space, rows: Positions, donors: Positions) -> tuple[Floats, Positions]:
+def _cheapest(space: MatchingSpace, rows: Positions, donors: Positions) -> tuple[Floats, Positions]:
     """Distance to the nearest partner (infinite: none) and its position.
 
     Rows that stand together take turns among the partners that stand together: the distance is the same, and no single
@@ -170,7 +168,7 @@ def _cheapest(space: Space, rows: Positions, donors: Positions) -> tuple[Floats,
 
 
 def _saving(
-    space: Space, rows: Positions, donors: Positions, near_left: Floats, near_right: Floats
+    space: MatchingSpace, rows: Positions, donors: Positions, near_left: Floats, near_right: Floats
 ) -> tuple[Positions, Positions, Floats]:
     """Pairs with ``d_ij < c_i + c_j``: each lies within twice the larger of its two costs."""
     first = _ball(space, rows, donors, 2 * near_left)
@@ -182,7 +180,9 @@ def _saving(
     return code // len(donors), code % len(donors), d[keep][at]
 
 
-def _ball(space: Space, rows: Positions, donors: Positions, limits: Floats) -> tuple[Positions, Positions, Floats]:
+def _ball(
+    space: MatchingSpace, rows: Positions, donors: Positions, limits: Floats
+) -> tuple[Positions, Positions, Floats]:
     """Pairs no farther apart than each row's limit, as positions."""
     from pandas_causal.matching.kernels import within
 
@@ -209,7 +209,7 @@ def _ball(space: Space, rows: Positions, donors: Positions, limits: Floats) -> t
     return np.repeat(at_row, counts), at_donor[found], far
 
 
-def _best_matching(i: Positions, j: Positions, profit: Floats, n: int, m: int) -> NDArray[np.bool_]:
+def _best_matching(i: Positions, j: Positions, profit: Floats, n: int, m: int) -> Bools:
     """Pairs of the matching with the largest total profit."""
     from scipy.sparse import csr_array
     from scipy.sparse.csgraph import min_weight_full_bipartite_matching

@@ -8,18 +8,16 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from pandas_causal.errors import CausalArgumentError
+from pandas_causal.kernels.arrays import Codes, Floats, Positions
 from pandas_causal.matching.design import Score
 from pandas_causal.models import nuisance as nuisances
-from pandas_causal.models.linear import Design
+from pandas_causal.models.linear import StandardisedMatrix
 from pandas_causal.models.nuisance import Nuisance
 
 __all__ = ["Propensities", "ScoreModel", "fit_scores", "held_out_scores"]
 
-Floats = NDArray[np.float64]
-Codes = NDArray[np.integer]
 Key = tuple[int | None, int]
 
 
@@ -64,7 +62,7 @@ class Propensities:
     scores: Mapping[Key, Score]
     models: Mapping[Key, ScoreModel]
     report: Nuisance | None
-    dropped: NDArray[np.intp]
+    dropped: Positions
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,10 +77,10 @@ class _Fitter:
     columns: Sequence[str] | None
     seed: int
 
-    def __call__(self, rows: NDArray[np.intp], arms: Sequence[int]) -> tuple[Nuisance, Design]:
+    def __call__(self, rows: Positions, arms: Sequence[int]) -> tuple[Nuisance, StandardisedMatrix]:
         at = slice(None) if len(rows) == len(self.codes) else rows
         part = self.X[at]
-        design = Design.of(part)
+        design = StandardisedMatrix.of(part)
 
         fit = nuisances.in_label_order(
             nuisances.fit_propensity,
@@ -126,7 +124,7 @@ def fit_scores(
     assert overall is not None  # noqa: S101 - one of the two is there
     scores: dict[Key, Score] = {}
     models: dict[Key, ScoreModel] = {}
-    pairs: dict[tuple[int, ...], tuple[Nuisance | None, Design | None]] = {}
+    pairs: dict[tuple[int, ...], tuple[Nuisance | None, StandardisedMatrix | None]] = {}
     for population, arm in targets:
         if population == arm:
             continue

@@ -7,19 +7,18 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from pandas_causal.arms.balance import LIMIT, balance, largest_difference
 from pandas_causal.arms.overlap import effective_sample_size
 from pandas_causal.effect.check import Check
 from pandas_causal.inputs.arms import Arms
+from pandas_causal.kernels.arrays import Codes, Floats
 from pandas_causal.matching.design import OTHER_ARM, Target
 from pandas_causal.matching.variance import usage
 from pandas_causal.models.nuisance import Nuisance
 
 __all__ = [
     "balance_note",
-    "contrast_weights",
     "largest_smd",
     "learner_note",
     "matched_frame",
@@ -27,14 +26,13 @@ __all__ = [
     "population_text",
     "unmatched_frame",
     "weighted_balance",
+    "weights_by_contrast",
 ]
 
-Floats = NDArray[np.float64]
-Codes = NDArray[np.integer]
 UNUSED = "not needed as a match"
 
 
-def contrast_weights(targets: Sequence[Target], w: Floats, codes: Codes, n_arms: int) -> Floats:
+def weights_by_contrast(targets: Sequence[Target], w: Floats, codes: Codes, n_arms: int) -> Floats:
     """Weight of every row in every contrast (n, K - 1); a matched row of the population has its own weight."""
     out = np.zeros((len(codes), n_arms - 1))
     for target in targets:

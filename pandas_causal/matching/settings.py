@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,10 +11,9 @@ import pandas as pd
 
 from pandas_causal.errors import CausalArgumentError, suggest
 from pandas_causal.inputs.column_rules import is_numeric
-from pandas_causal.matching.design import MatchSettings
 from pandas_causal.matching.distances import DISTANCES
 
-__all__ = ["check_against", "read_settings"]
+__all__ = ["MatchSettings", "check_against", "read_settings"]
 
 
 def read_settings(estimator: Any) -> MatchSettings:
@@ -154,3 +154,30 @@ def check_against(settings: MatchSettings, frame: pd.DataFrame, n_arms: int, est
             f"method={settings.method!r} has no ATE of several arms; use method='nearest', or estimand='ATT' for every"
             " arm beside the control"
         )
+
+
+@dataclass(frozen=True, eq=False)
+class MatchSettings:
+    """What :class:`Matching` was asked for.
+
+    Attributes
+    ----------
+    method : {"nearest", "pair", "full", "cem", "subclass"}
+    distance : {"propensity", "mahalanobis", "robust_mahalanobis", "euclidean"}
+    ratio : (low, high)
+    replace : bool
+    caliper : mapping of name to standard deviations; "propensity" means its logit
+    exact : sequence of names
+    order, discard, n_subclasses, cutpoints : as in :class:`Matching`
+    """
+
+    method: str
+    distance: str
+    ratio: tuple[int, int]
+    replace: bool
+    caliper: Mapping[Any, float]
+    exact: Sequence[Any]
+    order: str
+    discard: str | None
+    n_subclasses: int
+    cutpoints: Any

@@ -7,16 +7,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from pandas_causal.errors import CausalArgumentError, CausalDataError, suggest
 from pandas_causal.inputs.column_rules import as_float, is_numeric
+from pandas_causal.kernels.arrays import Bools, Floats, Positions
 from pandas_causal.matching.distances import strata_of
 
 __all__ = ["coarsened", "subclasses"]
-
-Floats = NDArray[np.float64]
-Positions = NDArray[np.intp]
 
 
 def coarsened(frame: pd.DataFrame, cutpoints: Any) -> Positions:
@@ -69,7 +66,7 @@ def _bins(values: Floats, how: Any) -> Floats:
     return np.where(np.isnan(values), np.nan, np.searchsorted(cuts, values, side="right").astype(float))
 
 
-def subclasses(score: Floats, target: NDArray[np.bool_], n: int, group: Positions, w: Floats | None) -> Positions:
+def subclasses(score: Floats, target: Bools, n: int, group: Positions, w: Floats | None) -> Positions:
     """Subclass of every row: quantiles of the score among the rows the effect is for, within exact strata.
 
     Parameters

@@ -10,16 +10,13 @@ from numpy.typing import NDArray
 
 from pandas_causal.errors import CausalDataError
 from pandas_causal.inference.influence import cluster_component
+from pandas_causal.kernels.arrays import Bools, Codes, Floats, Positions
 from pandas_causal.matching.design import Score, Target
-from pandas_causal.matching.matches import Links
+from pandas_causal.matching.matches import Matches
 from pandas_causal.matching.nearest import own_arm_means
-from pandas_causal.models.linear import Design, group_grams, invert_gram, solve_gram
+from pandas_causal.models.linear import StandardisedMatrix, group_grams, invert_gram, solve_gram
 
 __all__ = ["ArmMean", "abadie_imbens", "arm_mean", "paired_meat", "usage"]
-
-Floats = NDArray[np.float64]
-Codes = NDArray[np.integer]
-Positions = NDArray[np.intp]
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +65,7 @@ def usage(target: Target, w: Floats) -> tuple[Floats, Floats, Floats]:
     return v, used, used_squared
 
 
-def bias_predictions(design: Design, y: Floats, rows: Positions, weight: Floats, arm: object) -> Floats:
+def bias_predictions(design: StandardisedMatrix, y: Floats, rows: Positions, weight: Floats, arm: object) -> Floats:
     """Predictions (n,) of the outcome by least squares among the matched rows of an arm, weighted by their use.
 
     References
@@ -90,7 +87,7 @@ def bias_predictions(design: Design, y: Floats, rows: Positions, weight: Floats,
 
 
 def arm_mean(
-    target: Target, y: Floats, w: Floats, codes: Codes, *, bias_design: Design | None, matches: int, paired: bool,
+    target: Target, y: Floats, w: Floats, codes: Codes, *, bias_design: StandardisedMatrix | None, matches: int, paired: bool,
     correct: bool,
 ) -> ArmMean:  # fmt: skip
     """Estimate one mean and what every row contributes to it.
@@ -140,7 +137,7 @@ def arm_mean(
 
 
 def _neighbours(
-    target: Target, links: Links, donors: Positions, r: Floats, score: Score | None, matches: int
+    target: Target, links: Matches, donors: Positions, r: Floats, score: Score | None, matches: int
 ) -> tuple[Floats, Floats, Floats | None]:
     """Of the donors used: mean residual of their neighbours, how many those are, and ``z - zbar`` (d, p) if asked."""
     columns = [r[links.right][:, None]]
@@ -162,7 +159,7 @@ def _neighbours(
     return means[:, 0], np.asarray(J, dtype=float), gaps
 
 
-def _stratum_means(links: Links, donors: Positions, values: Floats) -> tuple[Floats, Floats]:
+def _stratum_means(links: Matches, donors: Positions, values: Floats) -> tuple[Floats, Floats]:
     """Mean of the other rows of the arm in the same stratum, and how many they are."""
     cell = links.right_cell
     n = np.bincount(cell)[cell[donors]] - 1.0
@@ -262,7 +259,7 @@ def _corrections(
 
 
 def _propensity(
-    means: Sequence[ArmMean], own: NDArray[np.bool_], score: Score, w: Floats, codes: Codes, *, exact: bool
+    means: Sequence[ArmMean], own: Bools, score: Score, w: Floats, codes: Codes, *, exact: bool
 ) -> tuple[Floats, Floats]:
     """What the estimation of one logistic propensity adds to the variance (k, k) and to the contributions (m, k).
 

@@ -8,11 +8,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
 from pandas_causal.arms.base import ArmComparison
-from pandas_causal.arms.estimands import Plan, in_words, plan_estimand
+from pandas_causal.arms.estimands import EstimandPlan, in_words, plan_estimand
 from pandas_causal.arms.sample import Sample, collinear
 from pandas_causal.effect.check import Check
 from pandas_causal.errors import CausalArgumentError, CausalDataError, OverlapWarning, warn
@@ -20,22 +19,17 @@ from pandas_causal.inference.influence import repeated_components
 from pandas_causal.inputs.encoding import Encoder
 from pandas_causal.inputs.parameters import SHARE, Legal, at_least
 from pandas_causal.inputs.roles import as_frame
-from pandas_causal.mediation.front_door_scores import (
-    Nested,
-    fit_nested,
-    front_door_scores,
-    mediator_overlap,
-    nested_report,
-    pairs,
-)
+from pandas_causal.kernels.arrays import Floats, Positions, Values
+from pandas_causal.mediation.front_door_scores import front_door_scores, mediator_overlap
+from pandas_causal.mediation.nested_regression import Nested, fit_nested, nested_report, pairs
 from pandas_causal.models import nuisance as nuisances
+from pandas_causal.models.cross_fitting import check_model, log_loss, skill
 from pandas_causal.models.folds import draw_folds, label_order
-from pandas_causal.models.linear import Design, least_squares
+from pandas_causal.models.linear import StandardisedMatrix, least_squares
 from pandas_causal.models.nuisance import Nuisance
 
 __all__ = ["FrontDoor"]
 
-Floats = NDArray[np.float64]
 FRONT_DOOR = (
     "full mediation: treatment reaches the outcome only through {mediators} (cannot be tested)",
     "nothing unmeasured drives both treatment and a mediator, given the covariates (cannot be tested)",
@@ -49,7 +43,7 @@ FRONT_DOOR = (
 class _Run:
     """One cross-fit; arrays follow the rows of the sample."""
 
-    folds: NDArray[np.intp]
+    folds: Positions
     outcome: Nuisance
     propensity: Nuisance
     given_mediators: Nuisance
@@ -250,9 +244,9 @@ class FrontDoor(ArmComparison):
         skills = held_out.skills(self._outcome.on(XM), self._arm_means)
         codes, w = held_out.codes, held_out.w
         shares = np.broadcast_to(self._arm_shares, (len(codes), len(self.arms_)))
-        base = nuisances.log_loss(codes, shares, w)
+        base = log_loss(codes, shares, w)
         for model, Z in ((self._propensity, held_out.X), (self._given_mediators, XM)):
-            skills.append(nuisances.skill(nuisances.log_loss(codes, model.on(Z), w), base))
+            skills.append(skill(log_loss(codes, model.on(Z), w), base))
         return float(np.mean(skills))
 
     # -- private -----------------------------------------------------------------------------------------------------
@@ -264,7 +258,7 @@ class FrontDoor(ArmComparison):
             ("mediator_model", "predict_proba"),
             ("nested_model", "predict"),
         ):
-            nuisances.check_model(getattr(self, setting), setting, method)
+            check_model(getattr(self, setting), setting, method)
 
     def _encode_mediators(self, sample: Sample) -> Floats:
         """Mediators as numbers (n, q); they are complete, so that nothing is imputed."""
@@ -276,7 +270,7 @@ class FrontDoor(ArmComparison):
         self._mediator_encoder = Encoder.fit(frame)
         return self._mediator_encoder.transform(frame)
 
-    def _cross_fit(self, sample: Sample, M: Floats, plan: Plan, rng: np.random.Generator) -> _Run:
+    def _cross_fit(self, sample: Sample, M: Floats, plan: EstimandPlan, rng: np.random.Generator) -> _Run:
         """Draw folds and predict every row by models that did not see it, in the order of the rows' labels."""
         cluster = sample.cluster[0] if sample.cluster else None
         folds = draw_folds(self.cv, sample.inputs, sample.arms, rng, cluster)
@@ -321,7 +315,7 @@ class FrontDoor(ArmComparison):
         shares = np.bincount(sample.codes, weights=sample.w)
         self._arm_shares = shares / shares.sum()
 
-    def _diagnose(self, sample: Sample, plan: Plan, run: _Run) -> tuple[dict[str, Any], list[str]]:
+    def _diagnose(self, sample: Sample, plan: EstimandPlan, run: _Run) -> tuple[dict[str, Any], list[str]]:
         """Overlap in covariates and in mediators, how the nuisances predict, and what to warn of."""
         levels, wanted = sample.arms.levels, pairs(plan, len(sample.arms))
         checks, warned = self.overlap(sample, run.e, self.estimand)
@@ -340,7 +334,7 @@ class FrontDoor(ArmComparison):
         checks["nuisance"] = Check(None, table, report.summary)
         models = (self.outcome_model, self.propensity_model, self.mediator_model, self.nested_model)
         if sample.X.shape[1] and any(nuisances.is_linear(model, sample.X) for model in models):
-            warned += collinear(sample, Design.of(sample.X).dropped)
+            warned += collinear(sample, StandardisedMatrix.of(sample.X).dropped)
         return checks, warned
 
     def _held_out_mediators(self, X: Any, mediators: Any) -> pd.DataFrame:
@@ -364,18 +358,18 @@ class FrontDoor(ArmComparison):
 
 
 def _inner(
-    spec: Any, outcome: Nuisance, XM: Floats, y: Floats, codes: NDArray[Any], K: int, folds: NDArray[Any], w: Any
+    spec: Any, outcome: Nuisance, XM: Floats, y: Floats, codes: Values, K: int, folds: Values, w: Any
 ) -> Callable[[int], Floats]:
     """Outcome in every arm at the mediators of all rows, by the models that did not see a fold."""
     if not nuisances.is_linear(spec, XM):
         at = {int(fold): model for fold, model in zip(np.unique(folds), outcome.predict, strict=True)}
         return lambda fold: np.asarray(at[fold](XM))
-    design = Design.of(XM)
+    design = StandardisedMatrix.of(XM)
     coefficients = least_squares(design, y, codes, K, folds, int(folds.max()) + 1, w)
     return lambda fold: np.vstack([Z @ coefficients[fold].T for _, Z in design.blocks()])
 
 
-def _reordered(part: Any, at: NDArray[np.intp]) -> Any:
+def _reordered(part: Any, at: Positions) -> Any:
     return replace(part, predictions=part.predictions[at])
 
 

@@ -17,11 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pandas_causal.errors import CausalError
+from pandas_causal.kernels.arrays import Bools, Codes, Floats, Ints
 
 __all__ = ["Absorber", "counted_parameters", "is_nested", "singletons"]
 
-Floats = NDArray[np.float64]
-Codes = NDArray[np.integer]
 _DIRECT_LEVELS = 1_000
 _TOLERANCE = 1e-10  # of one round; rounds repeat until the residuals' sums by level are rounding
 _EXACT = 1e-13
@@ -46,7 +45,7 @@ class Absorber:
     """
 
     codes: NDArray[np.int32]
-    sizes: NDArray[np.int64]
+    sizes: Ints
     weight: Floats
 
     @classmethod
@@ -104,7 +103,7 @@ class Absorber:
         return np.concatenate(parts).astype(float)
 
     @property
-    def _starts(self) -> NDArray[np.int64]:
+    def _starts(self) -> Ints:
         return np.concatenate([[0], np.cumsum(self.sizes)[:-1]]).astype(np.int64)
 
     # -- directly ----------------------------------------------------------------------------------------------------
@@ -148,7 +147,7 @@ class Absorber:
     # -- by conjugate gradients --------------------------------------------------------------------------------------
 
     @cached_property
-    def _by_first(self) -> tuple[NDArray[np.int32], NDArray[np.int64], Floats]:
+    def _by_first(self) -> tuple[NDArray[np.int32], Ints, Floats]:
         """Codes of the other factors and weights in the order of the first factor, and where its levels begin."""
         order = np.argsort(self.codes[0], kind="stable")
         starts = np.concatenate([[0], np.cumsum(np.bincount(self.codes[0], minlength=self.sizes[0]))]).astype(np.int64)
@@ -212,7 +211,7 @@ def pseudo_inverse(gram: Floats, mass: Floats) -> Floats:
     return (scaled / values[keep]) @ scaled.T
 
 
-def singletons(factors: Sequence[Codes]) -> NDArray[np.bool_]:
+def singletons(factors: Sequence[Codes]) -> Bools:
     """Rows that are alone at a level of some factor, dropped again and again until none is left.
 
     Such a row is fitted exactly by its own dummy: it tells nothing, but it would count as a row and a cluster (Correia

@@ -7,20 +7,18 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from pandas_causal.errors import CausalArgumentError, CausalDataError
 from pandas_causal.inputs.arms import Arms
 from pandas_causal.inputs.column_rules import missing
 from pandas_causal.inputs.parameters import check_settings
 from pandas_causal.inputs.roles import Inputs, resolve
+from pandas_causal.kernels.arrays import Codes, Floats, Positions
 
 __all__ = ["CausalKFold", "assign_folds", "draw_folds", "folds_from_splits", "label_order"]
 
-Codes = NDArray[np.integer]
 
-
-def label_order(labels: pd.Index) -> NDArray[np.intp] | None:
+def label_order(labels: pd.Index) -> Positions | None:
     """Order of rows by label, None where rows already are in it, or where labels repeat (then position counts)."""
     if labels.is_monotonic_increasing or not labels.is_unique:
         return None
@@ -32,7 +30,7 @@ def label_order(labels: pd.Index) -> NDArray[np.intp] | None:
 
 def assign_folds(
     arms: Codes, n_folds: int, rng: np.random.Generator, *, labels: pd.Index | None = None, cluster: Any = None
-) -> NDArray[np.intp]:
+) -> Positions:
     """Draw a fold for every row.
 
     Rows are dealt within arms, so that each fold has its share of every arm; with clusters, whole clusters are dealt
@@ -71,7 +69,7 @@ def assign_folds(
     return _deal(counts.argmax(axis=1), counts.sum(axis=1), n_folds, rng)[groups]
 
 
-def _deal(strata: Codes, sizes: NDArray[np.float64], n_folds: int, rng: np.random.Generator) -> NDArray[np.intp]:
+def _deal(strata: Codes, sizes: Floats, n_folds: int, rng: np.random.Generator) -> Positions:
     """Deal items to folds in turn within strata, in random order, larger items first, the turn running on."""
     out = np.empty(len(strata), dtype=np.intp)
     at = 0
@@ -83,7 +81,7 @@ def _deal(strata: Codes, sizes: NDArray[np.float64], n_folds: int, rng: np.rando
     return rng.permutation(n_folds)[out]
 
 
-def draw_folds(cv: Any, inputs: Inputs, arms: Arms, rng: np.random.Generator, cluster: Any = None) -> NDArray[np.intp]:
+def draw_folds(cv: Any, inputs: Inputs, arms: Arms, rng: np.random.Generator, cluster: Any = None) -> Positions:
     """Fold of every row by a setting ``cv``: a number of folds, a splitter, or an iterable of (train, test).
 
     A splitter is given all columns of X, the outcome and the clusters.
@@ -118,7 +116,7 @@ def draw_folds(cv: Any, inputs: Inputs, arms: Arms, rng: np.random.Generator, cl
     return folds
 
 
-def folds_from_splits(splits: Any, n: int) -> NDArray[np.intp]:
+def folds_from_splits(splits: Any, n: int) -> Positions:
     """Fold of every row from (train, test) pairs whose tests hold every row exactly once."""
     out = np.full(n, -1, dtype=np.intp)
     for k, pair in enumerate(splits):
@@ -134,7 +132,7 @@ def folds_from_splits(splits: Any, n: int) -> NDArray[np.intp]:
     return out
 
 
-def _positions(rows: Any, n: int) -> NDArray[np.intp]:
+def _positions(rows: Any, n: int) -> Positions:
     """Positions (or a mask) as positions; IndexError for those that are none."""
     return np.arange(n)[np.asarray(rows)]
 
@@ -180,7 +178,7 @@ class CausalKFold:
         """Return the number of splits."""
         return self.n_splits
 
-    def split(self, X: Any, y: Any = None, groups: Any = None) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+    def split(self, X: Any, y: Any = None, groups: Any = None) -> Iterator[tuple[Positions, Positions]]:
         """Yield (train, test) positions."""
         if not isinstance(self.n_splits, int | np.integer) or self.n_splits < 2:
             raise CausalArgumentError(f"n_splits must be a whole number of at least 2, got {self.n_splits!r}")

@@ -10,21 +10,26 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import special
 
 from pandas_causal.errors import CausalError, OverlapError
+from pandas_causal.kernels.arrays import Bools, Codes, Floats, Positions
 
-__all__ = ["Design", "Logistic", "fit_logistic", "least_squares", "predict_by_fold", "solve_gram"]
+__all__ = [
+    "Logistic",
+    "StandardisedMatrix",
+    "fit_logistic",
+    "least_squares",
+    "predict_by_fold",
+    "solve_gram",
+]
 
-Floats = NDArray[np.float64]
-Codes = NDArray[np.integer]
 _BLOCK = 16_384
 _COLLINEAR = 1e-10
 
 
 @dataclass(frozen=True, eq=False)
-class Design:
+class StandardisedMatrix:
     """A matrix of covariates, standardised on the fly, with an intercept first.
 
     Attributes
@@ -40,10 +45,10 @@ class Design:
     X: Floats
     centre: Floats
     scale: Floats
-    kept: NDArray[np.intp]
+    kept: Positions
 
     @classmethod
-    def of(cls, X: Floats) -> Design:
+    def of(cls, X: Floats) -> StandardisedMatrix:
         """Learn centre, scale and collinear columns."""
         n, q = X.shape
         centre = X.mean(axis=0) if q else np.empty(0)
@@ -69,15 +74,15 @@ class Design:
         return len(self.kept) + 1
 
     @property
-    def dropped(self) -> NDArray[np.intp]:
+    def dropped(self) -> Positions:
         """Collinear columns."""
         return np.setdiff1d(np.arange(self.X.shape[1]), self.kept)
 
-    def on(self, X: Floats) -> Design:
+    def on(self, X: Floats) -> StandardisedMatrix:
         """Return the same standardisation on other rows."""
-        return Design(X, self.centre, self.scale, self.kept)
+        return StandardisedMatrix(X, self.centre, self.scale, self.kept)
 
-    def rows(self, at: slice | NDArray[np.intp]) -> Floats:
+    def rows(self, at: slice | Positions) -> Floats:
         """Standardised rows (m, p), the intercept first."""
         raw = self.X[at]
         if len(self.kept) < self.X.shape[1]:
@@ -95,7 +100,7 @@ class Design:
             yield at, self.rows(at)
 
 
-def independent_columns(gram: Floats, first: int = 0) -> NDArray[np.intp]:
+def independent_columns(gram: Floats, first: int = 0) -> Positions:
     """Columns not explained by those before them: sequential Cholesky on a scaled Gram matrix."""
     q = len(gram)
     L = np.zeros((q, q))
@@ -130,7 +135,7 @@ def invert_gram(gram: Floats) -> Floats:
 
 
 def group_grams(
-    design: Design, y: Floats, groups: Codes, n_groups: int, w: Floats | None = None
+    design: StandardisedMatrix, y: Floats, groups: Codes, n_groups: int, w: Floats | None = None
 ) -> tuple[Floats, Floats]:
     """Sum ``z z'`` (g, p, p) and ``z y`` (g, p) by group of rows; rows of group -1 count nowhere."""
     grams = np.zeros((n_groups, design.p, design.p))
@@ -149,7 +154,7 @@ def group_grams(
 
 
 def least_squares(
-    design: Design,
+    design: StandardisedMatrix,
     y: Floats,
     arms: Codes,
     n_arms: int,
@@ -178,7 +183,7 @@ def least_squares(
     return out
 
 
-def predict_by_fold(design: Design, coefficients: Floats, folds: Codes | None = None) -> Floats:
+def predict_by_fold(design: StandardisedMatrix, coefficients: Floats, folds: Codes | None = None) -> Floats:
     """Linear predictions (n, m), every row by the coefficients of its own fold.
 
     Parameters
@@ -255,7 +260,7 @@ def _block_scores(Z: Floats, label: Codes, beta: Floats, w: Floats | None) -> tu
 
 
 def _scores(
-    design: Design, codes: Codes, beta: Floats, folds: Codes | None, n_folds: int, w: Floats | None
+    design: StandardisedMatrix, codes: Codes, beta: Floats, folds: Codes | None, n_folds: int, w: Floats | None
 ) -> tuple[Floats, Floats, Floats]:
     """Log-likelihood (f,), gradient (f, J, p), information (f, J p, J p) by fold at beta; fold -1 counts nowhere."""
     J, p = beta.shape
@@ -275,10 +280,10 @@ def _scores(
 
 
 def _newton(
-    design: Design,
+    design: StandardisedMatrix,
     codes: Codes,
     n_classes: int,
-    use: NDArray[np.bool_] | None,
+    use: Bools | None,
     w: Floats | None,
     start: Floats | None = None,
 ) -> Floats:
@@ -307,7 +312,7 @@ def _newton(
     raise OverlapError(_SEPARATION)
 
 
-def _warm_start(design: Design, codes: Codes, n_classes: int, w: Floats | None) -> Floats | None:
+def _warm_start(design: StandardisedMatrix, codes: Codes, n_classes: int, w: Floats | None) -> Floats | None:
     """Fit a spread of 50,000 rows first, where there are many: it leaves two or three passes over all rows."""
     n, m = len(design), 50_000
     if n < 4 * m:
@@ -329,7 +334,12 @@ _SEPARATION = (
 
 
 def fit_logistic(
-    design: Design, codes: Codes, n_classes: int, folds: Codes | None = None, n_folds: int = 0, w: Floats | None = None
+    design: StandardisedMatrix,
+    codes: Codes,
+    n_classes: int,
+    folds: Codes | None = None,
+    n_folds: int = 0,
+    w: Floats | None = None,
 ) -> Logistic:
     """Unpenalised multinomial logistic regression by Newton, leaving each fold out in turn.
 
@@ -353,7 +363,13 @@ def fit_logistic(
 
 
 def _chord(
-    design: Design, codes: Codes, beta: Floats, gradient: Floats, inverse: Floats, folds: Codes, w: Floats | None
+    design: StandardisedMatrix,
+    codes: Codes,
+    beta: Floats,
+    gradient: Floats,
+    inverse: Floats,
+    folds: Codes,
+    w: Floats | None,
 ) -> Floats:
     """Leave-one-fold-out fits by chord iterations for all folds at once; Newton for each where they stall."""
     n_folds, J, p = gradient.shape
@@ -376,7 +392,7 @@ def _chord(
     return betas
 
 
-def _gradients(design: Design, codes: Codes, betas: Floats, folds: Codes, w: Floats | None) -> Floats:
+def _gradients(design: StandardisedMatrix, codes: Codes, betas: Floats, folds: Codes, w: Floats | None) -> Floats:
     """Gradient without each fold at its own coefficients (f, J, p)."""
     n_folds, J, p = betas.shape
     out = np.zeros((n_folds, J, p))
@@ -394,7 +410,7 @@ def _gradients(design: Design, codes: Codes, betas: Floats, folds: Codes, w: Flo
     return out
 
 
-def logistic_probabilities(design: Design, coefficients: Floats, folds: Codes | None = None) -> Floats:
+def logistic_probabilities(design: StandardisedMatrix, coefficients: Floats, folds: Codes | None = None) -> Floats:
     """Class probabilities (n, K), every row by the coefficients of its own fold."""
     eta = predict_by_fold(design, coefficients, folds)
     if not np.isfinite(eta).all():

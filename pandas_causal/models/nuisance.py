@@ -13,25 +13,31 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from pandas_causal.effect.check import Check
 from pandas_causal.errors import CausalArgumentError, CausalDataError
+from pandas_causal.kernels.arrays import Codes, Floats, Positions
+from pandas_causal.models.cross_fitting import (
+    Predictor,
+    check_model,
+    cross_fit,
+    log_loss,
+    make_model,
+    skill,
+    squared_loss,
+)
 from pandas_causal.models.folds import assign_folds, label_order
 from pandas_causal.models.linear import (
-    Design,
     Logistic,
+    StandardisedMatrix,
     fit_logistic,
     least_squares,
     logistic_probabilities,
     predict_by_fold,
 )
 
-__all__ = ["Nuisance", "cross_fit", "fit_outcome", "fit_propensity", "is_linear", "report", "weighted_fit"]
+__all__ = ["Nuisance", "fit_outcome", "fit_propensity", "is_linear", "report"]
 
-Floats = NDArray[np.float64]
-Codes = NDArray[np.integer]
-SHORT_NAMES = ("auto", "linear", "ridge", "boosting")
 _SUBSAMPLE = 100_000
 _FOLDS = 5  # drawn to settle "auto" where none are given
 
@@ -69,163 +75,7 @@ class Nuisance:
         return np.mean([p(X) for p in self.predict], axis=0)
 
 
-def check_model(spec: Any, setting: str, method: str) -> None:
-    """Check that a setting names a model, or is an unfitted one that has a method.
-
-    Raises
-    ------
-    CausalArgumentError
-        Otherwise.
-    """
-    own = not isinstance(spec, str | type) and hasattr(spec, "fit") and hasattr(spec, method)
-    if not own and not (isinstance(spec, str) and spec in SHORT_NAMES):
-        raise CausalArgumentError(
-            f"{setting} must be one of {list(SHORT_NAMES)} or a scikit-learn model with {method}(); got {spec!r}"
-        )
-
-
-def make_model(spec: Any, *, classify: bool, random_state: int | None) -> Any:
-    """Return an unfitted scikit-learn model for a short name, or a clone of the user's own."""
-    from sklearn.base import clone
-    from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
-    from sklearn.linear_model import LogisticRegression, RidgeCV
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-
-    if spec == "ridge":
-        model = LogisticRegression(max_iter=1_000) if classify else RidgeCV(np.logspace(-2, 4, 13))
-        return make_pipeline(StandardScaler(), model)
-    if spec == "boosting":
-        kind = HistGradientBoostingClassifier if classify else HistGradientBoostingRegressor
-        return kind(max_iter=60, learning_rate=0.1, max_leaf_nodes=8, early_stopping=False, random_state=random_state)
-    model = clone(spec)
-    seeds = {
-        k: random_state for k, v in model.get_params().items() if k.split("__")[-1] == "random_state" and v is None
-    }
-    return model.set_params(**seeds) if seeds else model
-
-
-def weighted_fit(model: Any, X: Any, y: Any, w: Floats | None) -> Any:
-    """Fit with sample weights, also where the model is a pipeline whose last step takes them.
-
-    Raises
-    ------
-    CausalArgumentError
-        If weights are given and the model takes none.
-    CausalDataError
-        If the model refuses the data.
-    """
-    import sklearn
-    from sklearn.pipeline import Pipeline
-    from sklearn.utils.validation import has_fit_parameter
-
-    weights = {}
-    if w is not None:
-        last = model.steps[-1][1] if isinstance(model, Pipeline) else model
-        if not has_fit_parameter(last, "sample_weight"):
-            raise CausalArgumentError(
-                f"{type(last).__name__} takes no sample_weight; use a model that does, or leave out weights"
-            )
-        weights[f"{model.steps[-1][0]}__sample_weight" if isinstance(model, Pipeline) else "sample_weight"] = w
-    with sklearn.config_context(enable_metadata_routing=False):
-        try:
-            return model.fit(X, y, **weights)
-        except ValueError as error:
-            raise CausalDataError(f"the nuisance model {model!r} could not be fitted: {error}") from error
-
-
-@dataclass(frozen=True, eq=False)
-class _Predictor:
-    """A fitted scikit-learn model as a function of X: predictions, or probabilities of `n_classes` classes."""
-
-    model: Any
-    n_classes: int
-    columns: tuple[str, ...] | None
-
-    def __call__(self, X: Floats) -> Floats:
-        data = X if self.columns is None else pd.DataFrame(X, columns=list(self.columns))
-        if self.n_classes:
-            out = np.zeros((len(X), self.n_classes))
-            out[:, np.asarray(self.model.classes_, dtype=np.intp)] = self.model.predict_proba(data)
-            return out
-        return np.asarray(self.model.predict(data), dtype=float).reshape(-1, 1)
-
-
-def cross_fit(
-    model: Any,
-    X: Floats,
-    y: NDArray[Any],
-    folds: Codes | None,
-    *,
-    use: NDArray[np.bool_] | None = None,
-    n_classes: int = 0,
-    w: Floats | None = None,
-    columns: Sequence[str] | None = None,
-    n_jobs: int | None = None,
-) -> tuple[Floats, tuple[_Predictor, ...]]:
-    """Predict every row by a model that did not see its fold.
-
-    Parameters
-    ----------
-    model : scikit-learn estimator
-        Cloned for every fold.
-    X : ndarray (n, q)
-    y : ndarray (n,)
-    folds : ndarray (n,) or None
-        None: one fit on all rows, predictions in sample.
-    use : ndarray (n,) of bool, optional
-        Rows to learn from (one arm); all rows are predicted.
-    n_classes : int
-        Predict the probabilities of so many classes, coded from 0; 0: predict a number. Where the rows to learn from
-        hold one class only, its probability is 1.
-    w : ndarray (n,), optional
-    columns : sequence of str, optional
-        Give the model a DataFrame with these names.
-    n_jobs : int, optional
-
-    Returns
-    -------
-    predictions : ndarray (n, 1) or (n, K)
-    predictors : tuple, one per fold
-    """
-    from sklearn.base import clone
-    from sklearn.dummy import DummyClassifier
-    from sklearn.utils.parallel import Parallel, delayed
-
-    names = None if columns is None else tuple(columns)
-    learn = np.ones(len(X), dtype=bool) if use is None else use
-    labels = [None] if folds is None else list(np.unique(folds))
-
-    def one(fold: Any) -> _Predictor:
-        rows = learn if fold is None else learn & (folds != fold)
-        data = X[rows] if names is None else pd.DataFrame(X[rows], columns=list(names))
-        alone = n_classes and (y[rows] == y[rows][0]).all()
-        chosen = DummyClassifier(strategy="prior") if alone else clone(model)
-        return _Predictor(weighted_fit(chosen, data, y[rows], None if w is None else w[rows]), n_classes, names)
-
-    predictors = Parallel(n_jobs=n_jobs)(delayed(one)(fold) for fold in labels)
-    out = np.empty((len(X), max(n_classes, 1)))
-    for fold, predictor in zip(labels, predictors, strict=True):
-        rows = slice(None) if fold is None else folds == fold
-        out[rows] = predictor(X[rows])
-    return out, tuple(predictors)
-
-
-def _mean_loss(loss: Floats, w: Floats | None) -> float:
-    return float(np.average(loss, weights=w))
-
-
-def squared_loss(y: Floats, prediction: Floats, w: Floats | None) -> float:
-    """Mean squared error."""
-    return _mean_loss(np.square(y - prediction), w)
-
-
-def log_loss(codes: Codes, probability: Floats, w: Floats | None) -> float:
-    """Mean negative log-likelihood of the arm received."""
-    return _mean_loss(-np.log(np.clip(probability[np.arange(len(codes)), codes], 1e-15, 1.0)), w)
-
-
-def _subset(n: int) -> NDArray[np.intp] | None:
+def _subset(n: int) -> Positions | None:
     return None if n <= _SUBSAMPLE else np.linspace(0, n - 1, _SUBSAMPLE).astype(np.intp)
 
 
@@ -263,7 +113,7 @@ def _settled_on_folds(
 class _ArmPredictors:
     """The models of every arm, of one fold, as one function X -> (m, K)."""
 
-    arms: tuple[_Predictor, ...]
+    arms: tuple[Predictor, ...]
 
     def __call__(self, X: Floats) -> Floats:
         return np.column_stack([predictor(X)[:, -1] for predictor in self.arms])
@@ -273,7 +123,7 @@ class _ArmPredictors:
 class _LinearPredictor:
     """Least squares or logistic predictions on new rows, by the fit of all rows."""
 
-    design: Design
+    design: StandardisedMatrix
     coefficients: Floats
     logistic: bool
 
@@ -297,7 +147,7 @@ def fit_outcome(
     n_arms: int,
     folds: Codes | None,
     *,
-    design: Design | None = None,
+    design: StandardisedMatrix | None = None,
     w: Floats | None = None,
     columns: Sequence[str] | None = None,
     random_state: int | None = 0,
@@ -312,7 +162,7 @@ def fit_outcome(
     check_model(spec, "outcome_model", "predict")
     baselines = tuple(arm_baseline(y, arms, a, w) for a in range(n_arms))
     if is_linear(spec, X):
-        design = Design.of(X) if design is None else design
+        design = StandardisedMatrix.of(X) if design is None else design
         n_folds = 0 if folds is None else int(folds.max()) + 1
         coefficients = least_squares(design, y, arms, n_arms, folds, n_folds, w)
         predictions = predict_by_fold(design, coefficients, folds)
@@ -364,11 +214,6 @@ def _classifies(spec: Any) -> bool:
     return hasattr(spec, "predict_proba")
 
 
-def skill(loss: float, baseline: float) -> float:
-    """Return ``1 - loss / baseline``; 0 where the baseline leaves nothing to explain."""
-    return 1 - loss / baseline if baseline > 0 else 0.0
-
-
 def arm_loss(y: Floats, prediction: Floats, arms: Codes, a: int, w: Floats | None) -> float:
     inside = arms == a
     return squared_loss(y[inside], prediction[inside], None if w is None else w[inside])
@@ -387,7 +232,7 @@ def fit_propensity(
     n_arms: int,
     folds: Codes | None,
     *,
-    design: Design | None = None,
+    design: StandardisedMatrix | None = None,
     w: Floats | None = None,
     columns: Sequence[str] | None = None,
     random_state: int | None = 0,
@@ -402,7 +247,7 @@ def fit_propensity(
     shares = shares / shares.sum()
     baseline = float(-(shares * np.log(shares)).sum())
     if is_linear(spec, X):
-        design = Design.of(X) if design is None else design
+        design = StandardisedMatrix.of(X) if design is None else design
         fit = fit_logistic(design, arms, n_arms, folds, 0 if folds is None else int(folds.max()) + 1, w)
         predictions = logistic_probabilities(design, fit.coefficients, folds)
         predict = (_LinearPredictor(design.on(X[:0]), fit.coefficients[-1:], True),)
@@ -450,7 +295,7 @@ def in_label_order(
     n_arms: int,
     folds: Codes | None,
     *,
-    design: Design | None,
+    design: StandardisedMatrix | None,
     w: Floats | None,
     **settings: Any,
 ) -> Nuisance:

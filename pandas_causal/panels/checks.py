@@ -6,19 +6,19 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from pandas_causal.effect.check import Check
+from pandas_causal.kernels.arrays import Positions
 from pandas_causal.panels.panel import Panel
 
-__all__ = ["cohort_sizes", "composition", "trends"]
+__all__ = ["cohort_sizes", "composition", "raw_trends"]
 
 _FEW = 10
 _NEVER = "never treated"
 _CHANGE = 0.05
 
 
-def _codes(panel: Panel) -> tuple[NDArray[np.intp], list[Any]]:
+def _codes(panel: Panel) -> tuple[Positions, list[Any]]:
     """Cohort of every unit as a position in a list of labels, the untreated last."""
     cohorts = np.unique(np.minimum(panel.cohort, panel.n_periods))
     codes = np.searchsorted(cohorts, np.minimum(panel.cohort, panel.n_periods))
@@ -69,7 +69,7 @@ def composition(panel: Panel) -> Check:
     return Check(None, table, f"{100 * lost:.1f}% of unit-periods are missing; compare cohorts period by period")
 
 
-def trends(panel: Panel) -> Check:
+def raw_trends(panel: Panel) -> Check:
     """Mean outcome of every cohort by period: the raw trends."""
     codes, labels = _codes(panel)
     T = panel.n_periods

@@ -8,16 +8,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from pandas_causal.errors import CausalArgumentError, CausalDataError, Problem
 from pandas_causal.inputs.arms import plain, resolve_arms
 from pandas_causal.inputs.column_rules import as_float, is_numeric
-from pandas_causal.panels.periods import NEVER, Axis
+from pandas_causal.kernels.arrays import Bools, Ints
+from pandas_causal.panels.periods import NEVER, Periods
 
-__all__ = ["Timing", "cohorts"]
-
-Ints = NDArray[np.int64]
+__all__ = ["Timing", "first_treated_periods"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,17 +36,17 @@ class Timing:
     """
 
     cohort: Ints
-    treated: NDArray[np.bool_]
+    treated: Bools
     column: str
     group: Ints | None = None
     group_labels: tuple[Any, ...] = ()
     notes: tuple[str, ...] = ()
 
 
-def cohorts(
+def first_treated_periods(
     estimator: str,
     roles: Mapping[str, Any],
-    axis: Axis,
+    axis: Periods,
     unit: Ints,
     time: Ints,
     labels: pd.Index,
@@ -64,7 +62,7 @@ def cohorts(
         Name of the design, for messages.
     roles : mapping
         Holds one of cohort, treatment and group, in the order of `unit`.
-    axis : Axis
+    axis : Periods
     unit, time : ndarray (n,)
     labels : Index (N,)
         Labels of the units.
@@ -115,7 +113,7 @@ _SAME = {
 
 
 def _from_group(
-    values: pd.Series[Any], post: Any, axis: Axis, unit: Ints, time: Ints, starts: Ints, labels: pd.Index
+    values: pd.Series[Any], post: Any, axis: Periods, unit: Ints, time: Ints, starts: Ints, labels: pd.Index
 ) -> Timing:
     """Two groups, one of them treated from the period `post` on, or in the periods listed."""
     column = str(values.name)
@@ -169,7 +167,7 @@ def two_levels(values: pd.Series[Any], role: str) -> tuple[Ints, tuple[Any, ...]
 def _from_treatment(
     estimator: str,
     values: pd.Series[Any],
-    axis: Axis,
+    axis: Periods,
     unit: Ints,
     time: Ints,
     starts: Ints,

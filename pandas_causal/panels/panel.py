@@ -9,17 +9,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from pandas_causal.errors import CausalDataError, Problem
-from pandas_causal.inference.rows import Rows
+from pandas_causal.inference.rows import RowIdentity
 from pandas_causal.inputs.arms import plain
-from pandas_causal.panels.periods import Axis
+from pandas_causal.kernels.arrays import Bools, Floats, Ints, Positions, Values
+from pandas_causal.panels.periods import Periods
 
 __all__ = ["Panel", "mean_one"]
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -34,9 +31,9 @@ class Panel:
         Outcome.
     unit, time : ndarray (n,), int64
         Codes of unit and period.
-    units : Rows (N,)
+    units : RowIdentity (N,)
         Identity of the units, for contributions: the name of the labels is the unit's.
-    axis : Axis
+    axis : Periods
         Labels of the periods, and positions of further ones.
     cohort : ndarray (N,), int64
         Position of every unit's first treated period; NEVER where it is never treated. From T on: treated later than
@@ -69,18 +66,18 @@ class Panel:
     y: Floats
     unit: Ints
     time: Ints
-    units: Rows
-    axis: Axis
+    units: RowIdentity
+    axis: Periods
     cohort: Ints
-    treated: NDArray[np.bool_]
+    treated: Bools
     group: Ints | None
     group_labels: tuple[Any, ...]
     weight: Floats | None
-    clusters: Mapping[str, NDArray[Any]]
+    clusters: Mapping[str, Values]
     roles: Mapping[str, pd.Series[Any]]
     X: Floats
     covariates: list[str]
-    order: NDArray[np.intp]
+    order: Positions
     row_labels: pd.Index
     names: Mapping[str, str]
     is_panel: bool
@@ -111,7 +108,7 @@ class Panel:
         return self.is_panel and len(self) == self.n_units * self.n_periods
 
     @property
-    def never(self) -> NDArray[np.bool_]:
+    def never(self) -> Bools:
         """Units (N,) that are untreated in every period seen."""
         return self.cohort >= self.n_periods
 
@@ -122,7 +119,7 @@ class Panel:
         return found[(found >= 0) & (found < self.n_periods)]
 
     @cached_property
-    def starts(self) -> NDArray[np.intp]:
+    def starts(self) -> Positions:
         """First row (N,) of every unit."""
         return np.flatnonzero(np.r_[True, self.unit[1:] != self.unit[:-1]])
 
@@ -140,7 +137,7 @@ class Panel:
         out[self.unit, self.time] = values
         return out
 
-    def unit_clusters(self) -> dict[str, NDArray[Any]]:
+    def unit_clusters(self) -> dict[str, Values]:
         """Cluster labels unit by unit.
 
         Raises
@@ -171,18 +168,28 @@ class Panel:
         """Weights unit by unit (of the first row), with mean 1."""
         return None if self.weight is None else mean_one(self.weight[self.starts])
 
-    def take_units(self, keep: NDArray[np.bool_], *notes: str) -> Panel:
+    def take_units(self, keep: Bools, *notes: str) -> Panel:
         """Keep some units (N,), and say why in further notes."""
-        rows = keep[self.unit]
+        return self._keep(keep[self.unit], notes)
+
+    def until(self, stop: int, *notes: str) -> Panel:
+        """Keep the periods before a position: cohorts from there on are untreated in them."""
+        kept = self._keep(self.time < stop, notes)
+        return replace(kept, axis=replace(self.axis, labels=self.axis.labels[:stop]))
+
+    def _keep(self, rows: Bools, notes: tuple[str, ...]) -> Panel:
+        """Keep some rows (n,), and the units that have one."""
+        stays = np.bincount(self.unit[rows], minlength=self.n_units) > 0
+        content = self.units.content
         return replace(
             self,
             y=self.y[rows],
-            unit=(np.cumsum(keep) - 1)[self.unit[rows]],
+            unit=(np.cumsum(stays) - 1)[self.unit[rows]],
             time=self.time[rows],
-            units=Rows(self.units.labels[keep], None if self.units.content is None else self.units.content[keep]),
-            cohort=self.cohort[keep],
+            units=RowIdentity(self.units.labels[stays], None if content is None else content[stays]),
+            cohort=self.cohort[stays],
             treated=self.treated[rows],
-            group=None if self.group is None else self.group[keep],
+            group=None if self.group is None else self.group[stays],
             weight=None if self.weight is None else mean_one(self.weight[rows]),
             clusters={name: labels[rows] for name, labels in self.clusters.items()},
             roles={role: values[rows] for role, values in self.roles.items()},
@@ -192,13 +199,13 @@ class Panel:
             notes=(*self.notes, *notes),
         )
 
-    def _changed(self, codes: NDArray[Any]) -> NDArray[np.bool_]:
+    def _changed(self, codes: Values) -> Bools:
         return np.bincount(self.unit, weights=codes != codes[self.starts][self.unit], minlength=self.n_units) > 0
 
-    def _changes(self, codes: NDArray[Any]) -> int:
+    def _changes(self, codes: Values) -> int:
         return int(self._changed(codes).sum())
 
-    def _first_changed(self, codes: NDArray[Any]) -> Any:
+    def _first_changed(self, codes: Values) -> Any:
         return plain(self.units.labels[int(np.flatnonzero(self._changed(codes))[0])])
 
     def require_never_treated(self) -> None:

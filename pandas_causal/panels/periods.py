@@ -9,24 +9,23 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from pandas_causal.errors import CausalArgumentError, CausalDataError, Problem
 from pandas_causal.inputs.arms import plain
 from pandas_causal.inputs.column_rules import as_float, is_numeric
+from pandas_causal.kernels.arrays import Floats, Ints
 
-__all__ = ["NEVER", "Axis", "read_axis"]
+__all__ = ["NEVER", "Periods", "read_axis"]
 
 NEVER = int(np.iinfo(np.int32).max)
 """Cohort of a unit that is never treated: later than any period."""
 
-Ints = NDArray[np.int64]
 _FREQUENCIES = ("Y", "Q", "M", "W", "D", "h", "min", "s")
 _UNMATCHED = -1 - NEVER
 
 
 @dataclass(frozen=True, eq=False)
-class Axis:
+class Periods:
     """Distinct periods in order.
 
     Attributes
@@ -124,7 +123,7 @@ class Axis:
         return out
 
 
-def read_axis(time: pd.Series[Any]) -> tuple[Axis, Ints]:
+def read_axis(time: pd.Series[Any]) -> tuple[Periods, Ints]:
     """Order the periods and code the rows (n,) by position.
 
     Numbers and pandas periods are counted; dates by the coarsest of year, quarter, month, week, day, ... that tells
@@ -140,7 +139,7 @@ def read_axis(time: pd.Series[Any]) -> tuple[Axis, Ints]:
     if ordered:
         used = np.unique(time.cat.codes.to_numpy())
         labels = pd.Index(time.cat.categories[used].astype(object), name=name)
-        axis = Axis(labels, "labels", 0.0, 1.0, None, name)
+        axis = Periods(labels, "labels", 0.0, 1.0, None, name)
         return _enough(axis), np.searchsorted(used, time.cat.codes.to_numpy()).astype(np.int64)
     values = _plain_dtype(time)
     codes, uniques = pd.factorize(values, use_na_sentinel=True)
@@ -163,7 +162,7 @@ def read_axis(time: pd.Series[Any]) -> tuple[Axis, Ints]:
     labels = pd.Index(periods.iloc[order], name=name)
     ordinals = ordinals[order]
     step = _step(ordinals)
-    axis = _enough(Axis(labels, kind, float(ordinals[0]) if len(ordinals) else 0.0, step, frequency, name))
+    axis = _enough(Periods(labels, kind, float(ordinals[0]) if len(ordinals) else 0.0, step, frequency, name))
     if kind != "labels" or numbered:
         _refuse_gaps(axis, ordinals)
     return axis, rank[codes]
@@ -195,7 +194,7 @@ def _dates(values: pd.Series[Any]) -> pd.Series[Any]:
     return values
 
 
-def _ordinals(values: pd.Series[Any], frequency: str | None) -> NDArray[np.float64]:
+def _ordinals(values: pd.Series[Any], frequency: str | None) -> Floats:
     """Dates or periods as whole numbers of one frequency."""
     if isinstance(values.dtype, pd.PeriodDtype):
         index = pd.PeriodIndex(values)
@@ -233,7 +232,7 @@ def _refuse_unordered(time: pd.Series[Any]) -> None:
         )
 
 
-def _label_order(labels: pd.Series[Any]) -> NDArray[np.float64]:
+def _label_order(labels: pd.Series[Any]) -> Floats:
     """Rank of labels in sorted order; refused where numbers within them would be sorted otherwise."""
     texts = [str(v) for v in labels]
 
@@ -273,11 +272,11 @@ def _year_month(text: str) -> tuple[int, int]:
     return int(year[0]) if year else 0, _MONTHS.index(month[1].lower()) + 1 if month else 0
 
 
-def _step(ordinals: NDArray[np.float64]) -> float:
+def _step(ordinals: Floats) -> float:
     return float(np.diff(ordinals).min()) if len(ordinals) > 1 else 1.0
 
 
-def _enough(axis: Axis) -> Axis:
+def _enough(axis: Periods) -> Periods:
     if len(axis) < 2:
         found = f"one period only ({_text(axis.labels[0])})" if len(axis) else "no period"
         raise CausalDataError(
@@ -286,7 +285,7 @@ def _enough(axis: Axis) -> Axis:
     return axis
 
 
-def _refuse_gaps(axis: Axis, ordinals: NDArray[np.float64]) -> None:
+def _refuse_gaps(axis: Periods, ordinals: Floats) -> None:
     """Refuse periods that are not equally spaced: no row has the period between."""
     steps = np.diff(ordinals) / axis.step
     wide = np.flatnonzero(np.abs(steps - 1) > 1e-6)

@@ -8,23 +8,20 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from pandas_causal.errors import CausalArgumentError, CausalDataError, Problem
 from pandas_causal.estimator import CausalEstimator
-from pandas_causal.inference.rows import Rows
+from pandas_causal.inference.rows import RowIdentity
 from pandas_causal.inputs.arms import plain
 from pandas_causal.inputs.column_rules import as_float
 from pandas_causal.inputs.encoding import Encoder
 from pandas_causal.inputs.roles import Inputs
-from pandas_causal.panels.first_treatment import Timing, cohorts
+from pandas_causal.kernels.arrays import Bools, Ints, Positions
+from pandas_causal.panels.first_treatment import Timing, first_treated_periods
 from pandas_causal.panels.panel import Panel, mean_one
-from pandas_causal.panels.periods import NEVER, Axis, read_axis
+from pandas_causal.panels.periods import NEVER, Periods, read_axis
 
 __all__ = ["NEVER", "Panel", "read_panel"]
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 
 def read_panel(
@@ -83,7 +80,7 @@ def read_panel(
     kept = np.flatnonzero(inputs.kept)
     ordered = _sort(inputs)
     order = ordered.order
-    timing = cohorts(
+    timing = first_treated_periods(
         name, ordered.roles, ordered.axis, ordered.unit, ordered.time, ordered.labels, post=post, absorbing=absorbing
     )
     keep, notes, counts = _usable(ordered, timing, drop_always_treated, anticipation)
@@ -100,11 +97,11 @@ def read_panel(
 class _Sorted:
     """Rows in the order of unit and period."""
 
-    order: NDArray[np.intp]
+    order: Positions
     unit: Ints
     time: Ints
     labels: pd.Index
-    axis: Axis
+    axis: Periods
     roles: Mapping[str, Any]
     is_panel: bool
 
@@ -180,7 +177,7 @@ def _unit_codes(values: pd.Series[Any]) -> tuple[pd.Index, Ints]:
 
 def _usable(
     rows: _Sorted, timing: Timing, drop_always_treated: bool, anticipation: int
-) -> tuple[NDArray[np.bool_] | None, list[str], dict[str, Any]]:
+) -> tuple[Bools | None, list[str], dict[str, Any]]:
     """Units (N,) that are not treated from the start (None: all), what to say of the others, and counts."""
     cohort, T = timing.cohort, len(rows.axis)
     column = timing.column
@@ -213,7 +210,7 @@ def _assemble(
     inputs: Inputs,
     rows: _Sorted,
     timing: Timing,
-    positions: NDArray[np.intp],
+    positions: Positions,
     notes: Sequence[str],
     facts: Mapping[str, Any],
 ) -> Panel:
@@ -236,7 +233,7 @@ def _assemble(
         y=y,
         unit=unit,
         time=time,
-        units=Rows(rows.labels, content),
+        units=RowIdentity(rows.labels, content),
         axis=rows.axis,
         cohort=cohort,
         treated=timing.treated,

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from pandas_causal.plotting.canvas import axes, number_format, require, tidy_up
 from pandas_causal.plotting.colours import BLACK, BLUE, GREY, ORANGE, VERMILLION
+from pandas_causal.plotting.picture import Picture, PlottedEffect
 
-__all__ = ["bandwidths", "density", "discontinuity", "placebo_cutoffs"]
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["PICTURES", "draw_bandwidths", "draw_density", "draw_discontinuity", "draw_placebo_cutoffs"]
 
 _SIDES = (("left", BLUE), ("right", ORANGE))
 _INTERVAL = ("estimate", "conf_low", "conf_high")
 
 
-def discontinuity(
+def draw_discontinuity(
     bins: pd.DataFrame,
     curve: pd.DataFrame | None = None,
     ax: Any = None,
@@ -73,7 +77,7 @@ def discontinuity(
     return ax
 
 
-def density(
+def draw_density(
     curve: pd.DataFrame, ax: Any = None, *, cutoff: float = 0.0, xlabel: str | None = None, title: str | None = None
 ) -> Any:
     """Draw the density of the running variable on each side of the cutoff, with its band.
@@ -104,7 +108,7 @@ def density(
     return ax
 
 
-def bandwidths(table: pd.DataFrame, ax: Any = None, *, ylabel: str | None = None, title: str | None = None) -> Any:
+def draw_bandwidths(table: pd.DataFrame, ax: Any = None, *, ylabel: str | None = None, title: str | None = None) -> Any:
     """Draw the bias-corrected estimate and its interval over bandwidths; the one used is filled.
 
     Parameters
@@ -132,7 +136,7 @@ def bandwidths(table: pd.DataFrame, ax: Any = None, *, ylabel: str | None = None
     return ax
 
 
-def placebo_cutoffs(
+def draw_placebo_cutoffs(
     table: pd.DataFrame,
     ax: Any = None,
     *,
@@ -180,3 +184,54 @@ def _finish(ax: Any, xlabel: str, ylabel: str, title: str | None) -> None:
     number_format(ax.xaxis)
     number_format(ax.yaxis)
     tidy_up(ax, title)
+
+
+def _of_effect(effect: PlottedEffect, ax: Axes | None, n: str) -> Axes:
+    checks, facts = effect.diagnostics, effect.facts
+    return draw_discontinuity(
+        checks["bins"].table,
+        checks["polynomial"].table,
+        ax,
+        cutoff=facts["cutoff_value"],
+        xlabel=str(facts["running"]),
+        ylabel=f"mean {facts['outcome']} by bin",
+        title=f"{n}, {checks['bins'].summary}",
+    )
+
+
+def _density_of(effect: PlottedEffect, ax: Axes | None, n: str) -> Axes:
+    checks, facts = effect.diagnostics, effect.facts
+    title = f"{n}, {checks['density'].summary}"
+    at = facts["cutoff_value"]
+    return draw_density(checks["density_curve"].table, ax, cutoff=at, xlabel=str(facts["running"]), title=title)
+
+
+def _bandwidths_of(effect: PlottedEffect, ax: Axes | None, n: str) -> Axes:
+    title = f"{n}, {100 * effect.level:g}% robust intervals"
+    ylabel = f"bias-corrected effect on {effect.facts['outcome']}"
+    return draw_bandwidths(effect.diagnostics["bandwidth_sensitivity"].table, ax, ylabel=ylabel, title=title)
+
+
+def _placebo_cutoffs_of(effect: PlottedEffect, ax: Axes | None, n: str) -> Axes:
+    facts = effect.facts
+    actual = None
+    if facts["treatment"] is None:
+        row: Any = effect.diagnostics["inference"].table.loc["robust"]
+        actual = (float(row["estimate"]), float(row["conf_low"]), float(row["conf_high"]))
+    return draw_placebo_cutoffs(
+        effect.diagnostics["placebo_cutoffs"].table,
+        ax,
+        cutoff=facts["cutoff_value"],
+        actual=actual,
+        xlabel=f"cutoff of {facts['running']}",
+        ylabel=f"bias-corrected jump of {facts['outcome']}",
+        title=f"{n}, robust intervals",
+    )
+
+
+PICTURES = {
+    "discontinuity": Picture(_of_effect, "bins", first=True),
+    "density": Picture(_density_of, "density_curve"),
+    "bandwidths": Picture(_bandwidths_of, "bandwidth_sensitivity"),
+    "placebo_cutoffs": Picture(_placebo_cutoffs_of, "placebo_cutoffs"),
+}

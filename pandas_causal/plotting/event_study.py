@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+import warnings
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from pandas_causal.errors import CausalError, CausalWarning
+from pandas_causal.kernels.arrays import Floats
 from pandas_causal.plotting.canvas import axes, number_format, require, tidy_up
 from pandas_causal.plotting.colours import BLACK, BLUE, GREY, OKABE_ITO, VERMILLION
+from pandas_causal.plotting.picture import Picture, PlottedEffect
 
-__all__ = ["event_study", "group_time", "trends"]
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
-Floats = NDArray[np.float64]
+__all__ = ["PICTURES", "draw_event_study", "draw_group_time", "draw_trends"]
+
 _COLUMNS = ("estimate", "conf_low", "conf_high")
 _MOST_LABELLED = 90
 _MOST_NAMED = 10
@@ -21,7 +26,7 @@ _MOST_LETTERS = 55
 _NEVER = "never treated"
 
 
-def event_study(
+def draw_event_study(
     table: pd.DataFrame,
     ax: Any = None,
     *,
@@ -91,7 +96,7 @@ def _integer_ticks(ax: Any, at: Floats) -> None:
     ax.set_xlim(at.min() - 0.6, at.max() + 0.6)
 
 
-def group_time(
+def draw_group_time(
     table: pd.DataFrame,
     ax: Any = None,
     *,
@@ -177,7 +182,7 @@ def _text(label: Any) -> str:
     return str(label)
 
 
-def trends(
+def draw_trends(
     table: pd.DataFrame,
     ax: Any = None,
     *,
@@ -227,3 +232,46 @@ def trends(
     )  # fmt: skip
     tidy_up(ax, title)
     return ax
+
+
+def _of_effect(effect: PlottedEffect, ax: Axes | None, n: str) -> Axes:
+    with warnings.catch_warnings():  # said when the effect was estimated
+        warnings.simplefilter("ignore", CausalWarning)
+        events = effect.aggregate("event") if "event" in effect.weightings else effect
+    level, band = f"{100 * effect.level:g}%", None
+    title = f"{n}, thick: {level} pointwise"
+    try:
+        band = events.interval(simultaneous=True)
+        title += f", thin: {level} for all at once"
+    except CausalError:  # a law without bands: the pointwise intervals are all there is
+        band = None
+    return draw_event_study(
+        events.table, ax, band=band, ylabel=f"effect on {effect.facts.get('outcome', '')}", title=title
+    )
+
+
+def _group_time_of(effect: PlottedEffect, ax: Axes | None, n: str) -> Axes:
+    title = f"{n}, bold: {100 * effect.level:g}% interval without 0"
+    label = f"effect on {effect.facts.get('outcome', '')}"
+    return draw_group_time(effect.table, ax, xlabel=effect.facts.get("time"), label=label, title=title)
+
+
+def _trends_of(effect: PlottedEffect, ax: Axes | None, n: str) -> Axes:
+    facts = effect.facts
+    labels = {"xlabel": facts.get("time"), "ylabel": f"mean {facts.get('outcome', 'outcome')}"}
+    return draw_trends(effect.diagnostics["trends"].table, ax, **labels, title=f"{n}, filled: treated")
+
+
+def _has_events(effect: PlottedEffect) -> bool:
+    return "event" in effect.weightings or effect.table.index.name == "event"
+
+
+def _has_cells(effect: PlottedEffect) -> bool:
+    return list(effect.table.index.names) == ["cohort", "time", "event"]
+
+
+PICTURES = {
+    "trends": Picture(_trends_of, "trends"),
+    "event_study": Picture(_of_effect, available=_has_events, first=True),
+    "group_time": Picture(_group_time_of, available=_has_cells),
+}

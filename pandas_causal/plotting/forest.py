@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from pandas_causal.kernels.arrays import Floats
 from pandas_causal.plotting.canvas import axes, number_format, require, row_labels, tidy_up, wrapped
 from pandas_causal.plotting.colours import BLUE, GREY
+from pandas_causal.plotting.picture import Picture, PlottedEffect
 
-__all__ = ["forest"]
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
-Floats = NDArray[np.float64]
+__all__ = ["PICTURES", "draw_forest"]
+
 MOST_LABELLED = 40
 MOST_DRAWN = 2_000
 _COLUMNS = ("estimate", "conf_low", "conf_high")
 
 
-def forest(
+def draw_forest(
     table: pd.DataFrame, ax: Any = None, *, xlabel: str | None = None, title: str | None = None, null: float = 0.0
 ) -> Any:
     """Draw estimates with their intervals from top to bottom, and a line at no effect.
@@ -118,3 +121,14 @@ def _count(table: pd.DataFrame) -> str | None:
     if "n_obs" not in table.columns or not (table["n_obs"] == table["n_obs"].iloc[0]).all():
         return None
     return f"n = {int(table['n_obs'].iloc[0]):,}"
+
+
+def _of_effect(effect: PlottedEffect, ax: Axes | None, n: str) -> Axes:
+    sided = "" if effect.alternative == "two-sided" else "one-sided "
+    title = f"{n}, {sided}{100 * effect.level:g}% intervals"
+    return draw_forest(effect.table, ax, xlabel=effect.estimand, title=title)
+
+
+PICTURES = {
+    "forest": Picture(_of_effect),
+}

@@ -11,9 +11,9 @@ import pandas as pd
 from pandas_causal.errors import CausalArgumentError
 from pandas_causal.plotting.canvas import axes, require, row_labels
 from pandas_causal.plotting.colours import BLACK, BLUE, BLUISH_GREEN, GREY, ORANGE
-from pandas_causal.plotting.graph_layers import Placed, place
+from pandas_causal.plotting.graph_layers import Placed, place_nodes
 
-__all__ = ["graph"]
+__all__ = ["draw_graph"]
 
 MOST_NODES = 150
 ROW, GAP, PEAK = 0.75, 0.65, 0.5  # inches: from row to row, between layers, and how high an arc rises
@@ -29,7 +29,7 @@ _MEANING = {
 }
 
 
-def graph(nodes: pd.DataFrame, edges: pd.DataFrame, ax: Any = None, *, title: str | None = None) -> Any:
+def draw_graph(nodes: pd.DataFrame, edges: pd.DataFrame, ax: Any = None, *, title: str | None = None) -> Any:
     """Draw a graph in layers from causes at the left to effects at the right.
 
     Treatment, outcome and adjustment set are coloured; latent nodes have a dashed rim, and a dashed arc with two heads
@@ -65,7 +65,7 @@ def graph(nodes: pd.DataFrame, edges: pd.DataFrame, ax: Any = None, *, title: st
     straight = edges["kind"].eq("directed").tolist()
     arrows = [e for e, s in zip(ends, straight, strict=True) if s]
     arcs = [e for e, s in zip(ends, straight, strict=True) if not s]
-    placed = place(len(nodes), arrows, arcs)
+    placed = place_nodes(len(nodes), arrows, arcs)
     labels = row_labels(pd.Index(nodes["node"], dtype=object))
     across = _columns(labels, placed)
     spots = [(across[int(x)], -ROW * y) for x, y in placed.at]

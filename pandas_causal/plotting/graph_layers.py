@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
-__all__ = ["Placed", "place"]
+__all__ = ["Placed", "place_nodes"]
 
 SWEEPS = 12
 
@@ -29,7 +29,7 @@ class Placed:
         self.layers, self.tallest = len(sizes), max(sizes, default=0)
 
 
-def place(count: int, edges: Sequence[tuple[int, int]], joined: Sequence[tuple[int, int]] = ()) -> Placed:
+def place_nodes(count: int, edges: Sequence[tuple[int, int]], joined: Sequence[tuple[int, int]] = ()) -> Placed:
     """Place nodes 0 to count - 1, which are in topological order.
 
     An edge over several layers gets a stop in each, which takes part in the ordering, so that it runs between nodes.

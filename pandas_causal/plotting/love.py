@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from pandas_causal.plotting.canvas import axes, number_format, require, row_labels, tidy_up
 from pandas_causal.plotting.colours import BLUE, GREY, VERMILLION
+from pandas_causal.plotting.picture import Picture, PlottedEffect
 
-__all__ = ["love"]
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["PICTURES", "draw_love"]
 
 LIMIT = 0.1
 MOST_COVARIATES = 40
@@ -18,7 +22,7 @@ _MARKERS = "os^Dv<>P"
 _STAGES = (("before", VERMILLION, False), ("after", BLUE, True))
 
 
-def love(table: pd.DataFrame, ax: Any = None, *, title: str | None = None) -> Any:
+def draw_love(table: pd.DataFrame, ax: Any = None, *, title: str | None = None) -> Any:
     """Draw standardised mean differences, hollow before weighting and filled after, with dashed lines at +-0.1.
 
     Covariates are sorted by their largest absolute difference before weighting, the worst at the top; of more than 40,
@@ -99,3 +103,12 @@ def _legend(ax: Any, contrasts: list[Any], after: bool) -> None:
         labels = ["before weighting", "after weighting"] if after else [f"{contrasts[0]}, unweighted"]
         where = {"loc": "lower right", "bbox_to_anchor": (1.0, 1.0), "ncols": 2, "borderaxespad": 0.2}
     ax.legend(handles, labels, frameon=False, fontsize="small", handletextpad=0.3, **where)
+
+
+def _of_effect(effect: PlottedEffect, ax: Axes | None, n: str) -> Axes:
+    return draw_love(effect.diagnostics["balance"].table, ax, title=f"Balance, {n}")
+
+
+PICTURES = {
+    "love": Picture(_of_effect, "balance"),
+}

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from pandas_causal.plotting.canvas import axes, number_format, require, tidy_up
 from pandas_causal.plotting.colours import GREY, OKABE_ITO
+from pandas_causal.plotting.picture import Picture, PlottedEffect
 
-__all__ = ["overlap"]
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["PICTURES", "draw_overlap"]
 
 _COLUMNS = ("arm", "propensity_of", "low", "high", "count", "share")
 _SOURCE = 'effect.diagnostics["propensity"].table'
 
 
-def overlap(table: pd.DataFrame, ax: Any = None, *, treatment: str | None = None, title: str | None = None) -> Any:
+def draw_overlap(table: pd.DataFrame, ax: Any = None, *, treatment: str | None = None, title: str | None = None) -> Any:
     """Draw histograms of the propensity by arm.
 
     Two arms: the second arm's histogram above the line and the first's mirrored below; where one side has bars and the
@@ -94,3 +98,14 @@ def _bands(ax: Any, table: pd.DataFrame, shown: list[str], treatment: str | None
     ax.set_yticks(np.arange(len(shown))[::-1] + 0.4, [f"P({treatment or 'arm'} = {of})" for of in shown])
     ax.tick_params(axis="y", length=0)
     ax.set_ylim(0, len(shown))
+
+
+def _of_effect(effect: PlottedEffect, ax: Axes | None, n: str) -> Axes:
+    treatment = effect.facts.get("treatment")
+    table = effect.diagnostics["propensity"].table
+    return draw_overlap(table, ax, treatment=None if treatment is None else str(treatment), title=f"Overlap, {n}")
+
+
+PICTURES = {
+    "overlap": Picture(_of_effect, "propensity"),
+}

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from pandas_causal.plotting.canvas import axes, number_format, require, tidy_up, wrapped
 from pandas_causal.plotting.colours import BLACK, BLUE, BLUISH_GREEN, GREY, ORANGE, VERMILLION
+from pandas_causal.plotting.picture import Picture, PlottedEffect
 
-__all__ = ["bacon", "honest_bounds"]
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["PICTURES", "draw_bacon", "draw_honest_bounds"]
 
 _KINDS = {"never treated": BLUE, "later treated": BLUISH_GREEN, "already treated": VERMILLION}
 
 
-def honest_bounds(
+def draw_honest_bounds(
     table: pd.DataFrame,
     ax: Any = None,
     *,
@@ -63,7 +67,7 @@ def honest_bounds(
     return ax
 
 
-def bacon(table: pd.DataFrame, ax: Any = None, *, ylabel: str | None = None, title: str | None = None) -> Any:
+def draw_bacon(table: pd.DataFrame, ax: Any = None, *, ylabel: str | None = None, title: str | None = None) -> Any:
     """Draw every 2x2 comparison of two-way fixed effects by weight and estimate, and their weighted average.
 
     Parameters
@@ -103,3 +107,12 @@ def bacon(table: pd.DataFrame, ax: Any = None, *, ylabel: str | None = None, tit
     ax.legend(frameon=False, fontsize="small")
     tidy_up(ax, title)
     return ax
+
+
+def _bacon_of(effect: PlottedEffect, ax: Axes | None, n: str) -> Axes:
+    return draw_bacon(effect.diagnostics["bacon"].table, ax, title=f"Comparisons of cohorts, {n}")
+
+
+PICTURES = {
+    "bacon": Picture(_bacon_of, "bacon"),
+}

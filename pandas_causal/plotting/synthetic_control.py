@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from pandas_causal.plotting.canvas import axes, number_format, require, row_labels, tidy_up
 from pandas_causal.plotting.colours import BLACK, BLUE, GREY, ORANGE, VERMILLION
+from pandas_causal.plotting.picture import Picture, PlottedEffect
 
-__all__ = ["placebo_gaps", "synthetic", "unit_weights"]
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["PICTURES", "draw_placebo_gaps", "draw_synthetic", "draw_unit_weights"]
 
 _GAP = 'effect.diagnostics["gap"].table'
 _FAINT = "#BBBBBB"
 _MAX_BARS = 15
 
 
-def synthetic(
+def draw_synthetic(
     table: pd.DataFrame,
     ax: Any = None,
     *,
@@ -61,7 +65,7 @@ def synthetic(
     return ax
 
 
-def placebo_gaps(
+def draw_placebo_gaps(
     table: pd.DataFrame,
     ax: Any = None,
     *,
@@ -102,7 +106,9 @@ def placebo_gaps(
     return ax
 
 
-def unit_weights(table: pd.DataFrame, ax: Any = None, *, xlabel: str | None = None, title: str | None = None) -> Any:
+def draw_unit_weights(
+    table: pd.DataFrame, ax: Any = None, *, xlabel: str | None = None, title: str | None = None
+) -> Any:
     """Draw the weights of the donors that have most, as bars.
 
     Parameters
@@ -167,3 +173,27 @@ def _finish(ax: Any, index: pd.Index, numeric: bool, xlabel: str | None, ylabel:
         ax.set_xticks(np.arange(0, len(index), step), [str(v) for v in index[::step]])
     number_format(ax.yaxis)
     tidy_up(ax, title)
+
+
+def _of_effect(effect: PlottedEffect, ax: Axes | None, n: str) -> Axes:
+    check = effect.diagnostics["gap"]
+    return draw_synthetic(check.table, ax, ylabel=str(effect.facts["outcome"]), title=f"{n}, {check.summary}")
+
+
+def _placebo_gaps_of(effect: PlottedEffect, ax: Axes | None, n: str) -> Axes:
+    check, facts = effect.diagnostics["placebo"], effect.facts
+    start = facts["first_treated"] if facts["first_treated"] in check.table.columns else None
+    ylabel = f"gap in {facts['outcome']}"
+    return draw_placebo_gaps(check.table, ax, start=start, ylabel=ylabel, title=f"{n}, {check.summary}")
+
+
+def _unit_weights_of(effect: PlottedEffect, ax: Axes | None, n: str) -> Axes:  # noqa: ARG001 - called as the others are
+    check = effect.diagnostics["unit_weights"]
+    return draw_unit_weights(check.table, ax, title=check.summary.partition(":")[0])
+
+
+PICTURES = {
+    "synthetic": Picture(_of_effect, "gap", first=True),
+    "placebo_gaps": Picture(_placebo_gaps_of, "placebo"),
+    "unit_weights": Picture(_unit_weights_of, "unit_weights"),
+}

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from pandas_causal.arms.overlap import overlap
+from pandas_causal.arms.overlap import overlap_check
 from pandas_causal.effect.check import Check
 from pandas_causal.effect.effect import Effect
+from pandas_causal.effect.estimates import Estimates
 from pandas_causal.errors import (
     AssumptionWarning,
     CausalArgumentError,
@@ -27,8 +27,9 @@ from pandas_causal.errors import (
 from pandas_causal.inference.draws_and_variance import Draws
 from pandas_causal.inference.influence import Influence
 from pandas_causal.inference.reference import Normal
-from pandas_causal.inference.rows import Rows
-from pandas_causal.models.linear import Design, invert_gram
+from pandas_causal.inference.rows import RowIdentity
+from pandas_causal.kernels.arrays import Floats, Values
+from pandas_causal.models.linear import StandardisedMatrix, invert_gram
 from pandas_causal.structural.interventions import Intervention, describe
 from pandas_causal.structural.learning import is_flexible, refit_spec
 from pandas_causal.structural.mechanisms import Additive, Discrete, Own
@@ -39,8 +40,6 @@ if TYPE_CHECKING:
 
 __all__ = ["chain_rule", "linear_contributions", "model_effect", "overlaps"]
 
-Floats = NDArray[np.float64]
-Values = NDArray[Any]
 World = dict[Any, Intervention]
 # Units simulated per draw of the bootstrap, and for the estimate, where nodes between must be drawn
 _UNITS, _UNITS_ONCE = 20_000, 200_000
@@ -73,19 +72,18 @@ def model_effect(
         "facts": {"outcome": outcome, "treatment": ", ".join(map(str, starts)), "n_dropped": model.n_dropped_},
     }
     if not between:
-        return _nothing(common, index, starts, outcome, Rows(model._index, y))
+        return _nothing(common, index, starts, outcome, RowIdentity(model._index, y))
     if _is_linear(simulator, worlds, [node for node in between if node not in starts]):
         deltas = [_moves(worlds[0], world, simulator) for world in worlds[1:]]
         found = [linear_contributions(simulator, model._factual, delta, between, outcome) for delta in deltas]
         values = np.array([value for value, _ in found])
-        rows = Rows(model._index, y)
+        rows = RowIdentity(model._index, y)
         influence = Influence.from_contributions(
             values, model._as_given(np.column_stack([c for _, c in found])), rows, names=pd.Index(index)
         )
         how = "influence functions of the coefficients along the paths (HC2), normal law"
         return Effect(
-            estimates=pd.Series(values, index=index, name="estimate"),
-            uncertainty=influence,
+            rows=Estimates(pd.Series(values, index=index, name="estimate"), influence),
             std_error_method=how,
             reference=Normal(),
             **common,
@@ -95,8 +93,7 @@ def model_effect(
     replicates = _refits(model, between, worlds, outcome, n_draws, seed, drawn)
     how = f"pairs bootstrap, {len(replicates):,} refits of the mechanisms between, percentile interval"
     return Effect(
-        estimates=pd.Series(estimate, index=index, name="estimate"),
-        uncertainty=Draws(replicates, np.eye(len(estimate))),
+        rows=Estimates(pd.Series(estimate, index=index, name="estimate"), Draws(replicates, np.eye(len(estimate)))),
         std_error_method=how,
         **common,
     ).explained()
@@ -148,17 +145,19 @@ def _numbers(model: StructuralModel, outcome: Any) -> Floats:
     return np.asarray(values if column.numbers is None else column.numbers[values], dtype=float)
 
 
-def _nothing(common: dict[str, Any], index: pd.Index, starts: list[Any], outcome: Any, rows: Rows) -> Effect:
+def _nothing(common: dict[str, Any], index: pd.Index, starts: list[Any], outcome: Any, rows: RowIdentity) -> Effect:
     """An outcome that is not below the treatment: no effect, by the graph alone."""
     text = f"{outcome} is not below {', '.join(map(str, starts))} in the graph: the effect is 0 by assumption"
     warn(text, CausalWarning)
     zeros = np.zeros(len(index))
     influence = Influence.from_contributions(zeros, np.zeros((len(rows), len(index))), rows, names=pd.Index(index))
     return Effect(
-        estimates=pd.Series(zeros, index=index, name="estimate"),
-        uncertainty=influence,
+        rows=Estimates(
+            pd.Series(zeros, index=index, name="estimate"),
+            influence,
+            reference_rows=np.ones(len(index), dtype=bool),
+        ),
         std_error_method="none: the graph says so",
-        reference_rows=np.ones(len(index), dtype=bool),
         **{**common, "warnings": (text,), "diagnostics": {}},
     )
 
@@ -178,7 +177,7 @@ def overlaps(model: StructuralModel, world: Mapping[Any, Intervention]) -> tuple
             continue
         parents = model.simulator_.parents_of(node, model._factual, len(model._index))
         levels = model.columns_[node].plain_levels
-        check = overlap(mechanism.predict(parents), model._factual[node], levels)
+        check = overlap_check(mechanism.predict(parents), model._factual[node], levels)
         checks[f"overlap of {node}"] = check
         if not check.passed:
             warned.append(f"weak overlap of {node}: {check.summary}; the answer leans on the form of the mechanisms")
@@ -267,10 +266,10 @@ def linear_contributions(
     """
     order = [node for node in between if node not in moves]
     n = len(factual[outcome])
-    fits: dict[Any, tuple[Design, Floats, Floats]] = {}
+    fits: dict[Any, tuple[StandardisedMatrix, Floats, Floats]] = {}
     coefficients: dict[Any, dict[Any, Floats]] = {}
     for node in order:
-        design = Design.of(simulator.parents_of(node, factual, n).features)
+        design = StandardisedMatrix.of(simulator.parents_of(node, factual, n).features)
         gram, moment = np.zeros((design.p, design.p)), np.zeros(design.p)
         for at, Z in design.blocks():
             gram += Z.T @ Z

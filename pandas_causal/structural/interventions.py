@@ -9,15 +9,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from pandas_causal.errors import CausalArgumentError, CausalDataError
 from pandas_causal.graphs.node_columns import Column
+from pandas_causal.kernels.arrays import Positions, Values
 from pandas_causal.structural.coupling import invert_cdf
 
 __all__ = ["Intervention", "Shift", "describe", "in_order", "read_intervention"]
-
-Values = NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -105,7 +103,7 @@ def read_intervention(column: Column, what: Any) -> Intervention:
     return Intervention(column, constant=float(what))
 
 
-def in_order(done: Intervention, order: NDArray[np.intp]) -> Intervention:
+def in_order(done: Intervention, order: Positions) -> Intervention:
     """Return the intervention for rows that were sorted: a function still meets them in the order they were given."""
     change = done.change
     if change is None:

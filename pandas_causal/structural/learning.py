@@ -9,26 +9,32 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from pandas_causal.errors import CausalArgumentError, CausalDataError, CausalError, OverlapError
 from pandas_causal.graphs.node_columns import Column
+from pandas_causal.kernels.arrays import Floats, Positions, Values
 from pandas_causal.models import nuisance as nuisances
 from pandas_causal.models.folds import assign_folds
 from pandas_causal.models.nuisance import Nuisance
 from pandas_causal.structural.mechanisms import Additive, Discrete, Empirical, Fitted, Mechanism, Own, Parents, Skill
 
-__all__ = ["Settings", "check_spec", "is_flexible", "learn", "refit_spec", "rows_to_choose_on", "treats_as_discrete"]
+__all__ = [
+    "LearningSettings",
+    "check_spec",
+    "is_flexible",
+    "learn",
+    "refit_spec",
+    "rows_to_choose_on",
+    "treats_as_discrete",
+]
 
-Floats = NDArray[np.float64]
-Values = NDArray[Any]
 SHORT_NAMES = ("auto", "linear", "ridge", "boosting", "classifier", "empirical")
 _FOLDS, _FEWEST = 5, 10
 _SUBSAMPLE = 100_000
 
 
 @dataclass(frozen=True)
-class Settings:
+class LearningSettings:
     """What all nodes of one fit share.
 
     Attributes
@@ -79,7 +85,9 @@ def treats_as_discrete(spec: Any) -> bool | None:
     return hasattr(spec, "predict_proba")
 
 
-def learn(spec: Any, column: Column, parents: Parents, values: Values, names: list[str], how: Settings) -> Fitted:
+def learn(
+    spec: Any, column: Column, parents: Parents, values: Values, names: list[str], how: LearningSettings
+) -> Fitted:
     """Fit the mechanism of one node.
 
     Parameters
@@ -138,7 +146,7 @@ def _given(function: Callable[[pd.DataFrame], Any], column: Column, parents: Par
     return Additive(predict, residual, skill, (np.arange(len(values)), residual))
 
 
-def rows_to_choose_on(n: int) -> NDArray[np.intp]:
+def rows_to_choose_on(n: int) -> Positions:
     """Positions of at most 100,000 of n rows, evenly spread: models are chosen on them."""
     return np.arange(n) if n <= _SUBSAMPLE else np.linspace(0, n - 1, _SUBSAMPLE).astype(np.intp)
 
@@ -159,7 +167,7 @@ def _settle(candidates: dict[str, Any], losses: dict[str, Floats]) -> str:
     return best
 
 
-def _regression(spec: Any, parents: Parents, y: Floats, names: list[str], how: Settings) -> Additive:
+def _regression(spec: Any, parents: Parents, y: Floats, names: list[str], how: LearningSettings) -> Additive:
     """Additive noise with the regressor of least held-out squared error."""
     _enough(names, len(y))
     X, alone = parents.features, np.zeros(len(y), dtype=np.int8)
@@ -188,7 +196,7 @@ def _regression(spec: Any, parents: Parents, y: Floats, names: list[str], how: S
 
 
 def _classifier(
-    spec: Any, column: Column, parents: Parents, codes: Values, names: list[str], how: Settings
+    spec: Any, column: Column, parents: Parents, codes: Values, names: list[str], how: LearningSettings
 ) -> Discrete:
     """Classifier of least held-out log loss."""
     _enough(names, len(codes))
@@ -218,8 +226,8 @@ def _classifier(
 
 
 def _probabilities(
-    model: Any, X: Floats, codes: Values, K: int, folds: Any, names: list[str], how: Settings
-) -> tuple[Floats, Nuisance | None, NDArray[np.intp]]:
+    model: Any, X: Floats, codes: Values, K: int, folds: Any, names: list[str], how: LearningSettings
+) -> tuple[Floats, Nuisance | None, Positions]:
     """Probabilities (n, K) of the rows, the fit, and the classes that the rows hold; a single one is certain."""
     present, compressed = np.unique(codes, return_inverse=True)
     out = np.zeros((len(codes), K))
@@ -253,7 +261,7 @@ class _Classes:
 
     fit: Nuisance | None
     n_classes: int
-    present: NDArray[np.intp]
+    present: Positions
 
     def __call__(self, parents: Parents) -> Floats:
         out = np.zeros((len(parents), self.n_classes))

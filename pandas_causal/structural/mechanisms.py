@@ -12,16 +12,13 @@ from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from pandas_causal.errors import CausalArgumentError, CausalDataError, CausalError
 from pandas_causal.graphs.node_columns import Column
+from pandas_causal.kernels.arrays import Floats, Positions, Values
 from pandas_causal.structural.coupling import argmax_values, gumbel_posterior, invert_cdf, uniform_posterior
 
 __all__ = ["Additive", "Discrete", "DiscreteNoise", "Empirical", "Mechanism", "Own", "Parents", "Skill"]
-
-Floats = NDArray[np.float64]
-Values = NDArray[Any]
 
 
 class Mechanism:
@@ -205,7 +202,7 @@ class Additive:
     predict: Callable[[Parents], Floats]
     pool: Floats
     skill: Skill
-    held_out: tuple[NDArray[np.intp], Floats] | None = None
+    held_out: tuple[Positions, Floats] | None = None
 
     def draw(self, n: int, rng: np.random.Generator) -> Values:
         """Draw residuals with replacement."""
@@ -249,7 +246,7 @@ class Discrete:
     numbers: Floats | None
     coupling: str
     skill: Skill
-    held_out: tuple[NDArray[np.intp], Floats] | None = None
+    held_out: tuple[Positions, Floats] | None = None
 
     def draw(self, n: int, rng: np.random.Generator) -> Values:
         """Draw a uniform (n,), or Gumbels (n, K)."""

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 
 from pandas_causal.effect.check import Check
@@ -23,10 +22,11 @@ from pandas_causal.errors import (
 )
 from pandas_causal.graphs.node_columns import read_columns, select_nodes, warn_of_dropped
 from pandas_causal.inputs.parameters import check_settings
+from pandas_causal.kernels.arrays import Floats, Positions, Values
 from pandas_causal.models.folds import label_order
-from pandas_causal.structural.coupling import tian_pearl_bounds
+from pandas_causal.structural.causation import tian_pearl_bounds
 from pandas_causal.structural.interventions import Intervention, in_order, read_intervention
-from pandas_causal.structural.learning import Settings, check_spec, learn, treats_as_discrete
+from pandas_causal.structural.learning import LearningSettings, check_spec, learn, treats_as_discrete
 from pandas_causal.structural.mechanisms import Discrete
 from pandas_causal.structural.simulation import Simulator
 
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 
 __all__ = ["StructuralModel"]
 
-Values = NDArray[Any]
 COUPLINGS = ("monotone", "gumbel")
 
 
@@ -123,7 +122,7 @@ class StructuralModel(BaseEstimator):
         self._order = rows
         self._factual = {node: column.read(frame[node]) for node, column in self.columns_.items()}
         seed = int(np.random.default_rng(self.random_state).integers(2**31 - 1))
-        self._specs_, self._settings = specs, Settings(self.coupling, seed, self.n_jobs)
+        self._specs_, self._settings = specs, LearningSettings(self.coupling, seed, self.n_jobs)
         self.simulator_ = Simulator(order, parents, self.columns_, {})
         fitted = {node: self._learn(node, specs[node], self._factual, self._settings) for node in order}
         self.simulator_ = self.simulator_.with_mechanisms(fitted)
@@ -333,11 +332,11 @@ class StructuralModel(BaseEstimator):
             One row per node: loss, baseline and skill on df, ``p_parents`` and ``p_noises`` (random-feature tests, with
             Holm's correction over all of them). Failed: a p-value below `alpha`.
         """
-        from pandas_causal.structural.model_check import evaluate
+        from pandas_causal.structural.model_check import check_model_fit
 
         check_settings({"level": alpha})
         self._fitted()
-        return evaluate(self, df, alpha, self._seed(random_state))
+        return check_model_fit(self, df, alpha, self._seed(random_state))
 
     # -- private -----------------------------------------------------------------------------------------------------
 
@@ -372,7 +371,7 @@ class StructuralModel(BaseEstimator):
             check_spec(node, spec, roots[node])
         return specs
 
-    def _learn(self, node: Any, spec: Any, values: Mapping[Any, Values], how: Settings) -> Any:
+    def _learn(self, node: Any, spec: Any, values: Mapping[Any, Values], how: LearningSettings) -> Any:
         simulator = self.simulator_
         parents = simulator.parents_of(node, values, len(values[node]))
         names = [name for p in simulator.parents[node] for name in self.columns_[p].feature_names]
@@ -411,7 +410,7 @@ class StructuralModel(BaseEstimator):
         columns = {n: c.write(state[n], index, exact=n in kept) for n, c in self.columns_.items()}
         return pd.DataFrame(columns, index=index)
 
-    def _joint_and_means(self, treatment: Any, outcome: Any) -> tuple[NDArray[np.float64], float, float]:
+    def _joint_and_means(self, treatment: Any, outcome: Any) -> tuple[Floats, float, float]:
         """Shares (2, 2) of treatment and event, and the share of events without and with treatment of all."""
         from dataclasses import replace
 
@@ -465,7 +464,7 @@ class StructuralModel(BaseEstimator):
         )
 
 
-def _as_given(sorted_rows: Values, order: NDArray[np.intp]) -> Values:
+def _as_given(sorted_rows: Values, order: Positions) -> Values:
     """Rows in the order they had before they were sorted."""
     out = np.empty_like(sorted_rows)
     out[order] = sorted_rows

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from pandas_causal.effect.check import Check
 from pandas_causal.graphs.independence_tests import Variable, feature_test, own_features
 from pandas_causal.graphs.node_columns import select_nodes
 from pandas_causal.inference.multiplicity import adjust_p_values
+from pandas_causal.kernels.arrays import Floats, Positions, Values
 from pandas_causal.models.folds import label_order
 from pandas_causal.structural.coupling import uniform_posterior
 from pandas_causal.structural.learning import rows_to_choose_on
@@ -20,16 +20,14 @@ from pandas_causal.structural.mechanisms import Additive, Discrete
 if TYPE_CHECKING:
     from pandas_causal.structural.model import StructuralModel
 
-__all__ = ["evaluate"]
+__all__ = ["check_model_fit"]
 
-Floats = NDArray[np.float64]
-Values = NDArray[Any]
 _FEATURES = 5
 # Residuals of these on the rows fitted are as good as held-out ones; those of flexible learners are too small there.
 _RIGID = ("linear", "given function")
 
 
-def evaluate(model: StructuralModel, df: pd.DataFrame, alpha: float, seed: int | None) -> Check:
+def check_model_fit(model: StructuralModel, df: pd.DataFrame, alpha: float, seed: int | None) -> Check:
     """Judge every mechanism on df; see :meth:`StructuralModel.evaluate`."""
     simulator = model.simulator_
     frame = select_nodes(df, simulator.order, "never")
@@ -72,7 +70,7 @@ def evaluate(model: StructuralModel, df: pd.DataFrame, alpha: float, seed: int |
 
 
 def _judge(
-    model: StructuralModel, node: Any, values: dict[Any, Values], at: NDArray[np.intp], fitted: bool, rng: Any
+    model: StructuralModel, node: Any, values: dict[Any, Values], at: Positions, fitted: bool, rng: Any
 ) -> tuple[Floats | None, float, float]:
     """Noise of the rows `at`, the loss there, and the loss of the mean or the shares."""
     simulator = model.simulator_
@@ -104,7 +102,7 @@ def _independence(
     model: StructuralModel,
     values: dict[Any, Values],
     noise: dict[Any, Floats | None],
-    at: NDArray[np.intp],
+    at: Positions,
     streams: dict[Any, np.random.Generator],
 ) -> tuple[Floats, Floats]:
     """Smallest p-values, times their number, of every noise against each parent, and against each noise before it."""

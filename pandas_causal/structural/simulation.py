@@ -8,16 +8,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from pandas_causal.graphs.node_columns import Column, stack_features
+from pandas_causal.kernels.arrays import Bools, Floats, Values
 from pandas_causal.structural.interventions import Intervention
 from pandas_causal.structural.mechanisms import Fitted, Parents
 
 __all__ = ["Simulator"]
 
-Floats = NDArray[np.float64]
-Values = NDArray[Any]
 State = dict[Any, Values]
 
 
@@ -105,7 +103,7 @@ class Simulator:
         """
         n = len(next(iter(factual.values())))
         state: State = {}
-        changed: dict[Any, NDArray[np.bool_]] = {}
+        changed: dict[Any, Bools] = {}
         streams = np.random.default_rng(seed).spawn(len(self.order))
         for k, (node, rng) in enumerate(zip(self.order, streams, strict=True)):
             done = interventions.get(node)
@@ -160,7 +158,7 @@ class Simulator:
         node: Any,
         factual: Mapping[Any, Values],
         state: Mapping[Any, Values],
-        changed: Mapping[Any, NDArray[np.bool_]],
+        changed: Mapping[Any, Bools],
         rng: np.random.Generator,
     ) -> Values:
         """Values of a node after its parents have changed, its noise the same."""

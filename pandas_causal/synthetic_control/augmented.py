@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from pandas_causal.synthetic_control.comparison import Blockwise, Ints, Runs, kept_rows, unit_weights
+from pandas_causal.kernels.arrays import Floats, Ints
+from pandas_causal.synthetic_control.comparison import Blockwise, Runs, kept_rows, unit_weight_table
 from pandas_causal.synthetic_control.simplex import simplex_weights
 
 __all__ = ["AugmentedControl", "choose_ridge", "ridge_grid", "ridge_step"]
 
-Floats = NDArray[np.float64]
 _GRID = 20
 _LEAST = 1e-8
 
@@ -94,7 +93,7 @@ class AugmentedControl(Blockwise):
         """See :class:`synthetic.Method`."""
         Y = Y - Y.mean(axis=0)  # weights sum to one: common to both sides, and digits are kept
         before = Y[:, :start]
-        weights = unit_weights(before, target, excluded, 0.0, intercept=False)
+        weights = unit_weight_table(before, target, excluded, 0.0, intercept=False)
         kept = kept_rows(len(Y), excluded)
         ridges = np.empty((len(target), 1))
         for k, rows in enumerate(kept):

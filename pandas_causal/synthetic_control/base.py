@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from pandas_causal.effect.check import Checks
 from pandas_causal.effect.effect import Effect
-from pandas_causal.effect.estimates import Weighting
+from pandas_causal.effect.estimates import Estimates, Weighting
 from pandas_causal.errors import (
     AssumptionWarning,
     CausalArgumentError,
@@ -27,15 +26,15 @@ from pandas_causal.inputs.arms import plain
 from pandas_causal.inputs.column_rules import as_float, is_numeric
 from pandas_causal.inputs.parameters import FLAG, Legal, one_of
 from pandas_causal.inputs.roles import as_frame
+from pandas_causal.kernels.arrays import Floats, Ints
 from pandas_causal.panels.reading import Panel, read_panel
 from pandas_causal.synthetic_control import checks
 from pandas_causal.synthetic_control.comparison import Block, Method, Runs, layout_of
 from pandas_causal.synthetic_control.conformal import Proxy
-from pandas_causal.synthetic_control.inference import Comparison, Inference, infer
+from pandas_causal.synthetic_control.inference import Inference, SyntheticComparison, infer
 
 __all__ = ["UNTOUCHED", "Study", "SyntheticEstimator"]
 
-Floats = NDArray[np.float64]
 _EXACT = 1e-6
 UNTOUCHED = "no anticipation, and no donor is touched by the treatment"
 
@@ -58,7 +57,7 @@ class Study:
 
     panel: Panel
     Y: Floats
-    donors: NDArray[np.int64]
+    donors: Ints
     blocks: list[Block]
     covariates: Floats
     names: list[str]
@@ -69,7 +68,7 @@ class Study:
         return self.panel.units.labels
 
     @property
-    def treated(self) -> NDArray[np.int64]:
+    def treated(self) -> Ints:
         """Rows of treated units, block by block."""
         return np.concatenate([b.rows for b in self.blocks])
 
@@ -212,7 +211,7 @@ class SyntheticEstimator(CausalEstimator):
     def _arrange(self, study: Study, method: Method, runs: list[Runs], rng: np.random.Generator) -> Effect:
         """Estimates, their uncertainty, checks and warnings as one Effect."""
         layout = layout_of(study.blocks, study.panel.n_periods)
-        comparison = Comparison(method, study.Y, study.donors, study.blocks, layout, runs)
+        comparison = SyntheticComparison(method, study.Y, study.donors, study.blocks, layout, runs)
         setting = Inference(self.inference, self.by_period, self.n_draws)
         self._refuse_inference(study, len(comparison.players))
         index = self._index(study)
@@ -220,21 +219,24 @@ class SyntheticEstimator(CausalEstimator):
         result = infer(comparison, setting, index, study.panel.units, proxy, rng)
         facts = self._facts(study, comparison)
         effect = Effect(
-            estimates=pd.Series(result.estimates, index=index, name="estimate"),
-            uncertainty=result.uncertainty,
+            rows=Estimates(
+                pd.Series(result.estimates, index=index, name="estimate"),
+                result.uncertainty,
+                weightings={"average": Weighting(layout.counts)} if self.by_period else {},
+            ),
             estimand=f"effect of {facts['treatment']} on {facts['outcome']} for the treated, while treated",
             n_obs=len(study.panel),
             level=self.level,
             assumptions=self._assumptions(),
-            diagnostics=Checks({**checks.lazily(comparison, study, result.placebos), **self._more_checks(study, runs)}),
+            diagnostics=Checks(
+                {**checks.synthetic_checks(comparison, study, result.placebos), **self._more_checks(study, runs)}
+            ),
             warnings=(*study.panel.notes, *self._warned(study, comparison)),
             std_error_method=result.method,
             population=_population(study),
             inversion=result.inversion,
             facts=facts,
         )
-        if self.by_period:
-            effect = replace(effect, weightings={"average": Weighting(layout.counts)})
         return effect.explained()
 
     def _index(self, study: Study) -> pd.Index:
@@ -269,7 +271,7 @@ class SyntheticEstimator(CausalEstimator):
             what = f"conformal inference is for one treated path, and there are {len(study.blocks)}"
             raise CausalDataError([Problem(column, what, None, remedy)])
 
-    def _warned(self, study: Study, comparison: Comparison) -> list[str]:
+    def _warned(self, study: Study, comparison: SyntheticComparison) -> list[str]:
         """Warn of a poor fit before treatment, of an exact one, and of a jackknife on few units."""
         texts: list[tuple[str, type[CausalWarning]]] = []
         if self._uses_donor_hull:
@@ -282,7 +284,7 @@ class SyntheticEstimator(CausalEstimator):
             warn(text, kind)
         return [text for text, _ in texts]
 
-    def _fit_warnings(self, study: Study, comparison: Comparison) -> list[tuple[str, type[CausalWarning]]]:
+    def _fit_warnings(self, study: Study, comparison: SyntheticComparison) -> list[tuple[str, type[CausalWarning]]]:
         """The fit before treatment, beside the spread of the donors."""
         texts: list[tuple[str, type[CausalWarning]]] = []
         table = checks.pre_fit_table(comparison, study)
@@ -307,7 +309,7 @@ class SyntheticEstimator(CausalEstimator):
             texts.append((text, AssumptionWarning))
         return texts
 
-    def _facts(self, study: Study, comparison: Comparison) -> dict[str, Any]:
+    def _facts(self, study: Study, comparison: SyntheticComparison) -> dict[str, Any]:
         panel = study.panel
         return {
             "outcome": panel.names["outcome"],

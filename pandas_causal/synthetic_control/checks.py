@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from pandas_causal.effect.check import Check
 from pandas_causal.synthetic_control.comparison import backdated, rmspe
@@ -15,16 +14,15 @@ from pandas_causal.synthetic_control.comparison import backdated, rmspe
 __all__ = [
     "gap",
     "in_time_placebo",
-    "lazily",
     "leave_one_out",
     "period_text",
     "poor_fit",
     "pre_fit",
     "pre_fit_table",
-    "weights",
+    "synthetic_checks",
+    "weight_checks",
 ]
 
-Floats = NDArray[np.float64]
 _FAR, _NOISY = 0.25, 2.0
 _MAX_DONORS = 25
 
@@ -34,7 +32,7 @@ def period_text(value: Any) -> str:
     return f"{value:%Y-%m-%d}" if isinstance(value, pd.Timestamp) and value == value.normalize() else str(value)
 
 
-def lazily(comparison: Any, study: Any, placebos: Any) -> dict[str, Any]:
+def synthetic_checks(comparison: Any, study: Any, placebos: Any) -> dict[str, Any]:
     """Checks by name; those that refit are computed when they are read.
 
     Parameters
@@ -45,7 +43,7 @@ def lazily(comparison: Any, study: Any, placebos: Any) -> dict[str, Any]:
     """
     found: dict[str, Any] = {"pre_fit": pre_fit(comparison, study), "gap": gap(comparison, study)}
     if comparison.runs[0].weights is not None:
-        found["unit_weights"] = weights(comparison, study)
+        found["unit_weights"] = weight_checks(comparison, study)
     if comparison.runs[0].time_weights is not None:
         found["time_weights"] = _time_weights(comparison, study)
     if placebos is not None:
@@ -130,7 +128,7 @@ def gap(comparison: Any, study: Any) -> Check:
     return Check(None, table, f"last gap {last}")
 
 
-def weights(comparison: Any, study: Any) -> Check:
+def weight_checks(comparison: Any, study: Any) -> Check:
     """Unit weights of the donors, largest first."""
     columns = [run.weights[0, comparison.donors] for run in comparison.runs]
     index = pd.Index(study.labels[comparison.donors], name=study.labels.name)

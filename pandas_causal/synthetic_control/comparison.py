@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
+from pandas_causal.kernels.arrays import Bools, Floats, Ints
 from pandas_causal.synthetic_control.simplex import check_gaps
 
 __all__ = [
@@ -30,11 +30,8 @@ __all__ = [
     "noise_level",
     "rmspe",
     "time_weights",
-    "unit_weights",
+    "unit_weight_table",
 ]
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,7 +147,7 @@ def noise_level(before: Floats) -> float:
     return float(steps.std(ddof=1)) if steps.size > 1 else 0.0
 
 
-def kept_rows(n: int, excluded: Ints) -> NDArray[np.bool_]:
+def kept_rows(n: int, excluded: Ints) -> Bools:
     """Rows (runs, n) that are not excluded."""
     kept = np.ones((len(excluded), n), dtype=bool)
     np.put_along_axis(kept, excluded, False, axis=1)
@@ -165,7 +162,7 @@ class SimplexControl(Blockwise):
 
     def runs(self, Y: Floats, start: int, target: Ints, excluded: Ints) -> Runs:
         """See :class:`Method`."""
-        weights = unit_weights(Y[:, :start], target, excluded, 0.0, intercept=False)
+        weights = unit_weight_table(Y[:, :start], target, excluded, 0.0, intercept=False)
         return Runs(Y[target].mean(axis=1) - weights @ Y, weights)
 
 
@@ -205,7 +202,7 @@ class DoubleDifference(Blockwise):
         before, controls = Y[:, :start], len(Y) - excluded.shape[1]
         ridge, hair = self.ridges(target.shape[1], start, Y.shape[1], controls)
         if self.optimal_units:
-            weights = unit_weights(before, target, excluded, ridge, intercept=True)
+            weights = unit_weight_table(before, target, excluded, ridge, intercept=True)
         else:
             kept = kept_rows(len(Y), excluded)
             weights = kept / kept.sum(axis=1, keepdims=True)
@@ -218,7 +215,7 @@ class DoubleDifference(Blockwise):
         return Runs(difference - baseline[:, None], weights, times)
 
 
-def unit_weights(before: Floats, target: Ints, excluded: Ints, ridge: float, *, intercept: bool) -> Floats:
+def unit_weight_table(before: Floats, target: Ints, excluded: Ints, ridge: float, *, intercept: bool) -> Floats:
     """Unit weights (runs, N) on the simplex; see ``kernels.simplex``."""
     from pandas_causal.synthetic_control.simplex_kernels import placebo_unit_weights
 

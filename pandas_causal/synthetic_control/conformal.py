@@ -6,14 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from pandas_causal.kernels.arrays import Floats
 from pandas_causal.synthetic_control.augmented import ridge_step
 from pandas_causal.synthetic_control.simplex import simplex_weights
 
 __all__ = ["Proxy", "accepted_pieces", "block_statistics", "conformal_p_value"]
 
-Floats = NDArray[np.float64]
 _GRID = 80
 _NEAR, _FAR = 8, 4_096
 _HALVINGS = 40

@@ -9,17 +9,16 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from pandas_causal.inference.draws_and_variance import Draws
 from pandas_causal.inference.influence import Component, Influence
-from pandas_causal.inference.rows import Rows
+from pandas_causal.inference.rows import RowIdentity
+from pandas_causal.kernels.arrays import Floats, Ints, Positions
 from pandas_causal.synthetic_control.comparison import Block, Layout, Method, Runs, draw_placebos, jackknife
 from pandas_causal.synthetic_control.conformal import Proxy, accepted_pieces, block_statistics, conformal_p_value
 
-__all__ = ["Comparison", "Inference", "Placebos", "Result", "infer"]
+__all__ = ["Inference", "Placebos", "SyntheticComparison", "SyntheticResult", "infer"]
 
-Floats = NDArray[np.float64]
 Inversion = Callable[[float], pd.DataFrame]
 _TIE = 1 + 1e-12  # statistics that are equal but for rounding count as equal
 
@@ -53,12 +52,12 @@ class Placebos:
         One per block.
     """
 
-    drawn: NDArray[np.int64]
+    drawn: Ints
     gaps: list[Floats]
 
 
 @dataclass(frozen=True, eq=False)
-class Comparison:
+class SyntheticComparison:
     """The actual comparison: method, data, blocks, and what came out.
 
     Attributes
@@ -74,7 +73,7 @@ class Comparison:
 
     method: Method
     Y: Floats
-    donors: NDArray[np.int64]
+    donors: Ints
     blocks: list[Block]
     layout: Layout
     runs: list[Runs]
@@ -100,7 +99,7 @@ class Comparison:
         return effects @ (counts / counts.sum())
 
     @property
-    def players(self) -> NDArray[np.intp]:
+    def players(self) -> Positions:
         """Positions of donors that can play the treated: seen in every period."""
         return np.flatnonzero(~np.isnan(self.Y[self.donors]).any(axis=1))
 
@@ -113,7 +112,7 @@ class Comparison:
 
 
 @dataclass(frozen=True, eq=False)
-class Result:
+class SyntheticResult:
     """What an Effect needs.
 
     Attributes
@@ -133,17 +132,22 @@ class Result:
 
 
 def infer(
-    comparison: Comparison, asked: Inference, index: pd.Index, units: Rows, proxy: Proxy | None, rng: Any
-) -> Result:
+    comparison: SyntheticComparison,
+    asked: Inference,
+    index: pd.Index,
+    units: RowIdentity,
+    proxy: Proxy | None,
+    rng: Any,
+) -> SyntheticResult:
     """Estimates with the uncertainty asked for.
 
     Parameters
     ----------
-    comparison : Comparison
+    comparison : SyntheticComparison
     asked : Inference
     index : Index (rows,)
         Names of the rows.
-    units : Rows (N,)
+    units : RowIdentity (N,)
     proxy : Proxy or None
         For "conformal".
     rng : Generator
@@ -157,7 +161,7 @@ def infer(
     return (_placebo if asked.kind == "placebo" else _permutation)(comparison, asked, index, placebos)
 
 
-def _rows(comparison: Comparison, by_period: bool) -> Floats:
+def _rows(comparison: SyntheticComparison, by_period: bool) -> Floats:
     effects = comparison.effects
     return effects if by_period else np.atleast_1d(comparison.average(effects))
 
@@ -170,14 +174,16 @@ def _who(placebos: Placebos) -> str:
 # -- placebos in place of the treated --------------------------------------------------------------------------------
 
 
-def _placebo(comparison: Comparison, asked: Inference, index: pd.Index, placebos: Placebos) -> Result:
+def _placebo(comparison: SyntheticComparison, asked: Inference, index: pd.Index, placebos: Placebos) -> SyntheticResult:
     """Effects of donors that play the treated (Arkhangelsky et al. 2021, Algorithm 4)."""
     estimates = _rows(comparison, asked.by_period)
     rows = comparison.layout.combine(placebos.gaps)
     null = rows if asked.by_period else comparison.average(rows)[:, None]
     how = f"placebo effects of {_who(placebos)} (their spread; p-values by rank, sets by inverting the test)"
     inversion = _Shifted(estimates, null, index)
-    return Result(estimates, Draws(null * _TIE, np.eye(len(estimates)), around="null"), how, inversion, placebos)
+    return SyntheticResult(
+        estimates, Draws(null * _TIE, np.eye(len(estimates)), around="null"), how, inversion, placebos
+    )
 
 
 def _rank(n: int, level: float) -> int:
@@ -201,7 +207,9 @@ class _Shifted:
         return pd.DataFrame(ends, index=self.index)
 
 
-def _permutation(comparison: Comparison, asked: Inference, index: pd.Index, placebos: Placebos) -> Result:
+def _permutation(
+    comparison: SyntheticComparison, asked: Inference, index: pd.Index, placebos: Placebos
+) -> SyntheticResult:
     """Gaps beside the fit before treatment: the ratio of root mean squares (Abadie, Diamond and Hainmueller 2010)."""
     estimates = _rows(comparison, asked.by_period)
     after, before = comparison.layout.rmspe_ratio(placebos.gaps, comparison.method.demeaned)
@@ -211,7 +219,7 @@ def _permutation(comparison: Comparison, asked: Inference, index: pd.Index, plac
     with np.errstate(divide="ignore", invalid="ignore"):
         if asked.by_period:
             null = np.nan_to_num(rows * (own_before / before)[:, None], nan=0.0, posinf=1e300, neginf=-1e300)
-            return Result(
+            return SyntheticResult(
                 estimates,
                 Draws(null * _TIE, np.eye(len(estimates)), around="null"),
                 how,
@@ -223,10 +231,10 @@ def _permutation(comparison: Comparison, asked: Inference, index: pd.Index, plac
     # put on the scale of the estimate, which keeps the p-value
     null = np.sign(comparison.average(rows)) * relative * abs(estimates[0])
     u = Draws(null[:, None] * _TIE, np.eye(1), around="null")
-    return Result(estimates, u, how, _ratio_set(comparison, ratios, index), placebos)
+    return SyntheticResult(estimates, u, how, _ratio_set(comparison, ratios, index), placebos)
 
 
-def _ratio_set(comparison: Comparison, ratios: Floats, index: pd.Index) -> Inversion:
+def _ratio_set(comparison: SyntheticComparison, ratios: Floats, index: pd.Index) -> Inversion:
     """Invert the test of the ratio for constant effects (Firpo and Possebom 2018, Journal of Causal Inference)."""
     sizes = np.array([b.size for b in comparison.blocks], dtype=float)
     parts = [gap[b.start :] for gap, b in zip(comparison.gaps, comparison.blocks, strict=True)]
@@ -257,7 +265,7 @@ class _RatioSet:
 # -- the jackknife ---------------------------------------------------------------------------------------------------
 
 
-def _jackknife(comparison: Comparison, asked: Inference, units: Rows) -> Result:
+def _jackknife(comparison: SyntheticComparison, asked: Inference, units: RowIdentity) -> SyntheticResult:
     """Leave units out with weights kept: contributions of every unit."""
     total, behind = jackknife(comparison.Y, comparison.blocks, comparison.donors, comparison.runs, comparison.layout)
     # a unit left out also changes how much every start counts in the average
@@ -276,13 +284,13 @@ def _jackknife(comparison: Comparison, asked: Inference, units: Rows) -> Result:
         components=(Component(meat),),
     )
     how = "jackknife over units, weights kept (Arkhangelsky et al. 2021, Algorithm 3), normal law"
-    return Result(effects, u, how)
+    return SyntheticResult(effects, u, how)
 
 
 # -- conformal -------------------------------------------------------------------------------------------------------
 
 
-def _conformal(comparison: Comparison, asked: Inference, index: pd.Index, proxy: Proxy) -> Result:
+def _conformal(comparison: SyntheticComparison, asked: Inference, index: pd.Index, proxy: Proxy) -> SyntheticResult:
     """Residuals under the hypothesis that there is no effect, after treatment beside before."""
     block = comparison.blocks[0]
     treated, donors = comparison.Y[block.rows].mean(axis=0), comparison.Y[comparison.donors]
@@ -296,7 +304,7 @@ def _conformal(comparison: Comparison, asked: Inference, index: pd.Index, proxy:
     how = f"conformal (Chernozhukov, Wuthrich, Zhu 2021), {shifts:,} cyclic shifts: p-values of at least 1/{shifts:,}"
     scale = max(float(comparison.ratio_parts[1]), 1e-9 * float(np.abs(treated).max()), 1e-300)
     inversion = _Pieces(tests, estimates, scale, index)
-    return Result(estimates, Draws(null * _TIE, np.eye(len(estimates)), around="null"), how, inversion)
+    return SyntheticResult(estimates, Draws(null * _TIE, np.eye(len(estimates)), around="null"), how, inversion)
 
 
 @dataclass(frozen=True, eq=False)

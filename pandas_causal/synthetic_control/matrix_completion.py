@@ -8,14 +8,14 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from pandas_causal.effect.check import Check
 from pandas_causal.errors import CausalDataError, CausalError, Problem
 from pandas_causal.inputs.parameters import CV_OR_POSITIVE, Legal, at_least, one_of
+from pandas_causal.kernels.arrays import Bools, Floats, Ints
 from pandas_causal.panels.reading import Panel
 from pandas_causal.synthetic_control.base import UNTOUCHED, Study, SyntheticEstimator
-from pandas_causal.synthetic_control.comparison import Block, Ints, Runs
+from pandas_causal.synthetic_control.comparison import Block, Runs
 
 __all__ = [
     "Completion",
@@ -29,8 +29,6 @@ __all__ = [
 
 _LOW_RANK = "untreated outcomes are unit effects, period effects, a matrix of low rank, and noise"
 _UNRELATED = "which cells are treated does not depend on the noise"
-Floats = NDArray[np.float64]
-Mask = NDArray[np.bool_]
 _TOLERANCE = 1e-8
 _MAX_STEPS = 20_000
 
@@ -157,7 +155,7 @@ class Completion:
         return int(np.linalg.matrix_rank(self.low_rank)) if self.low_rank.any() else 0
 
 
-def complete(Y: Floats, seen: Mask, penalty: float, start: Floats | None = None) -> Completion:
+def complete(Y: Floats, seen: Bools, penalty: float, start: Floats | None = None) -> Completion:
     """Minimise ``|P(Y - L - unit effects - period effects)|^2 / |O| + penalty |L|_*`` over the cells O that are seen.
 
     Cells not seen are filled with the current fit; then effects are two-way means and L a soft-thresholded singular
@@ -207,7 +205,7 @@ def complete(Y: Floats, seen: Mask, penalty: float, start: Floats | None = None)
     )
 
 
-def _effects(observed: Floats, seen: Mask) -> Floats:
+def _effects(observed: Floats, seen: Bools) -> Floats:
     """Least-squares unit and period effects of the cells seen, as a matrix."""
     n, t = seen.shape
     gram = np.zeros((n + t, n + t))
@@ -239,7 +237,7 @@ def _violation(residual: Floats, low: Floats, nuclear: float, threshold: float, 
     return max(sums, beyond, support) / size
 
 
-def largest_penalty(Y: Floats, seen: Mask) -> float:
+def largest_penalty(Y: Floats, seen: Bools) -> float:
     """Smallest penalty at which L is zero: unit and period effects alone."""
     observed = np.where(seen, Y, 0.0)
     residual = np.where(seen, observed - _effects(observed, seen), 0.0)
@@ -247,7 +245,7 @@ def largest_penalty(Y: Floats, seen: Mask) -> float:
 
 
 def choose_penalty(
-    Y: Floats, seen: Mask, rng: np.random.Generator, folds: int, n_penalties: int
+    Y: Floats, seen: Bools, rng: np.random.Generator, folds: int, n_penalties: int
 ) -> tuple[float, Floats, Floats]:
     """Choose the penalty by leaving out random cells.
 
@@ -284,7 +282,7 @@ def choose_penalty(
     return float(penalties[int(errors.mean(axis=0).argmin())]), penalties, errors
 
 
-def _keep_one(training: Mask, seen: Mask) -> None:
+def _keep_one(training: Bools, seen: Bools) -> None:
     """Give back cells to rows and columns that a fold would leave empty."""
     for i in np.flatnonzero(~training.any(axis=1)):
         training[i, np.flatnonzero(seen[i])[0]] = True
@@ -292,7 +290,7 @@ def _keep_one(training: Mask, seen: Mask) -> None:
         training[np.flatnonzero(seen[:, t])[0], t] = True
 
 
-def untreated_cells(Y: Floats, blocks: list[Block]) -> Mask:
+def untreated_cells(Y: Floats, blocks: list[Block]) -> Bools:
     """Cells (N, T) that were seen and are not treated."""
     seen = ~np.isnan(Y)
     for block in blocks:

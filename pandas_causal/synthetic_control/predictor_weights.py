@@ -6,14 +6,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from pandas_causal.synthetic_control.comparison import Blockwise, Ints, Runs, kept_rows
+from pandas_causal.kernels.arrays import Floats, Ints
+from pandas_causal.synthetic_control.comparison import Blockwise, Runs, kept_rows
 from pandas_causal.synthetic_control.simplex import check_gaps
 
 __all__ = ["Predictor", "PredictorControl", "predictor_values", "search_predictor_weights", "weights_given"]
 
-Floats = NDArray[np.float64]
 _STARTS = 6
 _RANDOM = 400
 _FLOOR = 1e-8  # least weight beside the largest: at zero many weights would be equally good, and which is taken decides

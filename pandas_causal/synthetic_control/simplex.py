@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pandas_causal.errors import CausalError
+from pandas_causal.kernels.arrays import Floats
 
 __all__ = ["check_gaps", "kkt_residual", "simplex_weights"]
 
-Floats = NDArray[np.float64]
 _UNSOLVED = 1e-7
 
 

@@ -7,11 +7,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from pandas_causal.effect.check import Check
 from pandas_causal.errors import CausalArgumentError, CausalDataError, Problem, suggest
 from pandas_causal.inputs.parameters import CV_OR_POSITIVE, FLAG, Legal
+from pandas_causal.kernels.arrays import Floats
 from pandas_causal.synthetic_control.augmented import AugmentedControl
 from pandas_causal.synthetic_control.base import UNTOUCHED, Study, SyntheticEstimator
 from pandas_causal.synthetic_control.comparison import Method, Runs, SimplexControl
@@ -20,7 +20,6 @@ from pandas_causal.synthetic_control.predictor_weights import Predictor, Predict
 
 __all__ = ["AugmentedSyntheticControl", "SyntheticControl"]
 
-Floats = NDArray[np.float64]
 _HULL = "without treatment the treated would have followed the weighted donors, as they did before it"
 
 

@@ -9,10 +9,10 @@ import pandas_causal
 from pandas_causal import IPW, CovariateBalancingPropensity, EntropyBalancing, StableBalancing
 from pandas_causal.adjustment.covariate_balancing import moment_covariance, moment_factors
 from pandas_causal.arms.balance import largest_difference
-from pandas_causal.arms.estimands import tilt
+from pandas_causal.arms.estimands import target_density
 from pandas_causal.arms.overlap import effective_sample_size
 from pandas_causal.errors import CausalArgumentError, CausalDataError, OverlapError, OverlapWarning
-from pandas_causal.models.linear import Design, softmax
+from pandas_causal.models.linear import StandardisedMatrix, softmax
 from tests.adjustment.designs import confounded
 
 ESTIMANDS = ["ATE", "ATT", "ATC"]
@@ -195,7 +195,7 @@ def test_balancing_propensity_by_stacked_equations(estimand, over, arms, weighte
     fit = CovariateBalancingPropensity(estimand=estimand, over_identified=over)
     effect = fit.fit(X, y, treatment=d, sample_weight=w if weighted else None).effect()
     w = w / w.mean()
-    Z = Design.of(X.to_numpy()).rows(slice(None))
+    Z = StandardisedMatrix.of(X.to_numpy()).rows(slice(None))
     J, p = arms - 1, Z.shape[1]
     targets, pairs = targets_and_contrasts(estimand, arms)
 
@@ -206,7 +206,9 @@ def test_balancing_propensity_by_stacked_equations(estimand, over, arms, weighte
     def means(theta):
         e = softmax(Z @ theta[: J * p].reshape(J, p).T)
         parts = zip(targets, theta[J * p :], strict=True)
-        return np.column_stack([w * (d == a) * tilt(estimand, t, e) / e[:, a] * (y - m) for (t, a), m in parts])
+        return np.column_stack(
+            [w * (d == a) * target_density(estimand, t, e) / e[:, a] * (y - m) for (t, a), m in parts]
+        )
 
     if not over:
         start = np.concatenate([fit._fit.coefficients.ravel(), np.full(len(targets), y.mean())])
@@ -216,7 +218,7 @@ def test_balancing_propensity_by_stacked_equations(estimand, over, arms, weighte
         theta = np.concatenate([beta, found])
         assert np.abs(means(theta).sum(axis=0)).max() < 1e-8
         g = moments(beta)
-        V = np.linalg.inv(moment_covariance(Design.of(X.to_numpy()), estimand, beta.reshape(J, p), w))
+        V = np.linalg.inv(moment_covariance(StandardisedMatrix.of(X.to_numpy()), estimand, beta.reshape(J, p), w))
         steps = 1e-6 * np.eye(len(theta))
         D = np.column_stack(
             [(moments(beta + s) - moments(beta - s)).sum(axis=0) / 2e-6 for s in steps[: J * p, : J * p]]

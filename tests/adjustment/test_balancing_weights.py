@@ -9,20 +9,20 @@ from scipy.optimize import linprog, minimize
 from pandas_causal.adjustment.balance_targets import Features, Infeasible, hull_gap
 from pandas_causal.adjustment.balancing_weights import (
     _signed_quadratic,
-    entropy_tilt,
+    balancing_contributions,
+    entropy_weights,
     linear_predictor,
     remaining_shift,
-    stable_tilt,
-    tilted_contributions,
+    stable_weights,
 )
-from pandas_causal.models.linear import Design
+from pandas_causal.models.linear import StandardisedMatrix
 
 
 def setting(n=80, q=3, seed=0):
     """A design, its first half as the arm, and a target inside the arm's hull."""
     rng = np.random.default_rng(seed)
     X = rng.normal(size=(n, q))
-    design = Design.of(X)
+    design = StandardisedMatrix.of(X)
     rows = np.arange(n // 2)
     base = rng.uniform(0.5, 2, n // 2)
     shares = rng.dirichlet(np.ones(n // 2))
@@ -87,18 +87,18 @@ def test_hull_gap_is_that_of_the_whole_programme():
 def test_entropy_tilt_by_hand():
     """One column of zeros and ones, target mean 3/4, total 8: the ones share 6, the zeros 2, in proportion to base."""
     X = np.array([0.0, 0, 1, 1, 1, 0, 1])
-    design = Design.of(X[:, None])
+    design = StandardisedMatrix.of(X[:, None])
     rows = np.arange(5)
     base = np.array([1.0, 3, 1, 1, 2])
     target = np.array([1.0, (0.75 - X.mean()) / X.std()])
-    tilt = entropy_tilt(design, rows, base, target, 8.0, np.ones(1))
+    tilt = entropy_weights(design, rows, base, target, 8.0, np.ones(1))
     np.testing.assert_allclose(tilt.weights, [0.5, 1.5, 1.5, 1.5, 3.0], rtol=1e-12)
     np.testing.assert_allclose(np.exp(linear_predictor(design, tilt.coefficients))[:5] * base, tilt.weights, rtol=1e-12)
 
 
 def test_entropy_tilt_is_the_nearest_in_entropy():
     design, rows, base, target, _ = setting()
-    tilt = entropy_tilt(design, rows, base, target, 10.0, np.ones(3))
+    tilt = entropy_weights(design, rows, base, target, 10.0, np.ones(3))
     Z = design.rows(rows)
     np.testing.assert_allclose(tilt.weights @ Z / 10, target, atol=1e-12)
     b = base / base.sum()
@@ -121,7 +121,7 @@ def test_entropy_tilt_balances_wherever_the_target_lies_inside(seed, pull):
     design, rows, base, target, rng = setting(seed=seed)
     corner = design.rows(rows)[rng.integers(len(rows))]
     aim = (1 - pull) * target + pull * corner
-    tilt = entropy_tilt(design, rows, base, aim, 1.0, np.ones(3))
+    tilt = entropy_weights(design, rows, base, aim, 1.0, np.ones(3))
     assert (tilt.weights > 0).all()
     np.testing.assert_allclose(tilt.weights @ design.rows(rows), aim, atol=1e-8)
 
@@ -129,11 +129,11 @@ def test_entropy_tilt_balances_wherever_the_target_lies_inside(seed, pull):
 def test_a_target_at_the_end_of_a_column_leaves_the_other_rows_without_weight():
     design, rows, base, _, rng = setting(q=2)
     X = np.column_stack([design.X, rng.integers(0, 2, len(design))])
-    design = Design.of(X)
+    design = StandardisedMatrix.of(X)
     Z = design.rows(rows)
     inside = X[rows, 2] == 0
     target = rng.dirichlet(np.ones(inside.sum())) @ Z[inside]
-    tilt = entropy_tilt(design, rows, base, target, 5.0, np.ones(3))
+    tilt = entropy_weights(design, rows, base, target, 5.0, np.ones(3))
     assert (tilt.weights[~inside] == 0).all()
     assert (tilt.weights[inside] > 0).all()
     np.testing.assert_allclose(tilt.weights @ Z / 5, target, atol=1e-9)
@@ -148,7 +148,7 @@ def test_targets_out_of_reach_name_the_columns_and_the_distance(stable):
     target[2] = Z[:, 2].max() + 0.75
     arguments = (design, rows, base, target, 1.0, np.full(3, 0.5))
     with pytest.raises(Infeasible) as error:
-        stable_tilt(*arguments, 0.3) if stable else entropy_tilt(*arguments)
+        stable_weights(*arguments, 0.3) if stable else entropy_weights(*arguments)
     # the second column lacks 0.75 / 0.5 and the others a little where it is largest
     assert error.value.columns[0] == 1
     gap, _ = hull_gap(Z[:, 1:], target[1:], np.full(3, 0.5))
@@ -162,14 +162,14 @@ def test_targets_out_of_reach_name_the_columns_and_the_distance(stable):
 def test_stable_tilt_by_hand():
     """Values 0, 1, 2 with target 1.2: w = 1/3 + (x - 1) / 10; with target 1.8 the first row is out: 0, 0.2, 0.8."""
     X = np.array([0.0, 1, 2])
-    design = Design.of(X[:, None])
+    design = StandardisedMatrix.of(X[:, None])
     for mean, weights in ((1.2, [7 / 30, 1 / 3, 13 / 30]), (1.8, [0, 0.2, 0.8])):
         target = np.array([1.0, (mean - 1) / X.std()])
-        tilt = stable_tilt(design, np.arange(3), np.ones(3), target, 1.0, np.ones(1))
+        tilt = stable_weights(design, np.arange(3), np.ones(3), target, 1.0, np.ones(1))
         np.testing.assert_allclose(tilt.weights, weights, atol=1e-14)
-    tight = stable_tilt(design, np.arange(3), np.ones(3), target, 1.0, np.array([1 / X.std()]), 0.6)
+    tight = stable_weights(design, np.arange(3), np.ones(3), target, 1.0, np.array([1 / X.std()]), 0.6)
     np.testing.assert_allclose(tight.weights, [7 / 30, 1 / 3, 13 / 30], atol=1e-14)  # 1.8 less 0.6 is enough
-    loose = stable_tilt(design, np.arange(3), np.ones(3), target, 1.0, np.array([1 / X.std()]), 0.8)
+    loose = stable_weights(design, np.arange(3), np.ones(3), target, 1.0, np.array([1 / X.std()]), 0.8)
     np.testing.assert_allclose(loose.weights, [1 / 3] * 3, atol=1e-14)
     assert not loose.active[1]
 
@@ -180,7 +180,7 @@ def test_stable_tilt_meets_the_conditions_of_the_optimum(seed, tolerance):
     """Karush, Kuhn and Tucker, which a convex programme's solution alone meets."""
     design, rows, base, target, rng = setting(seed=seed, q=5)
     unit = rng.uniform(0.5, 2, 5)
-    tilt = stable_tilt(design, rows, base, target, 1.0, unit, tolerance)
+    tilt = stable_weights(design, rows, base, target, 1.0, unit, tolerance)
     Z, p, b = design.rows(rows), base / base.sum(), tilt.coefficients
     left = target - tilt.weights @ Z
     delta = np.append(0.0, tolerance * unit)
@@ -193,7 +193,7 @@ def test_stable_tilt_meets_the_conditions_of_the_optimum(seed, tolerance):
 def test_stable_weights_vary_least():
     design, rows, base, target, _ = setting(q=4)
     Z, p = design.rows(rows), base / base.sum()
-    stable = stable_tilt(design, rows, base, target, 1.0, np.ones(4), 0.05).weights
+    stable = stable_weights(design, rows, base, target, 1.0, np.ones(4), 0.05).weights
     peer = minimize(
         lambda w: 0.5 * (w * w / p).sum(),
         p,
@@ -208,8 +208,8 @@ def test_stable_weights_vary_least():
         options={"maxiter": 500, "ftol": 1e-15},
     )
     np.testing.assert_allclose(stable, peer.x, atol=1e-6)
-    entropy = entropy_tilt(design, rows, base, target, 1.0, np.ones(4)).weights
-    exact = stable_tilt(design, rows, base, target, 1.0, np.ones(4)).weights
+    entropy = entropy_weights(design, rows, base, target, 1.0, np.ones(4)).weights
+    exact = stable_weights(design, rows, base, target, 1.0, np.ones(4)).weights
     assert (stable**2 / p).sum() < (exact**2 / p).sum() < (entropy**2 / p).sum()
 
 
@@ -238,20 +238,20 @@ def test_contributions_are_the_derivative_in_the_rows_weights(solve):
     n = 60
     X, y = rng.normal(size=(n, 2)), rng.normal(size=n)
     arm = np.arange(n) < 35
-    design, rows = Design.of(X), np.flatnonzero(arm)
+    design, rows = StandardisedMatrix.of(X), np.flatnonzero(arm)
     unit, tolerance = np.ones(2), 0.02
 
     def fit(s):
         population = np.where(arm, 0.0, s)
         target = population @ design.rows(slice(None)) / population.sum()
         arguments = (design, rows, s[rows], target, population.sum(), unit)
-        tilt = entropy_tilt(*arguments) if solve == "entropy" else stable_tilt(*arguments, tolerance)
+        tilt = entropy_weights(*arguments) if solve == "entropy" else stable_weights(*arguments, tolerance)
         return tilt, population, tilt.weights @ y[rows] / tilt.weights.sum()
 
     s = rng.uniform(0.5, 1.5, n)
     tilt, population, mean = fit(s)
     total = tilt.weights.sum()
-    exact = tilted_contributions(design, tilt, y[rows] - mean, population, total)
+    exact = balancing_contributions(design, tilt, y[rows] - mean, population, total)
     exact[rows] += tilt.weights * (y[rows] - mean) / total
     steps = 1e-5 * np.diag(s)
     numeric = np.array([(fit(s + e)[2] - fit(s - e)[2]) / 2e-5 for e in steps])
@@ -262,7 +262,7 @@ def test_contributions_are_the_derivative_in_the_rows_weights(solve):
 def test_remaining_shift_by_hand():
     """Slope 2 per unit, and 0.3 of a unit left: 0.6."""
     X = np.array([0.0, 1, 2])
-    design = Design.of(X[:, None])
+    design = StandardisedMatrix.of(X[:, None])
     target = np.array([1.0, (1.5 - 1) / X.std()])
-    tilt = stable_tilt(design, np.arange(3), np.ones(3), target, 1.0, np.array([1 / X.std()]), 0.3)
+    tilt = stable_weights(design, np.arange(3), np.ones(3), target, 1.0, np.array([1 / X.std()]), 0.3)
     assert remaining_shift(design, tilt, 2 * X - 2.4, target) == pytest.approx(0.6)

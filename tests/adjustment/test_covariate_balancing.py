@@ -11,7 +11,7 @@ from pandas_causal.adjustment.covariate_balancing import (
     moment_covariance,
     moment_factors,
 )
-from pandas_causal.models.linear import Design, fit_logistic, softmax
+from pandas_causal.models.linear import StandardisedMatrix, fit_logistic, softmax
 from tests.adjustment.designs import confounded
 
 ESTIMANDS = ["ATE", "ATT", "ATC"]
@@ -46,7 +46,7 @@ def test_factors_have_mean_zero_and_their_derivative(estimand):
 def test_the_weight_of_the_moments_is_the_papers():
     """Imai and Ratkovic (2014), eq. (12), two arms, ATE: blocks e (1 - e) xx', xx' and xx' / (e (1 - e))."""
     X, _, d = confounded(50)
-    design = Design.of(X.to_numpy())
+    design = StandardisedMatrix.of(X.to_numpy())
     beta = np.array([[0.2, 0.5, -0.3, 0.1]])
     Z = design.rows(slice(None))
     e = softmax(Z @ beta.T)[:, 1]
@@ -61,7 +61,7 @@ def test_the_weight_of_the_moments_is_the_papers():
 @pytest.mark.parametrize("estimand", ESTIMANDS)
 def test_solutions(estimand, arms):
     X, _, d = confounded(500, seed=1, arms=arms)
-    design = Design.of(X.to_numpy())
+    design = StandardisedMatrix.of(X.to_numpy())
     start = fit_logistic(design, d, arms).coefficients[-1]
     exact = fit_balancing_logistic(design, d, estimand, start)
     g, _ = _moments(design, d, estimand, exact.coefficients, False, None)
@@ -92,7 +92,7 @@ def test_no_solution_is_said():
     """The mean of the treated, 3.9, lies beyond every control; the likelihood has a maximum all the same."""
     X = np.concatenate([np.linspace(0, 1, 40), np.full(3, 0.2), np.full(10, 5.0)])[:, None]
     d = np.repeat([0, 1], [40, 13])
-    design = Design.of(X)
+    design = StandardisedMatrix.of(X)
     start = fit_logistic(design, d, 2).coefficients[-1]
     with pytest.raises(NotBalanced):
         fit_balancing_logistic(design, d, "ATT", start)

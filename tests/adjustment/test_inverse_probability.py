@@ -6,7 +6,7 @@ import pytest
 
 from pandas_causal import IPW
 from pandas_causal.adjustment.inverse_probability import hajek_means
-from pandas_causal.arms.estimands import plan_estimand, tilt, tilt_slopes
+from pandas_causal.arms.estimands import plan_estimand, target_density, target_density_slopes
 from pandas_causal.arms.overlap import arm_weights
 from pandas_causal.errors import OverlapError, OverlapWarning
 from pandas_causal.inputs.arms import resolve_arms
@@ -146,9 +146,9 @@ def test_matching_weights_by_hand_and_at_the_kink():
     """Li and Greene (2013): W = min(e, 1 - e) / P(arm received); the slope of log h jumps from 1 - e to -e at 1/2."""
     e = np.array([0.2, 0.5, 0.7, 0.4999, 0.5001])
     both = np.column_stack([1 - e, e])
-    np.testing.assert_allclose(tilt("ATM", None, both), [0.2, 0.5, 0.3, 0.4999, 0.4999])
+    np.testing.assert_allclose(target_density("ATM", None, both), [0.2, 0.5, 0.3, 0.4999, 0.4999])
     np.testing.assert_allclose(arm_weights("ATM", np.array([0, 1, 1, 0, 1]), both)[:3], [0.25, 1, 3 / 7])
-    slope = tilt_slopes("ATM", None, both)[:, 0]
+    slope = target_density_slopes("ATM", None, both)[:, 0]
     np.testing.assert_allclose(slope[[0, 2]], [0.8, -0.7])
     np.testing.assert_allclose(slope[1], 0, atol=1e-15)
     assert slope[3] + slope[4] == pytest.approx(0, abs=1e-12)
@@ -160,10 +160,10 @@ def test_slopes_of_the_tilts_are_derivatives():
     rng = np.random.default_rng(0)
     eta = rng.normal(size=(50, 2))
     for estimand, population in [("ATE", None), ("ATT", 1), ("ATC", 0), ("ATO", None), ("ATM", None)]:
-        log_h = lambda at: np.log(tilt(estimand, population, softmax(at)))  # noqa: E731, B023
+        log_h = lambda at: np.log(target_density(estimand, population, softmax(at)))  # noqa: E731, B023
         numeric = np.column_stack([(log_h(eta + s) - log_h(eta - s)) / 2e-6 for s in 1e-6 * np.eye(2)])
         far = np.diff(np.sort(softmax(eta), axis=1)[:, :2], axis=1)[:, 0] > 0.005
-        exact = tilt_slopes(estimand, population, softmax(eta))
+        exact = target_density_slopes(estimand, population, softmax(eta))
         np.testing.assert_allclose(exact[far], numeric[far], atol=1e-8)
         assert far.sum() > 40
 

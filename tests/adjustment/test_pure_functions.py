@@ -5,7 +5,7 @@ import pytest
 
 from pandas_causal.adjustment.doubly_robust import aipw_scores
 from pandas_causal.adjustment.inverse_probability import hajek_means
-from pandas_causal.arms.estimands import ESTIMANDS, plan_estimand, target_share, tilt
+from pandas_causal.arms.estimands import ESTIMANDS, plan_estimand, target_density, target_share
 from pandas_causal.arms.overlap import arm_weights
 from pandas_causal.inputs.arms import Arms
 
@@ -22,7 +22,7 @@ ARMS = Arms(("a", "b", "c"), CODES, "control=")
 def test_inputs_are_left_alone(estimand):
     plan = plan_estimand(estimand, ARMS, "t", tuple(ESTIMANDS))
     before = [v.copy() for v in (Y, CODES, M, E)]
-    tilt(estimand, plan.targets[0][0], E)[:] = 0
+    target_density(estimand, plan.targets[0][0], E)[:] = 0
     target_share(plan.targets[0][0], CODES, E, estimand)[:] = 0
     hajek_means(plan, Y, CODES, E, np.ones(N))
     arm_weights(estimand, CODES, E)

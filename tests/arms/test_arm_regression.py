@@ -9,7 +9,7 @@ from pandas_causal.arms.arm_regression import cr2_residuals, fit_arm_regression,
 from pandas_causal.arms.estimands import plan_estimand
 from pandas_causal.errors import CausalDataError
 from pandas_causal.inputs.arms import resolve_arms
-from pandas_causal.models.linear import Design
+from pandas_causal.models.linear import StandardisedMatrix
 from tests.effect.examples import ARM, G, Y
 
 RNG = np.random.default_rng(4)
@@ -22,7 +22,7 @@ W = RNG.uniform(0.5, 2, N)
 
 @pytest.mark.parametrize("w", [None, W])
 def test_every_arm_is_statsmodels_regression(w):
-    fit = fit_arm_regression(Design.of(X), OUTCOME, CODES, 2, w)
+    fit = fit_arm_regression(StandardisedMatrix.of(X), OUTCOME, CODES, 2, w)
     Z = fit.design.rows(slice(None))
     for a in (0, 1):
         own = CODES == a
@@ -37,21 +37,21 @@ def test_every_arm_is_statsmodels_regression(w):
 
 
 def test_means_alone_are_divided_by_n_minus_1():
-    fit = fit_arm_regression(Design.of(np.empty((8, 0))), Y, ARM, 2)
+    fit = fit_arm_regression(StandardisedMatrix.of(np.empty((8, 0))), Y, ARM, 2)
     np.testing.assert_allclose(fit.hc2, 4 / 3)
     np.testing.assert_allclose(fit.predictions[0], [2.5, 6.75])
 
 
 def test_cr2_of_two_clusters_per_arm_by_hand():
     """Clusters of 2 among 4 rows of a mean: H_gg = J / 4 has eigenvalue 1/2 on the constant, 0 across."""
-    fit = fit_arm_regression(Design.of(np.empty((8, 0))), Y, ARM, 2)
+    fit = fit_arm_regression(StandardisedMatrix.of(np.empty((8, 0))), Y, ARM, 2)
     e = Y - np.where(ARM == 0, 2.5, 6.75)
     mean = e.reshape(4, 2).mean(axis=1).repeat(2)
     np.testing.assert_allclose(cr2_residuals(fit, ARM, None, G), e + (np.sqrt(2) - 1) * mean)
 
 
 def test_cr2_of_single_rows_is_hc2():
-    fit = fit_arm_regression(Design.of(X), OUTCOME, CODES, 2, W)
+    fit = fit_arm_regression(StandardisedMatrix.of(X), OUTCOME, CODES, 2, W)
     np.testing.assert_allclose(cr2_residuals(fit, CODES, W, np.arange(N)), fit.residuals * np.sqrt(fit.hc2), rtol=1e-8)
 
 
@@ -59,7 +59,7 @@ def test_a_cluster_that_alone_determines_a_direction_has_a_finite_residual():
     """A dummy for one cluster: (I - H)^(-1/2) does not exist there, the generalised inverse does."""
     g = np.arange(N) // 9
     dummy = (g == 3).astype(float)[:, None]
-    fit = fit_arm_regression(Design.of(dummy), OUTCOME, CODES, 2)
+    fit = fit_arm_regression(StandardisedMatrix.of(dummy), OUTCOME, CODES, 2)
     e = cr2_residuals(fit, CODES, None, g)
     assert np.isfinite(e).all()
 
@@ -70,7 +70,7 @@ def test_blocks_of_rows_give_what_one_block_gives(monkeypatch):
     plan = plan_estimand("ATT", resolve_arms(pd.Series(CODES)), "d")
 
     def all_of_it():
-        fit = fit_arm_regression(Design.of(X), OUTCOME, CODES, 2, W)
+        fit = fit_arm_regression(StandardisedMatrix.of(X), OUTCOME, CODES, 2, W)
         return (*mean_contributions(fit, plan, CODES, W), means_components(fit, plan, CODES, W, ())[2][0].meat)
 
     whole = all_of_it()
@@ -81,7 +81,7 @@ def test_blocks_of_rows_give_what_one_block_gives(monkeypatch):
 
 def test_contributions_sum_to_zero_and_values_are_average_predictions():
     plan = plan_estimand("ATE", resolve_arms(pd.Series(CODES)), "d")
-    fit = fit_arm_regression(Design.of(X), OUTCOME, CODES, 2, W)
+    fit = fit_arm_regression(StandardisedMatrix.of(X), OUTCOME, CODES, 2, W)
     values, first, second = mean_contributions(fit, plan, CODES, W)
     np.testing.assert_allclose(values, np.average(fit.predictions, axis=0, weights=W))
     np.testing.assert_allclose(first.sum(axis=0), 0, atol=1e-12)
@@ -93,7 +93,7 @@ def test_contributions_are_the_derivative_of_the_estimate_in_the_weights():
     plan = plan_estimand("ATE", resolve_arms(pd.Series(CODES)), "d")
 
     def values(w):
-        fit = fit_arm_regression(Design.of(X), OUTCOME, CODES, 2, w)
+        fit = fit_arm_regression(StandardisedMatrix.of(X), OUTCOME, CODES, 2, w)
         return mean_contributions(fit, plan, CODES, w)
 
     _, first, second = values(W)
@@ -105,7 +105,7 @@ def test_contributions_are_the_derivative_of_the_estimate_in_the_weights():
 
 def test_arms_without_a_residual_are_refused():
     with pytest.raises(CausalDataError, match="3 rows for 3 coefficients"):
-        fit_arm_regression(Design.of(X), OUTCOME, (np.arange(N) < 3).astype(int), 2)
+        fit_arm_regression(StandardisedMatrix.of(X), OUTCOME, (np.arange(N) < 3).astype(int), 2)
     w = np.where((CODES == 1) & (np.cumsum(CODES) > 3), 0.0, 1.0)
     with pytest.raises(CausalDataError, match="3 rows for 3 coefficients"):
-        fit_arm_regression(Design.of(X), OUTCOME, CODES, 2, w)
+        fit_arm_regression(StandardisedMatrix.of(X), OUTCOME, CODES, 2, w)

@@ -4,7 +4,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pandas_causal.arms.estimands import ESTIMANDS, common_support, in_words, plan_estimand, target_share, tilt
+from pandas_causal.arms.estimands import (
+    ESTIMANDS,
+    common_support,
+    in_words,
+    plan_estimand,
+    target_density,
+    target_share,
+)
 from pandas_causal.errors import CausalArgumentError
 from pandas_causal.inputs.arms import resolve_arms
 
@@ -36,18 +43,20 @@ def test_unknown_estimands_name_the_legal_ones():
 
 
 def test_tilting_functions_by_hand():
-    np.testing.assert_allclose(tilt("ATE", None, E), 1)
-    np.testing.assert_allclose(tilt("ATT", 2, E), E[:, 2])
-    np.testing.assert_allclose(tilt("ATO", None, E), [1 / (2 + 10 / 3 + 5), 1 / (5 + 5 + 5 / 3), 1 / (10 + 10 + 1.25)])
+    np.testing.assert_allclose(target_density("ATE", None, E), 1)
+    np.testing.assert_allclose(target_density("ATT", 2, E), E[:, 2])
+    np.testing.assert_allclose(
+        target_density("ATO", None, E), [1 / (2 + 10 / 3 + 5), 1 / (5 + 5 + 5 / 3), 1 / (10 + 10 + 1.25)]
+    )
     two = np.array([[0.3, 0.7]])
-    np.testing.assert_allclose(tilt("ATO", None, two), 0.21)  # e (1 - e) for two arms
+    np.testing.assert_allclose(target_density("ATO", None, two), 0.21)  # e (1 - e) for two arms
 
 
 def test_membership():
     codes = np.array([0, 1, 2])
     np.testing.assert_array_equal(target_share(1, codes, E, "ATT"), [0, 1, 0])
     np.testing.assert_array_equal(target_share(None, codes, E, "ATE"), [1, 1, 1])
-    np.testing.assert_allclose(target_share(None, codes, E, "ATO"), tilt("ATO", None, E))
+    np.testing.assert_allclose(target_share(None, codes, E, "ATO"), target_density("ATO", None, E))
 
 
 def test_common_support_looks_at_the_tail_that_matters():

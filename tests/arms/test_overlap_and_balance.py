@@ -8,8 +8,8 @@ from statsmodels.stats.weightstats import DescrStatsW
 
 import pandas_causal
 from pandas_causal import AIPW, IPW
-from pandas_causal.arms.balance import balance, kolmogorov_smirnov, largest_difference, standardized_differences
-from pandas_causal.arms.overlap import arm_weights, effective_sample_size, overlap, propensity_histogram
+from pandas_causal.arms.balance import balance, largest_difference, standardized_differences, weighted_ks
+from pandas_causal.arms.overlap import arm_weights, effective_sample_size, overlap_check, propensity_histogram
 from pandas_causal.errors import CausalArgumentError, OverlapError
 
 RNG = np.random.default_rng(0)
@@ -57,7 +57,7 @@ def test_table_of_balance():
 def test_weighted_ks_counts_repeated_rows():
     counts = RNG.integers(1, 4, N)
     repeated = np.repeat(np.arange(N), counts)
-    ours = kolmogorov_smirnov(X[:, 1], A, B, counts.astype(float))
+    ours = weighted_ks(X[:, 1], A, B, counts.astype(float))
     theirs = stats.ks_2samp(X[repeated, 1][A[repeated]], X[repeated, 1][B[repeated]]).statistic
     assert ours == pytest.approx(theirs)
 
@@ -89,7 +89,7 @@ E = np.column_stack([1 - E1, E1])
 
 @pytest.mark.parametrize("w", [None, W])
 def test_table_of_overlap_by_hand(w):
-    table = overlap(E, D, ["no", "yes"], w=w).table
+    table = overlap_check(E, D, ["no", "yes"], w=w).table
     for a, name in enumerate(["no", "yes"]):
         own = D == a
         assert table.loc[name, "n"] == own.sum()
@@ -112,28 +112,28 @@ def test_only_the_tail_that_matters_fails():
     e1 = np.full(N, 0.5)
     e1[np.flatnonzero(A)[: A.sum() // 8 + 1]] = 0.995
     high = np.column_stack([1 - e1, e1])
-    assert not overlap(high, D, [0, 1], estimand="ATT").passed
-    assert overlap(high, D, [0, 1], estimand="ATC").passed
+    assert not overlap_check(high, D, [0, 1], estimand="ATT").passed
+    assert overlap_check(high, D, [0, 1], estimand="ATC").passed
     e0 = np.full(N, 0.5)
     e0[np.flatnonzero(B)[: B.sum() // 8 + 1]] = 0.005
     low = np.column_stack([1 - e0, e0])
-    assert overlap(low, D, [0, 1], estimand="ATT").passed
-    assert not overlap(low, D, [0, 1], estimand="ATC").passed
-    assert not overlap(low, D, [0, 1], estimand="ATE").passed
+    assert overlap_check(low, D, [0, 1], estimand="ATT").passed
+    assert not overlap_check(low, D, [0, 1], estimand="ATC").passed
+    assert not overlap_check(low, D, [0, 1], estimand="ATE").passed
 
 
 def test_one_weight_that_outweighs_the_rest_fails():
     e1 = np.full(N, 0.5)
     e1[np.flatnonzero(A)[0]] = 0.02 / N  # received treatment though it hardly could
-    assert not overlap(np.column_stack([1 - e1, e1]), D, [0, 1]).passed
+    assert not overlap_check(np.column_stack([1 - e1, e1]), D, [0, 1]).passed
 
 
 def test_perfect_separation_is_an_error():
     e1 = np.where(D == 1, 0.999, 0.001)
     with pytest.raises(OverlapError, match="perfect separation"):
-        overlap(np.column_stack([1 - e1, e1]), D, [0, 1])
+        overlap_check(np.column_stack([1 - e1, e1]), D, [0, 1])
     with pytest.raises(CausalArgumentError, match="bound"):
-        overlap(E, D, [0, 1], bound=0.6)
+        overlap_check(E, D, [0, 1], bound=0.6)
 
 
 def test_histogram_counts_every_row():

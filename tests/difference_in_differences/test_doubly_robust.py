@@ -11,7 +11,7 @@ from pandas_causal.difference_in_differences.doubly_robust import (
     propensity,
 )
 from pandas_causal.errors import OverlapError
-from pandas_causal.models.linear import Design
+from pandas_causal.models.linear import StandardisedMatrix
 
 STEP = 1e-5
 
@@ -26,13 +26,13 @@ def data(n=80, seed=0):
 
 
 def changes(X, treated, dy, w, method):
-    design = Design.of(X)
+    design = StandardisedMatrix.of(X)
     fitted = None if method == "regression" else propensity(design, treated, w, improved=method == "dr_improved")
     return compare_changes(dy, treated, design, w, method=method, fitted=fitted)
 
 
 def rows(X, treated, y, post, w, method):
-    design = Design.of(X)
+    design = StandardisedMatrix.of(X)
     fitted = None if method == "regression" else propensity(design, treated, w)
     return compare_rows(y, treated, post, design, w, method=method, fitted=fitted)
 
@@ -102,7 +102,7 @@ def test_a_linear_outcome_without_noise_is_found_by_regression_exactly():
 
 def test_calibrated_odds_balance_the_covariates():
     X, treated, _, _, w = data()
-    odds = calibrated_odds(Design.of(X), treated, w)
+    odds = calibrated_odds(StandardisedMatrix.of(X), treated, w)
     control = np.where(treated, 0, w * odds)
     np.testing.assert_allclose(control @ X / control.sum(), w[treated] @ X[treated] / w[treated].sum(), atol=1e-9)
     assert control.sum() == pytest.approx(w[treated].sum())
@@ -112,9 +112,9 @@ def test_groups_apart_are_refused():
     X = np.linspace(-1, 1, 40)[:, None]
     treated = X[:, 0] > 0.3
     with pytest.raises(OverlapError, match="do not overlap"):
-        calibrated_odds(Design.of(X), treated, None)
+        calibrated_odds(StandardisedMatrix.of(X), treated, None)
     with pytest.raises(OverlapError):
-        propensity(Design.of(X), treated, None)
+        propensity(StandardisedMatrix.of(X), treated, None)
 
 
 def test_untreated_units_like_no_other_are_trimmed():
@@ -123,6 +123,6 @@ def test_untreated_units_like_no_other_are_trimmed():
     x = rng.normal(size=2_000)
     treated = rng.random(2_000) < 1 / (1 + np.exp(-2 * x))
     x[~treated] = np.where(np.arange((~treated).sum()) == 0, 6.0, x[~treated])
-    fitted = propensity(Design.of(x[:, None]), treated, None)
+    fitted = propensity(StandardisedMatrix.of(x[:, None]), treated, None)
     assert fitted.n_trimmed == 1
     assert (fitted.odds == 0).sum() == 1

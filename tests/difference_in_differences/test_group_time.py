@@ -3,10 +3,21 @@
 import numpy as np
 import pytest
 
-from pandas_causal.difference_in_differences.group_time import Cell, Plan, ReferenceEvent, estimate_cells, plan_cells
+from pandas_causal.difference_in_differences.cells import cohort_shares
+from pandas_causal.difference_in_differences.group_time import (
+    Cell,
+    CellSettings,
+    ReferenceEvent,
+    estimate_cells,
+    plan_cells,
+)
 from pandas_causal.estimator import CausalEstimator
 from pandas_causal.panels.reading import read_panel
 from tests.panels.designs import staggered
+
+
+def cells_of(read, settings):
+    return estimate_cells(read, settings, cohort_shares(read, read.treated_cohorts))
 
 
 def panel(frame, **roles):
@@ -42,7 +53,7 @@ def test_a_reference_event_is_its_number():
 def test_cells_are_differences_of_means(control_group, by_rows):
     frame = staggered(n=60)
     read = panel(frame)
-    found = estimate_cells(read, Plan(control_group=control_group, by_rows=by_rows, base_period="universal"))
+    found = cells_of(read, CellSettings(control_group=control_group, by_rows=by_rows, base_period="universal"))
     means = frame.groupby(["cohort", "time"])["y"]
     for cell, att in zip(found.cells, found.att, strict=True):
         g, t, b = (read.periods[v] for v in cell)
@@ -57,10 +68,10 @@ def test_cells_are_differences_of_means(control_group, by_rows):
 def test_batches_change_nothing():
     """Cells with the same units are computed at once; covariates that change make every cell its own batch."""
     frame = staggered(n=90)
-    plan = Plan(base_period="universal")
-    at_once = estimate_cells(panel(frame[["unit", "time", "cohort", "y", "x"]].assign(z=frame["x"])), plan)
+    plan = CellSettings(base_period="universal")
+    at_once = cells_of(panel(frame[["unit", "time", "cohort", "y", "x"]].assign(z=frame["x"])), plan)
     read = panel(frame)
-    singly = [estimate_cells(read, plan).att[k] for k in range(len(at_once.cells))]
+    singly = [cells_of(read, plan).att[k] for k in range(len(at_once.cells))]
     np.testing.assert_allclose(singly, at_once.att)
     names = {"unit": "unit", "time": "time", "cohort": "cohort"}
 
@@ -70,7 +81,7 @@ def test_batches_change_nothing():
     constant = read_panel(Design(), frame[[*names, "x"]], frame["y"], **names)
     moved = frame.assign(x=frame["x"] + np.where(frame["time"] == 6, 1e-13, 0))
     moving = read_panel(Design(), moved[[*names, "x"]], frame["y"], **names)
-    first, second = estimate_cells(constant, plan), estimate_cells(moving, plan)
+    first, second = cells_of(constant, plan), cells_of(moving, plan)
     np.testing.assert_allclose(first.att, second.att, rtol=1e-9)
     np.testing.assert_allclose(first.contributions, second.contributions, atol=1e-12)
     assert len(first.overlap) == 3
@@ -80,7 +91,7 @@ def test_batches_change_nothing():
 def test_cohorts_without_a_cell_after_treatment_are_left_out():
     frame = staggered(n=60)
     treated_at_last = panel(frame[frame["cohort"] > 0])
-    found = estimate_cells(treated_at_last, Plan(control_group="not_yet_treated"))
+    found = cells_of(treated_at_last, CellSettings(control_group="not_yet_treated"))
     assert {c.cohort for c in found.cells} == {2, 3}
     assert max(c.time for c in found.cells) == 3
     assert Cell(4, 4, 3) in found.left_out

@@ -8,6 +8,7 @@ import pytest
 
 from pandas_causal import DifferenceInDifferences, ImputationDiD, StackedDiD, SunAbraham, TripleDifference
 from pandas_causal.errors import CausalArgumentError, CausalDataError, NotIdentifiedError
+from tests.effect.examples import with_rows
 from tests.panels.designs import staggered
 
 FEW = pytest.mark.filterwarnings("ignore::pandas_causal.errors.FewTreatedWarning")  # numbers by hand are few
@@ -122,8 +123,8 @@ def test_weights_of_averages_are_estimates(estimator):
     """The errors of averages hold the derivative in the weights: dropping it changes them where effects differ."""
     effect = fit(estimator, staggered(effect=5.0))
     events = effect.aggregate("event")
-    weights = effect.weightings["event"].weights.estimates.to_numpy()
-    known = replace(effect, weightings={"event": replace(effect.weightings["event"], weights=weights)})
+    weights = effect.weightings["event"].weights.values.to_numpy()
+    known = with_rows(effect, weightings={"event": replace(effect.weightings["event"], weights=weights)})
     fixed = known.aggregate("event")
     np.testing.assert_allclose(fixed.estimates, events.estimates, atol=1e-12)
     assert events.table.loc[0, "std_error"] > 1.02 * fixed.table.loc[0, "std_error"]

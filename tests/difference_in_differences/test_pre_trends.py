@@ -1,7 +1,5 @@
 """Power of pre-trend tests: against the normal probabilities it stands for, and by simulation."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from scipy.stats import multivariate_normal, norm
@@ -9,6 +7,7 @@ from scipy.stats import multivariate_normal, norm
 from pandas_causal.difference_in_differences.pre_trends import pre_trend_power
 from pandas_causal.errors import CausalArgumentError
 from tests.difference_in_differences.test_honest_bounds import event_effect
+from tests.effect.examples import with_rows
 
 
 def rectangle(effect, slope, n_pre=3, reference=-1):
@@ -55,8 +54,8 @@ def test_no_trend_is_found_as_often_as_the_level_says():
 def test_scale_and_summary():
     effect = event_effect()
     small = pre_trend_power(effect)
-    scaled = replace(
-        effect, estimates=1000 * effect.estimates, uncertainty=effect.uncertainty.linear(1000 * np.eye(len(effect)))
+    scaled = with_rows(
+        effect, values=1000 * effect.estimates, uncertainty=effect.uncertainty.linear(1000 * np.eye(len(effect)))
     )
     large = pre_trend_power(scaled)
     np.testing.assert_allclose(large.table.index, 1000 * small.table.index, rtol=1e-6)

@@ -10,7 +10,7 @@ import pytest
 
 import pandas_causal  # noqa: F401 - registers df.causal
 from pandas_causal.discontinuity.binned_means import BIN_RULES, binned_means, global_polynomial, number_of_bins
-from pandas_causal.discontinuity.checks import placebo_cutoffs
+from pandas_causal.discontinuity.checks import placebo_cutoff_table
 from pandas_causal.discontinuity.density import density_bandwidths, density_curve, density_test, mccrary
 from pandas_causal.errors import CausalArgumentError, CausalDataError
 from tests.discontinuity.designs import make, senate
@@ -54,7 +54,7 @@ def test_covariate_continuity_is_the_estimator_on_the_covariate(effect):
 def test_placebo_cutoffs_use_one_side_and_find_a_second_jump():
     frame = make(n=2_000).assign(y=lambda f: f["y"] + 3 * (f["x"] >= -0.4))
     effect = frame.causal.rdd(running="x", outcome="y", bandwidth=0.3)
-    check = placebo_cutoffs(effect.estimator._parts[0], at=[-0.4, 0.3])
+    check = placebo_cutoff_table(effect.estimator._parts[0], at=[-0.4, 0.3])
     assert check.passed is False
     assert check.table.index.tolist() == [-0.4, 0.3]
     assert check.table.loc[-0.4, "estimate"] == pytest.approx(3, abs=0.6)

@@ -11,8 +11,8 @@ from pandas_causal import LocalRandomization
 from pandas_causal.discontinuity.permutation import (
     STATISTICS,
     balance_p_values,
-    difference,
     inverted_interval,
+    mean_differences,
     nested_windows,
     p_value,
     permuted_assignments,
@@ -54,7 +54,7 @@ def test_interval_is_the_set_of_effects_the_test_does_not_reject():
     d = treated.astype(float)
 
     def p(tau):
-        return p_value(difference(y - tau * d, d), difference(y - tau * d, draws))
+        return p_value(mean_differences(y - tau * d, d), mean_differences(y - tau * d, draws))
 
     for inside, outside in ((low + 1e-6, low - 1e-6), (high - 1e-6, high + 1e-6)):
         assert p(inside) > 0.05

@@ -13,7 +13,7 @@ from pandas_causal.effect.estimates import Weighting
 from pandas_causal.errors import CausalArgumentError, CausalDataError, CausalError, StandardErrorWarning
 from pandas_causal.inference.influence import Influence
 from pandas_causal.inference.reference import Normal
-from pandas_causal.inference.rows import Rows
+from pandas_causal.inference.rows import RowIdentity
 from tests.effect.examples import (
     ARM,
     G,
@@ -25,6 +25,7 @@ from tests.effect.examples import (
     mean_effect,
     variance_effect,
     welch_effect,
+    with_rows,
 )
 
 RNG = np.random.default_rng(7)
@@ -59,13 +60,13 @@ def test_cluster_without_small_sample_factor_is_the_raw_sum_under_the_normal():
 
 
 def cells_known_exactly():
-    u = Influence.from_contributions([1.0, 3.0], np.zeros((100, 2)), Rows(pd.RangeIndex(100)))
+    u = Influence.from_contributions([1.0, 3.0], np.zeros((100, 2)), RowIdentity(pd.RangeIndex(100)))
     return make(pd.Series([1.0, 3.0], index=["a", "b"]), u, "cells", 100)
 
 
 def shares():
     member = np.repeat([0, 1], 50)[:, None] == [0, 1]
-    u = Influence.from_contributions([0.5, 0.5], (member - 0.5) / 100, Rows(pd.RangeIndex(100)))
+    u = Influence.from_contributions([0.5, 0.5], (member - 0.5) / 100, RowIdentity(pd.RangeIndex(100)))
     return make(pd.Series([0.5, 0.5], index=["a", "b"]), u, "shares", 100)
 
 
@@ -79,7 +80,7 @@ def test_estimated_weights_bring_their_own_uncertainty():
 
 
 def test_estimated_weights_may_be_zero_and_still_count():
-    w = replace(shares(), estimates=pd.Series([0.0, 1.0], index=["a", "b"]))
+    w = with_rows(shares(), values=pd.Series([0.0, 1.0], index=["a", "b"]))
     average = cells_known_exactly().aggregate(weights=w)
     assert average.estimate == 3
     # d mean / d w = (theta - 3) / 1 = (-2, 0); shares contribute +-0.5/100 each
@@ -127,7 +128,7 @@ def test_default_index_of_different_data_needs_rows():
 
 def test_independent_fits_keep_their_own_variances():
     welch = welch_effect()
-    other = replace(mean_effect([3, 4, 5, 7], pd.Index(list("wxyz"))), estimates=pd.Series([4.75], index=["1 - 0"]))
+    other = with_rows(mean_effect([3, 4, 5, 7], pd.Index(list("wxyz"))), values=pd.Series([4.75], index=["1 - 0"]))
     apart = welch.difference(other, rows="independent")
     assert apart.std_error == pytest.approx(np.hypot(1.0704360482, other.std_error))
 
@@ -325,7 +326,7 @@ def unit_effect(x, rows, labels=None):
 
 def test_average_over_sampled_units_or_over_these_very_units():
     x = np.array([-1, 0, 0, 1.0] * 25)
-    rows = Rows(pd.RangeIndex(100), x)
+    rows = RowIdentity(pd.RangeIndex(100), x)
     effect = unit_effect(x, rows)
     population = effect.aggregate()
     assert population.std_error == pytest.approx(0.1414213562, abs=1e-9)
@@ -339,7 +340,7 @@ def test_average_over_sampled_units_or_over_these_very_units():
 def test_subgroup_averages_count_the_sampling_of_their_members():
     x = np.array([-1, 0, 0, 1.0] * 25)
     groups = np.repeat(["p", "q"], [40, 60])
-    by = unit_effect(x, Rows(pd.RangeIndex(100), x)).aggregate(groups)
+    by = unit_effect(x, RowIdentity(pd.RangeIndex(100), x)).aggregate(groups)
     for name in ("p", "q"):
         tau = 1 + 2 * x[groups == name]
         assert by[name].std_error == pytest.approx(np.sqrt(np.square(tau - tau.mean()).sum()) / len(tau))
@@ -348,7 +349,7 @@ def test_subgroup_averages_count_the_sampling_of_their_members():
 
 def test_covariance_of_units_and_joint_tests_are_refused():
     x = np.array([-1, 0, 0, 1.0])
-    effect = unit_effect(x, Rows(pd.RangeIndex(4), x))
+    effect = unit_effect(x, RowIdentity(pd.RangeIndex(4), x))
     with pytest.raises(CausalError, match="one row per unit"):
         _ = effect.vcov
     with pytest.raises(CausalError, match="one row per unit"):
@@ -482,7 +483,7 @@ def test_reference_rows_have_no_p_value_and_no_warning():
 
 
 def test_missing_standard_errors_are_explained():
-    u = Influence.from_contributions([1.0], np.array([[np.nan], [0.0]]), Rows(pd.RangeIndex(2)))
+    u = Influence.from_contributions([1.0], np.array([[np.nan], [0.0]]), RowIdentity(pd.RangeIndex(2)))
     with pytest.warns(StandardErrorWarning, match="missing or infinite"):
         effect = make(pd.Series([1.0]), u, "nan", 2).explained()
     assert effect.warnings
@@ -596,9 +597,9 @@ def test_linear_reads_column_labels():
 
 def test_some_of_the_fitted_units_keep_their_clusters():
     x, labels = np.array([-1, 0, 0, 1.0] * 25), np.repeat(np.arange(20), 5)
-    rows = Rows(pd.RangeIndex(100), x)
+    rows = RowIdentity(pd.RangeIndex(100), x)
     effect = unit_effect(x, rows)
-    clustered = replace(effect, uncertainty=effect.uncertainty.cluster([labels]))
+    clustered = with_rows(effect, uncertainty=effect.uncertainty.cluster([labels]))
     mask = np.arange(100) < 40
     by = clustered.aggregate(np.where(mask, "first", "second"))["first"]
     with pytest.warns(StandardErrorWarning, match="taken as known"):
@@ -608,9 +609,9 @@ def test_some_of_the_fitted_units_keep_their_clusters():
 
 def test_units_that_are_not_the_fitted_rows_of_a_clustered_fit_are_refused():
     x = np.array([-1, 0, 0, 1.0])
-    effect = unit_effect(x, Rows(pd.RangeIndex(4), x))
+    effect = unit_effect(x, RowIdentity(pd.RangeIndex(4), x))
     u = effect.uncertainty.cluster([[0, 0, 1, 1]])
-    foreign = replace(effect, uncertainty=u, units=Rows(pd.RangeIndex(4), x + 1))
+    foreign = with_rows(effect, uncertainty=u, units=RowIdentity(pd.RangeIndex(4), x + 1))
     with pytest.raises(CausalError, match="clusters of these units are unknown"):
         foreign.aggregate()
 

@@ -299,11 +299,11 @@ def test_cr2_of_means_equals_the_matrices(weights):
 def test_cr2_of_lin_equals_the_matrices(weights):
     """At known means the covariance of the coefficients; the sampling of the means is added as contributions."""
     from pandas_causal.arms.arm_regression import cr2_residuals, fit_arm_regression
-    from pandas_causal.models.linear import Design
+    from pandas_causal.models.linear import StandardisedMatrix
 
     w = None if weights is None else FRAME["w"].to_numpy()
     Z = FRAME[["x", "z"]].to_numpy()
-    fitted = fit_arm_regression(Design.of(Z), FRAME["y"].to_numpy(), FRAME["arm"].to_numpy(), 2, w)
+    fitted = fit_arm_regression(StandardisedMatrix.of(Z), FRAME["y"].to_numpy(), FRAME["arm"].to_numpy(), 2, w)
     e = cr2_residuals(fitted, FRAME["arm"].to_numpy(), w, FRAME["shop"])
     rows = fitted.design.rows(slice(None))
     d = FRAME["arm"].to_numpy()[:, None]

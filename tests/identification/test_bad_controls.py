@@ -7,7 +7,7 @@ import pytest
 
 from pandas_causal import CausalGraph
 from pandas_causal.errors import BadControlError, BadControlWarning, GraphError, NotIdentifiedError
-from pandas_causal.identification.bad_controls import guard, judge, refuse_post_treatment
+from pandas_causal.identification.bad_controls import classify_controls, refuse_bad_controls, refuse_post_treatment
 from tests.graphs import brute
 
 # -- definitions, by exhaustive search ------------------------------------------------------------
@@ -67,7 +67,7 @@ def compare(graph, a, y):
     drawn = brute.graph_of(graph)
     for held in brute.subsets(set(range(graph[0])) - {a, y}):
         kinds, opened = defined(graph, a, y, held)
-        found = judge(drawn, a, y, sorted(held))
+        found = classify_controls(drawn, a, y, sorted(held))
         said = f"{graph}, {a} on {y}, {set(held)}"
         assert found.valid == (not kinds and not opened) == brute.valid_adjustment(graph, [a], [y], held), said
         assert {z: kind for z, (kind, _) in found.controls.items()} == kinds, said
@@ -105,7 +105,7 @@ M_BIAS = "medication -> readmission, income -> medication, income -> visits, gen
 def test_mediators_and_descendants_are_named_with_their_paths():
     graph = CausalGraph(WARD + ", recovery -> mood")
     with pytest.raises(BadControlError) as error:
-        guard(graph, "medication", "readmission", ["recovery", "mood", "cost", "severity"])
+        refuse_bad_controls(graph, "medication", "readmission", ["recovery", "mood", "cost", "severity"])
     causal = ("medication", "recovery", "readmission")
     assert error.value.controls == {
         "recovery": ("mediator", causal),
@@ -122,42 +122,42 @@ def test_mediators_and_descendants_are_named_with_their_paths():
 def test_m_bias():
     graph = CausalGraph(M_BIAS, latent=["income", "genes"])
     with pytest.raises(BadControlError, match="opens medication <- income -> visits <- genes -> readmission") as error:
-        guard(graph, "medication", "readmission", ["visits"])
+        refuse_bad_controls(graph, "medication", "readmission", ["visits"])
     path = ("medication", "income", "visits", "genes", "readmission")
     assert error.value.controls == {"visits": ("collider", path)}
     assert "Without it the set is valid: covariates=[]" in str(error.value)
-    assert guard(graph, "medication", "readmission", []) == ()
+    assert refuse_bad_controls(graph, "medication", "readmission", []) == ()
     observed = CausalGraph(M_BIAS)
-    assert not judge(observed, "medication", "readmission", ["visits", "genes"]).controls
+    assert not classify_controls(observed, "medication", "readmission", ["visits", "genes"]).controls
 
 
 def test_what_a_collider_causes_is_a_collider_too():
     graph = CausalGraph(M_BIAS + ", visits -> bill", latent=["income", "genes"])
     with pytest.raises(BadControlError, match="bill .collider.: caused by 'visits', where two arrows meet;"):
-        guard(graph, "medication", "readmission", ["bill"])
+        refuse_bad_controls(graph, "medication", "readmission", ["bill"])
 
 
 def test_a_confounder_that_is_a_collider_leaves_another_path_open():
     """The butterfly: the set needs visits, which opens a path that income or genes would close."""
     graph = CausalGraph(M_BIAS + ", visits -> medication, visits -> readmission", latent=["income"])
     with pytest.raises(BadControlError) as error:
-        guard(graph, "medication", "readmission", ["visits"])
+        refuse_bad_controls(graph, "medication", "readmission", ["visits"])
     assert error.value.controls["visits"][0] == "collider"
     assert "stays open; adjusting for ['genes', 'visits'] closes every such path" in str(error.value)
-    assert guard(graph, "medication", "readmission", ["genes", "visits"]) == ()
+    assert refuse_bad_controls(graph, "medication", "readmission", ["genes", "visits"]) == ()
 
 
 def test_hidden_causes_are_drawn_in_the_path():
     graph = CausalGraph("a -> y, a <-> c, c <-> y")
     with pytest.raises(BadControlError, match="opens a <-> c <-> y"):
-        guard(graph, "a", "y", ["c"])
+        refuse_bad_controls(graph, "a", "y", ["c"])
 
 
 @pytest.mark.parametrize("covariates", [[], ["age"]])
 def test_an_open_path_is_named_with_what_closes_it(covariates):
     graph = CausalGraph(WARD + ", age -> readmission")
     with pytest.raises(NotIdentifiedError) as error:
-        guard(graph, "medication", "readmission", covariates)
+        refuse_bad_controls(graph, "medication", "readmission", covariates)
     text = str(error.value)
     assert "leave open medication <- severity -> readmission" in text
     assert f"covariates={[*covariates, 'severity']}" in text
@@ -165,19 +165,19 @@ def test_an_open_path_is_named_with_what_closes_it(covariates):
 
 def test_an_open_path_that_no_column_closes():
     with pytest.raises(NotIdentifiedError, match="leave open a <-> y.*no observed covariates close it: measure"):
-        guard(CausalGraph("a -> y, a <-> y"), "a", "y", [])
+        refuse_bad_controls(CausalGraph("a -> y, a <-> y"), "a", "y", [])
     with pytest.raises(NotIdentifiedError, match=r"determines the effect otherwise: ate\(graph=...\)"):
-        guard(CausalGraph("a -> m -> y, a <-> y"), "a", "y", [])
+        refuse_bad_controls(CausalGraph("a -> m -> y, a <-> y"), "a", "y", [])
 
 
 def test_covariates_that_do_no_good_are_warned_of():
     graph = CausalGraph(WARD + ", lottery -> medication -> nausea")
     with pytest.warns(BadControlWarning) as caught:
-        notes = guard(graph, "medication", "readmission", ["severity", "lottery", "nausea"])
+        notes = refuse_bad_controls(graph, "medication", "readmission", ["severity", "lottery", "nausea"])
     assert len(caught) == len(notes) == 1
     assert "lottery (instrument): given the other covariates it is related to treatment alone" in notes[0]
     assert "nausea (descendant): treatment causes it, medication -> nausea, and it carries no effect" in notes[0]
-    assert guard(graph, "medication", "readmission", ["severity"]) == ()
+    assert refuse_bad_controls(graph, "medication", "readmission", ["severity"]) == ()
 
 
 @pytest.mark.parametrize(
@@ -191,7 +191,7 @@ def test_covariates_that_do_no_good_are_warned_of():
 def test_covariates_that_are_none(covariates, message):
     graph = CausalGraph(WARD + ", hidden -> severity", latent=["hidden"])
     with pytest.raises(GraphError, match=message):
-        judge(graph, "medication", "readmission", covariates)
+        classify_controls(graph, "medication", "readmission", covariates)
 
 
 def test_the_marks_of_the_caller():
@@ -209,11 +209,11 @@ def test_a_large_graph_is_judged_at_once():
     graph = CausalGraph([(names[a], names[b]) for a, b in sorted(edges)][:5_000])
     found = graph.identify(treatment="v400", outcome="v900")
     best = sorted(found.backdoor.optimal)
-    assert judge(graph, "v400", "v900", best).valid
+    assert classify_controls(graph, "v400", "v900", best).valid
     everything = [v for v in names if v not in ("v400", "v900")]
-    judged = judge(graph, "v400", "v900", everything)
+    judged = classify_controls(graph, "v400", "v900", everything)
     kinds = [kind for kind, _ in judged.controls.values()]
     assert {"mediator", "descendant"} <= set(kinds)
     assert set(judged.controls) >= graph.descendants("v400") & graph.ancestors("v900") - {"v400", "v900"}
     below = sorted(graph.descendants("v400") - found.backdoor.forbidden - {"v400"})
-    assert {judge(graph, "v400", "v900", [*best, v]).useless.get(v) for v in below[:3]} <= {"descendant"}
+    assert {classify_controls(graph, "v400", "v900", [*best, v]).useless.get(v) for v in below[:3]} <= {"descendant"}

@@ -7,7 +7,7 @@ from pandas_causal.errors import CausalDataError, CausalError
 from pandas_causal.inference.bands import joint_test, simultaneous_critical
 from pandas_causal.inference.draws_and_variance import Draws, Variance
 from pandas_causal.inference.influence import Component, Influence
-from pandas_causal.inference.rows import Rows
+from pandas_causal.inference.rows import RowIdentity
 from tests.effect.examples import columns_effect
 
 RNG = np.random.default_rng(5)
@@ -15,7 +15,7 @@ RNG = np.random.default_rng(5)
 
 def identity(k, df=np.inf):
     return Influence.from_contributions(
-        np.zeros(k), np.zeros((2, k)), Rows(pd.RangeIndex(2)), components=(Component(np.eye(k), df),)
+        np.zeros(k), np.zeros((2, k)), RowIdentity(pd.RangeIndex(2)), components=(Component(np.eye(k), df),)
     )
 
 

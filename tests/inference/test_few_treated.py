@@ -7,7 +7,7 @@ import pytest
 
 from pandas_causal.inference.few_treated import Treated, beside
 from pandas_causal.inference.influence import Influence
-from pandas_causal.inference.rows import Rows
+from pandas_causal.inference.rows import RowIdentity
 
 
 def counted(**more):
@@ -77,7 +77,7 @@ def test_one_unit_has_no_standard_error():
     rng = np.random.default_rng(1)
     contributions = rng.normal(size=(8, 5))
     contributions -= contributions.mean(axis=0)
-    u = Influence.from_contributions(np.arange(5.0), contributions, Rows(np.arange(8)))
+    u = Influence.from_contributions(np.arange(5.0), contributions, RowIdentity(np.arange(8)))
     counted_u = replace(u, treated=counted())
     assert np.isnan(counted_u.std_error()).tolist() == [False, False, True, False, False]
     assert np.isnan(counted_u.covariance()).sum() == 9

@@ -11,7 +11,7 @@ from pandas_causal.inference.influence import (
     join,
     quadratic_forms,
 )
-from pandas_causal.inference.rows import Rows, join_rows
+from pandas_causal.inference.rows import RowIdentity, join_rows
 
 RNG = np.random.default_rng(3)
 PSI = RNG.normal(size=(60, 3))
@@ -20,7 +20,7 @@ LABELS = np.repeat(np.arange(12), 5)
 
 
 def influence(**more):
-    return Influence.from_contributions(np.arange(3.0), PSI / 60, Rows(pd.RangeIndex(60)), **more)
+    return Influence.from_contributions(np.arange(3.0), PSI / 60, RowIdentity(pd.RangeIndex(60)), **more)
 
 
 def test_cluster_sums_keep_labels_and_merge_across_chunks():
@@ -106,8 +106,12 @@ def test_clusters_that_disagree_on_shared_rows_are_refused():
 
 
 def test_joined_clusters_follow_labels():
-    left = Influence.from_contributions([0.0], PSI[:40, :1], Rows(pd.Index(range(100, 140)))).cluster([LABELS[:40]])
-    right = Influence.from_contributions([0.0], PSI[20:, 1:2], Rows(pd.Index(range(120, 160)))).cluster([LABELS[20:]])
+    left = Influence.from_contributions([0.0], PSI[:40, :1], RowIdentity(pd.Index(range(100, 140)))).cluster(
+        [LABELS[:40]]
+    )
+    right = Influence.from_contributions([0.0], PSI[20:, 1:2], RowIdentity(pd.Index(range(120, 160)))).cluster(
+        [LABELS[20:]]
+    )
     both = join(left, right)
     stacked = np.zeros((60, 2))
     stacked[:40, 0], stacked[20:, 1] = PSI[:40, 0], PSI[20:, 1]
@@ -116,13 +120,13 @@ def test_joined_clusters_follow_labels():
 
 def test_rows_know_order_and_content():
     y = np.arange(5.0)
-    a, b = Rows(pd.RangeIndex(5), y), Rows(pd.Index([4, 3, 2, 1, 0]), y[::-1].copy())
+    a, b = RowIdentity(pd.RangeIndex(5), y), RowIdentity(pd.Index([4, 3, 2, 1, 0]), y[::-1].copy())
     assert a.same_set(b)
     assert not a.same_order(b)
-    assert not a.same_set(Rows(pd.RangeIndex(5), y + 1))
+    assert not a.same_set(RowIdentity(pd.RangeIndex(5), y + 1))
     assert a.is_default
     assert not b.is_default
-    assert not Rows(pd.RangeIndex(5, name="unit"), y).is_default
+    assert not RowIdentity(pd.RangeIndex(5, name="unit"), y).is_default
     joined = join_rows(a, b)
     np.testing.assert_array_equal(joined.left, range(5))
     np.testing.assert_array_equal(joined.right, [4, 3, 2, 1, 0])
@@ -131,14 +135,14 @@ def test_rows_know_order_and_content():
 def test_rows_with_repeated_labels_in_another_order_are_refused():
     labels, alike = pd.Index(["a", "a", "b"]), np.array([1.0, 1.0, 2.0])
     with pytest.raises(CausalDataError, match="repeat"):
-        join_rows(Rows(labels, alike), Rows(labels[::-1], alike[::-1].copy()))
-    same = Rows(labels, np.arange(3.0))
-    assert join_rows(same, Rows(labels, np.arange(3.0))).left is None
+        join_rows(RowIdentity(labels, alike), RowIdentity(labels[::-1], alike[::-1].copy()))
+    same = RowIdentity(labels, np.arange(3.0))
+    assert join_rows(same, RowIdentity(labels, np.arange(3.0))).left is None
 
 
 def test_rows_with_repeated_labels_and_different_content_are_told_apart():
     labels, y = pd.Index(["a", "a", "b", "a"]), np.array([3.0, 1.0, 2.0, 4.0])
     order = np.array([2, 3, 0, 1])
-    joined = join_rows(Rows(labels, y), Rows(labels[order], y[order]))
+    joined = join_rows(RowIdentity(labels, y), RowIdentity(labels[order], y[order]))
     np.testing.assert_array_equal(joined.left, range(4))
     np.testing.assert_array_equal(joined.right, order)

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pandas_causal.matching.distances import Space, coordinates
+from pandas_causal.matching.distances import MatchingSpace, coordinates
 from pandas_causal.matching.matches import links_of_pairs, links_of_strata
 from pandas_causal.matching.nearest import TIE, canonical_rank, nearest_links, own_arm_means, without_replacement
 
@@ -19,7 +19,7 @@ def make_space(kind, rng, n, groups=1, filters=0, along=False):
         columns = np.column_stack([np.tanh(points[:, 0] / 2), columns])
     widths = np.r_[[0.2] if along else [], np.full(filters, 0.8)]
     group = rng.integers(0, groups, n)
-    return Space(points, group, columns, widths, columns[:, 0].copy() if along else None, q == 1 or not along)
+    return MatchingSpace(points, group, columns, widths, columns[:, 0].copy() if along else None, q == 1 or not along)
 
 
 def distances(space, left, right):
@@ -67,11 +67,11 @@ def test_nearest_with_ties_is_what_a_table_says(kind, groups, filters, along):
 
 def test_more_ties_than_the_search_has_room_for():
     line = np.r_[np.zeros(3), np.repeat([-1.0, 1.0], 30) * (1 + 1e-12 * np.arange(60))]
-    space = Space(line[:, None], np.zeros(63, dtype=int), np.empty((63, 0)), np.empty(0))
+    space = MatchingSpace(line[:, None], np.zeros(63, dtype=int), np.empty((63, 0)), np.empty(0))
     links = nearest_links(space, np.arange(3), np.arange(3, 63), (1, 1), np.ones(60))
     assert links.counts().tolist() == [60.0] * 3
     # a nearer place that is found late throws all of them out again
-    space = Space(np.r_[line, 0.999][:, None], np.zeros(64, dtype=int), np.empty((64, 0)), np.empty(0))
+    space = MatchingSpace(np.r_[line, 0.999][:, None], np.zeros(64, dtype=int), np.empty((64, 0)), np.empty(0))
     links = nearest_links(space, np.arange(3), np.arange(3, 64), (1, 1), np.ones(61))
     assert links.counts().tolist() == [1.0] * 3
 

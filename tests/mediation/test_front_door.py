@@ -14,13 +14,8 @@ from pandas_causal import FrontDoor, bootstrap
 from pandas_causal.arms.estimands import plan_estimand
 from pandas_causal.errors import OverlapError, OverlapWarning
 from pandas_causal.inputs.arms import resolve_arms
-from pandas_causal.mediation.front_door_scores import (
-    fit_nested,
-    front_door_scores,
-    mediator_overlap,
-    mediator_weights,
-    pairs,
-)
+from pandas_causal.mediation.front_door_scores import front_door_scores, mediator_overlap, mediator_weights
+from pandas_causal.mediation.nested_regression import fit_nested, pairs
 from tests.adjustment.designs import front_door
 
 MODELS = ("outcome_model", "propensity_model", "mediator_model", "nested_model")

@@ -11,17 +11,8 @@ from sklearn.preprocessing import StandardScaler
 
 from pandas_causal import AIPW, IPW, Matching
 from pandas_causal.errors import CausalArgumentError, CausalDataError
-from pandas_causal.models.nuisance import (
-    cross_fit,
-    fit_outcome,
-    fit_propensity,
-    log_loss,
-    make_model,
-    report,
-    skill,
-    squared_loss,
-    weighted_fit,
-)
+from pandas_causal.models.cross_fitting import cross_fit, log_loss, make_model, skill, squared_loss, weighted_fit
+from pandas_causal.models.nuisance import fit_outcome, fit_propensity, report
 
 RNG = np.random.default_rng(0)
 N = 240

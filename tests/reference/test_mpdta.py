@@ -49,13 +49,13 @@ def test_averages_carry_the_estimated_shares():
     assert [overall.estimate, overall.std_error] == pytest.approx([-0.07724, 0.0200], abs=5e-5)
     overall = cohort.aggregate("overall")
     assert [overall.estimate, overall.std_error] == pytest.approx([-0.03102, 0.0124], abs=5e-5)
-    known = effect.linear(effect.weightings["simple"].weights.estimates * 0 + _shares(effect))
+    known = effect.linear(effect.weightings["simple"].weights.values * 0 + _shares(effect))
     assert known.estimate == pytest.approx(simple.estimate)
     assert known.std_error == pytest.approx(0.011747, abs=5e-7)  # with the shares taken as known
 
 
 def _shares(effect):
-    share = effect.weightings["simple"].weights.estimates.to_numpy().copy()
+    share = effect.weightings["simple"].weights.values.to_numpy().copy()
     share[effect.estimates.index.get_level_values("event") < 0] = 0
     return share / share.sum()
 

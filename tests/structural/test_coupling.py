@@ -7,13 +7,8 @@ import pytest
 from scipy import stats
 from scipy.optimize import linprog
 
-from pandas_causal.structural.coupling import (
-    argmax_values,
-    gumbel_posterior,
-    invert_cdf,
-    tian_pearl_bounds,
-    uniform_posterior,
-)
+from pandas_causal.structural.causation import tian_pearl_bounds
+from pandas_causal.structural.coupling import argmax_values, gumbel_posterior, invert_cdf, uniform_posterior
 
 P = np.array([[0.2, 0.5, 0.3], [0.6, 0.0, 0.4]])
 

@@ -9,13 +9,13 @@ import pandas as pd
 
 from pandas_causal.errors import GraphError
 
-__all__ = ["Drawing", "direct", "hidden", "place"]
+__all__ = ["GraphBuilder", "direct", "hidden", "line_and_column"]
 
 _NO = ("no", "false", "0", "unobserved")
 _YES = ("yes", "true", "1", "latent")
 
 
-class Drawing:
+class GraphBuilder:
     """Nodes and edges as they are read; names are checked here, cycles and self-loops by the graph."""
 
     def __init__(self) -> None:
@@ -69,12 +69,12 @@ def hidden(attributes: Mapping[Any, Any]) -> bool:
     return observed in _NO or latent in _YES
 
 
-def place(text: str, at: int) -> str:
+def line_and_column(text: str, at: int) -> str:
     """Line and column, counted from 1, of a position in a text."""
     return f"line {text.count(chr(10), 0, at) + 1}, column {at - (text.rfind(chr(10), 0, at) + 1) + 1}"
 
 
-def direct(drawing: Drawing, tail: Any, head: Any, direction: str) -> None:
+def direct(drawing: GraphBuilder, tail: Any, head: Any, direction: str) -> None:
     """Add an edge whose attribute ``dir`` may turn it round or make it a hidden common cause."""
     if direction == "both":
         drawing.pair(tail, head)

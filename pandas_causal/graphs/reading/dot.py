@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass, field
 
 from pandas_causal.errors import GraphError
-from pandas_causal.graphs.reading.builder import Drawing, direct, hidden, place
+from pandas_causal.graphs.reading.builder import GraphBuilder, direct, hidden, line_and_column
 
 __all__ = ["read_dot"]
 
@@ -48,7 +48,7 @@ class _Scope:
     arrows: list[_Token] = field(default_factory=list)
 
 
-def read_dot(text: str) -> Drawing:
+def read_dot(text: str) -> GraphBuilder:
     """Read one digraph.
 
     Raises
@@ -66,9 +66,9 @@ class _Reader:
         self.text = text
         self.tokens = self._tokens()
         self.next = 0
-        self.drawing = Drawing()
+        self.drawing = GraphBuilder()
 
-    def read(self) -> Drawing:
+    def read(self) -> GraphBuilder:
         self._header()
         scopes = [_Scope()]
         while scopes:
@@ -266,4 +266,4 @@ class _Reader:
         return "".join(parts).replace("\\\n", "").replace('\\"', '"').replace("\\\\", "\\")
 
     def _error(self, token: _Token, what: str) -> GraphError:
-        return GraphError(f"malformed DOT, {place(self.text, token.at)}: {what}")
+        return GraphError(f"malformed DOT, {line_and_column(self.text, token.at)}: {what}")

@@ -1,4 +1,4 @@
-"""Everything a graph can be given as, read into a :class:`Drawing`.
+"""Everything a graph can be given as, read into a :class:`GraphBuilder`.
 
 Text is bounded in size before anything looks at it; nothing is printed, evaluated, or read as a path.
 """
@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pandas_causal.errors import GraphError
-from pandas_causal.graphs.reading.builder import Drawing, direct, hidden, place
+from pandas_causal.graphs.reading.builder import GraphBuilder, direct, hidden, line_and_column
 from pandas_causal.graphs.reading.dot import read_dot
 
 __all__ = ["MOST_TEXT", "read"]
@@ -31,7 +31,7 @@ _TOKEN = re.compile(
 )
 
 
-def read(edges: Any) -> Drawing:
+def read(edges: Any) -> GraphBuilder:
     """Read text, DOT, GML, a dict of children, an edge list, a networkx graph or a pydot graph.
 
     Raises
@@ -54,7 +54,7 @@ def read(edges: Any) -> Drawing:
     return _read_pairs(edges)
 
 
-def _read_text(text: str) -> Drawing:
+def _read_text(text: str) -> GraphBuilder:
     """Decide which language a text is in."""
     if len(text) > MOST_TEXT or len(text.encode("utf-8", "replace")) > MOST_TEXT:
         raise GraphError(f"the text of the graph has {len(text):,} characters; at most {MOST_TEXT:,} bytes are read")
@@ -68,44 +68,46 @@ def _read_text(text: str) -> Drawing:
     return _read_statements(text)
 
 
-def _read_statements(text: str) -> Drawing:
+def _read_statements(text: str) -> GraphBuilder:
     """Read our own language: statements separated by commas, semicolons or new lines, each a chain of arrows."""
-    drawing = Drawing()
+    drawing = GraphBuilder()
     last: str | None = None  # the name before
     arrow: str | None = None
     at, end = 0, len(text)
     while at < end:
         token = _TOKEN.match(text, at)
         if token is None:
-            raise GraphError(f"{place(text, at)}: {_unexpected(text, at)}")
+            raise GraphError(f"{line_and_column(text, at)}: {_unexpected(text, at)}")
         kind, word, start, at = token.lastgroup, token[0], at, token.end()
         if kind == "space" or (kind == "end" and word == "\n" and arrow is not None):
             continue
         if kind == "end":
             if arrow is not None:
-                raise GraphError(f"{place(text, start)}: {arrow!r} leads nowhere; a name is missing before {word!r}")
+                raise GraphError(
+                    f"{line_and_column(text, start)}: {arrow!r} leads nowhere; a name is missing before {word!r}"
+                )
             last = None
         elif kind == "arrow":
             if last is None or arrow is not None:
-                raise GraphError(f"{place(text, start)}: {word!r} has no name before it")
+                raise GraphError(f"{line_and_column(text, start)}: {word!r} has no name before it")
             arrow = word
         else:
             name = word if kind == "name" else re.sub(r"\\(.)", r"\1", word[1:-1], flags=re.DOTALL)
             if last is not None and arrow is None:
                 raise GraphError(
-                    f"{place(text, start)}: two names, {last!r} and {name!r}, without an arrow between them; separate"
+                    f"{line_and_column(text, start)}: two names, {last!r} and {name!r}, without an arrow between them; separate"
                     " statements by commas, semicolons or new lines, and put a name that holds spaces in quotes"
                 )
             if not name.strip():
-                raise GraphError(f"{place(text, start)}: an empty name")
+                raise GraphError(f"{line_and_column(text, start)}: an empty name")
             _link(drawing, last, arrow, name)
             last, arrow = name, None
     if arrow is not None:
-        raise GraphError(f"{place(text, end)}: {arrow!r} leads nowhere; the text ends after it")
+        raise GraphError(f"{line_and_column(text, end)}: {arrow!r} leads nowhere; the text ends after it")
     return drawing
 
 
-def _link(drawing: Drawing, last: str | None, arrow: str | None, name: str) -> None:
+def _link(drawing: GraphBuilder, last: str | None, arrow: str | None, name: str) -> None:
     if last is None or arrow is None:
         drawing.node(name)
     elif arrow == "->":
@@ -125,8 +127,8 @@ def _unexpected(text: str, at: int) -> str:
     return f"unexpected {text[at]!r}; arrows are ->, <- and <->, and a name that holds other signs goes in quotes"
 
 
-def _read_children(children: Mapping[Any, Any]) -> Drawing:
-    drawing = Drawing()
+def _read_children(children: Mapping[Any, Any]) -> GraphBuilder:
+    drawing = GraphBuilder()
     for parent, below in children.items():
         drawing.node(parent)
         if isinstance(below, str):
@@ -142,8 +144,8 @@ def _read_children(children: Mapping[Any, Any]) -> Drawing:
     return drawing
 
 
-def _read_pairs(pairs: Iterable[Any]) -> Drawing:
-    drawing = Drawing()
+def _read_pairs(pairs: Iterable[Any]) -> GraphBuilder:
+    drawing = GraphBuilder()
     listed = sorted(pairs, key=str) if isinstance(pairs, set | frozenset) else pairs
     for item in listed:
         if isinstance(item, str):
@@ -165,10 +167,10 @@ def _is_of(package: str, name: str, value: Any) -> bool:
     return module is not None and isinstance(value, getattr(module, name, ()))
 
 
-def _read_networkx(graph: Any) -> Drawing:
+def _read_networkx(graph: Any) -> GraphBuilder:
     if not graph.is_directed():
         raise GraphError("the networkx graph is undirected; causes have a direction: give a DiGraph")
-    drawing = Drawing()
+    drawing = GraphBuilder()
     for name, attributes in graph.nodes(data=True):
         drawing.node(name)
         if hidden(attributes):
@@ -178,7 +180,7 @@ def _read_networkx(graph: Any) -> Drawing:
     return drawing
 
 
-def _read_gml(text: str) -> Drawing:
+def _read_gml(text: str) -> GraphBuilder:
     import networkx
 
     def parsed(label: str) -> Any:

@@ -1,0 +1,56 @@
+"""What a reader is warned of: standard errors that are missing, infinite, zero, or rest on few treated units."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pandas_causal.effect.estimates import Estimates
+from pandas_causal.inference.influence import Influence
+
+__all__ = ["few_treated_text", "is_few_treated_text", "std_error_text"]
+
+_FEW = 10
+_FEW_REMEDY = "randomisation inference (permuting which units are treated)"
+_NOTHING = 1e-14  # of the estimate: what rounding leaves of a standard error that is zero
+
+
+def std_error_text(rows: Estimates) -> str | None:
+    """Say which standard errors are NaN, infinite or zero (reference rows apart), or None."""
+    se = rows.std_errors
+    bad = ~np.isfinite(se) | (se <= _NOTHING * np.abs(rows.array))
+    if rows.reference_rows is not None:
+        bad &= ~rows.reference_rows
+    if not bad.any():
+        return None
+    zero, which = int(np.isfinite(se[bad]).sum()), list(rows.index[bad][:3])
+    reason = (
+        "zero: the rows used leave nothing uncertain (an outcome fitted exactly, or quantities taken as known)"
+        if zero == bad.sum()
+        else "missing or infinite: too few rows stand behind them"
+    )
+    return f"{int(bad.sum()):,} of {len(se):,} standard errors are {reason}; rows: {which}"
+
+
+def few_treated_text(rows: Estimates) -> str | None:
+    """Say which rows rest on fewer than 10 units or clusters on a side (reference rows apart), or None."""
+    u = rows.uncertainty
+    if not isinstance(u, Influence) or u.treated is None:
+        return None
+    behind = u.n_treated()
+    few = behind < _FEW
+    if rows.reference_rows is not None:
+        few &= ~rows.reference_rows
+    if not few.any():
+        return None
+    least = int(np.argmin(np.where(few, behind, np.inf)))
+    kind = "units" if u.clustering is None else "clusters"
+    return (
+        f"{int(few.sum()):,} of {len(few):,} rows rest on fewer than {_FEW} treated (or untreated) {kind} (the fewest,"
+        f" {int(behind[least])}: {list(rows.index)[least]!r}), so that standard errors are too small;"
+        f" {_FEW_REMEDY} does not need many"
+    )
+
+
+def is_few_treated_text(text: str) -> bool:
+    """Whether a warning is one of few treated units, which holds for the rows it was said of only."""
+    return _FEW_REMEDY in text

@@ -1,0 +1,188 @@
+"""Models of any kind, fitted on some folds and predicted on the others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from pandas_causal.errors import CausalArgumentError, CausalDataError
+from pandas_causal.kernels.arrays import Bools, Codes, Floats, Values
+
+__all__ = [
+    "MODEL_NAMES",
+    "check_model",
+    "cross_fit",
+    "log_loss",
+    "make_model",
+    "skill",
+    "squared_loss",
+    "weighted_fit",
+]
+
+
+def check_model(spec: Any, setting: str, method: str) -> None:
+    """Check that a setting names a model, or is an unfitted one that has a method.
+
+    Raises
+    ------
+    CausalArgumentError
+        Otherwise.
+    """
+    own = not isinstance(spec, str | type) and hasattr(spec, "fit") and hasattr(spec, method)
+    if not own and not (isinstance(spec, str) and spec in MODEL_NAMES):
+        raise CausalArgumentError(
+            f"{setting} must be one of {list(MODEL_NAMES)} or a scikit-learn model with {method}(); got {spec!r}"
+        )
+
+
+def make_model(spec: Any, *, classify: bool, random_state: int | None) -> Any:
+    """Return an unfitted scikit-learn model for a short name, or a clone of the user's own."""
+    from sklearn.base import clone
+    from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+    from sklearn.linear_model import LogisticRegression, RidgeCV
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    if spec == "ridge":
+        model = LogisticRegression(max_iter=1_000) if classify else RidgeCV(np.logspace(-2, 4, 13))
+        return make_pipeline(StandardScaler(), model)
+    if spec == "boosting":
+        kind = HistGradientBoostingClassifier if classify else HistGradientBoostingRegressor
+        return kind(max_iter=60, learning_rate=0.1, max_leaf_nodes=8, early_stopping=False, random_state=random_state)
+    model = clone(spec)
+    seeds = {
+        k: random_state for k, v in model.get_params().items() if k.split("__")[-1] == "random_state" and v is None
+    }
+    return model.set_params(**seeds) if seeds else model
+
+
+def weighted_fit(model: Any, X: Any, y: Any, w: Floats | None) -> Any:
+    """Fit with sample weights, also where the model is a pipeline whose last step takes them.
+
+    Raises
+    ------
+    CausalArgumentError
+        If weights are given and the model takes none.
+    CausalDataError
+        If the model refuses the data.
+    """
+    import sklearn
+    from sklearn.pipeline import Pipeline
+    from sklearn.utils.validation import has_fit_parameter
+
+    weights = {}
+    if w is not None:
+        last = model.steps[-1][1] if isinstance(model, Pipeline) else model
+        if not has_fit_parameter(last, "sample_weight"):
+            raise CausalArgumentError(
+                f"{type(last).__name__} takes no sample_weight; use a model that does, or leave out weights"
+            )
+        weights[f"{model.steps[-1][0]}__sample_weight" if isinstance(model, Pipeline) else "sample_weight"] = w
+    with sklearn.config_context(enable_metadata_routing=False):
+        try:
+            return model.fit(X, y, **weights)
+        except ValueError as error:
+            raise CausalDataError(f"the nuisance model {model!r} could not be fitted: {error}") from error
+
+
+@dataclass(frozen=True, eq=False)
+class Predictor:
+    """A fitted scikit-learn model as a function of X: predictions, or probabilities of `n_classes` classes."""
+
+    model: Any
+    n_classes: int
+    columns: tuple[str, ...] | None
+
+    def __call__(self, X: Floats) -> Floats:
+        data = X if self.columns is None else pd.DataFrame(X, columns=list(self.columns))
+        if self.n_classes:
+            out = np.zeros((len(X), self.n_classes))
+            out[:, np.asarray(self.model.classes_, dtype=np.intp)] = self.model.predict_proba(data)
+            return out
+        return np.asarray(self.model.predict(data), dtype=float).reshape(-1, 1)
+
+
+def cross_fit(
+    model: Any,
+    X: Floats,
+    y: Values,
+    folds: Codes | None,
+    *,
+    use: Bools | None = None,
+    n_classes: int = 0,
+    w: Floats | None = None,
+    columns: Sequence[str] | None = None,
+    n_jobs: int | None = None,
+) -> tuple[Floats, tuple[Predictor, ...]]:
+    """Predict every row by a model that did not see its fold.
+
+    Parameters
+    ----------
+    model : scikit-learn estimator
+        Cloned for every fold.
+    X : ndarray (n, q)
+    y : ndarray (n,)
+    folds : ndarray (n,) or None
+        None: one fit on all rows, predictions in sample.
+    use : ndarray (n,) of bool, optional
+        Rows to learn from (one arm); all rows are predicted.
+    n_classes : int
+        Predict the probabilities of so many classes, coded from 0; 0: predict a number. Where the rows to learn from
+        hold one class only, its probability is 1.
+    w : ndarray (n,), optional
+    columns : sequence of str, optional
+        Give the model a DataFrame with these names.
+    n_jobs : int, optional
+
+    Returns
+    -------
+    predictions : ndarray (n, 1) or (n, K)
+    predictors : tuple, one per fold
+    """
+    from sklearn.base import clone
+    from sklearn.dummy import DummyClassifier
+    from sklearn.utils.parallel import Parallel, delayed
+
+    names = None if columns is None else tuple(columns)
+    learn = np.ones(len(X), dtype=bool) if use is None else use
+    labels = [None] if folds is None else list(np.unique(folds))
+
+    def one(fold: Any) -> Predictor:
+        rows = learn if fold is None else learn & (folds != fold)
+        data = X[rows] if names is None else pd.DataFrame(X[rows], columns=list(names))
+        alone = n_classes and (y[rows] == y[rows][0]).all()
+        chosen = DummyClassifier(strategy="prior") if alone else clone(model)
+        return Predictor(weighted_fit(chosen, data, y[rows], None if w is None else w[rows]), n_classes, names)
+
+    predictors = Parallel(n_jobs=n_jobs)(delayed(one)(fold) for fold in labels)
+    out = np.empty((len(X), max(n_classes, 1)))
+    for fold, predictor in zip(labels, predictors, strict=True):
+        rows = slice(None) if fold is None else folds == fold
+        out[rows] = predictor(X[rows])
+    return out, tuple(predictors)
+
+
+def skill(loss: float, baseline: float) -> float:
+    """Return ``1 - loss / baseline``; 0 where the baseline leaves nothing to explain."""
+    return 1 - loss / baseline if baseline > 0 else 0.0
+
+
+MODEL_NAMES = ("auto", "linear", "ridge", "boosting")
+
+
+def _mean_loss(loss: Floats, w: Floats | None) -> float:
+    return float(np.average(loss, weights=w))
+
+
+def squared_loss(y: Floats, prediction: Floats, w: Floats | None) -> float:
+    """Mean squared error."""
+    return _mean_loss(np.square(y - prediction), w)
+
+
+def log_loss(codes: Codes, probability: Floats, w: Floats | None) -> float:
+    """Mean negative log-likelihood of the arm received."""
+    return _mean_loss(-np.log(np.clip(probability[np.arange(len(codes)), codes], 1e-15, 1.0)), w)
