@@ -63,7 +63,8 @@ UPWARD_INSIDE = {
     ("graphs.graph", "graphs.picture"),
 }
 
-PURE = ("numpy", "math", "numba", "collections", "typing", "__future__")
+# heapq is one of the modules that numba compiles
+PURE = ("numpy", "math", "numba", "heapq", "collections", "typing", "__future__")
 
 
 @dataclass(frozen=True)

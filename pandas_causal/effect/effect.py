@@ -26,7 +26,7 @@ from pandas_causal.inference.draws_and_variance import Draws, Variance
 from pandas_causal.inference.influence import Influence
 from pandas_causal.inference.reference import Normal, Reference, Student
 from pandas_causal.inference.shrinkage import empirical_bayes
-from pandas_causal.kernels.arrays import Bools, Positions
+from pandas_causal.kernels.arrays import Bools, Floats, Positions
 
 __all__ = ["Effect"]
 

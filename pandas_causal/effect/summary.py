@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from html import escape
 from textwrap import wrap
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
 
+from pandas_causal.effect.check import Check
 from pandas_causal.errors import CausalArgumentError, CausalWarning
-
-if TYPE_CHECKING:
-    from pandas_causal.effect.effect import Effect
 
 __all__ = ["compare", "digits", "glance", "p_text", "summary", "to_html"]
 
@@ -21,6 +20,76 @@ _MAX_LINES = 25
 _MAX_ROWS = 8
 _WIDTH = 118
 _VERDICT = {True: " (passed)", False: " (FAILED)", None: ""}
+
+
+class Result(Protocol):
+    """What a text reads of an :class:`Effect`."""
+
+    @property
+    def estimand(self) -> str:
+        """What was estimated."""
+        ...
+
+    @property
+    def n_obs(self) -> int:
+        """Rows used."""
+        ...
+
+    @property
+    def level(self) -> float:
+        """Of the intervals."""
+        ...
+
+    @property
+    def assumptions(self) -> tuple[str, ...]:
+        """What must hold."""
+        ...
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a reviewer would object to."""
+        ...
+
+    @property
+    def std_error_method(self) -> str:
+        """Where the standard errors come from."""
+        ...
+
+    @property
+    def population(self) -> str:
+        """Whom the estimate speaks of."""
+        ...
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """Estimates, one row per estimand."""
+        ...
+
+    @property
+    def estimator(self) -> object:
+        """The fitted estimator, or its name."""
+        ...
+
+    @property
+    def weightings(self) -> Mapping[str, object]:
+        """Named averages."""
+        ...
+
+    @property
+    def diagnostics(self) -> Mapping[str, Check]:
+        """Checks by name."""
+        ...
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """Further facts."""
+        ...
+
+    def aggregate(self, by: str) -> Result:
+        """Average by a weighting."""
+        ...
+
+    def __len__(self) -> int: ...
 
 
 def digits(value: float) -> str:
@@ -42,9 +111,9 @@ def p_text(value: float) -> str:
     return "<0.001" if value < 0.001 else f"{value:.3f}"
 
 
-def _display(effect: Effect) -> tuple[Effect, str]:
+def _display(effect: Result) -> tuple[Result, str]:
     """Rows that open a summary: the first attached weighting where rows are many, or cells of several dimensions."""
-    if effect.weightings and (len(effect) > _MAX_ROWS or effect.estimates.index.nlevels > 1):
+    if effect.weightings and (len(effect) > _MAX_ROWS or effect.table.index.nlevels > 1):
         name = next(iter(effect.weightings))
         with warnings.catch_warnings():  # the average's own warnings stand in the text
             warnings.simplefilter("ignore", CausalWarning)
@@ -52,7 +121,7 @@ def _display(effect: Effect) -> tuple[Effect, str]:
     return effect, ""
 
 
-def _rows(effect: Effect) -> pd.DataFrame:
+def _rows(effect: Result) -> pd.DataFrame:
     head = effect.table.head(_MAX_ROWS)
     label = f"{100 * effect.level:g}% interval"
     return pd.DataFrame(
@@ -70,7 +139,7 @@ def _clip(text: str) -> str:
     return text if len(text) <= _WIDTH else text[: _WIDTH - 3] + "..."
 
 
-def summary(effect: Effect) -> str:
+def summary(effect: Result) -> str:
     """Return at most 25 lines, ending with the assumptions and warnings."""
     shown, note = _display(effect)
     who = "" if effect.estimator is None else f"{_estimator_name(effect.estimator)}, "
@@ -90,16 +159,16 @@ def summary(effect: Effect) -> str:
     return "\n".join(lines + checks + ending)
 
 
-def _dropped(effect: Effect) -> str:
+def _dropped(effect: Result) -> str:
     n = int(effect.facts.get("n_dropped", 0))
     return f" ({n:,} dropped for missing values)" if n else ""
 
 
-def _estimator_name(estimator: Any) -> str:
+def _estimator_name(estimator: object) -> str:
     return estimator.split("(")[0] if isinstance(estimator, str) else type(estimator).__name__
 
 
-def glance(effect: Effect) -> pd.DataFrame:
+def glance(effect: Result) -> pd.DataFrame:
     """Return one row of facts about the fit."""
     facts = {
         "estimand": effect.estimand,
@@ -115,7 +184,7 @@ def glance(effect: Effect) -> pd.DataFrame:
     return pd.DataFrame([facts])
 
 
-def to_html(effect: Effect) -> str:
+def to_html(effect: Result) -> str:
     """Return the summary as an escaped HTML block."""
     shown, note = _display(effect)
     table = _rows(shown).to_html(border=0)  # pandas escapes cells and labels
@@ -129,12 +198,12 @@ def to_html(effect: Effect) -> str:
     )
 
 
-def compare(effects: dict[str, Effect]) -> pd.DataFrame:
+def compare(effects: Mapping[str, Result]) -> pd.DataFrame:
     """Put effects side by side: one row per fit and estimand, with the columns of ``effect.table`` and n_obs.
 
     Parameters
     ----------
-    effects : dict of str to Effect
+    effects : mapping of str to Effect
         Name of each fit, and the fit.
 
     Examples

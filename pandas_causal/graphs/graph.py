@@ -7,8 +7,9 @@ from heapq import heapify, heappop, heappush
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from pandas_causal.errors import GraphError, suggest
-from pandas_causal.graphs.projection import Projected, project
-from pandas_causal.graphs.reachability import AdjacencyLists, ancestors, connected, descendants, flags, indices
+from pandas_causal.graphs.indexed import IndexedGraph
+from pandas_causal.graphs.projection import project
+from pandas_causal.graphs.reachability import AdjacencyLists, ancestors, connected, descendants, flags
 from pandas_causal.graphs.reading.builder import GraphBuilder
 from pandas_causal.graphs.reading.read import read
 
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
     from pandas_causal.identification.identification import Identification
 
 __all__ = ["CausalGraph"]
-
-MOST_COMPARED = 5_000  # names that a wrong one is compared with, for a suggestion
 
 
 class CausalGraph:
@@ -67,29 +66,21 @@ class CausalGraph:
         "_bidirected",
         "_edges",
         "_hash",
-        "_hidden",
+        "_indexed",
         "_latent",
-        "_lists",
-        "_names",
         "_nodes",
         "_order",
-        "_place",
         "_seat",
-        "_view",
     )
 
     _nodes: tuple[Any, ...]
     _edges: tuple[tuple[Any, Any], ...]
     _bidirected: tuple[tuple[Any, Any], ...]
     _latent: frozenset[Any]
-    _names: tuple[Any, ...]
-    _place: dict[Any, int]
-    _hidden: bytearray
-    _lists: AdjacencyLists
+    _indexed: IndexedGraph
     _order: list[int]
     _seat: list[int]
     _hash: int
-    _view: Projected
 
     def __init__(
         self,
@@ -112,17 +103,20 @@ class CausalGraph:
         # Integers follow the sorted names, so that equal graphs get equal answers however they were written.
         names = tuple(sorted(drawing.nodes, key=lambda v: (str(v), type(v).__name__)))
         place = {name: k for k, name in enumerate(names)}
-        put(self, "_names", names)
-        put(self, "_place", place)
         written = {name: k for k, name in enumerate(self._nodes)}
         put(self, "_seat", [written[name] for name in names])
-        put(self, "_hidden", flags(len(names), (place[v] for v in hidden)))
-        put(self, "_lists", _adjacency(drawing, place))
+        hidden_flags = flags(len(names), (place[v] for v in hidden))
+        put(self, "_indexed", IndexedGraph(names, place, self._nodes, hidden_flags, _adjacency(drawing, place)))
         put(self, "_order", self._sorted_by_causes())
         pairs = frozenset(frozenset(p) for p in self._bidirected)
         put(self, "_hash", hash((frozenset(self._nodes), frozenset(self._edges), pairs, hidden)))
 
     # -- what it holds -----------------------------------------------------------------------------------------------
+
+    @property
+    def indexed(self) -> IndexedGraph:
+        """The graph as integers, which algorithms read."""
+        return self._indexed
 
     @property
     def nodes(self) -> tuple[Any, ...]:
@@ -151,29 +145,29 @@ class CausalGraph:
 
     def parents(self, node: Any) -> tuple[Any, ...]:
         """Direct causes of a node."""
-        return self._written(self._lists.parents[self._index(node)])
+        return self._written(self._indexed.lists.parents[self._indexed.position(node)])
 
     def children(self, node: Any) -> tuple[Any, ...]:
         """Direct effects of a node."""
-        return self._written(self._lists.children[self._index(node)])
+        return self._written(self._indexed.lists.children[self._indexed.position(node)])
 
     def siblings(self, node: Any) -> tuple[Any, ...]:
         """Nodes joined to a node by ``<->``."""
-        return self._written(self._lists.siblings[self._index(node)])
+        return self._written(self._indexed.lists.siblings[self._indexed.position(node)])
 
     # -- what follows ------------------------------------------------------------------------------------------------
 
     def ancestors(self, nodes: Any) -> frozenset[Any]:
         """Causes of a node or of several, direct or not, and they themselves."""
-        return self._set(ancestors(self._lists, self._indices(nodes)))
+        return self._indexed.named(ancestors(self._indexed.lists, self._indexed.positions_of(nodes)))
 
     def descendants(self, nodes: Any) -> frozenset[Any]:
         """Effects of a node or of several, direct or not, and they themselves."""
-        return self._set(descendants(self._lists, self._indices(nodes)))
+        return self._indexed.named(descendants(self._indexed.lists, self._indexed.positions_of(nodes)))
 
     def topological_order(self) -> tuple[Any, ...]:
         """Every node after its causes; among free choices, in the order in which they were written."""
-        return tuple(self._names[v] for v in self._order)
+        return tuple(self._indexed.names[v] for v in self._order)
 
     def d_separated(self, a: Any, b: Any, given: Any = ()) -> bool:
         """Whether `given` separates `a` from `b`: m-separation, so ``<->`` and latent nodes count.
@@ -191,25 +185,29 @@ class CausalGraph:
         Richardson, T. (2003). Markov properties for acyclic directed mixed graphs. Scandinavian Journal of Statistics
         30(1), section 2.1.
         """
-        ones, others, between = self._indices(a), self._indices(b), self._indices(given)
+        ones, others, between = (
+            self._indexed.positions_of(a),
+            self._indexed.positions_of(b),
+            self._indexed.positions_of(given),
+        )
         for one, other in ((ones, others), (ones, between), (others, between)):
             both = set(one) & set(other)
             if both:
                 raise GraphError(
-                    f"{self._names[min(both)]!r} is on two sides of the question whether nodes are separated"
+                    f"{self._indexed.names[min(both)]!r} is on two sides of the question whether nodes are separated"
                 )
-        found = connected(self._lists, ones, between)
+        found = connected(self._indexed.lists, ones, between)
         return not any(found[v] for v in others)
 
     def districts(self) -> tuple[frozenset[Any], ...]:
         """Sets of observed nodes that hidden common causes hold together: the c-components of the latent projection."""
-        projected = self._projected
-        observed = {v for v, h in enumerate(self._hidden) if not h}
+        projected = self._indexed.projected
+        observed = {v for v, h in enumerate(self._indexed.hidden) if not h}
         label = {v: k for k, members in enumerate(projected.districts(observed)) for v in members}
         groups: dict[int, list[Any]] = {}
         for name in self._nodes:
             if name not in self._latent:
-                groups.setdefault(label[self._place[name]], []).append(name)
+                groups.setdefault(label[self._indexed.positions[name]], []).append(name)
         return tuple(frozenset(g) for g in groups.values())
 
     def project(self) -> CausalGraph:
@@ -226,12 +224,12 @@ class CausalGraph:
                 drawing.node(name)
         if not drawing.nodes:
             raise GraphError("every node is latent, so nothing is left to project on")
-        edges, pairs = project(self._lists, self._hidden)
+        edges, pairs = project(self._indexed.lists, self._indexed.hidden)
         rank = {v: k for k, v in enumerate(self._order)}
         for a, b in sorted(edges, key=lambda e: (rank[e[0]], rank[e[1]])):
-            drawing.edge(self._names[a], self._names[b])
+            drawing.edge(self._indexed.names[a], self._indexed.names[b])
         for a, b in sorted(pairs, key=lambda e: sorted((rank[e[0]], rank[e[1]]))):
-            drawing.pair(self._names[a], self._names[b])
+            drawing.pair(self._indexed.names[a], self._indexed.names[b])
         return CausalGraph(drawing)
 
     def identify(self, *, treatment: Any, outcome: Any, given: Any = None) -> Identification:
@@ -296,10 +294,7 @@ class CausalGraph:
         return self._hash
 
     def __contains__(self, node: object) -> bool:
-        try:
-            return node in self._place
-        except TypeError:
-            return False
+        return node in self._indexed
 
     def __len__(self) -> int:
         return len(self._nodes)
@@ -324,52 +319,22 @@ class CausalGraph:
 
     # -- private -----------------------------------------------------------------------------------------------------
 
-    @property
-    def _projected(self) -> Projected:
-        """The latent projection as lists, made when it is first needed."""
-        if not hasattr(self, "_view"):
-            object.__setattr__(self, "_view", Projected(self._lists, self._hidden))
-        return self._view
-
-    def _index(self, node: Any) -> int:
-        try:
-            return self._place[node]
-        except (KeyError, TypeError):
-            known = ", ".join(map(str, self._nodes[:8])) + (", ..." if len(self._nodes) > 8 else "")
-            near = suggest(node, self._nodes) if len(self._nodes) <= MOST_COMPARED else ""
-            raise GraphError(f"{node!r} is no node of the graph{near}; its nodes: {known}") from None
-
-    def _members(self, nodes: Any) -> list[Any]:
-        """Return the list behind a node or an iterable of nodes; a tuple that is a node is one node."""
-        if isinstance(nodes, str) or nodes in self or not isinstance(nodes, Iterable):
-            return [nodes]
-        listed = list(nodes)
-        for name in listed:
-            self._index(name)
-        return list(dict.fromkeys(listed))
-
-    def _indices(self, nodes: Any) -> list[int]:
-        return sorted({self._index(v) for v in self._members(nodes)})
-
-    def _set(self, flagged: bytearray) -> frozenset[Any]:
-        return frozenset(self._names[v] for v in indices(flagged))
-
     def _written(self, found: Iterable[int]) -> tuple[Any, ...]:
         """Return names in the order in which they were written."""
-        return tuple(self._names[v] for v in sorted(found, key=self._seat.__getitem__))
+        return tuple(self._indexed.names[v] for v in sorted(found, key=self._seat.__getitem__))
 
     def _sorted_by_causes(self) -> list[int]:
         """Kahn's algorithm, the node written first among those that are ready; or an error that shows a cycle."""
         written = self._seat
-        place = [self._place[v] for v in self._nodes]
-        waiting = [len(p) for p in self._lists.parents]
+        place = [self._indexed.positions[v] for v in self._nodes]
+        waiting = [len(p) for p in self._indexed.lists.parents]
         ready = [written[v] for v, count in enumerate(waiting) if not count]
         heapify(ready)
         order: list[int] = []
         while ready:
             v = place[heappop(ready)]
             order.append(v)
-            for c in self._lists.children[v]:
+            for c in self._indexed.lists.children[v]:
                 waiting[c] -= 1
                 if not waiting[c]:
                     heappush(ready, written[c])
@@ -383,10 +348,10 @@ class CausalGraph:
         path: dict[int, None] = {}
         while v not in path:
             path[v] = None
-            v = next(p for p in self._lists.parents[v] if waiting[p])
+            v = next(p for p in self._indexed.lists.parents[v] if waiting[p])
         walked = list(path)
         cycle = [*walked[walked.index(v) :], v][::-1]
-        shown = [str(self._names[k]) for k in cycle]
+        shown = [str(self._indexed.names[k]) for k in cycle]
         text = " -> ".join(shown if len(shown) <= 12 else [*shown[:11], "...", shown[-1]])
         return f"the graph has a cycle: {text}; causes come before effects, so give each time its own node"
 

@@ -23,8 +23,8 @@ def tables(
     kinds.update(dict.fromkeys(graph.latent, "latent"))
     asked = (("adjustment", adjustment), ("treatment", treatment), ("outcome", outcome))
     for kind, names in asked:
-        for name in [] if names is None else graph._members(names):
-            graph._index(name)
+        for name in [] if names is None else graph.indexed.members(names):
+            graph.indexed.position(name)
             if kinds[name] == "latent":
                 raise GraphError(f"{name!r} is latent, so it is no {kind}")
             kinds[name] = kind

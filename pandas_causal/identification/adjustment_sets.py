@@ -44,11 +44,11 @@ class BackDoorSets:
     @cached_property
     def _separation(self) -> Separation:
         q = self._query
-        return Separation(q.without_effect, q.treatments, q.outcomes, q.usable, q.given)
+        return Separation(q.without_effect, q.treatments, q.outcomes, q.adjustable, q.given)
 
     @cached_property
     def _possible(self) -> bool:
-        return all(self._query.usable[v] for v in self._query.given)
+        return all(self._query.adjustable[v] for v in self._query.given)
 
     @cached_property
     def exists(self) -> bool:
@@ -58,7 +58,7 @@ class BackDoorSets:
     @cached_property
     def forbidden(self) -> frozenset[Any]:
         """Nodes on causal paths from treatment to outcome and everything below them: no valid set holds one."""
-        return self._query.graph._set(self._query.forbidden)
+        return self._query.graph.named(self._query.forbidden)
 
     def is_valid(self, covariates: Any) -> bool:
         """Whether adjusting for `covariates` (and what is given) gives the effect.
@@ -74,11 +74,11 @@ class BackDoorSets:
         """
         q = self._query
         graph = q.graph
-        held = sorted({*graph._indices(covariates), *q.given})
+        held = sorted({*graph.positions_of(covariates), *q.given})
         for v in held:
-            if graph._hidden[v]:
-                raise GraphError(f"{graph._names[v]!r} is latent, so nothing can be adjusted for it")
-        if not all(q.usable[v] for v in held):
+            if graph.hidden[v]:
+                raise GraphError(f"{graph.names[v]!r} is latent, so nothing can be adjusted for it")
+        if not all(q.adjustable[v] for v in held):
             return False
         found = connected(q.without_effect, q.treatments, held)
         return not any(found[v] for v in q.outcomes)
@@ -149,7 +149,7 @@ class BackDoorSets:
     @cached_property
     def _all_observed(self) -> bool:
         lists = self._query.lists
-        return not any(self._query.graph._hidden) and not any(map(len, lists.siblings))
+        return not any(self._query.graph.hidden) and not any(map(len, lists.siblings))
 
     @cached_property
     def _one_of_each(self) -> bool:
@@ -160,7 +160,7 @@ class BackDoorSets:
         if self._all_observed:
             return True
         inside = self._separation.inside
-        return self._one_of_each and all(i for i, u in zip(inside, self._query.usable, strict=True) if u)
+        return self._one_of_each and all(i for i, u in zip(inside, self._query.adjustable, strict=True) if u)
 
     def __repr__(self) -> str:
         if not self.exists:

@@ -92,12 +92,12 @@ def classify_controls(graph: CausalGraph, treatment: Any, outcome: Any, covariat
     """
     q, held = _resolve(graph, treatment, outcome, covariates)
     (a,), (y,) = q.treatments, q.outcomes
-    speak = WalkText(graph)
+    speak = WalkText(graph.indexed)
     controls: dict[Any, tuple[str, tuple[Any, ...]]] = {}
     reasons: dict[Any, str] = {}
     for z in (z for z in held if q.forbidden[z]):
         kind, walk, reason = _forbidden(q, z, speak)
-        controls[graph._names[z]], reasons[graph._names[z]] = (kind, speak.nodes(walk)), reason
+        controls[graph.indexed.names[z]], reasons[graph.indexed.names[z]] = (kind, speak.nodes(walk)), reason
     allowed = [z for z in held if not q.forbidden[z]]
     back = q.without_effect
     if not is_open(back, a, y, allowed):
@@ -105,10 +105,10 @@ def classify_controls(graph: CausalGraph, treatment: Any, outcome: Any, covariat
         return Judgement(not controls, controls, reasons, useless, None, "")
     for z, walk in _colliders(back, a, y, allowed).items():
         at = next(v for v in turning_points(walk) if ancestors(back, [z])[v])
-        by = "" if at == z else f"caused by {graph._names[at]!r}, where two arrows meet; "
-        controls[graph._names[z]] = ("collider", speak.nodes(walk))
-        reasons[graph._names[z]] = f"{by}adjusting for it opens {speak.text(walk)}"
-    rest = [z for z in allowed if graph._names[z] not in controls]
+        by = "" if at == z else f"caused by {graph.indexed.names[at]!r}, where two arrows meet; "
+        controls[graph.indexed.names[z]] = ("collider", speak.nodes(walk))
+        reasons[graph.indexed.names[z]] = f"{by}adjusting for it opens {speak.text(walk)}"
+    rest = [z for z in allowed if graph.indexed.names[z] not in controls]
     left = shortest_open_walk(back, a, y, rest)
     return Judgement(
         False,
@@ -189,14 +189,14 @@ def _them(members: Any) -> str:
 def _what_closes(graph: CausalGraph, treatment: Any, outcome: Any, covariates: Sequence[Any]) -> str:
     """Which further covariates close every path that is not causal, in words."""
     q, held = _resolve(graph, treatment, outcome, covariates)
-    more = Separation(q.without_effect, q.treatments, q.outcomes, q.usable, held).minimal()
+    more = Separation(q.without_effect, q.treatments, q.outcomes, q.adjustable, held).minimal()
     if more is not None:
-        names = sorted((graph._names[v] for v in indices(more)), key=lambda v: graph._place[v])
+        names = sorted((graph.indexed.names[v] for v in indices(more)), key=lambda v: graph.indexed.positions[v])
         also = " too" if covariates else ""
         return f"adjusting for {names}{also} closes every such path: covariates={[*covariates, *names]}"
     found = graph.identify(treatment=treatment, outcome=outcome)
     if found.backdoor.exists:
-        chosen = sorted(found.backdoor.minimal or (), key=lambda v: graph._place[v])
+        chosen = sorted(found.backdoor.minimal or (), key=lambda v: graph.indexed.positions[v])
         return f"with these no further covariate closes it, while covariates={chosen} leaves nothing open"
     if found.identified:
         return (
@@ -210,13 +210,13 @@ def _what_closes(graph: CausalGraph, treatment: Any, outcome: Any, covariates: S
 
 
 def _resolve(graph: CausalGraph, treatment: Any, outcome: Any, covariates: Iterable[Any]) -> tuple[Query, list[int]]:
-    q = graph.identify(treatment=treatment, outcome=outcome)._query
+    q = graph.identify(treatment=treatment, outcome=outcome).query
     if len(q.treatments) != 1 or len(q.outcomes) != 1:
         raise GraphError("covariates are judged for one treatment and one outcome")
     held = []
     for name in dict.fromkeys(covariates):
-        z = graph._index(name)
-        if graph._hidden[z]:
+        z = graph.indexed.position(name)
+        if graph.indexed.hidden[z]:
             raise GraphError(f"{name!r} is latent in the graph, so nothing can be adjusted for it")
         if z in q.treatments or z in q.outcomes:
             raise GraphError(f"{name!r} is treatment or outcome, and no covariate")

@@ -17,6 +17,9 @@ from pandas_causal.kernels.arrays import Floats, Positions
 if TYPE_CHECKING:
     from pandas_causal.graphs.graph import CausalGraph
 
+if TYPE_CHECKING:
+    from pandas_causal.graphs.indexed import IndexedGraph
+
 __all__ = ["columns_of", "plug_in"]
 
 
@@ -41,7 +44,7 @@ def columns_of(graph: CausalGraph, columns: Any) -> None:
 
 def plug_in(
     expression: Expression,
-    graph: CausalGraph,
+    graph: IndexedGraph,
     frame: pd.DataFrame,
     roles: Sequence[Sequence[Any]],
     weights: Any = None,
@@ -52,7 +55,7 @@ def plug_in(
     ----------
     expression : Expression
         The functional.
-    graph : CausalGraph
+    graph : IndexedGraph
     frame : DataFrame
         With a column per observed node of the functional.
     roles : treatments, outcomes, given
@@ -65,7 +68,7 @@ def plug_in(
     CausalDataError
         An absent column, a missing value, too many cells, or an empty cell, by name.
     """
-    shown = tuple(graph._place[v] for group in roles for v in group)
+    shown = tuple(graph.positions[v] for group in roles for v in group)
     variables = sorted(expression.free.union(shown, *(n.free for n in postorder(expression))))
     frequencies, levels = _frequencies(graph, frame, variables, weights)
     leaves = _leaves(expression, frequencies)
@@ -73,9 +76,9 @@ def plug_in(
     if np.isnan(table.values).any():
         _refuse_empty(expression, leaves, shown, frequencies, levels)
     index = np.indices(table.values.shape).reshape(len(shown), -1)
-    columns = {graph._names[v]: levels[v].take(index[k]) for k, v in enumerate(shown)}
+    columns = {graph.names[v]: levels[v].take(index[k]) for k, v in enumerate(shown)}
     result = pd.DataFrame({**columns, "probability": table.values.ravel()})
-    averaged = [graph._names[v] for v in sorted(expression.free.difference(shown))]
+    averaged = [graph.names[v] for v in sorted(expression.free.difference(shown))]
     if averaged:
         result.attrs["averaged_over"] = averaged
     return result
@@ -97,7 +100,7 @@ def _shaped(table: Table, shown: tuple[int, ...], free: frozenset[int], frequenc
 
 
 def _frequencies(
-    graph: CausalGraph, frame: pd.DataFrame, variables: Sequence[int], weights: Any
+    graph: IndexedGraph, frame: pd.DataFrame, variables: Sequence[int], weights: Any
 ) -> tuple[Frequencies, dict[int, pd.Index]]:
     """Code the columns by their sorted levels; categories that no row has are ignored."""
     problems: list[Problem] = []
@@ -106,7 +109,7 @@ def _frequencies(
     if not len(frame):
         raise CausalDataError("the frame has no rows")
     for v in variables:
-        name = graph._names[v]
+        name = graph.names[v]
         if name not in frame.columns:
             what = f"is part of the functional but no column of the frame{suggest(name, frame.columns)}"
             problems.append(Problem(str(name), what, None, "give the column"))
@@ -128,7 +131,7 @@ def _frequencies(
     if problems:
         raise CausalDataError(problems)
     sizes = {v: len(x) for v, x in levels.items()}
-    return Frequencies(codes, sizes, _weights(frame, weights), graph._names), levels
+    return Frequencies(codes, sizes, _weights(frame, weights), graph.names), levels
 
 
 def _coded(column: pd.Series) -> tuple[Positions, Any]:

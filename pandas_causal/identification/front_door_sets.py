@@ -9,10 +9,10 @@ sets Jeong, Tian and Bareinboim 2022). Then
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import cached_property
 from itertools import islice
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any
 
 from pandas_causal.graphs.reachability import (
     AdjacencyLists,
@@ -26,10 +26,6 @@ from pandas_causal.graphs.reachability import (
 )
 from pandas_causal.identification.adjustment_sets import MOST_SETS
 from pandas_causal.identification.query import Query
-from pandas_causal.inputs.parameters import SHARE, Legal, at_least
-
-if TYPE_CHECKING:
-    from pandas_causal.identification.identification import Identification
 
 __all__ = ["FrontDoorSets", "conditional_front_door", "opens"]
 
@@ -48,11 +44,6 @@ class FrontDoorSets:
     causal graphs. AAAI.
     """
 
-    legal: ClassVar[Mapping[str, Legal]] = {
-        "n_repeats": at_least(1),
-        "clip": SHARE,
-    }
-
     def __init__(self, query: Query) -> None:
         self._query = query
 
@@ -65,12 +56,12 @@ class FrontDoorSets:
     def minimal(self) -> frozenset[Any] | None:
         """A front-door set of which no part is one, in linear time; None where there is none."""
         largest = self._largest
-        return None if largest is None else self._query.graph._set(self._reduced(largest))
+        return None if largest is None else self._query.graph.named(self._reduced(largest))
 
     def is_valid(self, nodes: Any) -> bool:
         """Whether `nodes`, a node or several, satisfy the criterion."""
         graph = self._query.graph
-        asked = graph._indices(nodes)
+        asked = graph.positions_of(nodes)
         if self._query.given or not all(self._candidates[v] for v in asked):
             return False
         wanted = flags(len(graph), asked)
@@ -86,7 +77,7 @@ class FrontDoorSets:
             held, allowed = stack.pop()
             free = next((v for v in indices(allowed) if not held[v]), None)
             if free is None:
-                yield self._query.graph._set(held)
+                yield self._query.graph.named(held)
                 continue
             fewer, more = bytearray(allowed), bytearray(held)
             fewer[free] = 0
@@ -112,7 +103,7 @@ class FrontDoorSets:
         """Observed nodes to which no back-door path leads from the treatments: condition (2)."""
         q = self._query
         reached = connected(q.lists.without_out_of(q.treatments), q.treatments)
-        free = bytearray(not h and not r for h, r in zip(q.graph._hidden, reached, strict=True))
+        free = bytearray(not h and not r for h, r in zip(q.graph.hidden, reached, strict=True))
         for v in (*q.treatments, *q.outcomes):
             free[v] = 0
         return free
@@ -228,7 +219,7 @@ def opens(lists: AdjacencyLists, a: int, y: int, mediators: list[int], covariate
     return not connected(lists.without_out_of(mediators), mediators, [a, *covariates])[y]
 
 
-def conditional_front_door(found: Identification) -> tuple[frozenset[Any], frozenset[Any]] | None:
+def conditional_front_door(query: Query) -> tuple[frozenset[Any], frozenset[Any]] | None:
     """Mediators and covariates that are a front door, or None where the candidates hold none.
 
     Mediators tried: all observed nodes on causal paths, and the first or the last observed one on each. Covariates
@@ -236,8 +227,7 @@ def conditional_front_door(found: Identification) -> tuple[frozenset[Any], froze
     are not needed are then left out one by one. What is returned satisfies the criterion; that none is found does not
     prove that there is none.
     """
-    q = found._query
-    lists, hidden = q.lists, q.graph._hidden
+    q, lists, hidden = query, query.lists, query.graph.hidden
     (a,), (y,) = q.treatments, q.outcomes
     causal = [v for v in indices(q.causal) if v != y and not hidden[v]]
     if not causal:
@@ -255,7 +245,7 @@ def conditional_front_door(found: Identification) -> tuple[frozenset[Any], froze
                     fewer = [v for v in covariates if v != w]
                     if opens(lists, a, y, mediators, fewer):
                         covariates = fewer
-                names = q.graph._names
+                names = q.graph.names
                 return frozenset(names[v] for v in mediators), frozenset(names[v] for v in covariates)
     return None
 

@@ -12,7 +12,7 @@ from pandas_causal.identification.formula import Expression
 from pandas_causal.identification.formula_text import latex_name, write
 
 if TYPE_CHECKING:
-    from pandas_causal.graphs.graph import CausalGraph
+    from pandas_causal.graphs.indexed import IndexedGraph
 
 __all__ = ["Functional", "Hedge"]
 
@@ -26,7 +26,7 @@ class Functional:
     treatment, outcome, given : tuple of nodes
     """
 
-    graph: CausalGraph
+    graph: IndexedGraph
     expression: Expression
     treatment: tuple[Any, ...]
     outcome: tuple[Any, ...]
@@ -36,7 +36,7 @@ class Functional:
     def free(self) -> tuple[Any, ...]:
         """Nodes that the formula names and its value does not depend on: any value of theirs will do."""
         asked = {*self.treatment, *self.outcome, *self.given}
-        return tuple(self.graph._names[v] for v in sorted(self.expression.free) if self.graph._names[v] not in asked)
+        return tuple(self.graph.names[v] for v in sorted(self.expression.free) if self.graph.names[v] not in asked)
 
     @cached_property
     def text(self) -> str:
@@ -56,8 +56,8 @@ class Functional:
 
     def _written(self, *, latex: bool) -> str:
         graph = self.graph
-        visible = frozenset(graph._place[v] for v in (*self.treatment, *self.outcome, *self.given))
-        return write(self.expression, graph._names, ranks(graph._lists), visible, latex=latex)
+        visible = frozenset(graph.positions[v] for v in (*self.treatment, *self.outcome, *self.given))
+        return write(self.expression, graph.names, ranks(graph.lists), visible, latex=latex)
 
     def __repr__(self) -> str:
         return self.text

@@ -114,7 +114,7 @@ def _sums(codes: Positions, weight: Floats) -> Floats:
 def _columns(found: Identification) -> list[Any]:
     """Columns that the functional reads, the treatment and the outcome among them."""
     functional: Any = found.functional
-    names = found.graph._names
+    names = found.graph.indexed.names
     read = {names[v] for part in postorder(functional.expression) for v in part.free}
     return [v for v in found.graph.nodes if v in read or v in (*found.treatment, *found.outcome)]
 

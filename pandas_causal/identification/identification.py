@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
@@ -24,17 +24,10 @@ from pandas_causal.identification.id_algorithm import HedgeFound, exchange, find
 from pandas_causal.identification.instrument_sets import Instrument, conditional_instruments
 from pandas_causal.identification.query import Query
 
-if TYPE_CHECKING:
-    from pandas_causal.effect.effect import Effect
-    from pandas_causal.graphs.graph import CausalGraph
-
-if TYPE_CHECKING:
-    pass
-
-if TYPE_CHECKING:
-    pass
-
 __all__ = ["DRAWN", "Identification", "explain"]
+DRAWN = (
+    "the graph is right: what it leaves out, arrows and common causes (<->), is assumed and was not found in the data"
+)
 MOST_NODES = 60  # in larger graphs formulas fill pages and the search for instruments takes seconds
 LONGEST_FORMULA = 600
 
@@ -54,6 +47,8 @@ class Identification:
     ----------
     graph : CausalGraph
     treatment, outcome, given : tuple of nodes
+    query : Query
+        The same as integers.
     """
 
     def __init__(self, graph: CausalGraph, *, treatment: Any, outcome: Any, given: Any = None) -> None:
@@ -62,19 +57,20 @@ class Identification:
         self.treatment = _role(graph, "treatment", treatment, roles)
         self.outcome = _role(graph, "outcome", outcome, roles)
         self.given = () if given is None else _role(graph, "given", given, roles, empty=True)
-        self._query = Query(
-            graph, *(sorted(graph._place[v] for v in r) for r in (self.treatment, self.outcome, self.given))
+        positions = graph.indexed.positions
+        self.query = Query(
+            graph.indexed, *(sorted(positions[v] for v in r) for r in (self.treatment, self.outcome, self.given))
         )
 
     @cached_property
     def backdoor(self) -> BackDoorSets:
         """Adjustment sets."""
-        return BackDoorSets(self._query)
+        return BackDoorSets(self.query)
 
     @cached_property
     def frontdoor(self) -> FrontDoorSets:
         """Front-door sets."""
-        return FrontDoorSets(self._query)
+        return FrontDoorSets(self.query)
 
     @cached_property
     def instruments(self) -> tuple[Instrument, ...]:
@@ -83,7 +79,7 @@ class Identification:
         Empty exactly when no conditional instrument exists. An instrument identifies an effect under assumptions beyond
         the graph (linearity, or monotonicity for those it moves), so it makes nothing `identified`.
         """
-        return tuple(conditional_instruments(self._query))
+        return tuple(conditional_instruments(self.query))
 
     @cached_property
     def identified(self) -> bool:
@@ -97,16 +93,16 @@ class Identification:
         Shpitser, I. and Pearl, J. (2006). Identification of joint interventional distributions in recursive
         semi-Markovian causal models. AAAI.
         """
-        graph = self.graph
-        rank = ranks(graph._lists)
+        graph = self.graph.indexed
+        rank = ranks(graph.lists)
         acting, known = self._exchanged
-        together = {*self._query.outcomes, *known}
+        together = {*self.query.outcomes, *known}
         try:
-            formula = identify(graph._projected, rank, self._observed, set(acting), together)
+            formula = identify(graph.projected, rank, self._observed, set(acting), together)
         except HedgeFound as hedge:
             return self._named(hedge)
         if known:
-            formula = ratio(formula, summed(self._query.outcomes, formula))
+            formula = ratio(formula, summed(self.query.outcomes, formula))
         return Functional(graph, formula, self.treatment, self.outcome, self.given)
 
     def distribution(self, df: pd.DataFrame, *, sample_weight: Any = None) -> pd.DataFrame:
@@ -142,7 +138,9 @@ class Identification:
         functional = self.functional
         if isinstance(functional, Hedge):
             raise NotIdentifiedError(self._refusal(functional))
-        return plug_in(functional.expression, self.graph, df, (self.treatment, self.outcome, self.given), sample_weight)
+        return plug_in(
+            functional.expression, self.graph.indexed, df, (self.treatment, self.outcome, self.given), sample_weight
+        )
 
     def estimate(self, df: pd.DataFrame, estimator: Any = None, **asked: Any) -> Effect:
         """Estimate the average effect by the first route open in the graph; see :func:`graph.estimation.estimate`."""
@@ -153,7 +151,7 @@ class Identification:
     @cached_property
     def affects(self) -> bool:
         """Whether a directed path leads from a treatment to an outcome; else the effect is 0."""
-        return any(self._query.causal)
+        return any(self.query.causal)
 
     def explain(self) -> str:
         """Say in words whether the effect is identified, by what, and what stands in the way."""
@@ -182,21 +180,21 @@ class Identification:
 
     @cached_property
     def _observed(self) -> set[int]:
-        return {v for v, h in enumerate(self.graph._hidden) if not h}
+        return {v for v, h in enumerate(self.graph.indexed.hidden) if not h}
 
     @cached_property
     def _exchanged(self) -> tuple[list[int], list[int]]:
-        q = self._query
+        q = self.query
         return exchange(q.lists, q.treatments, q.outcomes, q.given)
 
     @cached_property
     def _hedge(self) -> Hedge | None:
         acting, known = self._exchanged
-        found = find_hedge(self.graph._projected, self._observed, set(acting), {*self._query.outcomes, *known})
+        found = find_hedge(self.graph.indexed.projected, self._observed, set(acting), {*self.query.outcomes, *known})
         return None if found is None else self._named(found)
 
     def _named(self, hedge: HedgeFound) -> Hedge:
-        names = self.graph._names
+        names = self.graph.indexed.names
         return Hedge(frozenset(names[v] for v in hedge.larger), frozenset(names[v] for v in hedge.smaller))
 
     def _refusal(self, hedge: Hedge) -> str:
@@ -210,11 +208,11 @@ def _role(graph: CausalGraph, role: str, names: Any, roles: dict[Any, str], *, e
     """Nodes in a role: known, observed, and in no other role."""
     if names is None:
         raise GraphError(f"{role}= needs the name of a node, or a list of them")
-    members = graph._members(names)
+    members = graph.indexed.members(names)
     if not members and not empty:
         raise GraphError(f"{role}= is empty; it needs the name of a node, or a list of them")
     for name in members:
-        graph._index(name)
+        graph.indexed.position(name)
         if name in graph.latent:
             raise GraphError(f"the {role} {name!r} is latent in the graph; only observed nodes can be asked about")
         if name in roles:
@@ -292,8 +290,3 @@ def _instruments(found: Identification, small: bool) -> list[str]:
 
 def _listed(names: Any) -> str:
     return ", ".join(map(str, names))
-
-
-DRAWN = (
-    "the graph is right: what it leaves out, arrows and common causes (<->), is assumed and was not found in the data"
-)

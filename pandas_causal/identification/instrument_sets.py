@@ -46,11 +46,11 @@ def conditional_instruments(query: Query) -> Iterator[Instrument]:
     if len(query.treatments) != 1 or len(query.outcomes) != 1 or query.given:
         return
     (x,), (y,) = query.treatments, query.outcomes
-    names, graph = query.graph._names, query.without_effect
+    names, graph = query.graph.names, query.without_effect
     caused = descendants(query.lists, [x])
-    free = bytearray(not h and not c for h, c in zip(query.graph._hidden, caused, strict=True))
+    free = bytearray(not h and not c for h, c in zip(query.graph.hidden, caused, strict=True))
     free[y] = 0
     for z in indices(free):
         between = Separation(graph, [z], [y], free).minimal()
         if between is not None and connected(graph, [z], indices(between))[x]:
-            yield Instrument(names[z], query.graph._set(between))
+            yield Instrument(names[z], query.graph.named(between))

@@ -12,7 +12,7 @@ from pandas_causal.errors import GraphError
 from pandas_causal.graphs.reachability import AdjacencyLists, Flags, ancestors, connected, flags
 
 if TYPE_CHECKING:
-    from pandas_causal.graphs.graph import CausalGraph
+    from pandas_causal.graphs.indexed import IndexedGraph
 
 __all__ = ["State", "Walk"]
 
@@ -199,13 +199,13 @@ def nearest_above(lists: AdjacencyLists, z: int, wanted: Flags) -> int:
 class WalkText:
     """Walks in names."""
 
-    graph: CausalGraph
+    graph: IndexedGraph
 
     def name(self, v: int) -> Any:
-        return self.graph._names[v]
+        return self.graph.names[v]
 
     def nodes(self, walk: Walk) -> tuple[Any, ...]:
-        return tuple(self.graph._names[v] for v, _ in walk)
+        return tuple(self.graph.names[v] for v, _ in walk)
 
     def text(self, walk: Walk) -> str:
-        return "".join(f" {mark} {self.graph._names[v]}" if mark else str(self.graph._names[v]) for v, mark in walk)
+        return "".join(f" {mark} {self.graph.names[v]}" if mark else str(self.graph.names[v]) for v, mark in walk)

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from pandas_causal.graphs.indexed import IndexedGraph
 from pandas_causal.graphs.reachability import AdjacencyLists, Flags, descendants, flags, indices, reach
-
-if TYPE_CHECKING:
-    from pandas_causal.graphs.graph import CausalGraph
 
 __all__ = ["Query"]
 
@@ -18,7 +16,7 @@ __all__ = ["Query"]
 class Query:
     """What is asked of a graph, as integers: treatments, outcomes, and the nodes whose values are given."""
 
-    graph: CausalGraph
+    graph: IndexedGraph
     treatments: list[int]
     outcomes: list[int]
     given: list[int]
@@ -26,7 +24,7 @@ class Query:
     @property
     def lists(self) -> AdjacencyLists:
         """Adjacency lists of the graph."""
-        return self.graph._lists
+        return self.graph.lists
 
     @cached_property
     def causal(self) -> Flags:
@@ -47,17 +45,17 @@ class Query:
         return self.lists.without((x, c) for x in self.treatments for c in self.lists.children[x] if self.causal[c])
 
     @cached_property
-    def usable(self) -> Flags:
+    def adjustable(self) -> Flags:
         """Observed nodes that an adjustment set may hold."""
         banned = self.forbidden
         if self.given:
             # A stratum by a consequence of treatment is no population; so nothing below the treatment is adjusted for.
             banned = descendants(self.lists, self.treatments)
-        free = bytearray(not h and not b for h, b in zip(self.graph._hidden, banned, strict=True))
+        free = bytearray(not h and not b for h, b in zip(self.graph.hidden, banned, strict=True))
         for v in (*self.treatments, *self.outcomes):
             free[v] = 0
         return free
 
     def names(self, flagged: Flags) -> frozenset[Any]:
         """Return flagged nodes by their names, with those that are given."""
-        return self.graph._set(flagged) | {self.graph._names[v] for v in self.given}
+        return self.graph.named(flagged) | {self.graph.names[v] for v in self.given}

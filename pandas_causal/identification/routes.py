@@ -313,7 +313,7 @@ def _is_front_door(estimator: Any) -> bool:
 def _front_door_sets(found: Identification) -> tuple[frozenset[Any], frozenset[Any]] | None:
     """Mediators and covariates of a front door, if one is open."""
     plain = found.frontdoor.minimal
-    return conditional_front_door(found) if not plain else (plain, frozenset())
+    return conditional_front_door(found.query) if not plain else (plain, frozenset())
 
 
 def _why_not(found: Identification) -> str:

@@ -90,7 +90,7 @@ def weighted_fit(model: Any, X: Any, y: Any, w: Floats | None) -> Any:
 
 
 @dataclass(frozen=True, eq=False)
-class Predictor:
+class PredictFunction:
     """A fitted scikit-learn model as a function of X: predictions, or probabilities of `n_classes` classes."""
 
     model: Any
@@ -117,7 +117,7 @@ def cross_fit(
     w: Floats | None = None,
     columns: Sequence[str] | None = None,
     n_jobs: int | None = None,
-) -> tuple[Floats, tuple[Predictor, ...]]:
+) -> tuple[Floats, tuple[PredictFunction, ...]]:
     """Predict every row by a model that did not see its fold.
 
     Parameters
@@ -151,12 +151,12 @@ def cross_fit(
     learn = np.ones(len(X), dtype=bool) if use is None else use
     labels = [None] if folds is None else list(np.unique(folds))
 
-    def one(fold: Any) -> Predictor:
+    def one(fold: Any) -> PredictFunction:
         rows = learn if fold is None else learn & (folds != fold)
         data = X[rows] if names is None else pd.DataFrame(X[rows], columns=list(names))
         alone = n_classes and (y[rows] == y[rows][0]).all()
         chosen = DummyClassifier(strategy="prior") if alone else clone(model)
-        return Predictor(weighted_fit(chosen, data, y[rows], None if w is None else w[rows]), n_classes, names)
+        return PredictFunction(weighted_fit(chosen, data, y[rows], None if w is None else w[rows]), n_classes, names)
 
     predictors = Parallel(n_jobs=n_jobs)(delayed(one)(fold) for fold in labels)
     out = np.empty((len(X), max(n_classes, 1)))

@@ -18,7 +18,7 @@ from pandas_causal.effect.check import Check
 from pandas_causal.errors import CausalArgumentError, CausalDataError
 from pandas_causal.kernels.arrays import Codes, Floats, Positions
 from pandas_causal.models.cross_fitting import (
-    Predictor,
+    PredictFunction,
     check_model,
     cross_fit,
     log_loss,
@@ -113,7 +113,7 @@ def _settled_on_folds(
 class _ArmPredictors:
     """The models of every arm, of one fold, as one function X -> (m, K)."""
 
-    arms: tuple[Predictor, ...]
+    arms: tuple[PredictFunction, ...]
 
     def __call__(self, X: Floats) -> Floats:
         return np.column_stack([predictor(X)[:, -1] for predictor in self.arms])

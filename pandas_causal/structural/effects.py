@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -26,77 +26,108 @@ from pandas_causal.errors import (
 )
 from pandas_causal.inference.draws_and_variance import Draws
 from pandas_causal.inference.influence import Influence
-from pandas_causal.inference.reference import Normal
+from pandas_causal.inference.reference import Normal, Reference, Student
 from pandas_causal.inference.rows import RowIdentity
 from pandas_causal.kernels.arrays import Floats, Values
 from pandas_causal.models.linear import StandardisedMatrix, invert_gram
+from pandas_causal.structural.fitted import FittedModel
 from pandas_causal.structural.interventions import Intervention, describe
 from pandas_causal.structural.learning import is_flexible, refit_spec
 from pandas_causal.structural.mechanisms import Additive, Discrete, Own
 from pandas_causal.structural.simulation import Simulator
 
-if TYPE_CHECKING:
-    from pandas_causal.structural.model import StructuralModel
-
-__all__ = ["chain_rule", "linear_contributions", "model_effect", "overlaps"]
+__all__ = ["EffectSettings", "chain_rule", "linear_contributions", "model_effect", "overlaps"]
 
 World = dict[Any, Intervention]
 # Units simulated per draw of the bootstrap, and for the estimate, where nodes between must be drawn
 _UNITS, _UNITS_ONCE = 20_000, 200_000
 
 
-def model_effect(
-    model: StructuralModel, contrast: Mapping[Any, Any], outcome: Any, n_draws: int, level: float, seed: int | None
-) -> Effect:
+@dataclass(frozen=True, kw_only=True)
+class EffectSettings:
+    """Settings of one effect: draws of the bootstrap, level of the intervals, seed, jobs."""
+
+    n_draws: int
+    level: float
+    seed: int | None
+    n_jobs: int | None
+
+
+def model_effect(model: FittedModel, contrast: Mapping[Any, Any], outcome: Any, settings: EffectSettings) -> Effect:
     """Average effect of one intervention against another; see :meth:`StructuralModel.effect`."""
     worlds, index = _worlds(model, contrast, outcome)
-    simulator = model.simulator_
     starts = list(contrast)
     passing = [node for world in worlds for node, done in world.items() if done.needs_natural]
-    between = simulator.between(starts, outcome, passing)
-    y = model._as_given(_numbers(model, outcome))
-    checks, warned = overlaps(model, worlds[-1]) if between else ({}, [])
-    warned += _flexible(model, between)
-    shown = model.mechanisms_.loc[between]
-    if between:
+    between = model.simulator.between(starts, outcome, passing)
+    question = _Question(model, worlds, between, outcome)
+    y = model.as_given(_numbers(model, outcome))
+    rows = RowIdentity(model.index, y)
+    checks: dict[str, Check] = {}
+    reference: Reference = Student()
+    if not between:
+        text = f"{outcome} is not below {', '.join(map(str, starts))} in the graph: the effect is 0 by assumption"
+        warn(text, CausalWarning)
+        estimates, method, warned = _zeros(index, rows), "none: the graph says so", [text]
+    else:
+        checks, warned = overlaps(model, worlds[-1])
+        warned += _flexible(model, between)
+        shown = model.mechanism_table().loc[between]
         words = ", ".join(f"{node} {row['model']} (skill {row['skill']:.2f})" for node, row in shown.iterrows())
         checks["mechanisms"] = Check(None, shown, words)
-    common: dict[str, Any] = {
-        "diagnostics": checks,
-        "warnings": tuple(warned),
-        "estimand": f"effect of {', '.join(map(str, starts))} on {outcome} in the structural model",
-        "n_obs": len(y),
-        "level": level,
-        "assumptions": _ASSUMPTIONS,
-        "estimator": model,
-        "facts": {"outcome": outcome, "treatment": ", ".join(map(str, starts)), "n_dropped": model.n_dropped_},
-    }
-    if not between:
-        return _nothing(common, index, starts, outcome, RowIdentity(model._index, y))
-    if _is_linear(simulator, worlds, [node for node in between if node not in starts]):
-        deltas = [_moves(worlds[0], world, simulator) for world in worlds[1:]]
-        found = [linear_contributions(simulator, model._factual, delta, between, outcome) for delta in deltas]
-        values = np.array([value for value, _ in found])
-        rows = RowIdentity(model._index, y)
-        influence = Influence.from_contributions(
-            values, model._as_given(np.column_stack([c for _, c in found])), rows, names=pd.Index(index)
-        )
-        how = "influence functions of the coefficients along the paths (HC2), normal law"
-        return Effect(
-            rows=Estimates(pd.Series(values, index=index, name="estimate"), influence),
-            std_error_method=how,
-            reference=Normal(),
-            **common,
-        ).explained()
-    drawn = _is_drawn(simulator, worlds, between, outcome)
-    estimate = _contrasts(simulator, model._factual, worlds, outcome, seed, _passes(len(y), _UNITS_ONCE, drawn))
-    replicates = _refits(model, between, worlds, outcome, n_draws, seed, drawn)
-    how = f"pairs bootstrap, {len(replicates):,} refits of the mechanisms between, percentile interval"
+        if question.is_linear(starts):
+            estimates = _along_paths(question, index, rows)
+            method = "influence functions of the coefficients along the paths (HC2), normal law"
+            reference = Normal()
+        else:
+            estimates, n = _simulated(question, index, settings)
+            method = f"pairs bootstrap, {n:,} refits of the mechanisms between, percentile interval"
     return Effect(
-        rows=Estimates(pd.Series(estimate, index=index, name="estimate"), Draws(replicates, np.eye(len(estimate)))),
-        std_error_method=how,
-        **common,
+        rows=estimates,
+        estimand=f"effect of {', '.join(map(str, starts))} on {outcome} in the structural model",
+        n_obs=len(y),
+        level=settings.level,
+        assumptions=_ASSUMPTIONS,
+        diagnostics=checks,
+        warnings=tuple(warned),
+        std_error_method=method,
+        reference=reference,
+        facts={"outcome": outcome, "treatment": ", ".join(map(str, starts)), "n_dropped": model.n_dropped},
     ).explained()
+
+
+@dataclass(frozen=True, eq=False)
+class _Question:
+    """A fitted model, the worlds compared, the nodes between what is set and the outcome, and the outcome."""
+
+    model: FittedModel
+    worlds: list[World]
+    between: list[Any]
+    outcome: Any
+
+    def is_linear(self, starts: list[Any]) -> bool:
+        """Whether values are set and every mechanism on the way is least squares."""
+        first = set(self.worlds[0])
+        atomic = all(set(w) == first and all(d.constant is not None for d in w.values()) for w in self.worlds)
+        mechanisms = [self.model.simulator.mechanisms[node] for node in self.between if node not in starts]
+        return atomic and all(isinstance(m, Additive) and m.skill.model == "linear" for m in mechanisms)
+
+    @property
+    def is_drawn(self) -> bool:
+        """Whether a world has to be drawn: discrete nodes on the way, the user's mechanisms, random interventions."""
+        mechanisms = self.model.simulator.mechanisms
+        inner = [mechanisms[node] for node in self.between if node != self.outcome]
+        own = isinstance(mechanisms[self.outcome], Own)
+        random = any(d.random for world in self.worlds for d in world.values())
+        return own or random or any(isinstance(m, Discrete | Own) for m in inner)
+
+    def passes(self, units: int) -> int:
+        """How often the rows are simulated, so that there are so many units."""
+        return max(1, -(-units // len(self.model))) if self.is_drawn else 1
+
+    def contrasts(self, simulator: Simulator, factual: Mapping[Any, Values], seed: int | None, passes: int) -> Floats:
+        """Mean outcome of every world less that of the first, with the same random numbers in each."""
+        means = [simulator.expected(self.outcome, factual, world, seed, passes).mean() for world in self.worlds]
+        return np.array(means[1:]) - means[0]
 
 
 _ASSUMPTIONS = (
@@ -109,14 +140,14 @@ _ASSUMPTIONS = (
 # -- what is compared ------------------------------------------------------------------------------------------------
 
 
-def _worlds(model: StructuralModel, contrast: Mapping[Any, Any], outcome: Any) -> tuple[list[World], pd.Index]:
+def _worlds(model: FittedModel, contrast: Mapping[Any, Any], outcome: Any) -> tuple[list[World], pd.Index]:
     """Interventions of every world, and the names of the contrasts with the first."""
-    model._node(outcome)
+    model.node(outcome)
     if not isinstance(contrast, Mapping) or not contrast:
         raise CausalArgumentError(f'effect takes a dict of node to values: {{"node": (0, 1)}}; got {contrast!r}')
     sizes = {}
     for node, values in contrast.items():
-        model._node(node)
+        model.node(node)
         if node == outcome:
             raise CausalArgumentError(f"{node!r} is both treatment and outcome")
         if isinstance(values, str) or not isinstance(values, list | tuple) or len(values) < 2:
@@ -126,7 +157,7 @@ def _worlds(model: StructuralModel, contrast: Mapping[Any, Any], outcome: Any) -
         raise CausalArgumentError(f"nodes set together need as many values each; got {sizes}")
     k = next(iter(sizes.values()))
     asked = [{node: values[j] for node, values in contrast.items()} for j in range(k)]
-    worlds = [model._read({node: what for node, what in world.items() if what is not None}) for world in asked]
+    worlds = [model.read({node: what for node, what in world.items() if what is not None}) for world in asked]
     if len(contrast) == 1:
         (name,) = contrast
         words = [describe(world[name]) for world in asked]
@@ -135,9 +166,9 @@ def _worlds(model: StructuralModel, contrast: Mapping[Any, Any], outcome: Any) -
     return worlds, pd.Index([f"{word} - {words[0]}" for word in words[1:]], name=None if name is None else str(name))
 
 
-def _numbers(model: StructuralModel, outcome: Any) -> Floats:
+def _numbers(model: FittedModel, outcome: Any) -> Floats:
     """Outcome as numbers."""
-    column, values = model.columns_[outcome], model._factual[outcome]
+    column, values = model.columns[outcome], model.factual[outcome]
     if column.discrete and column.numbers is None:
         levels = column.plain_levels
         remedy = f"make it a number, e.g. (df[{outcome!r}] == {levels[-1]!r}).astype(int)"
@@ -145,24 +176,15 @@ def _numbers(model: StructuralModel, outcome: Any) -> Floats:
     return np.asarray(values if column.numbers is None else column.numbers[values], dtype=float)
 
 
-def _nothing(common: dict[str, Any], index: pd.Index, starts: list[Any], outcome: Any, rows: RowIdentity) -> Effect:
+def _zeros(index: pd.Index, rows: RowIdentity) -> Estimates:
     """An outcome that is not below the treatment: no effect, by the graph alone."""
-    text = f"{outcome} is not below {', '.join(map(str, starts))} in the graph: the effect is 0 by assumption"
-    warn(text, CausalWarning)
     zeros = np.zeros(len(index))
     influence = Influence.from_contributions(zeros, np.zeros((len(rows), len(index))), rows, names=pd.Index(index))
-    return Effect(
-        rows=Estimates(
-            pd.Series(zeros, index=index, name="estimate"),
-            influence,
-            reference_rows=np.ones(len(index), dtype=bool),
-        ),
-        std_error_method="none: the graph says so",
-        **{**common, "warnings": (text,), "diagnostics": {}},
-    )
+    values = pd.Series(zeros, index=index, name="estimate")
+    return Estimates(values, influence, reference_rows=np.ones(len(index), dtype=bool))
 
 
-def overlaps(model: StructuralModel, world: Mapping[Any, Intervention]) -> tuple[dict[str, Check], list[str]]:
+def overlaps(model: FittedModel, world: Mapping[Any, Intervention]) -> tuple[dict[str, Check], list[str]]:
     """Positivity of every discrete treatment that is set, by the probabilities of its own mechanism.
 
     Raises
@@ -172,12 +194,12 @@ def overlaps(model: StructuralModel, world: Mapping[Any, Intervention]) -> tuple
     """
     checks, warned = {}, []
     for node, done in world.items():
-        mechanism = model.simulator_.mechanisms[node]
+        mechanism = model.simulator.mechanisms[node]
         if done.constant is None or not isinstance(mechanism, Discrete):
             continue
-        parents = model.simulator_.parents_of(node, model._factual, len(model._index))
-        levels = model.columns_[node].plain_levels
-        check = overlap_check(mechanism.predict(parents), model._factual[node], levels)
+        parents = model.simulator.parents_of(node, model.factual, len(model.index))
+        levels = model.columns[node].plain_levels
+        check = overlap_check(mechanism.predict(parents), model.factual[node], levels)
         checks[f"overlap of {node}"] = check
         if not check.passed:
             warned.append(f"weak overlap of {node}: {check.summary}; the answer leans on the form of the mechanisms")
@@ -185,12 +207,12 @@ def overlaps(model: StructuralModel, world: Mapping[Any, Intervention]) -> tuple
     return checks, warned
 
 
-def _flexible(model: StructuralModel, between: list[Any]) -> list[str]:
+def _flexible(model: FittedModel, between: list[Any]) -> list[str]:
     """Warn of learners that regularise what the effect is made of, which a bootstrap of them does not show."""
-    found = [node for node in between if is_flexible(model._specs_[node], model.simulator_.mechanisms[node])]
+    found = [node for node in between if is_flexible(model.specs[node], model.simulator.mechanisms[node])]
     if not found:
         return []
-    names = ", ".join(f"{node} ({model.simulator_.mechanisms[node].skill.model})" for node in found[:5])
+    names = ", ".join(f"{node} ({model.simulator.mechanisms[node].skill.model})" for node in found[:5])
     text = (
         f"flexible mechanisms between treatment and outcome, {names}, shrink effects, and the interval"
         " covers the truth too rarely; df.causal.ate(treatment=..., outcome=..., graph=g) corrects for that, or give"
@@ -203,11 +225,17 @@ def _flexible(model: StructuralModel, between: list[Any]) -> list[str]:
 # -- linear ----------------------------------------------------------------------------------------------------------
 
 
-def _is_linear(simulator: Simulator, worlds: list[World], between: list[Any]) -> bool:
-    """Whether values are set and every mechanism on the way is least squares."""
-    atomic = all(set(w) == set(worlds[0]) and all(d.constant is not None for d in w.values()) for w in worlds)
-    mechanisms = [simulator.mechanisms[node] for node in between]
-    return atomic and all(isinstance(m, Additive) and m.skill.model == "linear" for m in mechanisms)
+def _along_paths(question: _Question, index: pd.Index, rows: RowIdentity) -> Estimates:
+    """Sums over paths of products of coefficients, with their influence functions."""
+    model, worlds = question.model, question.worlds
+    moves = [_moves(worlds[0], world, model.simulator) for world in worlds[1:]]
+    effects = [
+        linear_contributions(model.simulator, model.factual, move, question.between, question.outcome) for move in moves
+    ]
+    values = np.array([value for value, _ in effects])
+    contributions = model.as_given(np.column_stack([c for _, c in effects]))
+    influence = Influence.from_contributions(values, contributions, rows, names=pd.Index(index))
+    return Estimates(pd.Series(values, index=index, name="estimate"), influence)
 
 
 def _moves(first: World, second: World, simulator: Simulator) -> dict[Any, Floats]:
@@ -312,58 +340,41 @@ def _by_parent(simulator: Simulator, node: Any, slopes: Floats) -> dict[Any, Flo
 # -- everything else -------------------------------------------------------------------------------------------------
 
 
-def _is_drawn(simulator: Simulator, worlds: list[World], between: list[Any], outcome: Any) -> bool:
-    """Whether a world has to be drawn: discrete nodes on the way, mechanisms of the user's, random interventions."""
-    inner = [simulator.mechanisms[node] for node in between if node != outcome]
-    own = isinstance(simulator.mechanisms[outcome], Own)
-    return own or any(isinstance(m, Discrete | Own) for m in inner) or any(d.random for w in worlds for d in w.values())
+def _simulated(question: _Question, index: pd.Index, settings: EffectSettings) -> tuple[Estimates, int]:
+    """Contrasts of simulated means, and how many refits of the mechanisms stand behind their draws."""
+    model = question.model
+    estimate = question.contrasts(model.simulator, model.factual, settings.seed, question.passes(_UNITS_ONCE))
+    replicates = _refits(question, settings)
+    values = pd.Series(estimate, index=index, name="estimate")
+    return Estimates(values, Draws(replicates, np.eye(len(estimate)))), len(replicates)
 
 
-def _passes(n: int, units: int, drawn: bool) -> int:
-    return max(1, -(-units // n)) if drawn else 1
-
-
-def _contrasts(
-    simulator: Simulator, factual: Mapping[Any, Values], worlds: list[World], outcome: Any, seed: Any, passes: int
-) -> Floats:
-    """Mean outcome of every world less that of the first, with the same random numbers in each."""
-    means = [simulator.expected(outcome, factual, world, seed, passes).mean() for world in worlds]
-    return np.array(means[1:]) - means[0]
-
-
-def _refits(
-    model: StructuralModel,
-    between: list[Any],
-    worlds: list[World],
-    outcome: Any,
-    n_draws: int,
-    seed: int | None,
-    drawn: bool,
-) -> Floats:
+def _refits(question: _Question, settings: EffectSettings) -> Floats:
     """Refit the mechanisms between on resampled rows; the same for any n_jobs."""
     from sklearn.utils.parallel import Parallel, delayed
     from tqdm import tqdm
 
-    n = len(model._index)
-    specs = {node: refit_spec(model._specs_[node], model.simulator_.mechanisms[node]) for node in between}
-    how = replace(model._settings, choose=False, n_jobs=None)
-    base = int(np.random.default_rng(seed).integers(2**31 - 1))
-    passes = _passes(n, _UNITS, drawn)
+    model, n_draws = question.model, settings.n_draws
+    n = len(model)
+    specs = {node: refit_spec(model.specs[node], model.simulator.mechanisms[node]) for node in question.between}
+    learning = replace(model.settings, choose=False, n_jobs=None)
+    base = int(np.random.default_rng(settings.seed).integers(2**31 - 1))
+    passes = question.passes(_UNITS)
 
     def one(k: int) -> Floats | str:
         rng = np.random.default_rng((base, k))
         rows = rng.integers(n, size=n)
-        resampled = {node: values[rows] for node, values in model._factual.items()}
+        resampled = {node: values[rows] for node, values in model.factual.items()}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", CausalWarning)
             try:
-                fitted = {node: model._learn(node, spec, resampled, how) for node, spec in specs.items()}
-                simulator = model.simulator_.with_mechanisms(fitted)
-                return _contrasts(simulator, resampled, worlds, outcome, int(rng.integers(2**31 - 1)), passes)
+                fitted = {node: model.learn(node, spec, resampled, learning) for node, spec in specs.items()}
+                simulator = model.simulator.with_mechanisms(fitted)
+                return question.contrasts(simulator, resampled, int(rng.integers(2**31 - 1)), passes)
             except CausalError as error:
                 return str(error)
 
-    jobs = Parallel(n_jobs=model.n_jobs, return_as="generator")(delayed(one)(k) for k in range(n_draws))
+    jobs = Parallel(n_jobs=settings.n_jobs, return_as="generator")(delayed(one)(k) for k in range(n_draws))
     results = list(tqdm(jobs, total=n_draws, desc="bootstrap", delay=2))
     failed = [r for r in results if isinstance(r, str)]
     if len(failed) > n_draws / 10:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,11 +23,12 @@ from pandas_causal.errors import (
 )
 from pandas_causal.graphs.node_columns import read_columns, select_nodes, warn_of_dropped
 from pandas_causal.inputs.parameters import check_settings
-from pandas_causal.kernels.arrays import Floats, Positions, Values
+from pandas_causal.kernels.arrays import Floats, Values
 from pandas_causal.models.folds import label_order
 from pandas_causal.structural.causation import tian_pearl_bounds
-from pandas_causal.structural.interventions import Intervention, in_order, read_intervention
-from pandas_causal.structural.learning import LearningSettings, check_spec, learn, treats_as_discrete
+from pandas_causal.structural.fitted import FittedModel, in_given_order
+from pandas_causal.structural.interventions import Intervention, in_order
+from pandas_causal.structural.learning import LearningSettings, check_spec, treats_as_discrete
 from pandas_causal.structural.mechanisms import Discrete
 from pandas_causal.structural.simulation import Simulator
 
@@ -70,6 +72,8 @@ class StructuralModel(BaseEstimator):
         The fitted mechanisms, in causal order.
     mechanisms_ : DataFrame
         One row per node: the model chosen, its held-out loss, the loss of the mean or the shares, and the skill.
+    fitted_ : FittedModel
+        The arrays of the fit.
     n_dropped_ : int
         Rows left out with ``missing="drop"``.
 
@@ -116,32 +120,29 @@ class StructuralModel(BaseEstimator):
         self.columns_ = read_columns(frame, {node: treats_as_discrete(spec) for node, spec in specs.items()})
         rank = {node: k for k, node in enumerate(frame.columns)}
         parents = {node: tuple(sorted(graph.parents(node), key=rank.__getitem__)) for node in order}
-        self._index, rows = frame.index, label_order(frame.index)
-        if rows is not None:  # learners must not see the order of rows
-            frame = frame.iloc[rows]
-        self._order = rows
-        self._factual = {node: column.read(frame[node]) for node, column in self.columns_.items()}
+        index, row_order = frame.index, label_order(frame.index)
+        if row_order is not None:  # learners must not see the order of rows
+            frame = frame.iloc[row_order]
         seed = int(np.random.default_rng(self.random_state).integers(2**31 - 1))
-        self._specs_, self._settings = specs, LearningSettings(self.coupling, seed, self.n_jobs)
-        self.simulator_ = Simulator(order, parents, self.columns_, {})
-        fitted = {node: self._learn(node, specs[node], self._factual, self._settings) for node in order}
-        self.simulator_ = self.simulator_.with_mechanisms(fitted)
+        blank = FittedModel(
+            columns=self.columns_,
+            simulator=Simulator(order, parents, self.columns_, {}),
+            factual={node: column.read(frame[node]) for node, column in self.columns_.items()},
+            index=index,
+            row_order=row_order,
+            specs=specs,
+            settings=LearningSettings(self.coupling, seed, self.n_jobs),
+            n_dropped=self.n_dropped_,
+        )
+        mechanisms = {node: blank.learn(node, specs[node], blank.factual, blank.settings) for node in order}
+        self.simulator_ = blank.simulator.with_mechanisms(mechanisms)
+        self.fitted_ = replace(blank, simulator=self.simulator_)
         return self
 
     @property
     def mechanisms_(self) -> pd.DataFrame:
         """What was chosen for every node, and how it predicts rows it has not seen."""
-        simulator = self._fitted()
-        skills = [simulator.mechanisms[node].skill for node in simulator.order]
-        table = pd.DataFrame(
-            [(s.model, s.loss_kind, s.loss, s.baseline) for s in skills],
-            index=pd.Index(simulator.order, name="node", tupleize_cols=False),
-            columns=["model", "loss_kind", "loss", "baseline"],
-        )
-        table["skill"] = np.where(
-            table["baseline"] > 0, 1 - table["loss"] / table["baseline"].where(table["baseline"] > 0), 0
-        )
-        return table
+        return self._fitted().mechanism_table()
 
     # -- rung two ----------------------------------------------------------------------------------------------------
 
@@ -179,13 +180,13 @@ class StructuralModel(BaseEstimator):
         OverlapWarning
             If it hardly takes one of its levels where its causes are as they are.
         """
-        simulator = self._fitted()
-        size = len(self._index) if n is None else n
+        fitted = self._fitted()
+        size = len(fitted) if n is None else n
         if not isinstance(size, int | np.integer) or isinstance(size, bool) or size < 1:
             raise CausalArgumentError(f"n must be a whole number of at least 1; got {n!r}")
-        done = self._read(interventions)
+        done = fitted.read(interventions)
         self._check_overlap(done)
-        state = simulator.sample(int(size), done, self._seed(random_state))
+        state = fitted.simulator.sample(int(size), done, self._seed(random_state))
         return self._frame(state, pd.RangeIndex(int(size)), set())
 
     def effect(
@@ -227,11 +228,12 @@ class StructuralModel(BaseEstimator):
         AssumptionWarning
             If a mechanism between is flexible (boosting, say): it shrinks effects, and intervals cover too rarely.
         """
-        from pandas_causal.structural.effects import model_effect
+        from pandas_causal.structural.effects import EffectSettings, model_effect
 
         check_settings({"n_draws": n_draws, "level": level})
-        self._fitted()
-        return model_effect(self, contrast, outcome, n_draws, level, self._seed(random_state))
+        draws = EffectSettings(n_draws=n_draws, level=level, seed=self._seed(random_state), n_jobs=self.n_jobs)
+        effect = model_effect(self._fitted(), contrast, outcome, draws)
+        return replace(effect, estimator=self)
 
     # -- rung three --------------------------------------------------------------------------------------------------
 
@@ -274,8 +276,8 @@ class StructuralModel(BaseEstimator):
         CausalWarning
             Of rows left out with ``missing="drop"``.
         """
-        simulator = self._fitted()
-        done = self._read(interventions)
+        fitted = self._fitted()
+        simulator, done = fitted.simulator, fitted.read(interventions)
         frame = select_nodes(df, simulator.order, missing)
         warn_of_dropped(len(df) - len(frame))
         factual = {node: column.read(frame[node]) for node, column in self.columns_.items()}
@@ -286,7 +288,7 @@ class StructuralModel(BaseEstimator):
             rows = {node: values[order] for node, values in factual.items()}
             moved = {node: in_order(what, order) for node, what in done.items()}
             state = simulator.counterfactual(rows, moved, self._seed(random_state))
-            state = {node: _as_given(values, order) for node, values in state.items()}
+            state = {node: in_given_order(values, order) for node, values in state.items()}
         if any(not np.array_equal(state[node], factual[node]) for node in done):
             self._check_overlap(done)
             self._warn_of_coupling(done)
@@ -310,7 +312,8 @@ class StructuralModel(BaseEstimator):
             Rows PN (without treatment the event would not have happened, among treated with the event), PS (with
             treatment it would have, among untreated without it), PNS (both, of all); columns low and high.
         """
-        if self._node(treatment) == self._node(outcome):
+        fitted = self._fitted()
+        if fitted.node(treatment) == fitted.node(outcome):
             raise CausalArgumentError(f"{treatment!r} is both treatment and outcome")
         for node in (treatment, outcome):
             column = self.columns_.get(node)
@@ -335,8 +338,7 @@ class StructuralModel(BaseEstimator):
         from pandas_causal.structural.model_check import check_model_fit
 
         check_settings({"level": alpha})
-        self._fitted()
-        return check_model_fit(self, df, alpha, self._seed(random_state))
+        return check_model_fit(self._fitted(), df, alpha, self._seed(random_state))
 
     # -- private -----------------------------------------------------------------------------------------------------
 
@@ -371,36 +373,14 @@ class StructuralModel(BaseEstimator):
             check_spec(node, spec, roots[node])
         return specs
 
-    def _learn(self, node: Any, spec: Any, values: Mapping[Any, Values], how: LearningSettings) -> Any:
-        simulator = self.simulator_
-        parents = simulator.parents_of(node, values, len(values[node]))
-        names = [name for p in simulator.parents[node] for name in self.columns_[p].feature_names]
-        return learn(spec, self.columns_[node], parents, values[node], names, how)
-
-    def _fitted(self) -> Simulator:
-        if not hasattr(self, "simulator_"):
+    def _fitted(self) -> FittedModel:
+        if not hasattr(self, "fitted_"):
             raise CausalError("this StructuralModel is not fitted yet; call fit(df) first")
-        return self.simulator_
-
-    def _as_given(self, sorted_rows: Values) -> Values:
-        """Rows in the order of the frame fitted."""
-        return sorted_rows if self._order is None else _as_given(sorted_rows, self._order)
+        return self.fitted_
 
     def _seed(self, random_state: int | None) -> int | None:
         check_settings({"random_state": random_state})
         return self.random_state if random_state is None else random_state
-
-    def _node(self, node: Any) -> Any:
-        order = self._fitted().order
-        if not pd.api.types.is_hashable(node) or node not in order:
-            raise GraphError(f"{node!r} is no node of the model{suggest(node, order)}; nodes: {list(order[:10])}")
-        return node
-
-    def _read(self, interventions: Mapping[Any, Any]) -> dict[Any, Intervention]:
-        self._fitted()
-        if not isinstance(interventions, Mapping):
-            raise CausalArgumentError(f'interventions are a dict: {{"node": value}}; got {interventions!r}')
-        return {node: read_intervention(self.columns_[self._node(node)], what) for node, what in interventions.items()}
 
     def _frame(self, state: Mapping[Any, Values], index: pd.Index, exact: set[Any]) -> pd.DataFrame:
         """Write the nodes, in the order of the fitted frame; additive noise makes a column float64."""
@@ -412,16 +392,15 @@ class StructuralModel(BaseEstimator):
 
     def _joint_and_means(self, treatment: Any, outcome: Any) -> tuple[Floats, float, float]:
         """Shares (2, 2) of treatment and event, and the share of events without and with treatment of all."""
-        from dataclasses import replace
-
-        x = self._factual[treatment]
+        factual = self._fitted().factual
+        x = factual[treatment]
         mechanism: Any = self.simulator_.mechanisms[outcome]
         # the event as the number 1, whatever the levels are called
         simulator = self.simulator_.with_mechanisms({outcome: replace(mechanism, numbers=np.array([0.0, 1.0]))})
         worlds = [{treatment: Intervention(self.columns_[treatment], constant=k)} for k in (0, 1)]
-        low, high = (float(simulator.expected(outcome, self._factual, world, 0).mean()) for world in worlds)
+        low, high = (float(simulator.expected(outcome, factual, world, 0).mean()) for world in worlds)
         # the model's own shares, which are consistent with its worlds: else the bounds could cross
-        event = simulator.expected(outcome, self._factual, {}, 0)
+        event = simulator.expected(outcome, factual, {}, 0)
         joint = np.array([[((1 - event) * (x == k)).mean(), (event * (x == k)).mean()] for k in (0, 1)])
         return joint, low, high
 
@@ -429,7 +408,7 @@ class StructuralModel(BaseEstimator):
         """Positivity of what is set and has nodes below it, as for :meth:`effect`."""
         from pandas_causal.structural.effects import overlaps
 
-        overlaps(self, {node: what for node, what in done.items() if self.simulator_.below([node])})
+        overlaps(self._fitted(), {node: what for node, what in done.items() if self.simulator_.below([node])})
 
     def _warn_of_coupling(self, done: Mapping[Any, Intervention]) -> None:
         """Say that counterfactuals of discrete nodes rest on a coupling, and what holds without it."""
@@ -462,10 +441,3 @@ class StructuralModel(BaseEstimator):
             f" {lost['high']:.3f} of those with {node}={y[1]!r} would have had {y[0]!r}, and between {won['low']:.3f}"
             f" and {won['high']:.3f} of those with {y[0]!r} would have had {y[1]!r} (Tian and Pearl 2000)"
         )
-
-
-def _as_given(sorted_rows: Values, order: Positions) -> Values:
-    """Rows in the order they had before they were sorted."""
-    out = np.empty_like(sorted_rows)
-    out[order] = sorted_rows
-    return out

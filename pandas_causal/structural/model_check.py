@@ -18,7 +18,7 @@ from pandas_causal.structural.learning import rows_to_choose_on
 from pandas_causal.structural.mechanisms import Additive, Discrete
 
 if TYPE_CHECKING:
-    from pandas_causal.structural.model import StructuralModel
+    from pandas_causal.structural.fitted import FittedModel
 
 __all__ = ["check_model_fit"]
 
@@ -27,14 +27,14 @@ _FEATURES = 5
 _RIGID = ("linear", "given function")
 
 
-def check_model_fit(model: StructuralModel, df: pd.DataFrame, alpha: float, seed: int | None) -> Check:
+def check_model_fit(model: FittedModel, df: pd.DataFrame, alpha: float, seed: int | None) -> Check:
     """Judge every mechanism on df; see :meth:`StructuralModel.evaluate`."""
-    simulator = model.simulator_
+    simulator = model.simulator
     frame = select_nodes(df, simulator.order, "never")
     rows = label_order(frame.index)
     frame = frame if rows is None else frame.iloc[rows]
-    values = {node: column.read(frame[node]) for node, column in model.columns_.items()}
-    fitted = len(frame) == len(model._index) and all(np.array_equal(values[n], model._factual[n]) for n in values)
+    values = {node: column.read(frame[node]) for node, column in model.columns.items()}
+    fitted = len(frame) == len(model.index) and all(np.array_equal(values[n], model.factual[n]) for n in values)
     at = rows_to_choose_on(len(frame))
     streams = dict(zip(simulator.order, np.random.default_rng(seed).spawn(len(simulator.order)), strict=True))
     noise, facts = {}, []
@@ -70,10 +70,10 @@ def check_model_fit(model: StructuralModel, df: pd.DataFrame, alpha: float, seed
 
 
 def _judge(
-    model: StructuralModel, node: Any, values: dict[Any, Values], at: Positions, fitted: bool, rng: Any
+    model: FittedModel, node: Any, values: dict[Any, Values], at: Positions, fitted: bool, rng: Any
 ) -> tuple[Floats | None, float, float]:
     """Noise of the rows `at`, the loss there, and the loss of the mean or the shares."""
-    simulator = model.simulator_
+    simulator = model.simulator
     mechanism: Any = simulator.mechanisms[node]
     own = values[node][at]
     parents = simulator.parents_of(node, {p: values[p][at] for p in simulator.parents[node]}, len(at))
@@ -84,7 +84,7 @@ def _judge(
         if held_out is not None and mechanism.skill.model not in _RIGID:
             residual = held_out[1]
         return residual, loss, float(np.var(own))
-    share = np.bincount(own, minlength=2) / len(own) if model.columns_[node].discrete else np.ones(1)
+    share = np.bincount(own, minlength=2) / len(own) if model.columns[node].discrete else np.ones(1)
     entropy = float(-(share[share > 0] * np.log(share[share > 0])).sum())
     if isinstance(mechanism, Discrete):
         probability = mechanism.predict(parents)
@@ -93,23 +93,23 @@ def _judge(
         loss = float(-np.log(np.clip(probability[np.arange(len(own)), own], 1e-15, 1.0)).mean())
         loss = mechanism.skill.loss if held_out is not None else loss
         return uniform_posterior(probability, own, rng), loss, entropy
-    baseline = entropy if model.columns_[node].discrete else float(np.var(own))
+    baseline = entropy if model.columns[node].discrete else float(np.var(own))
     loss = np.nan if simulator.parents[node] or not mechanism.skill.loss_kind else baseline
     return mechanism.residual(parents, own, rng), loss, baseline
 
 
 def _independence(
-    model: StructuralModel,
+    model: FittedModel,
     values: dict[Any, Values],
     noise: dict[Any, Floats | None],
     at: Positions,
     streams: dict[Any, np.random.Generator],
 ) -> tuple[Floats, Floats]:
     """Smallest p-values, times their number, of every noise against each parent, and against each noise before it."""
-    simulator = model.simulator_
+    simulator = model.simulator
     features = {}
     for node, found in noise.items():
-        column = model.columns_[node]
+        column = model.columns[node]
         features["value", node] = own_features(
             Variable(values[node][at], len(column.plain_levels)), _FEATURES, streams[node]
         )

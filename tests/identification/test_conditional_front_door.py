@@ -26,7 +26,7 @@ def formula(joint, a, y, mediators, covariates):
 
 def check(rng, graph):
     found = brute.graph_of(graph).identify(treatment=0, outcome=1)
-    pair = conditional_front_door(found)
+    pair = conditional_front_door(found.query)
     if pair is None:
         return False
     model = brute.Model(rng, graph)
@@ -60,7 +60,7 @@ def test_the_formula_is_the_truth_on_larger_graphs():
 
 def exists(graph):
     """Whether any mediators and covariates, of all subsets, satisfy the criterion."""
-    lists = brute.graph_of(graph)._lists
+    lists = brute.graph_of(graph).indexed.lists
     others = [v for v in range(graph[0]) if v > 1]
     on = brute.on_causal_paths(graph, [0], [1]) - {1}
     return any(
@@ -76,14 +76,14 @@ def test_what_the_candidates_miss():
     rng = np.random.default_rng(3)
     for graph in graphs:
         found = brute.graph_of(graph).identify(treatment=0, outcome=1)
-        assert (conditional_front_door(found) is not None) == exists(graph), graph
+        assert (conditional_front_door(found.query) is not None) == exists(graph), graph
     missed = there = 0
     for _ in range(4_000 if brute.FULL else 400):
         graph = with_mediator(rng, int(rng.choice([5, 6])))
         found = brute.graph_of(graph).identify(treatment=0, outcome=1)
         if not found.backdoor.exists and exists(graph):
             there += 1
-            missed += conditional_front_door(found) is None
+            missed += conditional_front_door(found.query) is None
     print(f"missed {missed} of {there}")
     assert there > 50
     assert missed <= 0.01 * there + 1
@@ -95,7 +95,7 @@ def test_covariates_that_are_not_needed_are_left_out():
     )
     found = graph.identify(treatment="smoking", outcome="cancer")
     assert not found.frontdoor.exists
-    assert conditional_front_door(found) == (frozenset({"tar"}), frozenset({"age"}))
+    assert conditional_front_door(found.query) == (frozenset({"tar"}), frozenset({"age"}))
 
 
 def test_none_where_the_mediator_is_confounded_out_of_sight():

@@ -122,7 +122,7 @@ def test_probability_of_a_discrete_outcome_is_the_g_formula():
     model = StructuralModel(graph, {"readmission": "linear", "pressure": "linear"}).fit(df)
     effect = model.effect({"medication": (0, 1)}, outcome="readmission", n_draws=40)
     mechanism = model.simulator_.mechanisms["readmission"]
-    simulator, factual = model.simulator_, model._factual
+    simulator, factual = model.simulator_, model.fitted_.factual
     slope = model.effect({"medication": (0, 1)}, outcome="pressure").estimate
 
     def mean(value):
