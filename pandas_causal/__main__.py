@@ -1,6 +1,13 @@
-"""``python -m pandas_causal``: the main job on bundled data."""
+"""``python -m pandas_causal``: the main job on bundled data; ``python -m pandas_causal warm`` compiles every kernel."""
 
 from __future__ import annotations
+
+import sys
+import time
+import warnings
+
+import numpy as np
+import pandas as pd
 
 import pandas_causal
 from pandas_causal.datasets import load_lalonde
@@ -21,5 +28,53 @@ def main() -> None:
         print(f"{name}: {adjusted.diagnostics[name]!r}\n")
 
 
+def warm() -> None:
+    """Ask every question that compiles kernels, on small data, so that later first calls find them on disk."""
+    rng = np.random.default_rng(0)
+    n, N, T = 300, 24, 10
+    df = pd.DataFrame({"x": rng.normal(size=n), "z": rng.normal(size=n), "t": np.arange(n) % 3 == 0})
+    df["y"] = df["x"] + df["t"] + rng.normal(size=n)
+    panel = pd.DataFrame({"i": np.repeat(np.arange(N), T), "t": np.tile(np.arange(1, T + 1), N)})
+    panel["g"] = np.select([panel["i"] % 4 == 1, panel["i"] % 4 == 2], [6.0, 8.0], np.inf)
+    panel["y"] = rng.normal(size=N * T) + panel["i"]
+    panel["x"], panel["z"] = rng.normal(size=(2, N * T))
+    one = panel[(panel["i"] == 1) | np.isinf(panel["g"])]
+    ask, staggered, few = (pandas_causal.causal(frame) for frame in (df, panel, one))
+    arms = {"treatment": "t", "outcome": "y", "covariates": ["x", "z"]}
+    units = {"outcome": "y", "unit": "i", "time": "t", "cohort": "g"}
+    questions = {
+        "rdd": lambda: ask.rdd(outcome="y", running="x", cutoff=0.0).summary(),
+        "match": lambda: ask.match(**arms),
+        "match without replacement": lambda: ask.match(**arms, replace=False),
+        "match on every covariate": lambda: ask.match(**arms, distance="mahalanobis", bias_adjust=True),
+        "full matching": lambda: ask.match(**arms, method="full"),
+        "match within calipers": lambda: ask.match(**arms, replace=False, order="closest", caliper=1.0),
+        "did": lambda: staggered.event_study(**units).interval(simultaneous=True),
+        "imputation": lambda: staggered.did(**units, estimator="imputation"),
+        "two-way effects": lambda: staggered.did(**units, estimator="two_way").summary(),
+        "two-way effects, unbalanced": lambda: pandas_causal.causal(panel[1:]).did(**units, estimator="imputation"),
+        "honest bounds": lambda: staggered.event_study(**units).sensitivity(),
+        "honest bounds, smoothness": lambda: staggered.event_study(**units).sensitivity("smoothness"),
+        "synthetic control": lambda: few.synthetic_control(**units, estimator="sc"),
+        "synthetic control with predictors": lambda: few.synthetic_control(
+            **units, estimator="sc", covariates=["x", "z"]
+        ),
+        "bootstrap": lambda: pandas_causal.bootstrap(
+            pandas_causal.DifferenceInMeans(), df[["t"]], df["y"], treatment="t", n_draws=20
+        ),
+    }
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the data are noise
+        for name, question in questions.items():
+            start = time.perf_counter()
+            question()
+            print(f"{name}: {time.perf_counter() - start:.1f} s")
+
+
 if __name__ == "__main__":
-    main()
+    if sys.argv[1:] == ["warm"]:
+        warm()
+    elif sys.argv[1:]:
+        sys.exit(f"unknown: {' '.join(sys.argv[1:])}; usage: python -m pandas_causal [warm]")
+    else:
+        main()

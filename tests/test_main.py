@@ -1,7 +1,12 @@
 """``python -m pandas_causal``: the main job on bundled data."""
 
+import ast
+import os
 import subprocess
 import sys
+from pathlib import Path
+
+import pandas_causal
 
 
 def test_main_prints_naive_and_adjusted_effect_with_overlap_and_balance():
@@ -15,3 +20,22 @@ def test_main_prints_naive_and_adjusted_effect_with_overlap_and_balance():
     ):
         assert part in done.stdout
     assert done.stderr == ""
+
+
+def test_warm_compiles_every_kernel_so_that_a_first_call_compiles_nothing(tmp_path):
+    """Every kernel of the package has a file in the cache afterwards, but for those of many rows and all cores."""
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    command = [sys.executable, "-m", "pandas_causal", "warm"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    assert "synthetic control: " in done.stdout
+    assert done.stderr.count("compiling kernels") <= 1
+    package = Path(pandas_causal.__file__).parent
+    files = [*package.rglob("kernels.py"), *package.rglob("*_kernels.py"), *package.glob("kernels/[a-z]*.py")]
+    public = {
+        node.name
+        for file in files
+        for node in ast.parse(file.read_text()).body
+        if isinstance(node, ast.FunctionDef) and any("serial_kernel" in ast.unparse(d) for d in node.decorator_list)
+    }
+    compiled = {file.name.split(".")[1].split("-")[0] for file in tmp_path.rglob("*.nbi")}
+    assert public - compiled == set(), sorted(public - compiled)

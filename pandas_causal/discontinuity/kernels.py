@@ -30,6 +30,7 @@ def weighted_moments(distance: Any, columns: Any, weight: Any, h: float, shape: 
     order : int
     """
     k, m = order + 1, columns.shape[1]
+    columns = np.ascontiguousarray(columns)  # one kind of array, one compile
     few = len(distance) <= _SERIAL
     parts = np.zeros((1 if few else -(-len(distance) // _CHUNK), k, k + m))
     if few:
@@ -82,7 +83,9 @@ def _some_moments(
                 local[j, q] += wp * P[q]
             for q in range(m):
                 local[j, k + q] += wp * columns[i, q]
-    out[:, :] = local
+    for j in range(k):
+        for q in range(k + m):
+            out[j, q] = local[j, q]
 
 
 @kernel

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from pandas_causal.kernels import serial_kernel
+from pandas_causal.kernels import inner_kernel, serial_kernel
 
 __all__ = ["largest_values", "truncation_points", "vertex"]
 
@@ -16,30 +16,90 @@ _BEYOND = 1e300  # stands for infinity, which fast arithmetic must not meet
 _BLAND = 500  # pivots after which the lowest index enters, so that ties cannot cycle
 
 
-@serial_kernel
+@inner_kernel
 def _pivot(inverse: Any, solution: Any, direction: Any, row: int) -> None:
     """Bring the column with ``direction = inverse @ column`` into the basis at `row`."""
     n = len(solution)
-    inverse[row] /= direction[row]
-    solution[row] /= direction[row]
+    pivot = direction[row]
+    for j in range(n):
+        inverse[row, j] /= pivot
+    solution[row] /= pivot
     for i in range(n):
         if i != row and direction[i] != 0.0:
-            inverse[i] -= direction[i] * inverse[row]
+            for j in range(n):
+                inverse[i, j] -= direction[i] * inverse[row, j]
             solution[i] -= direction[i] * solution[row]
     for i in range(n):
         solution[i] = max(solution[i], 0.0)
 
 
-@serial_kernel
-def _maximise(cost: Any, columns: Any, limit: int, basis: Any, inverse: Any, solution: Any) -> bool:
+@inner_kernel
+def _invert(columns: Any, basis: Any, inverse: Any, solution: Any) -> None:
+    """Compute the inverse of the basis anew (Gauss-Jordan with partial pivoting), and the solution at it."""
+    n = len(basis)
+    A = np.empty((n, n))
+    for i in range(n):
+        for j in range(n):
+            A[i, j] = columns[basis[j], i]
+            inverse[i, j] = 1.0 if i == j else 0.0
+    for k in range(n):
+        top = k
+        for i in range(k + 1, n):
+            if abs(A[i, k]) > abs(A[top, k]):
+                top = i
+        pivot = A[top, k]
+        for j in range(n):
+            a, b = A[k, j], inverse[k, j]
+            A[k, j], inverse[k, j] = A[top, j] / pivot, inverse[top, j] / pivot
+            if top != k:
+                A[top, j], inverse[top, j] = a, b
+        for i in range(n):
+            factor = A[i, k]
+            if i != k and factor != 0.0:
+                for j in range(n):
+                    A[i, j] -= factor * A[k, j]
+                    inverse[i, j] -= factor * inverse[k, j]
+    for i in range(n):
+        solution[i] = max(inverse[i, 0], 0.0)
+
+
+@inner_kernel
+def _value(cost: Any, basis: Any, solution: Any) -> float:
+    """Value of a cost at the basic solution."""
+    total = 0.0
+    for i in range(len(basis)):
+        total += cost[basis[i]] * solution[i]
+    return total
+
+
+@inner_kernel
+def _direction(inverse: Any, column: Any, out: Any) -> None:
+    """``inverse @ column``."""
+    n = len(out)
+    for i in range(n):
+        total = 0.0
+        for j in range(n):
+            total += inverse[i, j] * column[j]
+        out[i] = total
+
+
+@inner_kernel
+def _maximise(cost: Any, columns: Any, limit: int, basis: Any, inverse: Any, solution: Any) -> bool:  # noqa: PLR0912 - inlined: every call of a kernel is compiled again in its caller
     """Primal simplex from a feasible basis; columns from `limit` on may not enter. False if it is unbounded."""
     n = columns.shape[1]
     in_basis = np.zeros(len(columns), dtype=np.bool_)
-    in_basis[basis] = True
-    scale = max(1.0, np.abs(cost).max())
+    price, direction = np.empty(n), np.empty(n)
+    for i in range(n):
+        in_basis[basis[i]] = True
+    scale = 1.0
+    for j in range(len(cost)):
+        scale = max(scale, abs(cost[j]))
     pivots = 0
     while True:
-        price = np.dot(cost[basis], inverse)
+        for j in range(n):
+            price[j] = 0.0
+            for i in range(n):
+                price[j] += cost[basis[i]] * inverse[i, j]
         entering = -1
         best = _TOLERANCE * scale
         for j in range(limit):
@@ -55,7 +115,7 @@ def _maximise(cost: Any, columns: Any, limit: int, basis: Any, inverse: Any, sol
                     break
         if entering < 0:
             return True
-        direction = np.dot(inverse, columns[entering])
+        _direction(inverse, columns[entering], direction)
         leaving = -1
         ratio = 0.0
         for i in range(n):
@@ -74,41 +134,50 @@ def _maximise(cost: Any, columns: Any, limit: int, basis: Any, inverse: Any, sol
         _pivot(inverse, solution, direction, leaving)
         pivots += 1
         if pivots % _REFRESH == 0:
-            inverse[:] = np.linalg.inv(columns[basis].T.copy())
-            solution[:] = np.maximum(inverse[:, 0], 0.0)
+            _invert(columns, basis, inverse, solution)
 
 
-@serial_kernel
-def _start(columns: Any, basis: Any, inverse: Any, solution: Any) -> bool:
+@inner_kernel
+def _start(columns: Any, basis: Any, inverse: Any, solution: Any) -> bool:  # noqa: PLR0912 - inlined: every call of a kernel is compiled again in its caller
     """Find a feasible basis by artificial columns (phase one); False if there is none."""
     m, n = columns.shape
     extended = np.zeros((m + n, n))
-    extended[:m] = columns
+    for j in range(m):
+        for i in range(n):
+            extended[j, i] = columns[j, i]
     cost = np.zeros(m + n)
     for i in range(n):
         extended[m + i, i] = 1.0
         cost[m + i] = -1.0
         basis[i] = m + i
-    inverse[:] = np.eye(n)
-    solution[:] = 0.0
-    solution[0] = 1.0
+        for j in range(n):
+            inverse[i, j] = 1.0 if i == j else 0.0
+        solution[i] = 1.0 if i == 0 else 0.0
     _maximise(cost, extended, m, basis, inverse, solution)
+    in_basis, direction = np.zeros(m, dtype=np.bool_), np.empty(n)
+    for i in range(n):
+        if basis[i] < m:
+            in_basis[basis[i]] = True
     for i in range(n):
         if basis[i] < m:
             continue
         if solution[i] > 1e-7:
             return False
-        row = np.dot(columns, inverse[i])  # any column that moves this row replaces the artificial one, at no change
-        for k in range(n):
-            if basis[k] < m:
-                row[basis[k]] = 0.0
-        j = np.argmax(np.abs(row))
-        if abs(row[j]) < _TOLERANCE:
+        entering, most = -1, 0.0  # any column that moves this row replaces the artificial one, at no change
+        for j in range(m):
+            if not in_basis[j]:
+                moved = 0.0
+                for k in range(n):
+                    moved += columns[j, k] * inverse[i, k]
+                if abs(moved) > most:
+                    entering, most = j, abs(moved)
+        if most < _TOLERANCE:
             return False
-        basis[i] = j
-        _pivot(inverse, solution, np.dot(inverse, columns[j]), i)
-    inverse[:] = np.linalg.inv(columns[basis].T.copy())
-    solution[:] = np.maximum(inverse[:, 0], 0.0)
+        basis[i] = entering
+        in_basis[entering] = True
+        _direction(inverse, columns[entering], direction)
+        _pivot(inverse, solution, direction, i)
+    _invert(columns, basis, inverse, solution)
     return True
 
 
@@ -140,12 +209,11 @@ def vertex(costs: Any, columns: Any, values: Any, vertices: Any) -> bool:
     for k in range(len(costs)):
         if not _maximise(costs[k], columns, len(columns), basis, inverse, solution):
             return False
-        vertices[k] = 0.0
-        total = 0.0
+        for j in range(len(columns)):
+            vertices[k, j] = 0.0
         for i in range(n):
             vertices[k, basis[i]] = solution[i]
-            total += costs[k, basis[i]] * solution[i]
-        values[k] = total
+        values[k] = _value(costs[k], basis, solution)
     return True
 
 
@@ -161,7 +229,7 @@ def largest_values(costs: Any, columns: Any, values: Any) -> bool:
     for k in range(len(costs)):
         if not _maximise(costs[k], columns, len(columns), basis, inverse, solution):
             return False
-        values[k] = np.dot(costs[k][basis], solution)
+        values[k] = _value(costs[k], basis, solution)
     return True
 
 
@@ -188,6 +256,7 @@ def truncation_points(fixed: Any, slopes: Any, columns: Any, values: Any, reach:
     basis = np.empty(n, dtype=np.int64)
     inverse = np.empty((n, n))
     solution = np.empty(n)
+    cost = np.empty(len(columns))
     if not _start(columns, basis, inverse, solution):
         return False
     for k in range(len(values)):
@@ -195,11 +264,12 @@ def truncation_points(fixed: Any, slopes: Any, columns: Any, values: Any, reach:
             v = values[k] + side * reach[k]
             first = True
             while True:
-                cost = fixed[k] + slopes[k] * v
+                for j in range(len(cost)):
+                    cost[j] = fixed[k, j] + slopes[k, j] * v
                 if not _maximise(cost, columns, len(columns), basis, inverse, solution):
                     return False
-                constant = np.dot(fixed[k][basis], solution)
-                slope = np.dot(slopes[k][basis], solution)
+                constant = _value(fixed[k], basis, solution)
+                slope = _value(slopes[k], basis, solution)
                 excess = constant + slope * v - v
                 if excess <= 1e-9 * max(1.0, abs(v)):
                     break

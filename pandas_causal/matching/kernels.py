@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numba import prange
 
-from pandas_causal.kernels import kernel, serial_kernel
+from pandas_causal.kernels import inner_kernel, kernel, serial_kernel
 
 __all__ = ["greedy_closest", "greedy_in_order", "nearest", "within"]
 
@@ -80,7 +80,7 @@ def _nearest_all(
         )  # fmt: skip
 
 
-@serial_kernel
+@inner_kernel
 def _position(donors: Any, x: float, low: int, high: int) -> int:
     """First place in [low, high) whose first coordinate is at least x."""
     while low < high:
@@ -92,7 +92,7 @@ def _position(donors: Any, x: float, low: int, high: int) -> int:
     return low
 
 
-@serial_kernel
+@inner_kernel
 def _distance(
     targets: Any, t: int, donors: Any, j: int, target_filters: Any, donor_filters: Any, widths: Any, limit: float
 ) -> float:
@@ -113,7 +113,7 @@ def _distance(
     return np.sqrt(total)
 
 
-@serial_kernel
+@inner_kernel
 def _limit(rows: Any, need: int, tolerance: float, places: Any, distances: Any, found: int, before: float) -> float:
     """Largest distance still wanted: of the nearest places that hold `need` rows together, plus `tolerance`."""
     total = 0
@@ -124,7 +124,7 @@ def _limit(rows: Any, need: int, tolerance: float, places: Any, distances: Any, 
     return before
 
 
-@serial_kernel
+@inner_kernel
 def _admit(
     j: int, d: float, rows: Any, need: int, tolerance: float, places: Any, distances: Any, found: int
 ) -> tuple[int, int]:
@@ -228,7 +228,7 @@ def within(
 # -- without replacement -----------------------------------------------------------------------------------------------
 
 
-@serial_kernel
+@inner_kernel
 def _next_free(after: Any, j: int) -> int:
     """First free donor at or after j, with path halving; one beyond the last where there is none."""
     while after[j] != j:
@@ -237,7 +237,7 @@ def _next_free(after: Any, j: int) -> int:
     return j
 
 
-@serial_kernel
+@inner_kernel
 def _last_free(before: Any, j: int) -> int:
     """Last free donor before j, as its position plus one; 0 where there is none."""
     while before[j] != j:
@@ -246,7 +246,7 @@ def _last_free(before: Any, j: int) -> int:
     return j
 
 
-@serial_kernel
+@inner_kernel
 def _best_free(
     t: int, targets: Any, donors: Any, rank: Any, start: Any, stop: Any, tolerance: float, monotone: bool,
     target_filters: Any, donor_filters: Any, widths: Any, run_start: Any, run_stop: Any, after: Any, before: Any,

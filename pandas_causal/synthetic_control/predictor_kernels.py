@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from pandas_causal.kernels import serial_kernel
+from pandas_causal.kernels import inner_kernel, serial_kernel
 from pandas_causal.synthetic_control.simplex_kernels import min_norm_weights
 
 __all__ = ["outer_loss", "search"]
@@ -72,7 +72,7 @@ def search(differences: Any, paths: Any, starts: Any, n_best: int, lowest: float
     return value
 
 
-@serial_kernel
+@inner_kernel
 def _nelder_mead(  # noqa: PLR0912 - one step of the algorithm, which has these branches
     differences: Any, paths: Any, at: Any, lowest: float, points: Any, weights: Any
 ) -> float:
@@ -123,7 +123,7 @@ def _nelder_mead(  # noqa: PLR0912 - one step of the algorithm, which has these 
     return values[low]
 
 
-@serial_kernel
+@inner_kernel
 def _put(corners: Any, values: Any, i: int, position: Any, value: float) -> None:
     for m in range(len(position)):
         corners[i, m] = position[m]

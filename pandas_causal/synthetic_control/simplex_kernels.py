@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
-from numba import prange
 
-from pandas_causal.kernels import kernel, serial_kernel
+from pandas_causal.kernels import inner_kernel, serial_kernel
 
 __all__ = ["min_norm_weights", "placebo_time_weights", "placebo_unit_weights"]
 
@@ -16,12 +18,12 @@ _FACE = 1e-9  # points this near to the supporting plane may share the weight
 _TIE = 1e-9  # ridge, beside the same length, that picks the smallest weights among equals
 _SPOILT = 1e-8  # beside the same length: a tie is broken only if the fit stays as good as this
 _STRONG = 1e-6  # ridge, beside the same length, from which small systems lose no digits that matter
-_ROOM = 32
 _SERIAL = 256  # runs that one core does before the others are awake
+_PARTS = 64
 
 
 @serial_kernel
-def min_norm_weights(points: Any, ridge: float, weights: Any) -> float:
+def min_norm_weights(points: Any, ridge: float, weights: Any) -> float:  # noqa: PLR0912 - inlined: every call of a kernel is compiled again in its caller
     """Weights w >= 0, sum(w) = 1, that minimise ``|w' points|^2 + ridge |w|^2``; returns the relative duality gap.
 
     Where several weights are optimal, those of smallest norm, found by a ridge of 1e-9 on the optimal face.
@@ -46,45 +48,47 @@ def min_norm_weights(points: Any, ridge: float, weights: Any) -> float:
             scale += points[j, t] * points[j, t]
     scale = scale / n + ridge
     if scale == 0.0:  # every point is the target
-        weights[:] = 1.0 / n
+        for j in range(n):
+            weights[j] = 1.0 / n
         return 0.0
-    gradient = np.empty(n)
-    if ridge >= _STRONG * scale and d < n and _pivot(points, ridge, scale, weights):
-        return _gap(points, ridge, weights, gradient) / scale
-    size = _wolfe(points, ridge, scale, weights, gradient)
-    if ridge <= _TIE * scale and size < n:  # a smaller ridge is lost in rounding, and means the same
-        level = 0.0
+    gradient, face = np.empty(n), np.empty(n, dtype=np.int64)
+    part, share, level = points, weights, ridge
+    first = ridge >= _STRONG * scale and d < n
+    for attempt in range(2):  # all points; then, where weights may tie, the optimal face under a tiny ridge
+        solved = first and _pivot(part, level, scale, share)
+        if attempt == 1 and solved:
+            solved = _gap(part, 0.0, share, gradient) <= _SPOILT * scale
+        size = n
+        if not solved:
+            size = _wolfe(part, level, scale, share, gradient)
+        if attempt == 1:
+            if _gap(part, 0.0, share, gradient) <= _SPOILT * scale:  # else rounding has spoilt the fit
+                for j in range(n):
+                    weights[j] = 0.0
+                for i in range(len(share)):
+                    weights[face[i]] = share[i]
+            break
+        if solved or ridge > _TIE * scale or size >= n:  # a smaller ridge is lost in rounding, and means the same
+            break
+        value = 0.0
         for j in range(n):
-            level += weights[j] * gradient[j]
-        face, k = np.empty(n, dtype=np.int64), 0
+            value += weights[j] * gradient[j]
+        k = 0
         for j in range(n):
-            if gradient[j] <= level + _FACE * scale:
+            if gradient[j] <= value + _FACE * scale:
                 face[k] = j
                 k += 1
-        face = face[:k]
-        if k > size:
-            _break_ties(points, face, scale, level <= _FACE * scale, weights)
+        if k <= size:
+            break
+        part, share, level = np.empty((k, d)), np.zeros(k), _TIE * scale
+        for i in range(k):
+            for t in range(d):
+                part[i, t] = points[face[i], t]
+        first = value <= _FACE * scale and d < k
     return _gap(points, ridge, weights, gradient) / scale
 
 
-@serial_kernel
-def _break_ties(points: Any, face: Any, scale: float, perfect: bool, weights: Any) -> None:
-    """Among all weights on the optimal face, take those of smallest norm, unless rounding spoils the fit."""
-    part = np.empty((len(face), points.shape[1]))
-    for i in range(len(face)):
-        for t in range(points.shape[1]):
-            part[i, t] = points[face[i], t]
-    share, gradient = np.zeros(len(face)), np.empty(len(face))
-    done = perfect and points.shape[1] < len(face) and _pivot(part, _TIE * scale, scale, share)
-    if not done or _gap(part, 0.0, share, gradient) > _SPOILT * scale:
-        _wolfe(part, _TIE * scale, scale, share, gradient)
-    if _gap(part, 0.0, share, gradient) <= _SPOILT * scale:
-        weights[:] = 0.0
-        for i in range(len(face)):
-            weights[face[i]] = share[i]
-
-
-@serial_kernel
+@inner_kernel
 def _pivot(points: Any, ridge: float, scale: float, weights: Any) -> bool:
     """Block pivoting (Judice and Pires 1994) with d x d systems: fast where many points carry weight.
 
@@ -127,7 +131,7 @@ def _pivot(points: Any, ridge: float, scale: float, weights: Any) -> bool:
     return False
 
 
-@serial_kernel
+@inner_kernel
 def _ridge_weights(points: Any, inside: Any, ridge: float, weights: Any) -> Any:
     """Fill the weights, of any sign, that minimise the norm over an affine hull; returns the point reached."""
     n, d = points.shape
@@ -150,7 +154,7 @@ def _ridge_weights(points: Any, inside: Any, ridge: float, weights: Any) -> Any:
     return x
 
 
-@serial_kernel
+@inner_kernel
 def _gap(points: Any, ridge: float, weights: Any, gradient: Any) -> float:
     """Duality gap ``w'g - min g`` of the gradient g = points x + ridge w, which it fills."""
     n, d = points.shape
@@ -170,7 +174,7 @@ def _gap(points: Any, ridge: float, weights: Any, gradient: Any) -> float:
     return max(0.0, level - least)
 
 
-@serial_kernel
+@inner_kernel
 def _dot(points: Any, i: int, j: int) -> float:
     total = 0.0
     for t in range(points.shape[1]):
@@ -178,7 +182,7 @@ def _dot(points: Any, i: int, j: int) -> float:
     return total
 
 
-@serial_kernel
+@inner_kernel
 def _append(points: Any, ridge: float, shift: float, held: Any, k: int, new: int, root: Any) -> bool:
     """Add a row to the Cholesky factor of Gram + shift 11'; False where the point depends on those held."""
     own = _dot(points, new, new) + ridge + shift
@@ -197,7 +201,7 @@ def _append(points: Any, ridge: float, shift: float, held: Any, k: int, new: int
     return True
 
 
-@serial_kernel
+@inner_kernel
 def _remove(held: Any, k: int, at: int, w: Any, root: Any) -> None:
     """Take a row out of the factor and restore its triangle by Givens rotations."""
     for i in range(at, k - 1):
@@ -215,7 +219,7 @@ def _remove(held: Any, k: int, at: int, w: Any, root: Any) -> None:
         root[i, i + 1] = 0.0
 
 
-@serial_kernel
+@inner_kernel
 def _solve(root: Any, k: int, right: Any, out: Any) -> None:
     """Solve root root' out = right."""
     for i in range(k):
@@ -230,7 +234,7 @@ def _solve(root: Any, k: int, right: Any, out: Any) -> None:
         out[i] = value / root[i, i]
 
 
-@serial_kernel
+@inner_kernel
 def _wolfe(points: Any, ridge: float, scale: float, weights: Any, gradient: Any) -> int:
     """Wolfe's algorithm; fills weights and gradient, returns how many points carry weight."""
     n = points.shape[0]
@@ -239,12 +243,15 @@ def _wolfe(points: Any, ridge: float, scale: float, weights: Any, gradient: Any)
         length = _dot(points, j, j)
         if length < least:
             start, least = j, length
-    room = min(n, _ROOM)
-    held, w, root = np.empty(room, dtype=np.int64), np.empty(room), np.zeros((room, room))
+    # Points that carry weight are affinely independent, unless a ridge makes more of them so. What is not written is
+    # never read, and costs no memory.
+    room = n if ridge > 0.0 else min(n, points.shape[1] + 2)
+    held, w, root = np.empty(room, dtype=np.int64), np.empty(room), np.empty((room, room))
     _append(points, ridge, scale, held, 0, start, root)
     w[0] = 1.0
     k = 1
-    weights[:] = 0.0
+    for j in range(n):
+        weights[j] = 0.0
     weights[start] = 1.0
     before = np.inf
     for _ in range(20 * (n + points.shape[1]) + 100):
@@ -259,13 +266,12 @@ def _wolfe(points: Any, ridge: float, scale: float, weights: Any, gradient: Any)
         if gap <= _GAP * scale or weights[new] > 0.0 or now >= before:
             break
         before = now
-        if k == room:
-            held, w, root, room = _grown(held, w, root, n)
-        if not _append(points, ridge, scale, held, k, new, root):
+        if k == room or not _append(points, ridge, scale, held, k, new, root):
             break
         w[k] = 0.0
         k = _towards_affine(held, k + 1, w, root)
-        weights[:] = 0.0
+        for j in range(n):
+            weights[j] = 0.0
         for i in range(k):
             weights[held[i]] = w[i]
     _refine(points, ridge, scale, held[:k], weights)
@@ -276,17 +282,7 @@ def _wolfe(points: Any, ridge: float, scale: float, weights: Any, gradient: Any)
     return size
 
 
-@serial_kernel
-def _grown(held: Any, w: Any, root: Any, n: int) -> Any:
-    """Return the same arrays with twice the room."""
-    old = len(held)
-    room = min(n, 2 * old)
-    more_held, more_w, more_root = np.empty(room, dtype=np.int64), np.empty(room), np.zeros((room, room))
-    more_held[:old], more_w[:old], more_root[:old, :old] = held, w, root
-    return more_held, more_w, more_root, room
-
-
-@serial_kernel
+@inner_kernel
 def _towards_affine(held: Any, k: int, w: Any, root: Any) -> int:
     """Minor cycles: move to the smallest point of the affine hull, dropping points whose weight reaches zero."""
     ones, v = np.ones(k), np.empty(k)
@@ -308,7 +304,7 @@ def _towards_affine(held: Any, k: int, w: Any, root: Any) -> int:
         k -= 1
 
 
-@serial_kernel
+@inner_kernel
 def _refine(points: Any, ridge: float, shift: float, held: Any, weights: Any) -> None:
     """Two Newton steps on a fresh factor, the gradient from the points themselves (corrected seminormal equations)."""
     k = len(held)
@@ -328,7 +324,11 @@ def _refine(points: Any, ridge: float, shift: float, held: Any, weights: Any) ->
             for t in range(len(x)):
                 slope[i] += points[held[i], t] * x[t]
         _solve(root, k, slope, step)
-        level = step.sum() / along.sum()
+        above, below = 0.0, 0.0
+        for i in range(k):
+            above += step[i]
+            below += along[i]
+        level = above / below
         least, total = np.inf, 0.0
         for i in range(k):
             step[i] = weights[held[i]] - step[i] + level * along[i]
@@ -340,7 +340,7 @@ def _refine(points: Any, ridge: float, shift: float, held: Any, weights: Any) ->
             weights[held[i]] = step[i] / total
 
 
-@serial_kernel
+@inner_kernel
 def _gram_root(points: Any, inside: Any, ridge: float, right: Any) -> Any:
     """Cholesky factor of P'P + ridge I over the points inside; fills P'1."""
     n, d = points.shape
@@ -378,57 +378,30 @@ def placebo_unit_weights(pool: Any, target: Any, excluded: Any, ridge: float, we
     gaps : ndarray (runs,), float64
         Filled with relative duality gaps.
     """
-    if len(target) <= _SERIAL:
-        _some_units(pool, target, excluded, ridge, weights, gaps)
-    else:
-        _all_units(pool, target, excluded, ridge, weights, gaps)
+    _for_every_run(lambda run: _unit_run(pool, target[run], excluded[run], ridge, weights[run]), gaps)
 
 
-@kernel
-def _all_units(pool: Any, target: Any, excluded: Any, ridge: float, weights: Any, gaps: Any) -> None:
-    for run in prange(len(target)):
-        gaps[run] = _unit_run(pool, target[run], excluded[run], ridge, weights[run])
+def _for_every_run(fit: Callable[[int], float], gaps: Any) -> None:
+    """Fill the gaps of many runs; the kernels behind `fit` leave the interpreter free, so that threads share them."""
+    if len(gaps) <= _SERIAL:
+        for run in range(len(gaps)):
+            gaps[run] = fit(run)
+        return
+    with ThreadPoolExecutor(max_workers=os.cpu_count()) as threads:
+        parts = [range(k, len(gaps), _PARTS) for k in range(_PARTS)]
+        for part, values in zip(parts, threads.map(lambda part: [fit(run) for run in part], parts), strict=True):
+            gaps[part.start :: part.step] = values
 
 
-@serial_kernel
-def _some_units(pool: Any, target: Any, excluded: Any, ridge: float, weights: Any, gaps: Any) -> None:
-    for run in range(len(target)):
-        gaps[run] = _unit_run(pool, target[run], excluded[run], ridge, weights[run])
-
-
-@serial_kernel
 def _unit_run(pool: Any, target: Any, excluded: Any, ridge: float, weights: Any) -> float:
-    n, d = pool.shape
-    rows = _kept(n, excluded)
-    goal = np.zeros(d)
-    for i in target:
-        for t in range(d):
-            goal[t] += pool[i, t] / len(target)
-    points = np.empty((len(rows), d))
-    for i in range(len(rows)):
-        for t in range(d):
-            points[i, t] = pool[rows[i], t] - goal[t]
-    share = np.zeros(len(rows))
-    gap = min_norm_weights(points, ridge, share)
-    for i in range(n):
-        weights[i] = 0.0
-    for i in range(len(rows)):
-        weights[rows[i]] = share[i]
+    rows = np.ones(len(pool), dtype=np.bool_)
+    rows[excluded] = False
+    points = pool[rows] - pool[target].mean(axis=0)
+    share = np.zeros(len(points))
+    gap = float(min_norm_weights(points, ridge, share))
+    weights[:] = 0.0
+    weights[rows] = share
     return gap
-
-
-@serial_kernel
-def _kept(n: int, excluded: Any) -> Any:
-    """Positions 0..n-1 without those excluded."""
-    out = np.zeros(n, dtype=np.bool_)
-    for i in excluded:
-        out[i] = True
-    rows, k = np.empty(n, dtype=np.int64), 0
-    for i in range(n):
-        if not out[i]:
-            rows[k] = i
-            k += 1
-    return rows[:k]
 
 
 def placebo_time_weights(pool: Any, after: Any, excluded: Any, ridge: float, weights: Any, gaps: Any) -> None:
@@ -447,34 +420,12 @@ def placebo_time_weights(pool: Any, after: Any, excluded: Any, ridge: float, wei
     gaps : ndarray (runs,), float64
         Filled with relative duality gaps.
     """
-    if len(excluded) <= _SERIAL:
-        _some_times(pool, after, excluded, ridge, weights, gaps)
-    else:
-        _all_times(pool, after, excluded, ridge, weights, gaps)
+    _for_every_run(lambda run: _time_run(pool, after, excluded[run], ridge, weights[run]), gaps)
 
 
-@kernel
-def _all_times(pool: Any, after: Any, excluded: Any, ridge: float, weights: Any, gaps: Any) -> None:
-    for run in prange(len(excluded)):
-        gaps[run] = _time_run(pool, after, excluded[run], ridge, weights[run])
-
-
-@serial_kernel
-def _some_times(pool: Any, after: Any, excluded: Any, ridge: float, weights: Any, gaps: Any) -> None:
-    for run in range(len(excluded)):
-        gaps[run] = _time_run(pool, after, excluded[run], ridge, weights[run])
-
-
-@serial_kernel
 def _time_run(pool: Any, after: Any, excluded: Any, ridge: float, weights: Any) -> float:
-    n, d = pool.shape
-    rows = _kept(n, excluded)
-    points = np.empty((d, len(rows)))
-    for t in range(d):
-        mean = 0.0
-        for i in range(len(rows)):
-            points[t, i] = pool[rows[i], t] - after[rows[i]]
-            mean += points[t, i] / len(rows)
-        for i in range(len(rows)):
-            points[t, i] -= mean
-    return min_norm_weights(points, ridge, weights)
+    rows = np.ones(len(pool), dtype=np.bool_)
+    rows[excluded] = False
+    points = (pool[rows] - after[rows, None]).T
+    centred = np.ascontiguousarray(points - points.mean(axis=1, keepdims=True))
+    return float(min_norm_weights(centred, ridge, weights))

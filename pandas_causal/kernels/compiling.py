@@ -1,0 +1,58 @@
+"""Says once, on stderr, that kernels are being compiled, when that takes over two seconds."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any
+
+__all__ = ["said"]
+
+_AFTER = 2.0  # seconds, as for progress bars
+_listening = False
+
+
+def said(dispatcher: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the kernel; compiles of any kernel are watched from the first one on."""
+    global _listening  # noqa: PLW0603 - one listener in a process
+    if not _listening:
+        _listening = True
+        from numba.core import event
+
+        event.register("numba:compile", _listener(event))
+    return dispatcher
+
+
+def _listener(event: Any) -> Any:
+    class Listener(event.Listener):  # type: ignore[misc]
+        """Starts a timer with the outermost compile and stops it with its end."""
+
+        depth = 0
+        timer: threading.Timer | None = None
+        done = False
+
+        def on_start(self, event: Any) -> None:
+            self.depth += 1
+            if self.depth == 1 and not self.done and _is_ours(event):
+                self.timer = threading.Timer(_AFTER, self.say)
+                self.timer.daemon = True
+                self.timer.start()
+
+        def on_end(self, event: Any) -> None:
+            self.depth -= 1
+            if self.depth == 0 and self.timer is not None:
+                self.timer.cancel()
+
+        def say(self) -> None:
+            self.done = True
+            sys.stderr.write(
+                "pandas-causal: compiling kernels, once per machine (python -m pandas_causal warm does it beforehand)\n"
+            )
+
+    return Listener()
+
+
+def _is_ours(event: Any) -> bool:
+    function = getattr(event.data.get("dispatcher"), "py_func", None)
+    return str(getattr(function, "__module__", "")).startswith("pandas_causal.")
