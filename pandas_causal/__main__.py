@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 import time
 import warnings
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -40,9 +42,9 @@ def warm() -> None:
     panel["x"], panel["z"] = rng.normal(size=(2, N * T))
     one = panel[(panel["i"] == 1) | np.isinf(panel["g"])]
     ask, staggered, few = (pandas_causal.causal(frame) for frame in (df, panel, one))
-    arms = {"treatment": "t", "outcome": "y", "covariates": ["x", "z"]}
-    units = {"outcome": "y", "unit": "i", "time": "t", "cohort": "g"}
-    questions = {
+    arms: dict[str, Any] = {"treatment": "t", "outcome": "y", "covariates": ["x", "z"]}
+    units: dict[str, Any] = {"outcome": "y", "unit": "i", "time": "t", "cohort": "g"}
+    questions: dict[str, Callable[[], object]] = {
         "rdd": lambda: ask.rdd(outcome="y", running="x", cutoff=0.0).summary(),
         "match": lambda: ask.match(**arms),
         "match without replacement": lambda: ask.match(**arms, replace=False),

@@ -9,6 +9,7 @@ from inspect import signature
 from typing import Any, ClassVar
 
 import numpy as np
+import pandas as pd
 from sklearn.base import BaseEstimator, clone
 from sklearn.utils import RegressorTags
 from sklearn.utils.validation import check_is_fitted
@@ -19,8 +20,9 @@ from pandas_causal.estimators import PLACES
 from pandas_causal.inputs.parameters import COMMON, Legal, check_settings
 from pandas_causal.inputs.roles import ROLES, Inputs, resolve
 from pandas_causal.inputs.schemas import check_inputs
+from pandas_causal.inputs.types import Covariates, Outcome, Role
 
-__all__ = ["SHORT_NAMES", "CausalEstimator", "choose", "with_settings"]
+__all__ = ["SHORT_NAMES", "CausalEstimator", "choose", "fit_columns", "with_settings"]
 
 # The one table of short names: question -> short name -> class, and the settings that the name stands for.
 SHORT_NAMES: Mapping[str, Mapping[str, tuple[str, Mapping[str, object]]]] = {
@@ -86,7 +88,7 @@ class CausalEstimator(BaseEstimator):
             tags.regressor_tags = RegressorTags(poor_score=True)
         return tags
 
-    def effect(self, X: Any = None) -> Effect:
+    def effect(self, X: Covariates = None) -> Effect:
         """Return the effect that was estimated.
 
         Parameters
@@ -115,7 +117,7 @@ class CausalEstimator(BaseEstimator):
             legal |= vars(base).get("legal", {})
         check_settings(self.get_params(deep=False), legal)
 
-    def need(self, role: str, value: Any) -> None:
+    def need(self, role: str, value: object) -> None:
         """Refuse a call without a role that the design needs."""
         if value is None:
             raise CausalArgumentError(
@@ -124,8 +126,8 @@ class CausalEstimator(BaseEstimator):
 
     def read_inputs(
         self,
-        X: Any,
-        y: Any,
+        X: Covariates,
+        y: Outcome,
         roles: Mapping[str, Any],
         *,
         missing: str = "raise",
@@ -226,3 +228,29 @@ def with_settings(estimator: CausalEstimator, settings: Mapping[str, object]) ->
         raise CausalArgumentError(f"{type(chosen).__name__} has no setting {absent[0]!r}; its settings: {list(known)}")
     chosen.set_params(**given)
     return chosen
+
+
+def fit_columns(
+    estimator: CausalEstimator,
+    X: pd.DataFrame,
+    y: pd.Series[Any],
+    roles: Mapping[str, Role],
+    *,
+    level: float | None = None,
+    missing: str = "raise",
+) -> Effect:
+    """Fit an estimator and return its effect, at a level if one is given.
+
+    Raises
+    ------
+    CausalArgumentError
+        For a role that the estimator does not take, naming those it does.
+    """
+    check_settings({} if level is None else {"level": level})
+    legal = signature(estimator.fit).parameters
+    unknown = [role for role in roles if role not in legal]
+    if unknown:
+        known = [role for role in legal if role not in ("X", "y", "missing")]
+        raise CausalArgumentError(f"{type(estimator).__name__} has no role {unknown[0]!r}; its roles: {known}")
+    effect: Effect = estimator.fit(X, y, missing=missing, **roles).effect()
+    return effect if level is None or level == effect.level else replace(effect, level=level)

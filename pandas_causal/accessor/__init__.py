@@ -9,10 +9,12 @@ from typing import Any
 
 import pandas as pd
 
-from pandas_causal.accessor.adjustment import CrossSectionQuestions
+from pandas_causal.accessor.adjustment import AdjustmentQuestions
 from pandas_causal.accessor.difference_in_differences import PanelQuestions
 from pandas_causal.accessor.discontinuity import DiscontinuityQuestions
+from pandas_causal.accessor.experiments import ExperimentQuestions
 from pandas_causal.accessor.graphs import GraphQuestions, StructuralQuestions
+from pandas_causal.accessor.matching import MatchingQuestions
 from pandas_causal.accessor.synthetic_control import SyntheticQuestions
 from pandas_causal.errors import CausalArgumentError, MissingDependencyError
 
@@ -20,7 +22,9 @@ __all__ = ["CausalAccessor", "causal"]
 
 
 class CausalAccessor(
-    CrossSectionQuestions,
+    AdjustmentQuestions,
+    ExperimentQuestions,
+    MatchingQuestions,
     DiscontinuityQuestions,
     GraphQuestions,
     PanelQuestions,
@@ -33,7 +37,7 @@ class CausalAccessor(
     """
 
 
-def causal(frame: Any) -> CausalAccessor:
+def causal(frame: object) -> CausalAccessor:
     """Return the same accessor as ``frame.causal``, typed, and ours whatever else registers that name.
 
     Parameters

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
-from inspect import signature
+from collections.abc import Hashable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from pandas_causal.effect.effect import Effect
 from pandas_causal.errors import CausalArgumentError, CausalDataError, Problem, suggest
+from pandas_causal.inputs.types import Role
 
 if TYPE_CHECKING:
     from pandas_causal.estimator import CausalEstimator
@@ -30,8 +29,8 @@ class Questions:
         self,
         estimator: CausalEstimator,
         *,
-        treatment: Any = None,
-        outcome: Any,
+        treatment: Role = None,
+        outcome: Hashable,
         covariates: Sequence[Any] | None = None,
         level: float | None = None,
         **roles: Any,
@@ -49,12 +48,12 @@ class Questions:
     def validate(
         self,
         *,
-        treatment: Any,
-        outcome: Any = None,
+        treatment: Hashable,
+        outcome: Hashable = None,
         covariates: Sequence[Any] = (),
-        cluster: Any = None,
-        sample_weight: Any = None,
-        propensity: Any = None,
+        cluster: Hashable | Sequence[Hashable] = None,
+        sample_weight: Hashable | Sequence[Hashable] = None,
+        propensity: Hashable | Sequence[Hashable] = None,
     ) -> pd.DataFrame:
         """Check the columns before anything is estimated; return the frame, or raise one error with every problem.
 
@@ -83,34 +82,26 @@ class Questions:
         self,
         estimator: Any,
         *,
-        treatment: Any,
-        outcome: Any,
+        treatment: Role,
+        outcome: Hashable,
         covariates: list[Any],
         level: float | None = None,
         missing: str = "raise",
         **roles: Any,
     ) -> Effect:
-        given = {k: v for k, v in roles.items() if v is not None}
-        X = self._select(treatment=treatment, covariates=covariates, outcome=outcome, **given)
         from sklearn.base import clone
 
-        from pandas_causal.inputs.parameters import check_settings
+        from pandas_causal.estimator import fit_columns
 
-        check_settings({} if level is None else {"level": level})
+        named = {k: v for k, v in roles.items() if v is not None}
+        X = self._select(treatment=treatment, covariates=covariates, outcome=outcome, **named)
         if treatment is not None:
-            given["treatment"] = treatment
+            named["treatment"] = treatment
         if outcome is None:
             raise CausalArgumentError("outcome= needs the name of a column")
-        legal = signature(estimator.fit).parameters
-        unknown = [role for role in given if role not in legal]
-        if unknown:
-            known = [role for role in legal if role not in ("X", "y", "missing")]
-            raise CausalArgumentError(f"{type(estimator).__name__} has no role {unknown[0]!r}; its roles: {known}")
-        fitted = clone(estimator).fit(X, self._frame[outcome], missing=missing, **given)
-        effect: Effect = fitted.effect()
-        return effect if level is None or level == effect.level else replace(effect, level=level)
+        return fit_columns(clone(estimator), X, self._frame[outcome], named, level=level, missing=missing)
 
-    def _select(self, *, covariates: list[Any], outcome: Any = None, **roles: Any) -> pd.DataFrame:
+    def _select(self, *, covariates: list[Any], outcome: Hashable = None, **roles: Any) -> pd.DataFrame:
         """Columns of covariates and of roles given by name; every absent or doubled name is reported at once."""
         from pandas_causal.inputs.roles import check_columns
 
@@ -137,13 +128,15 @@ class Questions:
         """Column names in a role: a name, or a list of names where a role may be several; an array names none."""
         if isinstance(value, str) or (value is not None and pd.api.types.is_scalar(value)):
             return [value]
-        several = role in ("cluster", "propensity", "mediators") and isinstance(value, list | tuple)
+        from pandas_causal.inputs.roles import ROLES
+
+        several = role in ROLES and ROLES[role].several and isinstance(value, list | tuple)
         if not several or not all(isinstance(v, str) for v in value):
             return []
         values_of_rows = len(value) == len(self._frame) and not set(value) <= set(self._frame.columns)
         return [] if values_of_rows else list(value)
 
-    def _absent(self, name: Any, role: str) -> Problem:
+    def _absent(self, name: Hashable, role: str) -> Problem:
         columns = self._frame.columns
         known = ", ".join(map(str, columns[:8])) + (", ..." if len(columns) > 8 else "")
         return Problem(
@@ -154,7 +147,7 @@ class Questions:
         )
 
 
-def names(covariates: Any) -> list[Any]:
+def names(covariates: Iterable[Hashable]) -> list[Any]:
     """Return a list of column names, or say that one is wanted."""
     if isinstance(covariates, str) or not pd.api.types.is_list_like(covariates):
         raise CausalArgumentError(f"covariates takes a list of column names: [{covariates!r}]")

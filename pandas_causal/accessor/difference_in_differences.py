@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Hashable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from pandas_causal.accessor.base import Questions, names
 from pandas_causal.effect.effect import Effect
 from pandas_causal.errors import CausalArgumentError
+from pandas_causal.inputs.types import Role
+
+if TYPE_CHECKING:
+    from pandas_causal.estimator import CausalEstimator
 
 __all__ = ["PanelQuestions"]
 
@@ -18,21 +22,21 @@ class PanelQuestions(Questions):
     def did(
         self,
         *,
-        outcome: Any,
-        time: Any,
-        unit: Any = None,
-        cohort: Any = None,
-        treatment: Any = None,
-        group: Any = None,
-        post: Any = None,
+        outcome: Hashable,
+        time: Role,
+        unit: Role = None,
+        cohort: Role = None,
+        treatment: Role = None,
+        group: Role = None,
+        post: Hashable | Sequence[Hashable] = None,
         covariates: Sequence[Any] | None = None,
-        estimator: Any = None,
+        estimator: CausalEstimator | str | None = None,
         control_group: str | None = None,
         anticipation: int | None = None,
         base_period: str | None = None,
-        partition: Any = None,
-        cluster: Any = None,
-        sample_weight: Any = None,
+        partition: Role = None,
+        cluster: Role = None,
+        sample_weight: Role = None,
         level: float | None = None,
         missing: str = "raise",
     ) -> Effect:
@@ -66,18 +70,18 @@ class PanelQuestions(Questions):
     def event_study(
         self,
         *,
-        outcome: Any,
-        time: Any,
-        unit: Any = None,
-        cohort: Any = None,
-        treatment: Any = None,
+        outcome: Hashable,
+        time: Role,
+        unit: Role = None,
+        cohort: Role = None,
+        treatment: Role = None,
         covariates: Sequence[Any] | None = None,
-        estimator: Any = "callaway_santanna",
+        estimator: CausalEstimator | str = "callaway_santanna",
         control_group: str | None = None,
         anticipation: int | None = None,
         base_period: str | None = None,
-        cluster: Any = None,
-        sample_weight: Any = None,
+        cluster: Role = None,
+        sample_weight: Role = None,
         level: float | None = None,
         missing: str = "raise",
     ) -> Effect:
@@ -111,7 +115,7 @@ class PanelQuestions(Questions):
         return effect.aggregate("event")
 
 
-def _refuse_own_cluster(unit: Any, cluster: Any) -> None:
+def _refuse_own_cluster(unit: Role, cluster: Role) -> None:
     if isinstance(cluster, str) and isinstance(unit, str) and cluster == unit:
         raise CausalArgumentError(
             f"every {unit} is one contribution, so errors are clustered by it already; leave cluster= out, or give a"

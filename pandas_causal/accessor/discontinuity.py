@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 from pandas_causal.accessor.base import Questions, names
 from pandas_causal.effect.effect import Effect
+from pandas_causal.inputs.types import Role
 
 __all__ = ["DiscontinuityQuestions"]
 
@@ -17,10 +18,10 @@ class DiscontinuityQuestions(Questions):
     def rdd(
         self,
         *,
-        running: Any,
-        outcome: Any,
+        running: Role,
+        outcome: Hashable,
         cutoff: Any = 0.0,
-        treatment: Any = None,
+        treatment: Role = None,
         covariates: Sequence[Any] | None = None,
         kernel: str = "triangular",
         bandwidth: Any = "mserd",
@@ -28,13 +29,13 @@ class DiscontinuityQuestions(Questions):
         order: int = 1,
         bias_order: int | None = None,
         derivative: int = 0,
-        cluster: Any = None,
+        cluster: Role = None,
         donut: float = 0.0,
         vce: str = "nn",
         mass_points: str = "adjust",
         sharp_bandwidth: bool = False,
         by_cutoff: bool = False,
-        sample_weight: Any = None,
+        sample_weight: Role = None,
         level: float = 0.95,
         missing: str = "raise",
     ) -> Effect:

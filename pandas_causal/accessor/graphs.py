@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -19,7 +19,9 @@ __all__ = ["GraphQuestions", "StructuralQuestions"]
 class GraphQuestions(Questions):
     """What assumptions, drawn as a graph, say about the columns of a frame."""
 
-    def identify(self, *, graph: Any, treatment: Any, outcome: Any, given: Any = None) -> Identification:
+    def identify(
+        self, *, graph: Any, treatment: Hashable, outcome: Hashable, given: Hashable | Iterable[Hashable] | None = None
+    ) -> Identification:
         """Whether, and by which columns, a graph determines an effect; every node must be a column or latent.
 
         Example: ``df.causal.identify(graph=g, treatment="medication", outcome="readmission").backdoor.optimal``. See

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Hashable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from pandas_causal.accessor.base import Questions, names
 from pandas_causal.effect.effect import Effect
+from pandas_causal.inputs.types import Role
+
+if TYPE_CHECKING:
+    from pandas_causal.estimator import CausalEstimator
 
 __all__ = ["SyntheticQuestions"]
 
@@ -17,13 +21,13 @@ class SyntheticQuestions(Questions):
     def synthetic_control(
         self,
         *,
-        outcome: Any,
-        unit: Any,
-        time: Any,
-        treatment: Any = None,
-        cohort: Any = None,
+        outcome: Hashable,
+        unit: Role,
+        time: Role,
+        treatment: Role = None,
+        cohort: Role = None,
         covariates: Sequence[Any] | None = None,
-        estimator: Any = "sdid",
+        estimator: CausalEstimator | str = "sdid",
         inference: str | None = None,
         by_period: bool | None = None,
         level: float | None = None,

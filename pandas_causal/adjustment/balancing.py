@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import pandas as pd
@@ -30,6 +30,7 @@ from pandas_causal.effect.check import Check, Checks
 from pandas_causal.errors import CausalArgumentError, OverlapError
 from pandas_causal.inputs.column_rules import lonely_categories
 from pandas_causal.inputs.parameters import FLAG, NON_NEGATIVE, Legal, at_least
+from pandas_causal.inputs.types import Covariates, Outcome, Role
 from pandas_causal.kernels.arrays import Codes, Floats, Positions
 from pandas_causal.models.linear import StandardisedMatrix
 
@@ -185,7 +186,7 @@ class _BalancingEstimator(ArmComparison):
     def _weights_on(self, design: StandardisedMatrix, tilt: BalancingWeights) -> Floats:
         raise NotImplementedError
 
-    def score(self, X: Any, y: Any = None, treatment: Any = None, sample_weight: Any = None) -> float:
+    def score(self, X: Covariates, y: Outcome = None, treatment: Role = None, sample_weight: Role = None) -> float:
         """Minus the largest standardised mean difference of a covariate under the weights of the held-out rows.
 
         The held-out rows get the weights that the fitted coefficients give them. Means of the covariates are compared,
@@ -242,7 +243,7 @@ class EntropyBalancing(_BalancingEstimator):
     """
 
     def __init__(
-        self, *, estimand: str = "ATE", moments: int = 1, interactions: bool = False, control: Any = None
+        self, *, estimand: str = "ATE", moments: int = 1, interactions: bool = False, control: Hashable = None
     ) -> None:
         self.estimand = estimand
         self.moments = moments
@@ -251,16 +252,16 @@ class EntropyBalancing(_BalancingEstimator):
 
     def fit(
         self,
-        X: Any,
-        y: Any = None,
+        X: Covariates,
+        y: Outcome = None,
         *,
-        treatment: Any = None,
-        cluster: Any = None,
-        sample_weight: Any = None,
-        propensity: Any = None,
-        base_weight: Any = None,
+        treatment: Role = None,
+        cluster: Role = None,
+        sample_weight: Role = None,
+        propensity: Role = None,
+        base_weight: Role = None,
         missing: str = "raise",
-    ) -> EntropyBalancing:
+    ) -> Self:
         """Fit; the parameters beside these are those of :meth:`AIPW.fit`.
 
         Parameters
@@ -404,7 +405,7 @@ class StableBalancing(_BalancingEstimator):
         tolerance: float = 0.001,
         moments: int = 1,
         interactions: bool = False,
-        control: Any = None,
+        control: Hashable = None,
     ) -> None:
         self.estimand = estimand
         self.tolerance = tolerance
@@ -414,15 +415,15 @@ class StableBalancing(_BalancingEstimator):
 
     def fit(
         self,
-        X: Any,
-        y: Any = None,
+        X: Covariates,
+        y: Outcome = None,
         *,
-        treatment: Any = None,
-        cluster: Any = None,
-        sample_weight: Any = None,
-        propensity: Any = None,
+        treatment: Role = None,
+        cluster: Role = None,
+        sample_weight: Role = None,
+        propensity: Role = None,
         missing: str = "raise",
-    ) -> StableBalancing:
+    ) -> Self:
         """Fit; the parameters are those of :meth:`AIPW.fit` (`propensity` only serves the overlap check)."""
         sample = self.prepare(
             X,

@@ -6,10 +6,10 @@ covariates: balance of an arm with the control, and, over-identified, the scores
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, ClassVar
+from typing import ClassVar, Self
 
 import numpy as np
 import pandas as pd
@@ -25,6 +25,7 @@ from pandas_causal.effect.check import Check
 from pandas_causal.errors import CausalArgumentError, OverlapError
 from pandas_causal.inputs.column_rules import lonely_categories
 from pandas_causal.inputs.parameters import FLAG, Legal
+from pandas_causal.inputs.types import Covariates, Outcome, Role
 from pandas_causal.kernels.arrays import Codes, Floats
 from pandas_causal.models.linear import StandardisedMatrix, fit_logistic, logistic_probabilities, softmax
 
@@ -362,22 +363,22 @@ class CovariateBalancingPropensity(ArmComparison):
         "over_identified": FLAG,
     }
 
-    def __init__(self, *, estimand: str = "ATE", over_identified: bool = False, control: Any = None) -> None:
+    def __init__(self, *, estimand: str = "ATE", over_identified: bool = False, control: Hashable = None) -> None:
         self.estimand = estimand
         self.over_identified = over_identified
         self.control = control
 
     def fit(
         self,
-        X: Any,
-        y: Any = None,
+        X: Covariates,
+        y: Outcome = None,
         *,
-        treatment: Any = None,
-        cluster: Any = None,
-        sample_weight: Any = None,
-        propensity: Any = None,
+        treatment: Role = None,
+        cluster: Role = None,
+        sample_weight: Role = None,
+        propensity: Role = None,
         missing: str = "raise",
-    ) -> CovariateBalancingPropensity:
+    ) -> Self:
         """Fit; the parameters are those of :meth:`AIPW.fit`. Known propensities are refused: nothing is left to fit."""
         sample = self.prepare(
             X,
@@ -429,7 +430,7 @@ class CovariateBalancingPropensity(ArmComparison):
         )
         return self
 
-    def score(self, X: Any, y: Any = None, treatment: Any = None, sample_weight: Any = None) -> float:
+    def score(self, X: Covariates, y: Outcome = None, treatment: Role = None, sample_weight: Role = None) -> float:
         """Minus the largest standardised mean difference under the weights the fitted model gives the held-out rows."""
         check_is_fitted(self, "effect_")
         held_out = self.held_out(X, y, treatment, sample_weight, outcome=False)

@@ -6,9 +6,9 @@ learner for both because every row is predicted by models that did not see it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
@@ -19,6 +19,7 @@ from pandas_causal.arms.sample import Sample, collinear, supported, trimmed
 from pandas_causal.errors import CausalArgumentError
 from pandas_causal.inference.influence import repeated_components
 from pandas_causal.inputs.parameters import SHARE, SHARE_OR_NONE, Legal, at_least
+from pandas_causal.inputs.types import Covariates, Model, Outcome, Role
 from pandas_causal.kernels.arrays import Bools, Codes, Floats, Positions
 from pandas_causal.models import nuisance as nuisances
 from pandas_causal.models.cross_fitting import log_loss, skill
@@ -153,13 +154,13 @@ class _CrossFitted(ArmComparison):
         self,
         *,
         estimand: str = "ATE",
-        outcome_model: Any = "auto",
-        propensity_model: Any = "auto",
-        cv: Any = 5,
+        outcome_model: Model = "auto",
+        propensity_model: Model = "auto",
+        cv: object = 5,
         n_repeats: int = 1,
         clip: float = 0.01,
         trim: float | None = None,
-        control: Any = None,
+        control: Hashable = None,
         random_state: int | None = 0,
         n_jobs: int | None = None,
     ) -> None:
@@ -176,15 +177,15 @@ class _CrossFitted(ArmComparison):
 
     def fit(
         self,
-        X: Any,
-        y: Any = None,
+        X: Covariates,
+        y: Outcome = None,
         *,
-        treatment: Any = None,
-        cluster: Any = None,
-        sample_weight: Any = None,
-        propensity: Any = None,
+        treatment: Role = None,
+        cluster: Role = None,
+        sample_weight: Role = None,
+        propensity: Role = None,
         missing: str = "raise",
-    ) -> Any:
+    ) -> Self:
         """Fit.
 
         Parameters
@@ -254,7 +255,7 @@ class _CrossFitted(ArmComparison):
         )
         return self
 
-    def score(self, X: Any, y: Any, treatment: Any = None, sample_weight: Any = None) -> float:
+    def score(self, X: Covariates, y: Outcome, treatment: Role = None, sample_weight: Role = None) -> float:
         """Held-out skill of the nuisances: 1 - loss / loss of arm means and shares, averaged.
 
         It ranks nuisance models. It says nothing of the effect.

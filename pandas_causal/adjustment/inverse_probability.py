@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from collections.abc import Hashable, Mapping
+from typing import ClassVar, Self
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
@@ -17,6 +17,7 @@ from pandas_causal.arms.overlap import arm_weights
 from pandas_causal.arms.sample import Sample, collinear, supported, trimmed
 from pandas_causal.errors import CausalArgumentError
 from pandas_causal.inputs.parameters import SHARE_OR_NONE, Legal
+from pandas_causal.inputs.types import Covariates, Model, Outcome, Role
 from pandas_causal.models import nuisance as nuisances
 from pandas_causal.models.folds import draw_folds
 from pandas_causal.models.linear import StandardisedMatrix
@@ -70,10 +71,10 @@ class IPW(ArmComparison):
         self,
         *,
         estimand: str = "ATE",
-        propensity_model: Any = "linear",
-        cv: Any = None,
+        propensity_model: Model = "linear",
+        cv: object = None,
         trim: float | None = None,
-        control: Any = None,
+        control: Hashable = None,
         random_state: int | None = 0,
         n_jobs: int | None = None,
     ) -> None:
@@ -87,15 +88,15 @@ class IPW(ArmComparison):
 
     def fit(
         self,
-        X: Any,
-        y: Any = None,
+        X: Covariates,
+        y: Outcome = None,
         *,
-        treatment: Any = None,
-        cluster: Any = None,
-        sample_weight: Any = None,
-        propensity: Any = None,
+        treatment: Role = None,
+        cluster: Role = None,
+        sample_weight: Role = None,
+        propensity: Role = None,
         missing: str = "raise",
-    ) -> IPW:
+    ) -> Self:
         """Fit; the parameters are those of :meth:`AIPW.fit`."""
         sample = self.prepare(
             X,
@@ -145,7 +146,7 @@ class IPW(ArmComparison):
         )
         return self
 
-    def score(self, X: Any, y: Any = None, treatment: Any = None, sample_weight: Any = None) -> float:
+    def score(self, X: Covariates, y: Outcome = None, treatment: Role = None, sample_weight: Role = None) -> float:
         """Minus the largest standardised mean difference under the weights the fitted model gives the held-out rows."""
         check_is_fitted(self, "effect_")
         held_out = self.held_out(X, y, treatment, sample_weight, outcome=False)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import replace
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -19,6 +20,7 @@ from pandas_causal.effect.estimates import Estimates, Weighting
 from pandas_causal.errors import CausalArgumentError, CausalDataError, OverlapError
 from pandas_causal.inference.influence import Component, Influence
 from pandas_causal.inference.rows import RowIdentity
+from pandas_causal.inputs.types import Covariates, Outcome, Role
 from pandas_causal.kernels.arrays import Floats
 from pandas_causal.models import nuisance as nuisances
 from pandas_causal.models.linear import StandardisedMatrix, fit_logistic, logistic_probabilities
@@ -55,22 +57,22 @@ class RegressionAdjustment(ArmComparison):
     Robins (1986) for g-computation. Errors: HC2, and the sampling of the covariates averaged over.
     """
 
-    def __init__(self, *, estimand: str = "ATE", outcome_model: str = "linear", control: Any = None) -> None:
+    def __init__(self, *, estimand: str = "ATE", outcome_model: str = "linear", control: Hashable = None) -> None:
         self.estimand = estimand
         self.outcome_model = outcome_model
         self.control = control
 
     def fit(
         self,
-        X: Any,
-        y: Any = None,
+        X: Covariates,
+        y: Outcome = None,
         *,
-        treatment: Any = None,
-        cluster: Any = None,
-        sample_weight: Any = None,
-        propensity: Any = None,
+        treatment: Role = None,
+        cluster: Role = None,
+        sample_weight: Role = None,
+        propensity: Role = None,
         missing: str = "raise",
-    ) -> RegressionAdjustment:
+    ) -> Self:
         """Fit; the parameters are those of :meth:`AIPW.fit` (`propensity` only serves the overlap check).
 
         With `cluster` errors are CR2.
@@ -125,7 +127,7 @@ class RegressionAdjustment(ArmComparison):
         )
         return self
 
-    def effect(self, X: Any = None, arm: Any = None) -> Effect:
+    def effect(self, X: Covariates = None, arm: Any = None) -> Effect:
         """Return the average effect, or, given X and with the linear model, the effect for every row of X.
 
         Parameters
@@ -171,7 +173,7 @@ class RegressionAdjustment(ArmComparison):
         )
         return effect.explained()
 
-    def predict(self, X: Any) -> Floats:
+    def predict(self, X: Covariates) -> Floats:
         """Effects for every row of X (m,), or (m, K - 1) with several arms."""
         check_is_fitted(self, "effect_")
         fit = self._linear_fit()
@@ -180,7 +182,7 @@ class RegressionAdjustment(ArmComparison):
         out = fit.design.on(Z).rows(slice(None)) @ slopes.T
         return np.asarray(out[:, 0] if out.shape[1] == 1 else out)
 
-    def score(self, X: Any, y: Any, treatment: Any = None, sample_weight: Any = None) -> float:
+    def score(self, X: Covariates, y: Outcome, treatment: Role = None, sample_weight: Role = None) -> float:
         """Held-out skill: 1 - loss / loss of arm means, averaged over arms; it says nothing of the effect."""
         check_is_fitted(self, "effect_")
         held_out, sample = self.held_out(X, y, treatment, sample_weight), self._sample

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import Any
 
 import numpy as np
@@ -17,13 +18,16 @@ from pandas_causal.inputs.column_rules import normalised_weights
 from pandas_causal.inputs.encoding import Encoder
 from pandas_causal.inputs.roles import resolve
 from pandas_causal.inputs.schemas import check_inputs
+from pandas_causal.inputs.types import Model
 from pandas_causal.models import nuisance as nuisances
 from pandas_causal.models.folds import assign_folds
 
 __all__ = ["assess_balance", "assess_overlap"]
 
 
-def _read(X: pd.DataFrame, treatment: Any, control: Any, missing: str, **roles: Any) -> tuple[Arms, Encoder, Any, Any]:
+def _read(
+    X: pd.DataFrame, treatment: Any, control: Hashable, missing: str, **roles: Any
+) -> tuple[Arms, Encoder, Any, Any]:
     inputs = resolve(X, None, {"treatment": treatment, **roles}, outcome=False).complete(missing)
     check_inputs(inputs)
     encoder = Encoder.fit(inputs.covariates)
@@ -35,8 +39,8 @@ def assess_overlap(
     treatment: Any,
     *,
     estimand: str,
-    propensity_model: Any,
-    control: Any,
+    propensity_model: Model,
+    control: Hashable,
     bound: float,
     sample_weight: Any,
     missing: str,
@@ -52,7 +56,7 @@ def assess_overlap(
     return overlap_check(fit.predictions, arms.codes, arms.levels, estimand=estimand, bound=bound, w=w)
 
 
-def assess_balance(X: pd.DataFrame, treatment: Any, *, weights: Any, control: Any, missing: str) -> Check:
+def assess_balance(X: pd.DataFrame, treatment: Any, *, weights: Any, control: Hashable, missing: str) -> Check:
     """Compare the arms, covariate by covariate; see :func:`balance`."""
     arms, encoder, matrix, inputs = _read(X, treatment, control, missing, sample_weight=weights)
     w = inputs.roles.get("sample_weight")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar
 
@@ -31,6 +31,7 @@ from pandas_causal.inputs.arms import resolve_arms
 from pandas_causal.inputs.column_rules import as_float, lonely_categories, normalised_weights
 from pandas_causal.inputs.encoding import Encoder
 from pandas_causal.inputs.roles import Inputs, as_frame, resolve
+from pandas_causal.inputs.types import Covariates, Outcome, Role
 from pandas_causal.kernels.arrays import Bools, Floats
 
 __all__ = ["UNCONFOUNDED", "ArmComparison"]
@@ -64,12 +65,12 @@ class ArmComparison(CausalEstimator):
 
     def prepare(
         self,
-        X: Any,
-        y: Any,
+        X: Covariates,
+        y: Outcome,
         *,
-        treatment: Any,
+        treatment: Role,
         missing: str = "raise",
-        control: Any = None,
+        control: Hashable = None,
         outcome: bool = True,
         **roles: Any,
     ) -> Sample:
@@ -128,7 +129,7 @@ class ArmComparison(CausalEstimator):
 
     # -- new data ----------------------------------------------------------------------------------------------------
 
-    def new_covariates(self, X: Any) -> pd.DataFrame:
+    def new_covariates(self, X: Covariates) -> pd.DataFrame:
         """Covariates of a new X; role columns in it are ignored, absent ones are fine."""
         frame, named = as_frame(X)
         if not named:
@@ -159,7 +160,9 @@ class ArmComparison(CausalEstimator):
             )
         return frame
 
-    def held_out(self, X: Any, y: Any, treatment: Any, sample_weight: Any, *, outcome: bool = True) -> HeldOut:
+    def held_out(
+        self, X: Covariates, y: Outcome, treatment: Role, sample_weight: Role, *, outcome: bool = True
+    ) -> HeldOut:
         """Validate held-out rows for ``score``: every arm must be there, the outcome complete."""
         treatment = self._held_out_treatment(X) if treatment is None else treatment
         inputs = resolve(X, y, {"treatment": treatment, "sample_weight": sample_weight}, outcome=outcome)
@@ -186,7 +189,7 @@ class ArmComparison(CausalEstimator):
             w=None if weight is None else as_float(weight),
         )
 
-    def _held_out_treatment(self, X: Any) -> Any:
+    def _held_out_treatment(self, X: Covariates) -> Any:
         """Name of the treatment's column, where fit was given one and this X has it."""
         names = self._taken.get("treatment")
         if names is None or names[0] not in as_frame(X)[0].columns:

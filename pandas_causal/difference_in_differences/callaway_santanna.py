@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import pandas as pd
@@ -29,6 +29,7 @@ from pandas_causal.effect.estimates import Estimates
 from pandas_causal.errors import CausalArgumentError, OverlapWarning, warn
 from pandas_causal.estimator import CausalEstimator
 from pandas_causal.inputs.parameters import ANTICIPATION, Legal, one_of
+from pandas_causal.inputs.types import Covariates, Outcome, Role
 from pandas_causal.panels.reading import Panel, read_panel
 
 __all__ = ["CallawaySantAnna"]
@@ -126,17 +127,17 @@ class CallawaySantAnna(CausalEstimator):
 
     def fit(
         self,
-        X: Any,
-        y: Any = None,
+        X: Covariates,
+        y: Outcome = None,
         *,
-        time: Any = None,
-        unit: Any = None,
-        cohort: Any = None,
-        treatment: Any = None,
-        cluster: Any = None,
-        sample_weight: Any = None,
+        time: Role = None,
+        unit: Role = None,
+        cohort: Role = None,
+        treatment: Role = None,
+        cluster: Role = None,
+        sample_weight: Role = None,
         missing: str = "raise",
-    ) -> CallawaySantAnna:
+    ) -> Self:
         """Fit.
 
         Parameters

@@ -16,6 +16,7 @@ from pandas_causal.effect.estimates import Estimates, Weighting
 from pandas_causal.errors import CausalArgumentError, CausalDataError
 from pandas_causal.inference.few_treated import Treated
 from pandas_causal.inference.influence import Component, Influence, cluster_sums
+from pandas_causal.inputs.types import Role
 from pandas_causal.kernels.arrays import Bools, Floats, Ints, Values
 from pandas_causal.models.fixed_effects import singletons
 from pandas_causal.panels import checks
@@ -45,7 +46,7 @@ _ATT = pd.Index(["ATT"])
 UNTESTED = " (cannot be tested from treatment on; before it: diagnostics['pre_trends'])"
 
 
-def require_unit(estimator: Any, unit: Any) -> None:
+def require_unit(estimator: Any, unit: Role) -> None:
     """Refuse repeated cross-sections where a design follows units."""
     if unit is None:
         raise CausalArgumentError(

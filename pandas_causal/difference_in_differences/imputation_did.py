@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, ClassVar
+from typing import ClassVar, Self
 
 import numpy as np
 import pandas as pd
@@ -32,6 +32,7 @@ from pandas_causal.errors import CausalArgumentError, CausalDataError, Problem
 from pandas_causal.estimator import CausalEstimator
 from pandas_causal.inference.influence import Influence
 from pandas_causal.inputs.parameters import ANTICIPATION, FLAG, Legal, at_least, or_none
+from pandas_causal.inputs.types import Covariates, Outcome, Role
 from pandas_causal.kernels.arrays import Floats, Ints
 from pandas_causal.panels.reading import Panel, read_panel
 
@@ -113,17 +114,17 @@ class ImputationDiD(CausalEstimator):
 
     def fit(
         self,
-        X: Any,
-        y: Any = None,
+        X: Covariates,
+        y: Outcome = None,
         *,
-        time: Any = None,
-        unit: Any = None,
-        cohort: Any = None,
-        treatment: Any = None,
-        cluster: Any = None,
-        sample_weight: Any = None,
+        time: Role = None,
+        unit: Role = None,
+        cohort: Role = None,
+        treatment: Role = None,
+        cluster: Role = None,
+        sample_weight: Role = None,
         missing: str = "raise",
-    ) -> ImputationDiD:
+    ) -> Self:
         """Fit.
 
         Parameters

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from pandas_causal.kernels import serial_kernel
+from pandas_causal.kernels.arrays import Values
 
 __all__ = ["lasso"]
 
 
 @serial_kernel
-def lasso(H: Any, g: Any, penalty: float, k: Any) -> None:
+def lasso(H: Values, g: Values, penalty: float, k: Values) -> None:
     """Minimise ``k'Hk / 2 + g'k + penalty * sum |k|`` by cyclic coordinate descent, in place.
 
     Parameters

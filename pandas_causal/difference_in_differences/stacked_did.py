@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import ClassVar, Self
 
 import numpy as np
 import pandas as pd
@@ -37,6 +37,7 @@ from pandas_causal.inputs.parameters import (
     at_least,
     one_of,
 )
+from pandas_causal.inputs.types import Covariates, Outcome, Role
 from pandas_causal.kernels.arrays import Floats, Positions
 from pandas_causal.panels.reading import Panel, read_panel
 
@@ -125,17 +126,17 @@ class StackedDiD(CausalEstimator):
 
     def fit(
         self,
-        X: Any,
-        y: Any = None,
+        X: Covariates,
+        y: Outcome = None,
         *,
-        time: Any = None,
-        unit: Any = None,
-        cohort: Any = None,
-        treatment: Any = None,
-        cluster: Any = None,
-        sample_weight: Any = None,
+        time: Role = None,
+        unit: Role = None,
+        cohort: Role = None,
+        treatment: Role = None,
+        cluster: Role = None,
+        sample_weight: Role = None,
         missing: str = "raise",
-    ) -> StackedDiD:
+    ) -> Self:
         """Fit.
 
         Parameters

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import ClassVar, Self
 
 import numpy as np
 import pandas as pd
@@ -36,6 +36,7 @@ from pandas_causal.errors import CausalDataError, Problem
 from pandas_causal.estimator import CausalEstimator
 from pandas_causal.inference.influence import Influence
 from pandas_causal.inputs.parameters import ANTICIPATION, Legal
+from pandas_causal.inputs.types import Covariates, Outcome, Role
 from pandas_causal.kernels.arrays import Positions
 from pandas_causal.panels.reading import Panel, read_panel
 
@@ -94,17 +95,17 @@ class SunAbraham(CausalEstimator):
 
     def fit(
         self,
-        X: Any,
-        y: Any = None,
+        X: Covariates,
+        y: Outcome = None,
         *,
-        time: Any = None,
-        unit: Any = None,
-        cohort: Any = None,
-        treatment: Any = None,
-        cluster: Any = None,
-        sample_weight: Any = None,
+        time: Role = None,
+        unit: Role = None,
+        cohort: Role = None,
+        treatment: Role = None,
+        cluster: Role = None,
+        sample_weight: Role = None,
         missing: str = "raise",
-    ) -> SunAbraham:
+    ) -> Self:
         """Fit.
 
         Parameters

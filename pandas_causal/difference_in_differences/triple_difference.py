@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, ClassVar
+from typing import ClassVar, Self
 
 import numpy as np
 import pandas as pd
@@ -21,6 +21,7 @@ from pandas_causal.estimator import CausalEstimator
 from pandas_causal.inference.few_treated import Treated
 from pandas_causal.inference.influence import Component, Influence
 from pandas_causal.inputs.parameters import Legal, one_of
+from pandas_causal.inputs.types import Covariates, Outcome, Role
 from pandas_causal.kernels.arrays import Bools, Floats, Ints
 from pandas_causal.models.linear import StandardisedMatrix
 from pandas_causal.panels.first_treatment import two_levels
@@ -82,24 +83,24 @@ class TripleDifference(CausalEstimator):
     }  # fmt: skip
     bootstrap_refusal = "a bootstrap of the rows tears units apart; cluster= gives errors for whole units"
 
-    def __init__(self, *, post: Any = None, method: str = "dr", level: float = 0.95) -> None:
+    def __init__(self, *, post: Hashable | Sequence[Hashable] = None, method: str = "dr", level: float = 0.95) -> None:
         self.post = post
         self.method = method
         self.level = level
 
     def fit(
         self,
-        X: Any,
-        y: Any = None,
+        X: Covariates,
+        y: Outcome = None,
         *,
-        time: Any = None,
-        group: Any = None,
-        partition: Any = None,
-        unit: Any = None,
-        cluster: Any = None,
-        sample_weight: Any = None,
+        time: Role = None,
+        group: Role = None,
+        partition: Role = None,
+        unit: Role = None,
+        cluster: Role = None,
+        sample_weight: Role = None,
         missing: str = "raise",
-    ) -> TripleDifference:
+    ) -> Self:
         """Fit.
 
         Parameters

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import pandas as pd
@@ -20,6 +21,7 @@ from pandas_causal.estimator import CausalEstimator
 from pandas_causal.inference.few_treated import Treated
 from pandas_causal.inference.influence import Influence
 from pandas_causal.inference.rows import RowIdentity
+from pandas_causal.inputs.types import Covariates, Outcome, Role
 from pandas_causal.kernels.arrays import Bools, Floats, Ints, Positions, Values
 from pandas_causal.models.fixed_effects import Absorber, counted_parameters, singletons
 from pandas_causal.models.linear import independent_columns
@@ -83,24 +85,24 @@ class DifferenceInDifferences(CausalEstimator):
 
     bootstrap_refusal = "a bootstrap of the rows tears units apart; cluster= gives errors for whole units"
 
-    def __init__(self, *, post: Any = None, level: float = 0.95) -> None:
+    def __init__(self, *, post: Hashable | Sequence[Hashable] = None, level: float = 0.95) -> None:
         self.post = post
         self.level = level
 
     def fit(
         self,
-        X: Any,
-        y: Any = None,
+        X: Covariates,
+        y: Outcome = None,
         *,
-        time: Any = None,
-        unit: Any = None,
-        group: Any = None,
-        treatment: Any = None,
-        cohort: Any = None,
-        cluster: Any = None,
-        sample_weight: Any = None,
+        time: Role = None,
+        unit: Role = None,
+        group: Role = None,
+        treatment: Role = None,
+        cohort: Role = None,
+        cluster: Role = None,
+        sample_weight: Role = None,
         missing: str = "raise",
-    ) -> DifferenceInDifferences:
+    ) -> Self:
         """Fit.
 
         Parameters

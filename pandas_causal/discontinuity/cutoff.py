@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -91,7 +91,7 @@ class Cutoff:
         """The cutoff moved."""
         return replace(self, z=self.z - by)
 
-    def with_outcome(self, values: Floats) -> Cutoff:
+    def with_outcome(self, values: Floats) -> Self:
         """A sharp design without covariates of another outcome."""
         return replace(self, columns=values[:, None], setting=replace(self.setting, fuzzy=False))
 

@@ -8,6 +8,7 @@ import numpy as np
 from numba import prange
 
 from pandas_causal.kernels import kernel, serial_kernel
+from pandas_causal.kernels.arrays import Values
 
 __all__ = ["equivalent_kernel", "neighbour_residuals", "weighted_moments"]
 
@@ -15,7 +16,9 @@ _CHUNK = 16_384
 _SERIAL = 1_000_000  # rows one core does before the others are awake, on a busy machine
 
 
-def weighted_moments(distance: Any, columns: Any, weight: Any, h: float, shape: int, order: int) -> tuple[Any, Any]:
+def weighted_moments(
+    distance: Values, columns: Values, weight: Values, h: float, shape: int, order: int
+) -> tuple[Any, Any]:
     """Gram matrix P'WP (order + 1, order + 1) and moments P'WD (order + 1, m).
 
     Parameters
@@ -42,7 +45,7 @@ def weighted_moments(distance: Any, columns: Any, weight: Any, h: float, shape: 
     return gram + np.triu(gram, 1).T, np.ascontiguousarray(total[:, k:])
 
 
-def equivalent_kernel(distance: Any, weight: Any, h: float, shape: int, coefficients: Any) -> Any:
+def equivalent_kernel(distance: Values, weight: Values, h: float, shape: int, coefficients: Values) -> Any:
     """Kernel weight times the polynomial with these Legendre coefficients, row by row (n,)."""
     out = np.empty(len(distance))
     if len(distance) <= _SERIAL:
@@ -53,7 +56,9 @@ def equivalent_kernel(distance: Any, weight: Any, h: float, shape: int, coeffici
 
 
 @kernel
-def _all_moments(distance: Any, columns: Any, weight: Any, scale: float, shape: int, order: int, parts: Any) -> None:
+def _all_moments(
+    distance: Values, columns: Values, weight: Values, scale: float, shape: int, order: int, parts: Values
+) -> None:
     for chunk in prange(parts.shape[0]):
         stop = min((chunk + 1) * _CHUNK, len(distance))
         _some_moments(distance, columns, weight, scale, shape, order, chunk * _CHUNK, stop, parts[chunk])
@@ -61,7 +66,15 @@ def _all_moments(distance: Any, columns: Any, weight: Any, scale: float, shape: 
 
 @serial_kernel
 def _some_moments(
-    distance: Any, columns: Any, weight: Any, scale: float, shape: int, order: int, first: int, stop: int, out: Any
+    distance: Values,
+    columns: Values,
+    weight: Values,
+    scale: float,
+    shape: int,
+    order: int,
+    first: int,
+    stop: int,
+    out: Values,
 ) -> None:
     m = columns.shape[1]
     k = order + 1
@@ -89,7 +102,9 @@ def _some_moments(
 
 
 @kernel
-def _all_equivalent(distance: Any, weight: Any, scale: float, shape: int, coefficients: Any, out: Any) -> None:
+def _all_equivalent(
+    distance: Values, weight: Values, scale: float, shape: int, coefficients: Values, out: Values
+) -> None:
     n = len(distance)
     for chunk in prange((n + _CHUNK - 1) // _CHUNK):
         stop = min((chunk + 1) * _CHUNK, n)
@@ -98,7 +113,7 @@ def _all_equivalent(distance: Any, weight: Any, scale: float, shape: int, coeffi
 
 @serial_kernel
 def _some_equivalent(
-    distance: Any, weight: Any, scale: float, shape: int, coefficients: Any, first: int, stop: int, out: Any
+    distance: Values, weight: Values, scale: float, shape: int, coefficients: Values, first: int, stop: int, out: Values
 ) -> None:
     k = len(coefficients)
     for i in range(first, stop):
@@ -117,7 +132,7 @@ def _some_equivalent(
         out[i] = w * total
 
 
-def neighbour_residuals(starts: Any, places: Any, values: Any, matches: int) -> Any:
+def neighbour_residuals(starts: Values, places: Values, values: Values, matches: int) -> Any:
     """Residuals (n, k) from the mean of the nearest neighbours, ``sqrt(J / (J + 1)) (y_i - mean_J)``.
 
     Rows that share a place are neighbours of each other, and enter as neighbours of others together; so do places at
@@ -153,7 +168,9 @@ def neighbour_residuals(starts: Any, places: Any, values: Any, matches: int) -> 
 
 
 @kernel
-def _all(starts: Any, places: Any, values: Any, sums: Any, need: int, tolerance: float, out: Any) -> None:
+def _all(
+    starts: Values, places: Values, values: Values, sums: Values, need: int, tolerance: float, out: Values
+) -> None:
     groups = len(places)
     for chunk in prange((groups + _CHUNK - 1) // _CHUNK):
         stop = min((chunk + 1) * _CHUNK, groups)
@@ -162,7 +179,15 @@ def _all(starts: Any, places: Any, values: Any, sums: Any, need: int, tolerance:
 
 @serial_kernel
 def _some(
-    starts: Any, places: Any, values: Any, sums: Any, need: int, tolerance: float, first: int, stop: int, out: Any
+    starts: Values,
+    places: Values,
+    values: Values,
+    sums: Values,
+    need: int,
+    tolerance: float,
+    first: int,
+    stop: int,
+    out: Values,
 ) -> None:
     groups, k = sums.shape
     for g in range(first, stop):

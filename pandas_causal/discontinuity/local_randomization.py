@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import pandas as pd
@@ -32,6 +32,7 @@ from pandas_causal.inputs.parameters import (
     number,
     one_of,
 )
+from pandas_causal.inputs.types import Covariates, Outcome, Role
 from pandas_causal.kernels.arrays import Bools, Floats, Positions
 
 __all__ = ["LocalRandomization"]
@@ -121,7 +122,7 @@ class LocalRandomization(CausalEstimator):
         self.level = level
         self.random_state = random_state
 
-    def fit(self, X: Any, y: Any = None, *, running: Any = None, missing: str = "raise") -> LocalRandomization:
+    def fit(self, X: Covariates, y: Outcome = None, *, running: Role = None, missing: str = "raise") -> Self:
         """Fit.
 
         Parameters

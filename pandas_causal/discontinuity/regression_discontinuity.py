@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import pandas as pd
@@ -22,6 +22,7 @@ from pandas_causal.errors import AssumptionWarning, CausalArgumentError, CausalD
 from pandas_causal.estimator import CausalEstimator
 from pandas_causal.inference.influence import Component, Influence
 from pandas_causal.inputs.parameters import FLAG, NON_NEGATIVE, Legal, at_least, one_of
+from pandas_causal.inputs.types import Covariates, Outcome, Role
 from pandas_causal.kernels.arrays import Positions
 
 __all__ = ["RegressionDiscontinuity"]
@@ -143,16 +144,16 @@ class RegressionDiscontinuity(CausalEstimator):
 
     def fit(
         self,
-        X: Any,
-        y: Any = None,
+        X: Covariates,
+        y: Outcome = None,
         *,
-        running: Any = None,
-        treatment: Any = None,
-        cutoffs: Any = None,
-        cluster: Any = None,
-        sample_weight: Any = None,
+        running: Role = None,
+        treatment: Role = None,
+        cutoffs: Role = None,
+        cluster: Role = None,
+        sample_weight: Role = None,
         missing: str = "raise",
-    ) -> RegressionDiscontinuity:
+    ) -> Self:
         """Fit.
 
         Parameters
@@ -342,7 +343,7 @@ def _positive(v: Any) -> bool:
     return isinstance(v, int | float | np.number) and not isinstance(v, bool) and 0 < float(v) < np.inf
 
 
-def _pair(value: Any, name: str) -> tuple[float, float]:
+def _pair(value: object, name: str) -> tuple[float, float]:
     """One positive number for both sides, or two."""
     pair = (value, value) if np.isscalar(value) else tuple(value) if isinstance(value, list | tuple) else ()
     good = len(pair) == 2 and all(_positive(v) for v in pair)

@@ -14,8 +14,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from pandas_causal.effect.effect import Effect
 from pandas_causal.errors import CausalArgumentError, CausalDataError, CausalError, CausalWarning, warn
 from pandas_causal.inference.draws_and_variance import Draws
+from pandas_causal.inputs.types import Covariates, Outcome
 from pandas_causal.kernels.arrays import Codes, Floats, Positions
 
 __all__ = ["bootstrap", "draw_weights"]
@@ -34,8 +36,8 @@ def draw_weights(n: int, method: str, seed: tuple[int, int]) -> Floats:
 
 def bootstrap(
     estimator: Any,
-    X: Any,
-    y: Any = None,
+    X: Covariates,
+    y: Outcome = None,
     *,
     n_draws: int = 1_000,
     method: str = "pairs",
@@ -127,7 +129,7 @@ def bootstrap(
     return drawn.explained()
 
 
-def _cluster_codes(effect: Any) -> Positions | None:
+def _cluster_codes(effect: Effect) -> Positions | None:
     kept = list(effect.uncertainty.clusters.values())
     if len(kept) > 1:
         raise CausalArgumentError("the bootstrap draws one set of clusters; pass the coarser one")

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from pandas_causal.effect.check import Check
 from pandas_causal.effect.estimates import Estimates, Transformation, Uncertainty, Weighting
@@ -26,7 +27,11 @@ from pandas_causal.inference.draws_and_variance import Draws, Variance
 from pandas_causal.inference.influence import Influence
 from pandas_causal.inference.reference import Normal, Reference, Student
 from pandas_causal.inference.shrinkage import empirical_bayes
+from pandas_causal.inputs.types import Column
 from pandas_causal.kernels.arrays import Bools, Floats, Positions
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = ["Effect"]
 
@@ -184,7 +189,7 @@ class Effect:
 
     # -- maps of rows ------------------------------------------------------------------------------------------------
 
-    def linear(self, W: Any, index: Any = None) -> Effect:
+    def linear(self, W: ArrayLike | pd.DataFrame, index: Column | None = None) -> Effect:
         """Map estimates and uncertainty by a matrix (m, rows): any contrast or average at known weights.
 
         Parameters
@@ -196,7 +201,9 @@ class Effect:
         """
         return self._with_rows(self.rows.linear(W, index))
 
-    def transform(self, f: Transformation, jac: Any = None, index: Any = None) -> Effect:
+    def transform(
+        self, f: Transformation, jac: Transformation | ArrayLike | None = None, index: Column | None = None
+    ) -> Effect:
         """Transform smoothly (ratios, logs, lift) by the delta method.
 
         Parameters
@@ -210,7 +217,12 @@ class Effect:
         """
         return self._with_rows(self.rows.transform(f, jac, index))
 
-    def aggregate(self, by: Any = None, weights: Any = None, population: bool = True) -> Effect:
+    def aggregate(
+        self,
+        by: str | Column | None = None,
+        weights: ArrayLike | pd.Series[float] | Effect | None = None,
+        population: bool = True,
+    ) -> Effect:
         """Average the rows, all of them or by group.
 
         Parameters
@@ -292,7 +304,7 @@ class Effect:
             std_error_method=f"clustered{' two ways' if len(ways) == 2 else ''} ({how})",
         ).explained()
 
-    def collapse(self, unit: Any) -> Effect:
+    def collapse(self, unit: str | Column) -> Effect:
         """Sum the contributions to a coarser row (unit, household), the rows of later comparisons."""
         name = unit if isinstance(unit, str) else getattr(unit, "name", None) or "unit"
         if not isinstance(self.uncertainty, Influence):
@@ -365,7 +377,7 @@ class Effect:
 
         return summary(self)
 
-    def plot(self, kind: str | None = None, ax: Any = None) -> Any:
+    def plot(self, kind: str | None = None, ax: Axes | None = None) -> Any:
         """Draw the estimand's own picture and return the Axes.
 
         Parameters

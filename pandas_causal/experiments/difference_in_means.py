@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import pandas as pd
@@ -25,6 +25,7 @@ from pandas_causal.inference.multiplicity import adjust_p_values
 from pandas_causal.inference.reference import Anytime, anytime_rho
 from pandas_causal.inputs.column_rules import as_float
 from pandas_causal.inputs.parameters import FLAG, Legal, at_least, one_of
+from pandas_causal.inputs.types import Covariates, Outcome, Role
 from pandas_causal.kernels.arrays import Codes, Floats, Values
 from pandas_causal.models.linear import StandardisedMatrix
 
@@ -94,7 +95,7 @@ class DifferenceInMeans(ArmComparison):
         allocation: Any = None,
         anytime_n: int | None = None,
         level: float = 0.95,
-        control: Any = None,
+        control: Hashable = None,
     ) -> None:
         self.adjustment = adjustment
         self.variance = variance
@@ -108,16 +109,16 @@ class DifferenceInMeans(ArmComparison):
 
     def fit(
         self,
-        X: Any,
-        y: Any = None,
+        X: Covariates,
+        y: Outcome = None,
         *,
-        treatment: Any = None,
-        strata: Any = None,
-        denominator: Any = None,
-        cluster: Any = None,
-        sample_weight: Any = None,
+        treatment: Role = None,
+        strata: Role = None,
+        denominator: Role = None,
+        cluster: Role = None,
+        sample_weight: Role = None,
         missing: str = "raise",
-    ) -> DifferenceInMeans:
+    ) -> Self:
         """Fit.
 
         Parameters
@@ -164,7 +165,7 @@ class DifferenceInMeans(ArmComparison):
         )
         return self
 
-    def score(self, X: Any, y: Any, treatment: Any = None, sample_weight: Any = None) -> float:
+    def score(self, X: Covariates, y: Outcome, treatment: Role = None, sample_weight: Role = None) -> float:
         """Held-out skill of the (adjusted) arm means: 1 - loss / loss of arm means, averaged; 0 without adjustment."""
         check_is_fitted(self, "effect_")
         held_out, sample = self.held_out(X, y, treatment, sample_weight), self._sample
@@ -195,7 +196,7 @@ class DifferenceInMeans(ArmComparison):
         """Only an adjustment reads covariates."""
         return self.adjustment is not None
 
-    def _check_together(self, strata: Any, denominator: Any, cluster: Any) -> None:
+    def _check_together(self, strata: Role, denominator: Role, cluster: Role) -> None:
         if self.anytime_n is not None and self.alternative != "two-sided":
             raise CausalArgumentError("the anytime-valid sequence (anytime_n=) is two-sided")
         plain = self.adjustment is None and strata is None and denominator is None and cluster is None
@@ -217,7 +218,7 @@ class DifferenceInMeans(ArmComparison):
         components: tuple[Component, ...],
         how: str,
         ratio: bool,
-        strata: Any,
+        strata: Role,
     ) -> Effect:
         """Contrasts, lift, reference law and checks."""
         K = len(sample.arms)
@@ -278,7 +279,7 @@ def _contrasts_of_sums(sums: Floats, relative: bool) -> Floats:
     return means[:, 1:] / means[:, :1] - 1 if relative else means[:, 1:] - means[:, :1]
 
 
-def _columns(sample: Sample, strata: Any, *, adjust: bool) -> Floats:
+def _columns(sample: Sample, strata: pd.Series[Any] | None, *, adjust: bool) -> Floats:
     """Columns of the regression: dummies of the strata, then covariates."""
     parts = [sample.X] if adjust and sample.X.shape[1] else []
     if strata is not None:
@@ -288,7 +289,7 @@ def _columns(sample: Sample, strata: Any, *, adjust: bool) -> Floats:
         if cells.min() < 2:
             g, a = np.unravel_index(int(cells.argmin()), cells.shape)
             raise CausalDataError(
-                f"stratum {names[g]!r} has {cells.min()} rows of arm {sample.arms.levels[a]!r}; every arm needs at"
+                f"stratum {names[int(g)]!r} has {cells.min()} rows of arm {sample.arms.levels[a]!r}; every arm needs at"
                 f" least 2 in every stratum ({int((cells < 2).sum())} of {cells.size} cells have fewer): merge strata"
             )
         parts.insert(0, (groups[:, None] == np.arange(1, len(names))).astype(float))

@@ -142,7 +142,13 @@ def check_graph(
 
 
 def _check_arguments(
-    graph: Any, alpha: Any, correction: Any, permutations: Any, test: Any, random_state: Any, n_jobs: Any
+    graph: object,
+    alpha: Any,
+    correction: object,
+    permutations: Any,
+    test: object,
+    random_state: object,
+    n_jobs: object,
 ) -> None:
     if not isinstance(graph, CausalGraph):
         raise GraphError(f"check_graph takes a CausalGraph, e.g. CausalGraph('x -> y'); got {type(graph).__name__}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from heapq import heapify, heappop, heappush
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -15,6 +15,9 @@ from pandas_causal.graphs.reading.read import read
 
 if TYPE_CHECKING:
     from pandas_causal.identification.identification import Identification
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = ["CausalGraph"]
 
@@ -143,25 +146,25 @@ class CausalGraph:
         """Nodes that are observed."""
         return frozenset(self._nodes) - self._latent
 
-    def parents(self, node: Any) -> tuple[Any, ...]:
+    def parents(self, node: Hashable) -> tuple[Any, ...]:
         """Direct causes of a node."""
         return self._written(self._indexed.lists.parents[self._indexed.position(node)])
 
-    def children(self, node: Any) -> tuple[Any, ...]:
+    def children(self, node: Hashable) -> tuple[Any, ...]:
         """Direct effects of a node."""
         return self._written(self._indexed.lists.children[self._indexed.position(node)])
 
-    def siblings(self, node: Any) -> tuple[Any, ...]:
+    def siblings(self, node: Hashable) -> tuple[Any, ...]:
         """Nodes joined to a node by ``<->``."""
         return self._written(self._indexed.lists.siblings[self._indexed.position(node)])
 
     # -- what follows ------------------------------------------------------------------------------------------------
 
-    def ancestors(self, nodes: Any) -> frozenset[Any]:
+    def ancestors(self, nodes: Hashable | Iterable[Hashable]) -> frozenset[Any]:
         """Causes of a node or of several, direct or not, and they themselves."""
         return self._indexed.named(ancestors(self._indexed.lists, self._indexed.positions_of(nodes)))
 
-    def descendants(self, nodes: Any) -> frozenset[Any]:
+    def descendants(self, nodes: Hashable | Iterable[Hashable]) -> frozenset[Any]:
         """Effects of a node or of several, direct or not, and they themselves."""
         return self._indexed.named(descendants(self._indexed.lists, self._indexed.positions_of(nodes)))
 
@@ -169,7 +172,12 @@ class CausalGraph:
         """Every node after its causes; among free choices, in the order in which they were written."""
         return tuple(self._indexed.names[v] for v in self._order)
 
-    def d_separated(self, a: Any, b: Any, given: Any = ()) -> bool:
+    def d_separated(
+        self,
+        a: Hashable | Iterable[Hashable],
+        b: Hashable | Iterable[Hashable],
+        given: Hashable | Iterable[Hashable] = (),
+    ) -> bool:
         """Whether `given` separates `a` from `b`: m-separation, so ``<->`` and latent nodes count.
 
         Each is a node or an iterable of nodes. Independence in every distribution that the graph allows, and in no
@@ -232,7 +240,9 @@ class CausalGraph:
             drawing.pair(self._indexed.names[a], self._indexed.names[b])
         return CausalGraph(drawing)
 
-    def identify(self, *, treatment: Any, outcome: Any, given: Any = None) -> Identification:
+    def identify(
+        self, *, treatment: Hashable, outcome: Hashable, given: Hashable | Iterable[Hashable] | None = None
+    ) -> Identification:
         """Ask whether, and how, the graph determines what an intervention does.
 
         Parameters
@@ -257,7 +267,12 @@ class CausalGraph:
         return Identification(self, treatment=treatment, outcome=outcome, given=given)
 
     def plot(
-        self, *, treatment: Any = None, outcome: Any = None, adjustment: Iterable[Any] = (), ax: Any = None
+        self,
+        *,
+        treatment: Hashable = None,
+        outcome: Hashable = None,
+        adjustment: Iterable[Any] = (),
+        ax: Axes | None = None,
     ) -> Any:
         """Draw the graph in layers, causes above their effects; latent nodes and ``<->`` are dashed.
 
@@ -279,7 +294,7 @@ class CausalGraph:
 
     # -- Python ------------------------------------------------------------------------------------------------------
 
-    def __setattr__(self, name: str, value: Any) -> NoReturn:
+    def __setattr__(self, name: str, value: object) -> NoReturn:
         raise AttributeError(f"a CausalGraph cannot be changed ({name}); build another one")
 
     def __delattr__(self, name: str) -> NoReturn:
@@ -305,7 +320,7 @@ class CausalGraph:
     def __copy__(self) -> CausalGraph:
         return self
 
-    def __deepcopy__(self, memo: Any) -> CausalGraph:
+    def __deepcopy__(self, memo: object) -> CausalGraph:
         return self
 
     def __repr__(self) -> str:
@@ -371,7 +386,12 @@ def _copied(graph: CausalGraph) -> GraphBuilder:
     return drawing
 
 
-def _rebuilt(nodes: Any, edges: Any, bidirected: Any, latent: Any) -> CausalGraph:
+def _rebuilt(
+    nodes: Iterable[Hashable],
+    edges: Iterable[tuple[Any, Any]],
+    bidirected: Iterable[tuple[Any, Any]],
+    latent: Iterable[Hashable],
+) -> CausalGraph:
     """Build a graph from its parts, for pickle."""
     drawing = GraphBuilder()
     drawing.nodes, drawing.edges = dict.fromkeys(nodes), dict.fromkeys(edges)

@@ -121,7 +121,7 @@ class Column:
             return [str(self.name)]
         return [f"{self.name}_{level}" for level in self.plain_levels[1:]]
 
-    def position(self, value: Any) -> int:
+    def position(self, value: object) -> int:
         """Position of a value among the levels."""
         for k, level in enumerate(self.plain_levels):
             if level == value:

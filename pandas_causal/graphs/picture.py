@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -12,11 +12,14 @@ from pandas_causal.errors import GraphError
 if TYPE_CHECKING:
     from pandas_causal.graphs.graph import CausalGraph
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 __all__ = ["draw", "tables"]
 
 
 def tables(
-    graph: CausalGraph, treatment: Any = None, outcome: Any = None, adjustment: Iterable[Any] = ()
+    graph: CausalGraph, treatment: Hashable = None, outcome: Hashable = None, adjustment: Iterable[Any] = ()
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return nodes (node, kind) in topological order and edges (parent, child, kind)."""
     kinds: dict[Any, str] = dict.fromkeys(graph.topological_order(), "observed")
@@ -34,7 +37,9 @@ def tables(
     return nodes, pd.DataFrame(edges)
 
 
-def draw(graph: CausalGraph, *, treatment: Any, outcome: Any, adjustment: Iterable[Any], ax: Any) -> Any:
+def draw(
+    graph: CausalGraph, *, treatment: Hashable, outcome: Hashable, adjustment: Iterable[Any], ax: Axes | None
+) -> Any:
     """Draw a graph; see :func:`pandas_causal.plotting.graph`."""
     from pandas_causal.plotting.graph import draw_graph as picture
 

@@ -8,7 +8,7 @@ and Textor 2014, theorem 4.6), so that finding sets is finding separators.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -60,7 +60,7 @@ class BackDoorSets:
         """Nodes on causal paths from treatment to outcome and everything below them: no valid set holds one."""
         return self._query.graph.named(self._query.forbidden)
 
-    def is_valid(self, covariates: Any) -> bool:
+    def is_valid(self, covariates: Hashable | Iterable[Hashable]) -> bool:
         """Whether adjusting for `covariates` (and what is given) gives the effect.
 
         Parameters
@@ -168,5 +168,5 @@ class BackDoorSets:
         return f"<adjustment sets, optimal: {_braces(self.optimal)}; minimal: {_braces(self.minimal)}>"
 
 
-def _braces(names: Any) -> str:
-    return "{" + ", ".join(sorted(map(str, names))) + "}"
+def _braces(names: Iterable[Hashable] | None) -> str:
+    return "{" + ", ".join(sorted(map(str, names or ()))) + "}"

@@ -11,7 +11,7 @@ A set of covariates is judged by the adjustment criterion (Shpitser, VanderWeele
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -64,7 +64,9 @@ class Judgement:
     open_text: str
 
 
-def classify_controls(graph: CausalGraph, treatment: Any, outcome: Any, covariates: Iterable[Any]) -> Judgement:
+def classify_controls(
+    graph: CausalGraph, treatment: Hashable, outcome: Hashable, covariates: Iterable[Any]
+) -> Judgement:
     """Classify every covariate.
 
     A covariate is a collider if a simple path from treatment to outcome, not a causal one, is open given the covariates
@@ -120,7 +122,9 @@ def classify_controls(graph: CausalGraph, treatment: Any, outcome: Any, covariat
     )
 
 
-def refuse_bad_controls(graph: CausalGraph, treatment: Any, outcome: Any, covariates: Sequence[Any]) -> tuple[str, ...]:
+def refuse_bad_controls(
+    graph: CausalGraph, treatment: Hashable, outcome: Hashable, covariates: Sequence[Any]
+) -> tuple[str, ...]:
     """Refuse covariates that make the answer wrong; warn of those that do no good, and return what was said.
 
     Raises
@@ -164,7 +168,7 @@ def refuse_bad_controls(graph: CausalGraph, treatment: Any, outcome: Any, covari
     return (message,)
 
 
-def refuse_post_treatment(treatment: Any, covariates: Sequence[Any], marked: Sequence[Any]) -> None:
+def refuse_post_treatment(treatment: Hashable, covariates: Sequence[Any], marked: Sequence[Any]) -> None:
     """Refuse covariates that the caller marked as measured after, and so perhaps moved by, treatment.
 
     Raises
@@ -182,11 +186,11 @@ def refuse_post_treatment(treatment: Any, covariates: Sequence[Any], marked: Seq
         )
 
 
-def _them(members: Any) -> str:
+def _them(members: Collection[Hashable]) -> str:
     return "it" if len(members) == 1 else "them"
 
 
-def _what_closes(graph: CausalGraph, treatment: Any, outcome: Any, covariates: Sequence[Any]) -> str:
+def _what_closes(graph: CausalGraph, treatment: Hashable, outcome: Hashable, covariates: Sequence[Any]) -> str:
     """Which further covariates close every path that is not causal, in words."""
     q, held = _resolve(graph, treatment, outcome, covariates)
     more = Separation(q.without_effect, q.treatments, q.outcomes, q.adjustable, held).minimal()
@@ -209,7 +213,9 @@ def _what_closes(graph: CausalGraph, treatment: Any, outcome: Any, covariates: S
 # -- one kind after the other ----------------------------------------------------------------------------------------
 
 
-def _resolve(graph: CausalGraph, treatment: Any, outcome: Any, covariates: Iterable[Any]) -> tuple[Query, list[int]]:
+def _resolve(
+    graph: CausalGraph, treatment: Hashable, outcome: Hashable, covariates: Iterable[Any]
+) -> tuple[Query, list[int]]:
     q = graph.identify(treatment=treatment, outcome=outcome).query
     if len(q.treatments) != 1 or len(q.outcomes) != 1:
         raise GraphError("covariates are judged for one treatment and one outcome")

@@ -6,7 +6,7 @@ what it divides, and ratios inside ratios would double the text at every level.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 from pandas_causal.identification.formula import Conditional, Expression, Product, Ratio, Sum, factors, postorder
@@ -21,7 +21,7 @@ class _Style:
 
     gap = " "
 
-    def name(self, name: Any) -> str:
+    def name(self, name: Hashable) -> str:
         return str(name)
 
     def conditional(self, left: str, given: Sequence[str]) -> str:
@@ -48,7 +48,7 @@ class _Latex(_Style):
 
     gap = r"\, "
 
-    def name(self, name: Any) -> str:
+    def name(self, name: Hashable) -> str:
         return latex_name(name)
 
     def conditional(self, left: str, given: Sequence[str]) -> str:
@@ -70,7 +70,7 @@ class _Latex(_Style):
         return "".join(rf", \quad {name} = {body}" for name, body in terms)
 
 
-def latex_name(name: Any) -> str:
+def latex_name(name: Hashable) -> str:
     r"""Return a node's name for math mode: upright, with ``_ % & # $ { } ~ ^ \`` escaped and spaces kept."""
     special = {"\\": r"\backslash{}", "~": r"\sim{}", "^": r"\hat{}", " ": r"\ "}
     text = "".join(special.get(c, f"\\{c}" if c in "_%&#${}" else c) for c in str(name))

@@ -9,7 +9,7 @@ sets Jeong, Tian and Bareinboim 2022). Then
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from functools import cached_property
 from itertools import islice
 from typing import Any
@@ -58,7 +58,7 @@ class FrontDoorSets:
         largest = self._largest
         return None if largest is None else self._query.graph.named(self._reduced(largest))
 
-    def is_valid(self, nodes: Any) -> bool:
+    def is_valid(self, nodes: Hashable | Iterable[Hashable]) -> bool:
         """Whether `nodes`, a node or several, satisfy the criterion."""
         graph = self._query.graph
         asked = graph.positions_of(nodes)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -104,7 +104,7 @@ class Hedge:
         return self.text
 
 
-def braces(names: Any, most: int = 12) -> str:
+def braces(names: Iterable[Hashable], most: int = 12) -> str:
     """Return names in braces, sorted; of many, the first."""
     shown = sorted(map(str, names))
     more = f", ... ({len(shown)} nodes)" if len(shown) > most else ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["means_map", "plug_in_effect"]
 
 
-def means_map(table: pd.DataFrame, treatment: Any, outcome: Any, levels: tuple[Any, ...]) -> Floats:
+def means_map(table: pd.DataFrame, treatment: Hashable, outcome: Hashable, levels: tuple[Any, ...]) -> Floats:
     """Map (K, m) from the probabilities in the rows of a table of P(y | do(a)) to ``sum over y of y P(y | do(a))``."""
     arm = table[treatment].astype(object).to_numpy()
     y = as_float(table[outcome])
@@ -40,7 +40,7 @@ def plug_in_effect(
     roles: Mapping[str, Any],
     *,
     estimand: str | None,
-    control: Any,
+    control: Hashable,
     level: float | None,
     missing: str,
     n_draws: int,
@@ -167,7 +167,7 @@ def _one_cluster(cluster: Any, frame: pd.DataFrame) -> None:
         )
 
 
-def _is_name(value: Any, frame: pd.DataFrame) -> bool:
+def _is_name(value: object, frame: pd.DataFrame) -> bool:
     return bool(pd.api.types.is_hashable(value)) and value in frame.columns
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Iterable
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -23,6 +24,11 @@ from pandas_causal.identification.functional import Functional, Hedge, braces
 from pandas_causal.identification.id_algorithm import HedgeFound, exchange, find_hedge, identify
 from pandas_causal.identification.instrument_sets import Instrument, conditional_instruments
 from pandas_causal.identification.query import Query
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from pandas_causal.estimator import CausalEstimator
 
 __all__ = ["DRAWN", "Identification", "explain"]
 DRAWN = (
@@ -51,7 +57,14 @@ class Identification:
         The same as integers.
     """
 
-    def __init__(self, graph: CausalGraph, *, treatment: Any, outcome: Any, given: Any = None) -> None:
+    def __init__(
+        self,
+        graph: CausalGraph,
+        *,
+        treatment: Hashable,
+        outcome: Hashable,
+        given: Hashable | Iterable[Hashable] | None = None,
+    ) -> None:
         self.graph = graph
         roles: dict[Any, str] = {}
         self.treatment = _role(graph, "treatment", treatment, roles)
@@ -142,7 +155,7 @@ class Identification:
             functional.expression, self.graph.indexed, df, (self.treatment, self.outcome, self.given), sample_weight
         )
 
-    def estimate(self, df: pd.DataFrame, estimator: Any = None, **asked: Any) -> Effect:
+    def estimate(self, df: pd.DataFrame, estimator: CausalEstimator | str | None = None, **asked: Any) -> Effect:
         """Estimate the average effect by the first route open in the graph; see :func:`graph.estimation.estimate`."""
         from pandas_causal.identification.routes import estimate_from_graph
 
@@ -157,7 +170,7 @@ class Identification:
         """Say in words whether the effect is identified, by what, and what stands in the way."""
         return explain(self)
 
-    def plot(self, *, adjustment: Any = None, ax: Any = None) -> Any:
+    def plot(self, *, adjustment: Iterable[Hashable] | None = None, ax: Axes | None = None) -> Any:
         """Draw the graph with treatment, outcome and an adjustment set coloured.
 
         Parameters
@@ -204,7 +217,9 @@ class Identification:
         )
 
 
-def _role(graph: CausalGraph, role: str, names: Any, roles: dict[Any, str], *, empty: bool = False) -> tuple[Any, ...]:
+def _role(
+    graph: CausalGraph, role: str, names: Hashable | Iterable[Hashable], roles: dict[Any, str], *, empty: bool = False
+) -> tuple[Any, ...]:
     """Nodes in a role: known, observed, and in no other role."""
     if names is None:
         raise GraphError(f"{role}= needs the name of a node, or a list of them")
@@ -288,5 +303,5 @@ def _instruments(found: Identification, small: bool) -> list[str]:
     return [f"Instruments, which need assumptions beyond the graph: {'; '.join(listed)}{more}."]
 
 
-def _listed(names: Any) -> str:
+def _listed(names: Iterable[Hashable]) -> str:
     return ", ".join(map(str, names))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +30,9 @@ from pandas_causal.inference.draws_and_variance import Variance
 if TYPE_CHECKING:
     from pandas_causal.identification.identification import Identification
 
+if TYPE_CHECKING:
+    from pandas_causal.estimator import CausalEstimator
+
 __all__ = ["ate_from_graph", "check_controls", "estimate_from_graph"]
 
 
@@ -37,7 +40,7 @@ def check_controls(
     frame: pd.DataFrame,
     graph: Any,
     treatment: Any,
-    outcome: Any,
+    outcome: Hashable,
     covariates: Sequence[Any],
     post_treatment: Sequence[Any] = (),
 ) -> tuple[str, ...]:
@@ -69,7 +72,13 @@ def check_controls(
 
 
 def ate_from_graph(
-    frame: pd.DataFrame, graph: Any, post_treatment: Sequence[Any] = (), *, treatment: Any, outcome: Any, **asked: Any
+    frame: pd.DataFrame,
+    graph: Any,
+    post_treatment: Sequence[Any] = (),
+    *,
+    treatment: Any,
+    outcome: Hashable,
+    **asked: Any,
 ) -> Effect:
     """Identify in a graph (or what :class:`CausalGraph` reads) and estimate; the rest is as for :func:`estimate`."""
     _refuse_marks(post_treatment)
@@ -80,10 +89,10 @@ def ate_from_graph(
 def estimate_from_graph(
     found: Identification,
     frame: pd.DataFrame,
-    estimator: Any = None,
+    estimator: CausalEstimator | str | None = None,
     *,
     estimand: str | None = None,
-    control: Any = None,
+    control: Hashable = None,
     level: float | None = None,
     missing: str = "raise",
     n_draws: int = 500,
@@ -142,7 +151,8 @@ def estimate_from_graph(
         return _back_door(found, frame, estimator, roles, **asked)
     sets = _front_door_sets(found)
     if sets is not None and (estimator is None or _is_front_door(estimator)):
-        return _front_door(found, frame, estimator, *sets, roles, **asked)
+        chosen = None if isinstance(estimator, str) else estimator
+        return _front_door(found, frame, chosen, *sets, roles, **asked)
     if estimator is not None:
         raise CausalArgumentError(
             f"{type(estimator).__name__ if not isinstance(estimator, str) else estimator!r} does not fit: the graph has"
@@ -156,7 +166,14 @@ def estimate_from_graph(
     return plug_in_effect(found, frame, roles, n_draws=n_draws, random_state=random_state, **asked)
 
 
-def _check_asked(frame: Any, estimator: Any, level: Any, missing: Any, n_draws: Any, random_state: Any) -> None:
+def _check_asked(
+    frame: object,
+    estimator: CausalEstimator | str | None,
+    level: object,
+    missing: object,
+    n_draws: object,
+    random_state: object,
+) -> None:
     """Refuse what no route takes, whichever is open."""
     from pandas_causal.estimator import choose
     from pandas_causal.inputs.parameters import check_settings
@@ -175,7 +192,7 @@ def _check_asked(frame: Any, estimator: Any, level: Any, missing: Any, n_draws: 
 # -- routes ----------------------------------------------------------------------------------------------------------
 
 
-def _no_effect(found: Identification, frame: pd.DataFrame, control: Any, level: float | None) -> Effect:
+def _no_effect(found: Identification, frame: pd.DataFrame, control: Hashable, level: float | None) -> Effect:
     """Zero by the graph, not by the data: rows marked as zero by construction, and a warning that says so."""
     from pandas_causal.inputs.arms import MAX_ARMS, resolve_arms
 
@@ -208,11 +225,11 @@ def _no_effect(found: Identification, frame: pd.DataFrame, control: Any, level: 
 def _back_door(
     found: Identification,
     frame: pd.DataFrame,
-    estimator: Any,
+    estimator: CausalEstimator | str | None,
     roles: Mapping[str, Any],
     *,
     estimand: str | None,
-    control: Any,
+    control: Hashable,
     level: float | None,
     missing: str,
 ) -> Effect:
@@ -241,13 +258,13 @@ def _back_door(
 def _front_door(
     found: Identification,
     frame: pd.DataFrame,
-    estimator: Any,
+    estimator: CausalEstimator | None,
     mediators: frozenset[Any],
     covariates: frozenset[Any],
     roles: Mapping[str, Any],
     *,
     estimand: str | None,
-    control: Any,
+    control: Hashable,
     level: float | None,
     missing: str,
 ) -> Effect:
@@ -276,37 +293,28 @@ def _front_door(
 
 
 def _fitted(
-    estimator: Any,
+    estimator: CausalEstimator,
     frame: pd.DataFrame,
-    treatment: Any,
-    outcome: Any,
+    treatment: Hashable,
+    outcome: Hashable,
     covariates: list[Any],
     roles: Mapping[str, Any],
     level: float | None,
     missing: str,
 ) -> Effect:
     """Fit on named columns; each route's roles are those of its estimator."""
-    from inspect import signature
+    from pandas_causal.estimator import fit_columns
 
-    from pandas_causal.inputs.parameters import check_settings
-
-    check_settings({} if level is None else {"level": level})
-    legal = signature(estimator.fit).parameters
-    unknown = [role for role in roles if role not in legal]
-    if unknown:
-        known = [role for role in legal if role not in ("X", "y", "missing")]
-        raise CausalArgumentError(f"{type(estimator).__name__} has no role {unknown[0]!r}; its roles: {known}")
     named = [n for value in roles.values() for n in (value if isinstance(value, list) else [value])]
     columns = [*covariates, treatment, *(n for n in named if pd.api.types.is_hashable(n) and n in frame.columns)]
     X = frame[list(dict.fromkeys(columns))]
-    effect: Effect = estimator.fit(X, frame[outcome], treatment=treatment, missing=missing, **roles).effect()
-    return effect if level is None or level == effect.level else replace(effect, level=level)
+    return fit_columns(estimator, X, frame[outcome], {"treatment": treatment, **roles}, level=level, missing=missing)
 
 
 # -- what stands in the way ------------------------------------------------------------------------------------------
 
 
-def _is_front_door(estimator: Any) -> bool:
+def _is_front_door(estimator: CausalEstimator | str | None) -> bool:
     return type(estimator).__name__ == "FrontDoor"
 
 
@@ -344,7 +352,7 @@ def _refuse_marks(post_treatment: Sequence[Any]) -> None:
         )
 
 
-def _names_only(treatment: Any, outcome: Any) -> None:
+def _names_only(treatment: Hashable, outcome: Hashable) -> None:
     for role, name in (("treatment", treatment), ("outcome", outcome)):
         if not pd.api.types.is_hashable(name) or isinstance(name, list):
             raise CausalArgumentError(f"with graph=, {role} is the name of a node; got a {type(name).__name__}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,7 +53,7 @@ class Arms:
         return [f"{level} - {self.levels[0]}" for level in self.levels[1:]]
 
 
-def resolve_arms(treatment: pd.Series[Any], control: Any = None) -> Arms:
+def resolve_arms(treatment: pd.Series[Any], control: Hashable = None) -> Arms:
     """Code a discrete treatment, the control as 0.
 
     The control is `control`, else the first category of a categorical, else the first level in sorted order.

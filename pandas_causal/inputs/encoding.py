@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -79,7 +79,7 @@ class Encoder:
     imputed: dict[str, int]
 
     @classmethod
-    def fit(cls, frame: pd.DataFrame) -> Encoder:
+    def fit(cls, frame: pd.DataFrame) -> Self:
         """Learn means, levels and constants."""
         columns, dropped, imputed = [], [], {}
         for name in frame.columns:

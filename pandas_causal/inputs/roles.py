@@ -7,7 +7,7 @@ is then taken out of the covariates. What comes out is a set of pandas objects o
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence, Sized
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -32,6 +32,7 @@ from pandas_causal.inputs.column_rules import (
     positive,
     probability,
 )
+from pandas_causal.inputs.types import Covariates, Outcome
 from pandas_causal.kernels.arrays import Bools, Values
 
 __all__ = ["ROLES", "Inputs", "Role", "as_frame", "check_columns", "resolve", "spelled_column", "taken_twice"]
@@ -221,7 +222,7 @@ class Inputs:
         )
 
 
-def as_frame(X: Any, n_rows: int | None = None) -> tuple[pd.DataFrame, bool]:
+def as_frame(X: Covariates, n_rows: int | None = None) -> tuple[pd.DataFrame, bool]:
     """Return X as a DataFrame (without a copy where it is one) and whether it had column names."""
     if X is None:
         if n_rows is None:
@@ -263,8 +264,8 @@ def check_columns(X: pd.DataFrame) -> None:
 
 
 def resolve(
-    X: Any,
-    y: Any,
+    X: Covariates,
+    y: Outcome,
     roles: Mapping[str, Any],
     *,
     single: Collection[str] = (),
@@ -341,8 +342,8 @@ def _relabel(values: Any, index: pd.Index) -> Any:
     return values if values.index is index else values.set_axis(index)
 
 
-def _length(y: Any) -> int:
-    return len(y) if hasattr(y, "__len__") else len(np.asarray(y))
+def _length(y: Outcome) -> int:
+    return len(y if isinstance(y, Sized) else np.asarray(y))
 
 
 def _names(frame: pd.DataFrame, given: Any, role: str, multi: bool) -> list[Any] | None:
@@ -458,7 +459,7 @@ def _is_strings(given: Any) -> bool:
     return isinstance(given, list | tuple) and len(given) > 0 and any(isinstance(g, str) for g in given)
 
 
-def _common_index(X: Any, y: Any, roles: Mapping[str, Any], frame: pd.DataFrame) -> pd.Index:
+def _common_index(X: Covariates, y: Outcome, roles: Mapping[str, Any], frame: pd.DataFrame) -> pd.Index:
     """Index shared by all pandas inputs; two that differ, in order too, are refused, never used by position."""
     pandas_inputs = {"X": X, "y": y, **roles}
     labelled = {k: v.index for k, v in pandas_inputs.items() if isinstance(v, pd.Series | pd.DataFrame)}

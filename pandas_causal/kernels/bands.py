@@ -8,13 +8,14 @@ import numpy as np
 from numba import prange
 
 from pandas_causal.kernels import kernel
+from pandas_causal.kernels.arrays import Values
 
 __all__ = ["largest_projection"]
 
 _DRAWS = 256
 
 
-def largest_projection(directions: Any, draws: Any) -> Any:
+def largest_projection(directions: Values, draws: Values) -> Any:
     """Return ``max_j |directions[j] . draws[b]|`` for every draw b.
 
     Parameters
@@ -36,7 +37,7 @@ def largest_projection(directions: Any, draws: Any) -> Any:
 
 
 @kernel
-def _largest(directions: Any, columns: Any, out: Any) -> None:
+def _largest(directions: Values, columns: Values, out: Values) -> None:
     rows, k = directions.shape
     for block in prange(columns.shape[1] // _DRAWS):
         at = block * _DRAWS

@@ -25,7 +25,7 @@ def said(dispatcher: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _listener(event: Any) -> Any:
-    class Listener(event.Listener):  # type: ignore[misc]
+    class Listener(event.Listener):
         """Starts a timer with the outermost compile and stops it with its end."""
 
         depth = 0

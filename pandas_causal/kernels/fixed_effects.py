@@ -8,12 +8,13 @@ import numpy as np
 from numba import prange
 
 from pandas_causal.kernels import kernel, serial_kernel
+from pandas_causal.kernels.arrays import Values
 
 __all__ = ["cross_counts", "level_sums", "schur_product", "subtract_effects"]
 
 
 @serial_kernel
-def level_sums(codes: Any, columns: Any, weight: Any, sizes: Any) -> Any:
+def level_sums(codes: Values, columns: Values, weight: Values, sizes: Values) -> Any:
     """Weighted sums of the columns by level of every factor, one factor below the other.
 
     Parameters
@@ -43,7 +44,7 @@ def level_sums(codes: Any, columns: Any, weight: Any, sizes: Any) -> Any:
 
 
 @serial_kernel
-def cross_counts(codes: Any, weight: Any, sizes: Any) -> Any:
+def cross_counts(codes: Values, weight: Values, sizes: Values) -> Any:
     """Weight of the rows at every level of the first factor (rows) and of the others (columns).
 
     Returns
@@ -61,7 +62,7 @@ def cross_counts(codes: Any, weight: Any, sizes: Any) -> Any:
 
 
 @kernel
-def subtract_effects(columns: Any, codes: Any, starts: Any, effects: Any) -> None:
+def subtract_effects(columns: Values, codes: Values, starts: Values, effects: Values) -> None:
     """Subtract every row's effects from its columns, in place.
 
     Parameters
@@ -81,7 +82,7 @@ def subtract_effects(columns: Any, codes: Any, starts: Any, effects: Any) -> Non
 
 
 @serial_kernel
-def schur_product(codes: Any, starts: Any, first: Any, weight: Any, mass: Any, effects: Any) -> Any:
+def schur_product(codes: Values, starts: Values, first: Values, weight: Values, mass: Values, effects: Values) -> Any:
     """Normal equations of all factors but the first, the first concentrated out: their product with effects.
 
     Rows lie in the order of the first factor, so that one pass serves: a level's mean of the fitted values, then its

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from pandas_causal.kernels import inner_kernel, serial_kernel
+from pandas_causal.kernels.arrays import Values
 
 __all__ = ["largest_values", "truncation_points", "vertex"]
 
@@ -17,7 +16,7 @@ _BLAND = 500  # pivots after which the lowest index enters, so that ties cannot 
 
 
 @inner_kernel
-def _pivot(inverse: Any, solution: Any, direction: Any, row: int) -> None:
+def _pivot(inverse: Values, solution: Values, direction: Values, row: int) -> None:
     """Bring the column with ``direction = inverse @ column`` into the basis at `row`."""
     n = len(solution)
     pivot = direction[row]
@@ -34,7 +33,7 @@ def _pivot(inverse: Any, solution: Any, direction: Any, row: int) -> None:
 
 
 @inner_kernel
-def _invert(columns: Any, basis: Any, inverse: Any, solution: Any) -> None:
+def _invert(columns: Values, basis: Values, inverse: Values, solution: Values) -> None:
     """Compute the inverse of the basis anew (Gauss-Jordan with partial pivoting), and the solution at it."""
     n = len(basis)
     A = np.empty((n, n))
@@ -64,7 +63,7 @@ def _invert(columns: Any, basis: Any, inverse: Any, solution: Any) -> None:
 
 
 @inner_kernel
-def _value(cost: Any, basis: Any, solution: Any) -> float:
+def _value(cost: Values, basis: Values, solution: Values) -> float:
     """Value of a cost at the basic solution."""
     total = 0.0
     for i in range(len(basis)):
@@ -73,7 +72,7 @@ def _value(cost: Any, basis: Any, solution: Any) -> float:
 
 
 @inner_kernel
-def _direction(inverse: Any, column: Any, out: Any) -> None:
+def _direction(inverse: Values, column: Values, out: Values) -> None:
     """``inverse @ column``."""
     n = len(out)
     for i in range(n):
@@ -84,7 +83,7 @@ def _direction(inverse: Any, column: Any, out: Any) -> None:
 
 
 @inner_kernel
-def _maximise(cost: Any, columns: Any, limit: int, basis: Any, inverse: Any, solution: Any) -> bool:  # noqa: PLR0912 - inlined: every call of a kernel is compiled again in its caller
+def _maximise(cost: Values, columns: Values, limit: int, basis: Values, inverse: Values, solution: Values) -> bool:  # noqa: PLR0912 - inlined: every call of a kernel is compiled again in its caller
     """Primal simplex from a feasible basis; columns from `limit` on may not enter. False if it is unbounded."""
     n = columns.shape[1]
     in_basis = np.zeros(len(columns), dtype=np.bool_)
@@ -138,7 +137,7 @@ def _maximise(cost: Any, columns: Any, limit: int, basis: Any, inverse: Any, sol
 
 
 @inner_kernel
-def _start(columns: Any, basis: Any, inverse: Any, solution: Any) -> bool:  # noqa: PLR0912 - inlined: every call of a kernel is compiled again in its caller
+def _start(columns: Values, basis: Values, inverse: Values, solution: Values) -> bool:  # noqa: PLR0912 - inlined: every call of a kernel is compiled again in its caller
     """Find a feasible basis by artificial columns (phase one); False if there is none."""
     m, n = columns.shape
     extended = np.zeros((m + n, n))
@@ -182,7 +181,7 @@ def _start(columns: Any, basis: Any, inverse: Any, solution: Any) -> bool:  # no
 
 
 @serial_kernel
-def vertex(costs: Any, columns: Any, values: Any, vertices: Any) -> bool:
+def vertex(costs: Values, columns: Values, values: Values, vertices: Values) -> bool:
     """Solve ``max cost'x`` subject to ``columns'x = (1, 0, ..., 0)``, ``x >= 0`` for every row of `costs`.
 
     Parameters
@@ -218,7 +217,7 @@ def vertex(costs: Any, columns: Any, values: Any, vertices: Any) -> bool:
 
 
 @serial_kernel
-def largest_values(costs: Any, columns: Any, values: Any) -> bool:
+def largest_values(costs: Values, columns: Values, values: Values) -> bool:
     """Maxima of :func:`vertex` alone, for many costs."""
     n = columns.shape[1]
     basis = np.empty(n, dtype=np.int64)
@@ -234,7 +233,9 @@ def largest_values(costs: Any, columns: Any, values: Any) -> bool:
 
 
 @serial_kernel
-def truncation_points(fixed: Any, slopes: Any, columns: Any, values: Any, reach: Any, low: Any, high: Any) -> bool:
+def truncation_points(
+    fixed: Values, slopes: Values, columns: Values, values: Values, reach: Values, low: Values, high: Values
+) -> bool:
     """Ends of the v for which v is still the maximum under the cost ``fixed + slope v``, for every row.
 
     The maximum less v is convex and piecewise linear in v and zero at ``values``; its zeros are found by Newton's

@@ -8,11 +8,12 @@ import numpy as np
 from numba import prange
 
 from pandas_causal.kernels import kernel
+from pandas_causal.kernels.arrays import Values
 
 __all__ = ["resampled_sums"]
 
 
-def resampled_sums(values: Any, groups: Any, n_groups: int, n_draws: int, seed: int, bayesian: bool) -> Any:
+def resampled_sums(values: Values, groups: Values, n_groups: int, n_draws: int, seed: int, bayesian: bool) -> Any:
     """Sums by group over n rows drawn with replacement, or under exponential weights, for every draw.
 
     A row is read at random, so rows are kept short: a group and what is summed, not a column for every group.
@@ -39,7 +40,7 @@ def resampled_sums(values: Any, groups: Any, n_groups: int, n_draws: int, seed: 
 
 
 @kernel
-def _sums(values: Any, groups: Any, seeds: Any, bayesian: bool, out: Any) -> None:
+def _sums(values: Values, groups: Values, seeds: Values, bayesian: bool, out: Values) -> None:
     n, m = values.shape
     for draw in prange(len(seeds)):
         state = seeds[draw]

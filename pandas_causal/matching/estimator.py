@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import pandas as pd
@@ -22,6 +22,7 @@ from pandas_causal.inference.rows import RowIdentity
 from pandas_causal.inputs.column_rules import as_float
 from pandas_causal.inputs.parameters import FLAG, Legal, at_least, one_of
 from pandas_causal.inputs.schemas import check_inputs
+from pandas_causal.inputs.types import Covariates, Model, Outcome, Role
 from pandas_causal.kernels.arrays import Floats
 from pandas_causal.matching.design import RowsToMatch, match_targets
 from pandas_causal.matching.propensities import Propensities, fit_scores, held_out_scores
@@ -155,11 +156,11 @@ class Matching(ArmComparison):
         order: str = "largest",
         discard: str | None = None,
         bias_adjust: bool = False,
-        propensity_model: Any = "linear",
+        propensity_model: Model = "linear",
         n_subclasses: int = 6,
         cutpoints: Any = None,
         variance_matches: int = 4,
-        control: Any = None,
+        control: Hashable = None,
         random_state: int | None = 0,
     ) -> None:
         self.method = method
@@ -186,15 +187,15 @@ class Matching(ArmComparison):
 
     def fit(
         self,
-        X: Any,
-        y: Any = None,
+        X: Covariates,
+        y: Outcome = None,
         *,
-        treatment: Any = None,
-        cluster: Any = None,
-        sample_weight: Any = None,
-        propensity: Any = None,
+        treatment: Role = None,
+        cluster: Role = None,
+        sample_weight: Role = None,
+        propensity: Role = None,
         missing: str = "raise",
-    ) -> Matching:
+    ) -> Self:
         """Match; the parameters are those of :meth:`AIPW.fit`. Without y: the design alone."""
         sample = self.prepare(
             X, y, treatment=treatment, missing=missing, control=self.control, outcome=False, cluster=cluster,
@@ -231,7 +232,7 @@ class Matching(ArmComparison):
             self.effect_ = self._estimate(sample)
         return self
 
-    def with_outcome(self, y: Any) -> Matching:
+    def with_outcome(self, y: Outcome) -> Self:
         """Return a copy of this design, with the effect on an outcome.
 
         Parameters
@@ -267,7 +268,7 @@ class Matching(ArmComparison):
         out.effect_ = out._estimate(out._sample)
         return out
 
-    def effect(self, X: Any = None) -> Effect:
+    def effect(self, X: Covariates = None) -> Effect:
         """Return the average effect, one row per arm compared with the control.
 
         Parameters
@@ -289,7 +290,7 @@ class Matching(ArmComparison):
         sample, pairwise = self._sample, self._settled.method in ("nearest", "pair")
         return matched_frame(self._targets, sample.inputs.index, sample.codes, sample.arms, self._by_contrast, pairwise)
 
-    def score(self, X: Any, y: Any = None, treatment: Any = None, sample_weight: Any = None) -> float:
+    def score(self, X: Covariates, y: Outcome = None, treatment: Role = None, sample_weight: Role = None) -> float:
         """Minus the largest standardised mean difference after matching within the held-out rows, as set here.
 
         Propensities are those of the fitted model.

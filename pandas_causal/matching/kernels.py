@@ -9,6 +9,7 @@ import numpy as np
 from numba import prange
 
 from pandas_causal.kernels import inner_kernel, kernel, serial_kernel
+from pandas_causal.kernels.arrays import Values
 
 __all__ = ["greedy_closest", "greedy_in_order", "nearest", "within"]
 
@@ -17,8 +18,8 @@ _FAR = 1e150  # not infinity: the kernels are compiled with fast mathematics; it
 
 
 def nearest(
-    targets: Any, donors: Any, rows: Any, start: Any, stop: Any, need: int, tolerance: float, monotone: bool,
-    target_filters: Any, donor_filters: Any, widths: Any,
+    targets: Values, donors: Values, rows: Values, start: Values, stop: Values, need: int, tolerance: float, monotone: bool,
+    target_filters: Values, donor_filters: Values, widths: Values,
 ) -> tuple[Any, Any, Any]:  # fmt: skip
     """Nearest donors of every target, ties included.
 
@@ -68,8 +69,8 @@ def nearest(
 
 @kernel
 def _nearest_all(
-    targets: Any, donors: Any, rows: Any, start: Any, stop: Any, need: int, tolerance: float, monotone: bool,
-    target_filters: Any, donor_filters: Any, widths: Any, places: Any, distances: Any, overflow: Any,
+    targets: Values, donors: Values, rows: Values, start: Values, stop: Values, need: int, tolerance: float, monotone: bool,
+    target_filters: Values, donor_filters: Values, widths: Values, places: Values, distances: Values, overflow: Values,
 ) -> None:  # fmt: skip
     n = len(targets)
     for chunk in prange((n + _CHUNK - 1) // _CHUNK):
@@ -81,7 +82,7 @@ def _nearest_all(
 
 
 @inner_kernel
-def _position(donors: Any, x: float, low: int, high: int) -> int:
+def _position(donors: Values, x: float, low: int, high: int) -> int:
     """First place in [low, high) whose first coordinate is at least x."""
     while low < high:
         middle = (low + high) // 2
@@ -94,7 +95,14 @@ def _position(donors: Any, x: float, low: int, high: int) -> int:
 
 @inner_kernel
 def _distance(
-    targets: Any, t: int, donors: Any, j: int, target_filters: Any, donor_filters: Any, widths: Any, limit: float
+    targets: Values,
+    t: int,
+    donors: Values,
+    j: int,
+    target_filters: Values,
+    donor_filters: Values,
+    widths: Values,
+    limit: float,
 ) -> float:
     """Euclidean distance, or a number beyond `limit` as soon as it is known to be farther or outside a caliper."""
     for f in range(len(widths)):
@@ -114,7 +122,9 @@ def _distance(
 
 
 @inner_kernel
-def _limit(rows: Any, need: int, tolerance: float, places: Any, distances: Any, found: int, before: float) -> float:
+def _limit(
+    rows: Values, need: int, tolerance: float, places: Values, distances: Values, found: int, before: float
+) -> float:
     """Largest distance still wanted: of the nearest places that hold `need` rows together, plus `tolerance`."""
     total = 0
     for k in range(found):
@@ -126,7 +136,7 @@ def _limit(rows: Any, need: int, tolerance: float, places: Any, distances: Any, 
 
 @inner_kernel
 def _admit(
-    j: int, d: float, rows: Any, need: int, tolerance: float, places: Any, distances: Any, found: int
+    j: int, d: float, rows: Values, need: int, tolerance: float, places: Values, distances: Values, found: int
 ) -> tuple[int, int]:
     """Put a place among those found, by distance, and drop those beyond the limit.
 
@@ -156,8 +166,8 @@ def _admit(
 
 @serial_kernel
 def _nearest_some(
-    targets: Any, donors: Any, rows: Any, start: Any, stop: Any, need: int, tolerance: float, monotone: bool,
-    target_filters: Any, donor_filters: Any, widths: Any, places: Any, distances: Any, overflow: Any, first: int,
+    targets: Values, donors: Values, rows: Values, start: Values, stop: Values, need: int, tolerance: float, monotone: bool,
+    target_filters: Values, donor_filters: Values, widths: Values, places: Values, distances: Values, overflow: Values, first: int,
     last: int,
 ) -> None:  # fmt: skip
     room = places.shape[1]
@@ -198,8 +208,8 @@ def _nearest_some(
 
 @serial_kernel
 def within(
-    targets: Any, donors: Any, start: Any, stop: Any, limits: Any, monotone: bool, target_filters: Any,
-    donor_filters: Any, widths: Any, counts: Any, out: Any, distances: Any,
+    targets: Values, donors: Values, start: Values, stop: Values, limits: Values, monotone: bool, target_filters: Values,
+    donor_filters: Values, widths: Values, counts: Values, out: Values, distances: Values,
 ) -> None:  # fmt: skip
     """Places no farther than every target's limit: counted into `counts`, and written to `out` where it has room.
 
@@ -229,7 +239,7 @@ def within(
 
 
 @inner_kernel
-def _next_free(after: Any, j: int) -> int:
+def _next_free(after: Values, j: int) -> int:
     """First free donor at or after j, with path halving; one beyond the last where there is none."""
     while after[j] != j:
         after[j] = after[after[j]]
@@ -238,7 +248,7 @@ def _next_free(after: Any, j: int) -> int:
 
 
 @inner_kernel
-def _last_free(before: Any, j: int) -> int:
+def _last_free(before: Values, j: int) -> int:
     """Last free donor before j, as its position plus one; 0 where there is none."""
     while before[j] != j:
         before[j] = before[before[j]]
@@ -248,8 +258,8 @@ def _last_free(before: Any, j: int) -> int:
 
 @inner_kernel
 def _best_free(
-    t: int, targets: Any, donors: Any, rank: Any, start: Any, stop: Any, tolerance: float, monotone: bool,
-    target_filters: Any, donor_filters: Any, widths: Any, run_start: Any, run_stop: Any, after: Any, before: Any,
+    t: int, targets: Values, donors: Values, rank: Values, start: Values, stop: Values, tolerance: float, monotone: bool,
+    target_filters: Values, donor_filters: Values, widths: Values, run_start: Values, run_stop: Values, after: Values, before: Values,
 ) -> tuple[int, float]:  # fmt: skip
     """Nearest free donor of one target; of donors equally near the one with the lowest rank.
 
@@ -286,9 +296,9 @@ def _best_free(
 
 @serial_kernel
 def greedy_in_order(
-    order: Any, targets: Any, donors: Any, rank: Any, start: Any, stop: Any, tolerance: float, monotone: bool,
-    target_filters: Any, donor_filters: Any, widths: Any, run_start: Any, run_stop: Any, ratio: int, out: Any,
-    distances: Any,
+    order: Values, targets: Values, donors: Values, rank: Values, start: Values, stop: Values, tolerance: float, monotone: bool,
+    target_filters: Values, donor_filters: Values, widths: Values, run_start: Values, run_stop: Values, ratio: int, out: Values,
+    distances: Values,
 ) -> None:  # fmt: skip
     """Give every target in turn its nearest free donor, in `ratio` rounds; -1 where none is left or near enough.
 
@@ -320,9 +330,9 @@ def greedy_in_order(
 
 @serial_kernel
 def greedy_closest(
-    order: Any, targets: Any, donors: Any, rank: Any, start: Any, stop: Any, tolerance: float, monotone: bool,
-    target_filters: Any, donor_filters: Any, widths: Any, run_start: Any, run_stop: Any, ratio: int, out: Any,
-    distances: Any,
+    order: Values, targets: Values, donors: Values, rank: Values, start: Values, stop: Values, tolerance: float, monotone: bool,
+    target_filters: Values, donor_filters: Values, widths: Values, run_start: Values, run_stop: Values, ratio: int, out: Values,
+    distances: Values,
 ) -> None:  # fmt: skip
     """Match the closest pair of all, then the closest of the rest, in `ratio` rounds; `order` breaks ties.
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import pandas as pd
@@ -19,6 +19,7 @@ from pandas_causal.inference.influence import repeated_components
 from pandas_causal.inputs.encoding import Encoder
 from pandas_causal.inputs.parameters import SHARE, Legal, at_least
 from pandas_causal.inputs.roles import as_frame
+from pandas_causal.inputs.types import Covariates, Model, Outcome, Role
 from pandas_causal.kernels.arrays import Floats, Positions, Values
 from pandas_causal.mediation.front_door_scores import front_door_scores, mediator_overlap
 from pandas_causal.mediation.nested_regression import Nested, fit_nested, nested_report, pairs
@@ -116,14 +117,14 @@ class FrontDoor(ArmComparison):
         self,
         *,
         estimand: str = "ATE",
-        outcome_model: Any = "auto",
-        propensity_model: Any = "auto",
-        mediator_model: Any = "auto",
-        nested_model: Any = "auto",
-        cv: Any = 5,
+        outcome_model: Model = "auto",
+        propensity_model: Model = "auto",
+        mediator_model: Model = "auto",
+        nested_model: Model = "auto",
+        cv: object = 5,
         n_repeats: int = 1,
         clip: float = 0.01,
-        control: Any = None,
+        control: Hashable = None,
         random_state: int | None = 0,
         n_jobs: int | None = None,
     ) -> None:
@@ -141,15 +142,15 @@ class FrontDoor(ArmComparison):
 
     def fit(
         self,
-        X: Any,
-        y: Any = None,
+        X: Covariates,
+        y: Outcome = None,
         *,
-        treatment: Any = None,
-        mediators: Any = None,
-        cluster: Any = None,
-        sample_weight: Any = None,
+        treatment: Role = None,
+        mediators: Role = None,
+        cluster: Role = None,
+        sample_weight: Role = None,
         missing: str = "raise",
-    ) -> FrontDoor:
+    ) -> Self:
         """Fit.
 
         Parameters
@@ -226,7 +227,9 @@ class FrontDoor(ArmComparison):
         )
         return self
 
-    def score(self, X: Any, y: Any, treatment: Any = None, mediators: Any = None, sample_weight: Any = None) -> float:
+    def score(
+        self, X: Covariates, y: Outcome, treatment: Role = None, mediators: Role = None, sample_weight: Role = None
+    ) -> float:
         """Held-out skill of the nuisances: 1 - loss / loss of arm means and shares, averaged.
 
         It ranks models of the outcome and of treatment. It says nothing of the effect.
@@ -337,7 +340,7 @@ class FrontDoor(ArmComparison):
             warned += collinear(sample, StandardisedMatrix.of(sample.X).dropped)
         return checks, warned
 
-    def _held_out_mediators(self, X: Any, mediators: Any) -> pd.DataFrame:
+    def _held_out_mediators(self, X: Any, mediators: Role) -> pd.DataFrame:
         """Mediators of held-out rows: the columns named at fit, or what is given."""
         frame, _ = as_frame(X)
         if mediators is None:

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from pandas_causal.errors import CausalArgumentError, CausalDataError
+from pandas_causal.inputs.types import Model
 from pandas_causal.kernels.arrays import Bools, Codes, Floats, Values
 
 __all__ = [
@@ -24,7 +25,7 @@ __all__ = [
 ]
 
 
-def check_model(spec: Any, setting: str, method: str) -> None:
+def check_model(spec: Model, setting: str, method: str) -> None:
     """Check that a setting names a model, or is an unfitted one that has a method.
 
     Raises
@@ -39,7 +40,7 @@ def check_model(spec: Any, setting: str, method: str) -> None:
         )
 
 
-def make_model(spec: Any, *, classify: bool, random_state: int | None) -> Any:
+def make_model(spec: Model, *, classify: bool, random_state: int | None) -> Any:
     """Return an unfitted scikit-learn model for a short name, or a clone of the user's own."""
     from sklearn.base import clone
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
@@ -60,7 +61,7 @@ def make_model(spec: Any, *, classify: bool, random_state: int | None) -> Any:
     return model.set_params(**seeds) if seeds else model
 
 
-def weighted_fit(model: Any, X: Any, y: Any, w: Floats | None) -> Any:
+def weighted_fit(model: Any, X: Floats | pd.DataFrame, y: Any, w: Floats | None) -> Any:
     """Fit with sample weights, also where the model is a pipeline whose last step takes them.
 
     Raises

@@ -81,7 +81,7 @@ def _deal(strata: Codes, sizes: Floats, n_folds: int, rng: np.random.Generator) 
     return rng.permutation(n_folds)[out]
 
 
-def draw_folds(cv: Any, inputs: Inputs, arms: Arms, rng: np.random.Generator, cluster: Any = None) -> Positions:
+def draw_folds(cv: object, inputs: Inputs, arms: Arms, rng: np.random.Generator, cluster: Any = None) -> Positions:
     """Fold of every row by a setting ``cv``: a number of folds, a splitter, or an iterable of (train, test).
 
     A splitter is given all columns of X, the outcome and the clusters.
@@ -174,11 +174,13 @@ class CausalKFold:
             f" random_state={self.random_state})"
         )
 
-    def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:
+    def get_n_splits(self, X: Floats | pd.DataFrame | None = None, y: Any = None, groups: Any = None) -> int:
         """Return the number of splits."""
         return self.n_splits
 
-    def split(self, X: Any, y: Any = None, groups: Any = None) -> Iterator[tuple[Positions, Positions]]:
+    def split(
+        self, X: Floats | pd.DataFrame, y: Any = None, groups: Any = None
+    ) -> Iterator[tuple[Positions, Positions]]:
         """Yield (train, test) positions."""
         if not isinstance(self.n_splits, int | np.integer) or self.n_splits < 2:
             raise CausalArgumentError(f"n_splits must be a whole number of at least 2, got {self.n_splits!r}")

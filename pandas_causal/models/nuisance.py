@@ -16,6 +16,7 @@ import pandas as pd
 
 from pandas_causal.effect.check import Check
 from pandas_causal.errors import CausalArgumentError, CausalDataError
+from pandas_causal.inputs.types import Model
 from pandas_causal.kernels.arrays import Codes, Floats, Positions
 from pandas_causal.models.cross_fitting import (
     PredictFunction,
@@ -79,7 +80,7 @@ def _subset(n: int) -> Positions | None:
     return None if n <= _SUBSAMPLE else np.linspace(0, n - 1, _SUBSAMPLE).astype(np.intp)
 
 
-def _choose(spec: Any, run: Callable[..., Any], loss: Callable[..., float], n: int) -> tuple[str, Any]:
+def _choose(spec: Model, run: Callable[..., Any], loss: Callable[..., float], n: int) -> tuple[str, Any]:
     """Settle "auto" by out-of-fold loss (a subsample above 100,000 rows); return the name and any full fit."""
     if not (isinstance(spec, str) and spec == "auto"):
         return spec if isinstance(spec, str) else type(spec).__name__, None
@@ -134,13 +135,13 @@ class _LinearPredictor:
         )
 
 
-def is_linear(spec: Any, X: Floats) -> bool:
+def is_linear(spec: Model, X: Floats) -> bool:
     """Whether the unpenalised model is asked for; without covariates every named model is that one, a mean."""
     return isinstance(spec, str) and (spec == "linear" or not X.shape[1])
 
 
 def fit_outcome(
-    spec: Any,
+    spec: Model,
     X: Floats,
     y: Floats,
     arms: Codes,
@@ -208,7 +209,7 @@ def fit_outcome(
     return Nuisance(predictions, tuple(chosen), losses, baselines, by_fold, in_sample=folds is None)
 
 
-def _classifies(spec: Any) -> bool:
+def _classifies(spec: Model) -> bool:
     if isinstance(spec, str):
         return spec == "boosting"
     return hasattr(spec, "predict_proba")
@@ -226,7 +227,7 @@ def arm_baseline(y: Floats, arms: Codes, a: int, w: Floats | None) -> float:
 
 
 def fit_propensity(
-    spec: Any,
+    spec: Model,
     X: Floats,
     arms: Codes,
     n_arms: int,
@@ -288,7 +289,7 @@ def fit_propensity(
 def in_label_order(
     fit: Callable[..., Nuisance],
     labels: pd.Index,
-    spec: Any,
+    spec: Model,
     X: Floats,
     y: Floats | None,
     arms: Codes,

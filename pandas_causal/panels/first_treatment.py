@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,7 +51,7 @@ def first_treated_periods(
     time: Ints,
     labels: pd.Index,
     *,
-    post: Any = None,
+    post: Hashable | Sequence[Hashable] = None,
     absorbing: bool = True,
 ) -> Timing:
     """Find the first treated period of every unit from rows sorted by unit and period.
@@ -113,7 +113,13 @@ _SAME = {
 
 
 def _from_group(
-    values: pd.Series[Any], post: Any, axis: Periods, unit: Ints, time: Ints, starts: Ints, labels: pd.Index
+    values: pd.Series[Any],
+    post: Hashable | Sequence[Hashable],
+    axis: Periods,
+    unit: Ints,
+    time: Ints,
+    starts: Ints,
+    labels: pd.Index,
 ) -> Timing:
     """Two groups, one of them treated from the period `post` on, or in the periods listed."""
     column = str(values.name)

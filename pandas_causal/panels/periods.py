@@ -82,7 +82,7 @@ class Periods:
         out[known] = found[codes[known]]
         return out
 
-    def position(self, value: Any) -> int:
+    def position(self, value: object) -> int:
         """Position of one period; see :meth:`positions`."""
         if self.kind in ("dates", "periods") and isinstance(value, str | date):
             try:

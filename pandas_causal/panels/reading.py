@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from pandas_causal.inputs.arms import plain
 from pandas_causal.inputs.column_rules import as_float
 from pandas_causal.inputs.encoding import Encoder
 from pandas_causal.inputs.roles import Inputs
+from pandas_causal.inputs.types import Covariates, Outcome, Role
 from pandas_causal.kernels.arrays import Bools, Ints, Positions
 from pandas_causal.panels.first_treatment import Timing, first_treated_periods
 from pandas_causal.panels.panel import Panel, mean_one
@@ -26,17 +27,17 @@ __all__ = ["NEVER", "Panel", "read_panel"]
 
 def read_panel(
     estimator: CausalEstimator,
-    X: Any,
-    y: Any,
+    X: Covariates,
+    y: Outcome,
     *,
-    time: Any,
-    unit: Any = None,
-    cohort: Any = None,
-    treatment: Any = None,
-    group: Any = None,
-    post: Any = None,
-    cluster: Any = None,
-    sample_weight: Any = None,
+    time: Role,
+    unit: Role = None,
+    cohort: Role = None,
+    treatment: Role = None,
+    group: Role = None,
+    post: Hashable | Sequence[Hashable] = None,
+    cluster: Role = None,
+    sample_weight: Role = None,
     missing: str = "raise",
     absorbing: bool = True,
     drop_always_treated: bool = True,
@@ -106,7 +107,7 @@ class _Sorted:
     is_panel: bool
 
 
-def _check_arguments(name: str, unit: Any, how: Mapping[str, Any], post: Any) -> None:
+def _check_arguments(name: str, unit: Role, how: Mapping[str, Any], post: Hashable | Sequence[Hashable]) -> None:
     chosen = [role for role, value in how.items() if value is not None]
     if len(chosen) != 1:
         found = "none of them" if not chosen else " and ".join(f"{role}=" for role in chosen)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from textwrap import fill
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from pandas_causal.errors import CausalArgumentError, MissingDependencyError
 from pandas_causal.plotting.colours import GREY
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = ["axes", "number_format", "require", "row_labels", "tidy_up", "wrapped"]
 
@@ -17,7 +20,7 @@ _LABEL_WIDTH = 34
 _TEXT_WIDTH = 72
 
 
-def axes(ax: Any, width: float, height: float) -> Any:
+def axes(ax: Axes | None, width: float, height: float) -> Any:
     """Return `ax`, or the Axes of a new figure of this size in inches.
 
     Raises
@@ -45,7 +48,7 @@ def require(table: pd.DataFrame, columns: Iterable[str], source: str) -> None:
         raise CausalArgumentError("the table has no rows, so there is nothing to draw")
 
 
-def tidy_up(ax: Any, title: str | None) -> None:
+def tidy_up(ax: Axes, title: str | None) -> None:
     """Leave the two spines that carry ticks; put the title at the left, where reading starts."""
     for side in ("top", "right"):
         ax.spines[side].set_visible(False)

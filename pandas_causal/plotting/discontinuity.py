@@ -14,6 +14,9 @@ from pandas_causal.plotting.picture import Picture, PlottedEffect
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 __all__ = ["PICTURES", "draw_bandwidths", "draw_density", "draw_discontinuity", "draw_placebo_cutoffs"]
 
 _SIDES = (("left", BLUE), ("right", ORANGE))
@@ -23,7 +26,7 @@ _INTERVAL = ("estimate", "conf_low", "conf_high")
 def draw_discontinuity(
     bins: pd.DataFrame,
     curve: pd.DataFrame | None = None,
-    ax: Any = None,
+    ax: Axes | None = None,
     *,
     cutoff: float = 0.0,
     intervals: bool = False,
@@ -78,7 +81,12 @@ def draw_discontinuity(
 
 
 def draw_density(
-    curve: pd.DataFrame, ax: Any = None, *, cutoff: float = 0.0, xlabel: str | None = None, title: str | None = None
+    curve: pd.DataFrame,
+    ax: Axes | None = None,
+    *,
+    cutoff: float = 0.0,
+    xlabel: str | None = None,
+    title: str | None = None,
 ) -> Any:
     """Draw the density of the running variable on each side of the cutoff, with its band.
 
@@ -108,7 +116,9 @@ def draw_density(
     return ax
 
 
-def draw_bandwidths(table: pd.DataFrame, ax: Any = None, *, ylabel: str | None = None, title: str | None = None) -> Any:
+def draw_bandwidths(
+    table: pd.DataFrame, ax: Axes | None = None, *, ylabel: str | None = None, title: str | None = None
+) -> Any:
     """Draw the bias-corrected estimate and its interval over bandwidths; the one used is filled.
 
     Parameters
@@ -138,7 +148,7 @@ def draw_bandwidths(table: pd.DataFrame, ax: Any = None, *, ylabel: str | None =
 
 def draw_placebo_cutoffs(
     table: pd.DataFrame,
-    ax: Any = None,
+    ax: Axes | None = None,
     *,
     cutoff: float = 0.0,
     actual: tuple[float, float, float] | None = None,
@@ -178,7 +188,7 @@ def draw_placebo_cutoffs(
     return ax
 
 
-def _finish(ax: Any, xlabel: str, ylabel: str, title: str | None) -> None:
+def _finish(ax: Axes, xlabel: str, ylabel: str, title: str | None) -> None:
     ax.set_xlabel(xlabel)
     ax.set_ylabel(ylabel)
     number_format(ax.xaxis)

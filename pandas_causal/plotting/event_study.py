@@ -17,6 +17,9 @@ from pandas_causal.plotting.picture import Picture, PlottedEffect
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 __all__ = ["PICTURES", "draw_event_study", "draw_group_time", "draw_trends"]
 
 _COLUMNS = ("estimate", "conf_low", "conf_high")
@@ -28,7 +31,7 @@ _NEVER = "never treated"
 
 def draw_event_study(
     table: pd.DataFrame,
-    ax: Any = None,
+    ax: Axes | None = None,
     *,
     band: pd.DataFrame | None = None,
     xlabel: str | None = None,
@@ -89,7 +92,7 @@ def draw_event_study(
     return ax
 
 
-def _integer_ticks(ax: Any, at: Floats) -> None:
+def _integer_ticks(ax: Axes, at: Floats) -> None:
     from matplotlib.ticker import MaxNLocator
 
     ax.xaxis.set_major_locator(MaxNLocator(nbins=12, integer=True))
@@ -98,7 +101,7 @@ def _integer_ticks(ax: Any, at: Floats) -> None:
 
 def draw_group_time(
     table: pd.DataFrame,
-    ax: Any = None,
+    ax: Axes | None = None,
     *,
     xlabel: str | None = None,
     label: str | None = None,
@@ -137,7 +140,7 @@ def draw_group_time(
         for i, j, value, bold in zip(row, column, table["estimate"], sure, strict=True):
             dark = abs(value) > 0.7 * largest
             ax.text(
-                j, i, _three(value), ha="center", va="center", fontsize="small",
+                float(j), float(i), _three(value), ha="center", va="center", fontsize="small",
                 color="white" if dark else BLACK, fontweight="bold" if bold else "normal",
             )  # fmt: skip
     event = np.array([int(e) for e in table.index.get_level_values("event")])
@@ -184,7 +187,7 @@ def _text(label: Any) -> str:
 
 def draw_trends(
     table: pd.DataFrame,
-    ax: Any = None,
+    ax: Axes | None = None,
     *,
     xlabel: str | None = None,
     ylabel: str | None = None,

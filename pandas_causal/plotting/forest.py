@@ -15,6 +15,9 @@ from pandas_causal.plotting.picture import Picture, PlottedEffect
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 __all__ = ["PICTURES", "draw_forest"]
 
 MOST_LABELLED = 40
@@ -23,7 +26,12 @@ _COLUMNS = ("estimate", "conf_low", "conf_high")
 
 
 def draw_forest(
-    table: pd.DataFrame, ax: Any = None, *, xlabel: str | None = None, title: str | None = None, null: float = 0.0
+    table: pd.DataFrame,
+    ax: Axes | None = None,
+    *,
+    xlabel: str | None = None,
+    title: str | None = None,
+    null: float = 0.0,
 ) -> Any:
     """Draw estimates with their intervals from top to bottom, and a line at no effect.
 
@@ -101,7 +109,7 @@ def _limits(estimate: Floats, low: Floats, high: Floats, null: float) -> tuple[f
     )
 
 
-def _label_rows(ax: Any, table: pd.DataFrame, drawn: pd.DataFrame, y: Floats, many: bool) -> None:
+def _label_rows(ax: Axes, table: pd.DataFrame, drawn: pd.DataFrame, y: Floats, many: bool) -> None:
     if many:
         ax.set_ylim(0, len(table) + 1)
         some = "" if len(drawn) == len(table) else f" ({len(drawn):,} drawn, evenly by rank)"

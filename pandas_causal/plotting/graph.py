@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 from math import hypot
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -12,6 +12,9 @@ from pandas_causal.errors import CausalArgumentError
 from pandas_causal.plotting.canvas import axes, require, row_labels
 from pandas_causal.plotting.colours import BLACK, BLUE, BLUISH_GREEN, GREY, ORANGE
 from pandas_causal.plotting.graph_layers import Placed, place_nodes
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = ["draw_graph"]
 
@@ -29,7 +32,7 @@ _MEANING = {
 }
 
 
-def draw_graph(nodes: pd.DataFrame, edges: pd.DataFrame, ax: Any = None, *, title: str | None = None) -> Any:
+def draw_graph(nodes: pd.DataFrame, edges: pd.DataFrame, ax: Axes | None = None, *, title: str | None = None) -> Any:
     """Draw a graph in layers from causes at the left to effects at the right.
 
     Treatment, outcome and adjustment set are coloured; latent nodes have a dashed rim, and a dashed arc with two heads
@@ -97,7 +100,7 @@ def _columns(labels: list[str], placed: Placed) -> list[float]:
     return [*middles, right - GAP + 0.3]
 
 
-def _nodes(ax: Any, kinds: list[str], labels: list[str], spots: list[tuple[float, float]]) -> list[Any]:
+def _nodes(ax: Axes, kinds: list[str], labels: list[str], spots: list[tuple[float, float]]) -> list[Any]:
     boxes = []
     for kind, label, (x, y) in zip(kinds, labels, spots, strict=True):
         rim = {"linestyle": "--", "edgecolor": GREY} if kind == "latent" else {"edgecolor": _LINE}
@@ -116,7 +119,7 @@ def _nodes(ax: Any, kinds: list[str], labels: list[str], spots: list[tuple[float
     return boxes
 
 
-def _arrow(ax: Any, tail: Any, head: Any, route: list[tuple[float, float]]) -> None:
+def _arrow(ax: Axes, tail: Any, head: Any, route: list[tuple[float, float]]) -> None:
     """Draw an arrow from box to box; over several layers it bends through the places left for it."""
     from matplotlib.patches import FancyArrowPatch, PathPatch
     from matplotlib.path import Path
@@ -148,7 +151,7 @@ def _arrow(ax: Any, tail: Any, head: Any, route: list[tuple[float, float]]) -> N
     )
 
 
-def _arc(ax: Any, one: Any, other: Any, start: tuple[float, float], end: tuple[float, float]) -> None:
+def _arc(ax: Axes, one: Any, other: Any, start: tuple[float, float], end: tuple[float, float]) -> None:
     """Draw a dashed arc with two heads."""
     from matplotlib.patches import FancyArrowPatch
 
@@ -172,7 +175,7 @@ def _arc(ax: Any, one: Any, other: Any, start: tuple[float, float], end: tuple[f
     )
 
 
-def _legend(ax: Any, kinds: pd.Series, arcs: bool) -> None:
+def _legend(ax: Axes, kinds: pd.Series, arcs: bool) -> None:
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 

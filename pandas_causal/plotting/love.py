@@ -14,6 +14,9 @@ from pandas_causal.plotting.picture import Picture, PlottedEffect
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 __all__ = ["PICTURES", "draw_love"]
 
 LIMIT = 0.1
@@ -22,7 +25,7 @@ _MARKERS = "os^Dv<>P"
 _STAGES = (("before", VERMILLION, False), ("after", BLUE, True))
 
 
-def draw_love(table: pd.DataFrame, ax: Any = None, *, title: str | None = None) -> Any:
+def draw_love(table: pd.DataFrame, ax: Axes | None = None, *, title: str | None = None) -> Any:
     """Draw standardised mean differences, hollow before weighting and filled after, with dashed lines at +-0.1.
 
     Covariates are sorted by their largest absolute difference before weighting, the worst at the top; of more than 40,
@@ -76,7 +79,7 @@ def draw_love(table: pd.DataFrame, ax: Any = None, *, title: str | None = None) 
     return ax
 
 
-def _contrast(ax: Any, part: pd.DataFrame, y: Any, k: int) -> None:
+def _contrast(ax: Axes, part: pd.DataFrame, y: Any, k: int) -> None:
     """Markers of one contrast, joined from before to after."""
     after = "smd_after" in part.columns
     if after:
@@ -95,7 +98,7 @@ def _contrast(ax: Any, part: pd.DataFrame, y: Any, k: int) -> None:
         )
 
 
-def _legend(ax: Any, contrasts: list[Any], after: bool) -> None:
+def _legend(ax: Axes, contrasts: list[Any], after: bool) -> None:
     """Outside the drawing, so that it never lies on a marker: above for one contrast, at the right for several."""
     handles, labels = ax.get_legend_handles_labels()
     where: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0)}

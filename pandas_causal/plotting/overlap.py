@@ -14,13 +14,18 @@ from pandas_causal.plotting.picture import Picture, PlottedEffect
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 __all__ = ["PICTURES", "draw_overlap"]
 
 _COLUMNS = ("arm", "propensity_of", "low", "high", "count", "share")
 _SOURCE = 'effect.diagnostics["propensity"].table'
 
 
-def draw_overlap(table: pd.DataFrame, ax: Any = None, *, treatment: str | None = None, title: str | None = None) -> Any:
+def draw_overlap(
+    table: pd.DataFrame, ax: Axes | None = None, *, treatment: str | None = None, title: str | None = None
+) -> Any:
     """Draw histograms of the propensity by arm.
 
     Two arms: the second arm's histogram above the line and the first's mirrored below; where one side has bars and the
@@ -72,7 +77,7 @@ def _legend(arm: object, part: pd.DataFrame) -> str:
     return f"{arm} (n = {int(part['count'].sum()):,})"
 
 
-def _mirrored(ax: Any, table: pd.DataFrame) -> None:
+def _mirrored(ax: Axes, table: pd.DataFrame) -> None:
     groups = dict(list(table.groupby("arm", sort=False)))
     for k, (arm, part) in reversed(list(enumerate(groups.items()))):
         sign = -1 if k == 0 else 1
@@ -85,7 +90,7 @@ def _mirrored(ax: Any, table: pd.DataFrame) -> None:
     ax.set_ylabel("share of the arm's rows")
 
 
-def _bands(ax: Any, table: pd.DataFrame, shown: list[str], treatment: str | None) -> None:
+def _bands(ax: Axes, table: pd.DataFrame, shown: list[str], treatment: str | None) -> None:
     for band, of in enumerate(shown):
         inside = table[table["propensity_of"] == of]
         base, scale = len(shown) - 1 - band, 0.85 / max(float(inside["share"].max()), 1e-12)

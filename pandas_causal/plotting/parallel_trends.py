@@ -14,6 +14,9 @@ from pandas_causal.plotting.picture import Picture, PlottedEffect
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 __all__ = ["PICTURES", "draw_bacon", "draw_honest_bounds"]
 
 _KINDS = {"never treated": BLUE, "later treated": BLUISH_GREEN, "already treated": VERMILLION}
@@ -21,7 +24,7 @@ _KINDS = {"never treated": BLUE, "later treated": BLUISH_GREEN, "already treated
 
 def draw_honest_bounds(
     table: pd.DataFrame,
-    ax: Any = None,
+    ax: Axes | None = None,
     *,
     xlabel: str | None = None,
     ylabel: str | None = None,
@@ -67,7 +70,9 @@ def draw_honest_bounds(
     return ax
 
 
-def draw_bacon(table: pd.DataFrame, ax: Any = None, *, ylabel: str | None = None, title: str | None = None) -> Any:
+def draw_bacon(
+    table: pd.DataFrame, ax: Axes | None = None, *, ylabel: str | None = None, title: str | None = None
+) -> Any:
     """Draw every 2x2 comparison of two-way fixed effects by weight and estimate, and their weighted average.
 
     Parameters

@@ -14,6 +14,9 @@ from pandas_causal.plotting.picture import Picture, PlottedEffect
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 __all__ = ["PICTURES", "draw_placebo_gaps", "draw_synthetic", "draw_unit_weights"]
 
 _GAP = 'effect.diagnostics["gap"].table'
@@ -23,7 +26,7 @@ _MAX_BARS = 15
 
 def draw_synthetic(
     table: pd.DataFrame,
-    ax: Any = None,
+    ax: Axes | None = None,
     *,
     xlabel: str | None = None,
     ylabel: str | None = None,
@@ -67,7 +70,7 @@ def draw_synthetic(
 
 def draw_placebo_gaps(
     table: pd.DataFrame,
-    ax: Any = None,
+    ax: Axes | None = None,
     *,
     start: Any = None,
     xlabel: str | None = None,
@@ -107,7 +110,7 @@ def draw_placebo_gaps(
 
 
 def draw_unit_weights(
-    table: pd.DataFrame, ax: Any = None, *, xlabel: str | None = None, title: str | None = None
+    table: pd.DataFrame, ax: Axes | None = None, *, xlabel: str | None = None, title: str | None = None
 ) -> Any:
     """Draw the weights of the donors that have most, as bars.
 
@@ -149,20 +152,20 @@ def _positions(index: pd.Index) -> tuple[Any, bool]:
     return np.arange(len(index), dtype=float), False
 
 
-def _start(ax: Any, at: Any, treated: Any) -> None:
+def _start(ax: Axes, at: Any, treated: Any) -> None:
     """Mark the last period before treatment."""
     first = np.flatnonzero(treated)
     if len(first) and first[0] > 0:
         ax.axvline(at[first[0] - 1], color=GREY, linewidth=1, linestyle="--", zorder=0)
 
 
-def _finish(ax: Any, index: pd.Index, numeric: bool, xlabel: str | None, ylabel: str, title: str | None) -> None:
+def _finish(ax: Axes, index: pd.Index, numeric: bool, xlabel: str | None, ylabel: str, title: str | None) -> None:
     name = xlabel or (str(index.name) if index.name is not None else "period")
     ax.set_xlabel("periods since treatment" if name == "event" else name)
     ax.set_ylabel(ylabel)
     if numeric:
         if np.allclose(index.to_numpy(dtype=float), np.round(index.to_numpy(dtype=float))):
-            ax.xaxis.get_major_locator().set_params(integer=True)
+            ax.xaxis.get_major_locator().set_params(integer=True)  # type: ignore[call-arg]
         ax.xaxis.set_major_formatter("{x:.10g}")  # a year has no thousands separator
     elif pd.api.types.is_datetime64_any_dtype(index.dtype):
         from matplotlib.dates import ConciseDateFormatter

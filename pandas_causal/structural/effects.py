@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -53,7 +53,9 @@ class EffectSettings:
     n_jobs: int | None
 
 
-def model_effect(model: FittedModel, contrast: Mapping[Any, Any], outcome: Any, settings: EffectSettings) -> Effect:
+def model_effect(
+    model: FittedModel, contrast: Mapping[Any, Any], outcome: Hashable, settings: EffectSettings
+) -> Effect:
     """Average effect of one intervention against another; see :meth:`StructuralModel.effect`."""
     worlds, index = _worlds(model, contrast, outcome)
     starts = list(contrast)
@@ -140,7 +142,7 @@ _ASSUMPTIONS = (
 # -- what is compared ------------------------------------------------------------------------------------------------
 
 
-def _worlds(model: FittedModel, contrast: Mapping[Any, Any], outcome: Any) -> tuple[list[World], pd.Index]:
+def _worlds(model: FittedModel, contrast: Mapping[Any, Any], outcome: Hashable) -> tuple[list[World], pd.Index]:
     """Interventions of every world, and the names of the contrasts with the first."""
     model.node(outcome)
     if not isinstance(contrast, Mapping) or not contrast:
@@ -166,7 +168,7 @@ def _worlds(model: FittedModel, contrast: Mapping[Any, Any], outcome: Any) -> tu
     return worlds, pd.Index([f"{word} - {words[0]}" for word in words[1:]], name=None if name is None else str(name))
 
 
-def _numbers(model: FittedModel, outcome: Any) -> Floats:
+def _numbers(model: FittedModel, outcome: Hashable) -> Floats:
     """Outcome as numbers."""
     column, values = model.columns[outcome], model.factual[outcome]
     if column.discrete and column.numbers is None:
@@ -250,7 +252,7 @@ def _moves(first: World, second: World, simulator: Simulator) -> dict[Any, Float
 
 
 def chain_rule(
-    coefficients: Mapping[Any, Mapping[Any, Floats]], moves: Mapping[Any, Floats], order: list[Any], outcome: Any
+    coefficients: Mapping[Any, Mapping[Any, Floats]], moves: Mapping[Any, Floats], order: list[Any], outcome: Hashable
 ) -> tuple[float, dict[Any, Floats], dict[Any, float]]:
     """Total effect along all paths of a linear model (Wright 1921), forwards, and its derivatives, backwards.
 
@@ -286,7 +288,11 @@ def chain_rule(
 
 
 def linear_contributions(
-    simulator: Simulator, factual: Mapping[Any, Values], moves: Mapping[Any, Floats], between: list[Any], outcome: Any
+    simulator: Simulator,
+    factual: Mapping[Any, Values],
+    moves: Mapping[Any, Floats],
+    between: list[Any],
+    outcome: Hashable,
 ) -> tuple[float, Floats]:
     """Total effect and its contributions (n,): the product rule over the influence functions of the regressions.
 
@@ -328,7 +334,7 @@ def linear_contributions(
     return total, contributions
 
 
-def _by_parent(simulator: Simulator, node: Any, slopes: Floats) -> dict[Any, Floats]:
+def _by_parent(simulator: Simulator, node: Hashable, slopes: Floats) -> dict[Any, Floats]:
     out, at = {}, 0
     for p in simulator.parents[node]:
         width = len(simulator.columns[p].feature_names)

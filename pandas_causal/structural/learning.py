@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,7 +52,7 @@ class LearningSettings:
     choose: bool = True
 
 
-def check_spec(node: Any, spec: Any, root: bool) -> None:
+def check_spec(node: Hashable, spec: Any, root: bool) -> None:
     """Refuse what is no mechanism.
 
     Raises

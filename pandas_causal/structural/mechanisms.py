@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import numpy as np
 import pandas as pd
@@ -29,7 +29,7 @@ class Mechanism:
     else.
     """
 
-    def fit(self, parents: pd.DataFrame, values: pd.Series[Any]) -> Mechanism:
+    def fit(self, parents: pd.DataFrame, values: pd.Series[Any]) -> Self:
         """Learn from the rows observed; a mechanism that is known returns itself."""
         return self
 
@@ -66,7 +66,7 @@ class DiscreteNoise(Mechanism):
         self.support = support
         self.probabilities = probabilities
 
-    def fit(self, parents: pd.DataFrame, values: pd.Series[Any]) -> DiscreteNoise:
+    def fit(self, parents: pd.DataFrame, values: pd.Series[Any]) -> Self:
         """Check the probabilities; nothing is learned."""
         p = np.asarray(self.probabilities, dtype=float)
         if len(p) != len(self.support) or not (p >= 0).all() or abs(p.sum() - 1) > 1e-9:

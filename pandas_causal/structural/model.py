@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import pandas as pd
@@ -97,7 +97,7 @@ class StructuralModel(BaseEstimator):
         self.random_state = random_state
         self.n_jobs = n_jobs
 
-    def fit(self, df: pd.DataFrame, *, missing: str = "raise") -> StructuralModel:
+    def fit(self, df: pd.DataFrame, *, missing: str = "raise") -> Self:
         """Fit the mechanism of every node to the rows of df; columns that are no nodes are left alone.
 
         Raises
@@ -193,7 +193,7 @@ class StructuralModel(BaseEstimator):
         self,
         contrast: Mapping[Any, Any],
         *,
-        outcome: Any,
+        outcome: Hashable,
         n_draws: int = 200,
         level: float = 0.95,
         random_state: int | None = None,
@@ -298,7 +298,7 @@ class StructuralModel(BaseEstimator):
             out[node] = frame[node]
         return out
 
-    def probabilities_of_causation(self, *, treatment: Any, outcome: Any) -> pd.DataFrame:
+    def probabilities_of_causation(self, *, treatment: Hashable, outcome: Hashable) -> pd.DataFrame:
         """Bounds of Tian and Pearl (2000) on PN, PS and PNS, which hold whatever the coupling.
 
         Parameters
@@ -390,7 +390,7 @@ class StructuralModel(BaseEstimator):
         columns = {n: c.write(state[n], index, exact=n in kept) for n, c in self.columns_.items()}
         return pd.DataFrame(columns, index=index)
 
-    def _joint_and_means(self, treatment: Any, outcome: Any) -> tuple[Floats, float, float]:
+    def _joint_and_means(self, treatment: Hashable, outcome: Hashable) -> tuple[Floats, float, float]:
         """Shares (2, 2) of treatment and event, and the share of events without and with treatment of all."""
         factual = self._fitted().factual
         x = factual[treatment]
@@ -428,7 +428,7 @@ class StructuralModel(BaseEstimator):
                 text += "; " + self._bounds_in_words(treatment, done[treatment].constant, node)
         warn(text, AssumptionWarning)
 
-    def _bounds_in_words(self, treatment: Any, value: int, node: Any) -> str:
+    def _bounds_in_words(self, treatment: Hashable, value: int, node: Hashable) -> str:
         """Bounds for the rows that had the other treatment, those with the event and those without."""
         joint, untreated, treated = self._joint_and_means(treatment, node)
         row = "PN" if value == 0 else "PS"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -70,7 +71,7 @@ def check_model_fit(model: FittedModel, df: pd.DataFrame, alpha: float, seed: in
 
 
 def _judge(
-    model: FittedModel, node: Any, values: dict[Any, Values], at: Positions, fitted: bool, rng: Any
+    model: FittedModel, node: Hashable, values: dict[Any, Values], at: Positions, fitted: bool, rng: Any
 ) -> tuple[Floats | None, float, float]:
     """Noise of the rows `at`, the loss there, and the loss of the mean or the shares."""
     simulator = model.simulator

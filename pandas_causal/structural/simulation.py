@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -53,7 +53,7 @@ class Simulator:
                 found.add(node)
         return [node for node in self.order if node in found - fixed]
 
-    def between(self, starts: Iterable[Any], outcome: Any, passing: Iterable[Any] = ()) -> list[Any]:
+    def between(self, starts: Iterable[Any], outcome: Hashable, passing: Iterable[Any] = ()) -> list[Any]:
         """Nodes through which an intervention reaches the outcome, the outcome included, in causal order."""
         below = self.below(list(starts), passing)
         reach = {outcome}
@@ -62,7 +62,7 @@ class Simulator:
                 reach.update(self.parents[node])
         return [node for node in below if node in reach]
 
-    def parents_of(self, node: Any, state: Mapping[Any, Values], n: int) -> Parents:
+    def parents_of(self, node: Hashable, state: Mapping[Any, Values], n: int) -> Parents:
         """Values of a node's parents."""
         names = self.parents[node]
         features = stack_features((self.columns[p] for p in names), state, n)
@@ -120,7 +120,7 @@ class Simulator:
 
     def expected(
         self,
-        outcome: Any,
+        outcome: Hashable,
         factual: Mapping[Any, Values],
         interventions: Mapping[Any, Intervention],
         seed: int | None,
@@ -155,7 +155,7 @@ class Simulator:
 
     def _moved(
         self,
-        node: Any,
+        node: Hashable,
         factual: Mapping[Any, Values],
         state: Mapping[Any, Values],
         changed: Mapping[Any, Bools],
@@ -177,7 +177,7 @@ class Simulator:
         return out
 
     def _mean(
-        self, outcome: Any, factual: Mapping[Any, Values], state: Mapping[Any, Values], rng: np.random.Generator
+        self, outcome: Hashable, factual: Mapping[Any, Values], state: Mapping[Any, Values], rng: np.random.Generator
     ) -> Floats:
         n, mechanism = len(factual[outcome]), self.mechanisms[outcome]
         before, after = self.parents_of(outcome, factual, n), self.parents_of(outcome, state, n)

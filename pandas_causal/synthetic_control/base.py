@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import pandas as pd
@@ -26,60 +25,18 @@ from pandas_causal.inputs.arms import plain
 from pandas_causal.inputs.column_rules import as_float, is_numeric
 from pandas_causal.inputs.parameters import FLAG, Legal, one_of
 from pandas_causal.inputs.roles import as_frame
-from pandas_causal.kernels.arrays import Floats, Ints
+from pandas_causal.inputs.types import Covariates, Outcome, Role
+from pandas_causal.kernels.arrays import Floats
 from pandas_causal.panels.reading import Panel, read_panel
 from pandas_causal.synthetic_control import checks
-from pandas_causal.synthetic_control.comparison import Block, Method, Runs, layout_of
+from pandas_causal.synthetic_control.comparison import Block, Method, Runs, Study, layout_of
 from pandas_causal.synthetic_control.conformal import Proxy
 from pandas_causal.synthetic_control.inference import Inference, SyntheticComparison, infer
 
-__all__ = ["UNTOUCHED", "Study", "SyntheticEstimator"]
+__all__ = ["UNTOUCHED", "SyntheticEstimator"]
 
 _EXACT = 1e-6
 UNTOUCHED = "no anticipation, and no donor is touched by the treatment"
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Study:
-    """A panel as a matrix, with its donors and its blocks of treated units.
-
-    Attributes
-    ----------
-    panel : Panel
-    Y : ndarray (N, T)
-    donors : ndarray (n0,)
-        Rows of never-treated units.
-    blocks : list of Block
-    covariates : ndarray (N, T, q)
-        As given, NaN where missing.
-    names : list of str (q,)
-    """
-
-    panel: Panel
-    Y: Floats
-    donors: Ints
-    blocks: list[Block]
-    covariates: Floats
-    names: list[str]
-
-    @property
-    def labels(self) -> pd.Index:
-        """Labels of the units (N,)."""
-        return self.panel.units.labels
-
-    @property
-    def treated(self) -> Ints:
-        """Rows of treated units, block by block."""
-        return np.concatenate([b.rows for b in self.blocks])
-
-    def block_names(self) -> list[str]:
-        """Name every block by its unit, or by its first period and how many units it has."""
-        names = []
-        for b in self.blocks:
-            since = checks.period_text(self.panel.periods[b.start])
-            one = str(plain(self.labels[b.rows[0]]))
-            names.append(f"{one}, from {since}" if b.size == 1 else f"{b.size} units, from {since}")
-        return names
 
 
 class SyntheticEstimator(CausalEstimator):
@@ -107,15 +64,15 @@ class SyntheticEstimator(CausalEstimator):
 
     def fit(
         self,
-        X: Any,
-        y: Any = None,
+        X: Covariates,
+        y: Outcome = None,
         *,
-        unit: Any = None,
-        time: Any = None,
-        treatment: Any = None,
-        cohort: Any = None,
+        unit: Role = None,
+        time: Role = None,
+        treatment: Role = None,
+        cohort: Role = None,
         missing: str = "raise",
-    ) -> Any:
+    ) -> Self:
         """Fit.
 
         Parameters
@@ -163,7 +120,7 @@ class SyntheticEstimator(CausalEstimator):
 
     # -- private -------------------------------------------------------------------------------------------------------
 
-    def _study(self, panel: Panel, X: Any) -> Study:
+    def _study(self, panel: Panel, X: Covariates) -> Study:
         """Outcomes as a matrix, after checks of what every method needs."""
         column = panel.names.get("treatment") or panel.names.get("cohort") or "treatment"
         donors = np.flatnonzero(panel.never)
@@ -352,7 +309,7 @@ def _gaps(panel: Panel, column: str) -> Problem:
     )
 
 
-def _covariates(estimator: Any, panel: Panel, X: Any) -> tuple[Floats, list[str]]:
+def _covariates(estimator: Any, panel: Panel, X: Covariates) -> tuple[Floats, list[str]]:
     """Covariates as given (N, T, q): predictors are means of what is known, so nothing is imputed."""
     names = list(estimator.covariates_)
     if names and not estimator._takes_predictors:

@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from pandas_causal.effect.check import Check
-from pandas_causal.synthetic_control.comparison import backdated, rmspe
+from pandas_causal.synthetic_control.comparison import Study, backdated, rmspe
+from pandas_causal.synthetic_control.inference import Placebos, SyntheticComparison
 
 __all__ = [
     "gap",
@@ -27,19 +28,19 @@ _FAR, _NOISY = 0.25, 2.0
 _MAX_DONORS = 25
 
 
-def period_text(value: Any) -> str:
+def period_text(value: object) -> str:
     """Period as text; dates without a time of day that is zero."""
     return f"{value:%Y-%m-%d}" if isinstance(value, pd.Timestamp) and value == value.normalize() else str(value)
 
 
-def synthetic_checks(comparison: Any, study: Any, placebos: Any) -> dict[str, Any]:
+def synthetic_checks(comparison: SyntheticComparison, study: Study, placebos: Placebos | None) -> dict[str, Any]:
     """Checks by name; those that refit are computed when they are read.
 
     Parameters
     ----------
-    comparison : synthetic_inference.Comparison
-    study : estimators.synthetic_panel.Study
-    placebos : synthetic_inference.Placebos or None
+    comparison : SyntheticComparison
+    study : Study
+    placebos : Placebos or None
     """
     found: dict[str, Any] = {"pre_fit": pre_fit(comparison, study), "gap": gap(comparison, study)}
     if comparison.runs[0].weights is not None:
@@ -55,7 +56,7 @@ def synthetic_checks(comparison: Any, study: Any, placebos: Any) -> dict[str, An
     return found
 
 
-def pre_fit_table(comparison: Any, study: Any) -> pd.DataFrame:
+def pre_fit_table(comparison: SyntheticComparison, study: Study) -> pd.DataFrame:
     """Root mean squared gap before treatment, block by block, beside a scale that tells good from poor.
 
     Where levels are matched, the scale is the spread of the donors' outcomes before treatment. Where an intercept takes
@@ -84,7 +85,7 @@ def poor_fit(demeaned: bool) -> tuple[float, str]:
     return (_NOISY, "of what noise leaves") if demeaned else (_FAR, "of the donors' spread")
 
 
-def pre_fit(comparison: Any, study: Any) -> Check:
+def pre_fit(comparison: SyntheticComparison, study: Study) -> Check:
     """Whether the gap before treatment is small beside the donors' spread, or beside noise where levels may differ."""
     table = pre_fit_table(comparison, study)
     limit, what = poor_fit(comparison.method.demeaned)
@@ -94,7 +95,7 @@ def pre_fit(comparison: Any, study: Any) -> Check:
     return Check(worst <= limit, table, text + (" at worst" if len(table) > 1 else ""))
 
 
-def gap(comparison: Any, study: Any) -> Check:
+def gap(comparison: SyntheticComparison, study: Study) -> Check:
     """Actual and synthetic outcome, period by period; periods since treatment where it starts at several."""
     n = study.panel.n_periods
     starts = [b.start for b in comparison.blocks]
@@ -128,9 +129,9 @@ def gap(comparison: Any, study: Any) -> Check:
     return Check(None, table, f"last gap {last}")
 
 
-def weight_checks(comparison: Any, study: Any) -> Check:
+def weight_checks(comparison: SyntheticComparison, study: Study) -> Check:
     """Unit weights of the donors, largest first."""
-    columns = [run.weights[0, comparison.donors] for run in comparison.runs]
+    columns = [run.weights[0, comparison.donors] for run in comparison.runs if run.weights is not None]
     index = pd.Index(study.labels[comparison.donors], name=study.labels.name)
     table = pd.DataFrame(np.stack(columns, axis=1), index=index, columns=study.block_names())
     order = np.argsort(-np.abs(table.to_numpy()).max(axis=1), kind="stable")
@@ -140,12 +141,13 @@ def weight_checks(comparison: Any, study: Any) -> Check:
     return Check(None, table, f"{carry:,} of {len(table):,} donors carry weight" + (f": {top}" if top else ""))
 
 
-def _time_weights(comparison: Any, study: Any) -> Check:
+def _time_weights(comparison: SyntheticComparison, study: Study) -> Check:
     """Weights of the periods of the baseline."""
     periods = study.panel.periods
     parts = {
         name: pd.Series(run.time_weights[0], index=periods[: b.start])
         for name, b, run in zip(study.block_names(), comparison.blocks, comparison.runs, strict=True)
+        if run.time_weights is not None
     }
     table = pd.DataFrame(parts)
     table.index.name = study.panel.axis.name
@@ -153,13 +155,13 @@ def _time_weights(comparison: Any, study: Any) -> Check:
     return Check(None, table, f"{carry:,} of {len(table):,} periods before treatment carry weight")
 
 
-def _placebo_index(study: Any, placebos: Any, donors: Any) -> pd.Index:
+def _placebo_index(study: Study, placebos: Placebos, donors: Any) -> pd.Index:
     if placebos.drawn.shape[1] == 1:
         return pd.Index(study.labels[donors][placebos.drawn[:, 0]], name=study.labels.name)
     return pd.RangeIndex(len(placebos.drawn), name="draw")
 
 
-def _placebo_paths(comparison: Any, study: Any, placebos: Any) -> Check:
+def _placebo_paths(comparison: SyntheticComparison, study: Study, placebos: Placebos) -> Check:
     """Gaps of donors that play the treated, one row each; the first row holds the actual gaps."""
     table = gap(comparison, study).table
     single = len({b.start for b in comparison.blocks}) == 1
@@ -179,7 +181,7 @@ def _placebo_paths(comparison: Any, study: Any, placebos: Any) -> Check:
     return Check(None, out, f"{reach} of {len(averages)} placebo effects are as large, p {p:.3f}")
 
 
-def _ratios(comparison: Any, study: Any, placebos: Any) -> Check:
+def _ratios(comparison: SyntheticComparison, study: Study, placebos: Placebos) -> Check:
     """Root mean squared gap after treatment beside before, for the treated and for donors that play them."""
     after, before = comparison.layout.rmspe_ratio(placebos.gaps, comparison.method.demeaned)
     own_after, own_before = comparison.ratio_parts
@@ -194,9 +196,10 @@ def _ratios(comparison: Any, study: Any, placebos: Any) -> Check:
     )
 
 
-def leave_one_out(comparison: Any, study: Any) -> Check:
+def leave_one_out(comparison: SyntheticComparison, study: Study) -> Check:
     """Average effect without one donor at a time, those with most weight first (25 at most)."""
-    largest = np.max([np.abs(run.weights[0, comparison.donors]) for run in comparison.runs], axis=0)
+    weights = [run.weights[0, comparison.donors] for run in comparison.runs if run.weights is not None]
+    largest = np.abs(np.stack(weights)).max(axis=0)
     order = np.argsort(-largest, kind="stable")
     order = order[largest[order] > 1e-6][:_MAX_DONORS]
     actual = float(comparison.average(comparison.effects))
@@ -215,7 +218,7 @@ def leave_one_out(comparison: Any, study: Any) -> Check:
     return Check(passed, table, text)
 
 
-def in_time_placebo(comparison: Any, study: Any) -> Check:
+def in_time_placebo(comparison: SyntheticComparison, study: Study) -> Check:
     """Average effect of a treatment pretended to start earlier, periods from the actual start on left out."""
     shortest = min(b.start for b in comparison.blocks)
     shifts = sorted({k for k in (shortest // 4, shortest // 3, shortest // 2) if k >= 1 and shortest - k >= 2})

@@ -12,10 +12,11 @@ import pandas as pd
 from pandas_causal.effect.check import Check
 from pandas_causal.errors import CausalDataError, CausalError, Problem
 from pandas_causal.inputs.parameters import CV_OR_POSITIVE, Legal, at_least, one_of
+from pandas_causal.inputs.types import Covariates
 from pandas_causal.kernels.arrays import Bools, Floats, Ints
 from pandas_causal.panels.reading import Panel
-from pandas_causal.synthetic_control.base import UNTOUCHED, Study, SyntheticEstimator
-from pandas_causal.synthetic_control.comparison import Block, Runs
+from pandas_causal.synthetic_control.base import UNTOUCHED, SyntheticEstimator
+from pandas_causal.synthetic_control.comparison import Block, Runs, Study
 
 __all__ = [
     "Completion",
@@ -98,7 +99,7 @@ class MatrixCompletion(SyntheticEstimator):
         self.level = level
         self.random_state = random_state
 
-    def _study(self, panel: Panel, X: Any) -> Study:
+    def _study(self, panel: Panel, X: Covariates) -> Study:
         study = super()._study(panel, X)
         short = study.treated[np.isnan(study.Y[study.treated]).any(axis=1)]
         if len(short):

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from pandas_causal.kernels import inner_kernel, serial_kernel
+from pandas_causal.kernels.arrays import Values
 from pandas_causal.synthetic_control.simplex_kernels import min_norm_weights
 
 __all__ = ["outer_loss", "search"]
 
 
 @serial_kernel
-def outer_loss(differences: Any, paths: Any, position: Any, lowest: float, points: Any, weights: Any) -> float:
+def outer_loss(
+    differences: Values, paths: Values, position: Values, lowest: float, points: Values, weights: Values
+) -> float:
     """Mean squared gap of the outcomes under log predictor weights, brought into [lowest, 0]; fills unit weights.
 
     Parameters
@@ -45,7 +46,7 @@ def outer_loss(differences: Any, paths: Any, position: Any, lowest: float, point
 
 
 @serial_kernel
-def search(differences: Any, paths: Any, starts: Any, n_best: int, lowest: float, best: Any) -> float:
+def search(differences: Values, paths: Values, starts: Values, n_best: int, lowest: float, best: Values) -> float:
     """Improve the best of the starts (s, k), twice each with a fresh simplex; fills the best position found.
 
     References
@@ -74,7 +75,7 @@ def search(differences: Any, paths: Any, starts: Any, n_best: int, lowest: float
 
 @inner_kernel
 def _nelder_mead(  # noqa: PLR0912 - one step of the algorithm, which has these branches
-    differences: Any, paths: Any, at: Any, lowest: float, points: Any, weights: Any
+    differences: Values, paths: Values, at: Values, lowest: float, points: Values, weights: Values
 ) -> float:
     """Improve `at` in place; returns its loss."""
     k = len(at)
@@ -124,7 +125,7 @@ def _nelder_mead(  # noqa: PLR0912 - one step of the algorithm, which has these 
 
 
 @inner_kernel
-def _put(corners: Any, values: Any, i: int, position: Any, value: float) -> None:
+def _put(corners: Values, values: Values, i: int, position: Values, value: float) -> None:
     for m in range(len(position)):
         corners[i, m] = position[m]
     values[i] = value

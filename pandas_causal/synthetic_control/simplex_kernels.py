@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from pandas_causal.kernels import inner_kernel, serial_kernel
+from pandas_causal.kernels.arrays import Values
 
 __all__ = ["min_norm_weights", "placebo_time_weights", "placebo_unit_weights"]
 
@@ -23,7 +24,7 @@ _PARTS = 64
 
 
 @serial_kernel
-def min_norm_weights(points: Any, ridge: float, weights: Any) -> float:  # noqa: PLR0912 - inlined: every call of a kernel is compiled again in its caller
+def min_norm_weights(points: Values, ridge: float, weights: Values) -> float:  # noqa: PLR0912 - inlined: every call of a kernel is compiled again in its caller
     """Weights w >= 0, sum(w) = 1, that minimise ``|w' points|^2 + ridge |w|^2``; returns the relative duality gap.
 
     Where several weights are optimal, those of smallest norm, found by a ridge of 1e-9 on the optimal face.
@@ -89,7 +90,7 @@ def min_norm_weights(points: Any, ridge: float, weights: Any) -> float:  # noqa:
 
 
 @inner_kernel
-def _pivot(points: Any, ridge: float, scale: float, weights: Any) -> bool:
+def _pivot(points: Values, ridge: float, scale: float, weights: Values) -> bool:
     """Block pivoting (Judice and Pires 1994) with d x d systems: fast where many points carry weight.
 
     On a set S the best weights are proportional to ``1 - P (P'P + ridge I)^-1 P'1``. Returns False where it does not
@@ -132,7 +133,7 @@ def _pivot(points: Any, ridge: float, scale: float, weights: Any) -> bool:
 
 
 @inner_kernel
-def _ridge_weights(points: Any, inside: Any, ridge: float, weights: Any) -> Any:
+def _ridge_weights(points: Values, inside: Values, ridge: float, weights: Values) -> Any:
     """Fill the weights, of any sign, that minimise the norm over an affine hull; returns the point reached."""
     n, d = points.shape
     right = np.zeros(d)
@@ -155,7 +156,7 @@ def _ridge_weights(points: Any, inside: Any, ridge: float, weights: Any) -> Any:
 
 
 @inner_kernel
-def _gap(points: Any, ridge: float, weights: Any, gradient: Any) -> float:
+def _gap(points: Values, ridge: float, weights: Values, gradient: Values) -> float:
     """Duality gap ``w'g - min g`` of the gradient g = points x + ridge w, which it fills."""
     n, d = points.shape
     x = np.zeros(d)
@@ -175,7 +176,7 @@ def _gap(points: Any, ridge: float, weights: Any, gradient: Any) -> float:
 
 
 @inner_kernel
-def _dot(points: Any, i: int, j: int) -> float:
+def _dot(points: Values, i: int, j: int) -> float:
     total = 0.0
     for t in range(points.shape[1]):
         total += points[i, t] * points[j, t]
@@ -183,7 +184,7 @@ def _dot(points: Any, i: int, j: int) -> float:
 
 
 @inner_kernel
-def _append(points: Any, ridge: float, shift: float, held: Any, k: int, new: int, root: Any) -> bool:
+def _append(points: Values, ridge: float, shift: float, held: Values, k: int, new: int, root: Values) -> bool:
     """Add a row to the Cholesky factor of Gram + shift 11'; False where the point depends on those held."""
     own = _dot(points, new, new) + ridge + shift
     rest = own
@@ -202,7 +203,7 @@ def _append(points: Any, ridge: float, shift: float, held: Any, k: int, new: int
 
 
 @inner_kernel
-def _remove(held: Any, k: int, at: int, w: Any, root: Any) -> None:
+def _remove(held: Values, k: int, at: int, w: Values, root: Values) -> None:
     """Take a row out of the factor and restore its triangle by Givens rotations."""
     for i in range(at, k - 1):
         held[i] = held[i + 1]
@@ -220,7 +221,7 @@ def _remove(held: Any, k: int, at: int, w: Any, root: Any) -> None:
 
 
 @inner_kernel
-def _solve(root: Any, k: int, right: Any, out: Any) -> None:
+def _solve(root: Values, k: int, right: Values, out: Values) -> None:
     """Solve root root' out = right."""
     for i in range(k):
         value = right[i]
@@ -235,7 +236,7 @@ def _solve(root: Any, k: int, right: Any, out: Any) -> None:
 
 
 @inner_kernel
-def _wolfe(points: Any, ridge: float, scale: float, weights: Any, gradient: Any) -> int:
+def _wolfe(points: Values, ridge: float, scale: float, weights: Values, gradient: Values) -> int:
     """Wolfe's algorithm; fills weights and gradient, returns how many points carry weight."""
     n = points.shape[0]
     start, least = 0, np.inf
@@ -283,7 +284,7 @@ def _wolfe(points: Any, ridge: float, scale: float, weights: Any, gradient: Any)
 
 
 @inner_kernel
-def _towards_affine(held: Any, k: int, w: Any, root: Any) -> int:
+def _towards_affine(held: Values, k: int, w: Values, root: Values) -> int:
     """Minor cycles: move to the smallest point of the affine hull, dropping points whose weight reaches zero."""
     ones, v = np.ones(k), np.empty(k)
     while True:
@@ -305,7 +306,7 @@ def _towards_affine(held: Any, k: int, w: Any, root: Any) -> int:
 
 
 @inner_kernel
-def _refine(points: Any, ridge: float, shift: float, held: Any, weights: Any) -> None:
+def _refine(points: Values, ridge: float, shift: float, held: Values, weights: Values) -> None:
     """Two Newton steps on a fresh factor, the gradient from the points themselves (corrected seminormal equations)."""
     k = len(held)
     root, index = np.zeros((k, k)), np.empty(k, dtype=np.int64)
@@ -341,7 +342,7 @@ def _refine(points: Any, ridge: float, shift: float, held: Any, weights: Any) ->
 
 
 @inner_kernel
-def _gram_root(points: Any, inside: Any, ridge: float, right: Any) -> Any:
+def _gram_root(points: Values, inside: Values, ridge: float, right: Values) -> Any:
     """Cholesky factor of P'P + ridge I over the points inside; fills P'1."""
     n, d = points.shape
     root = np.zeros((d, d))
@@ -361,7 +362,9 @@ def _gram_root(points: Any, inside: Any, ridge: float, right: Any) -> Any:
     return root
 
 
-def placebo_unit_weights(pool: Any, target: Any, excluded: Any, ridge: float, weights: Any, gaps: Any) -> None:
+def placebo_unit_weights(
+    pool: Values, target: Values, excluded: Values, ridge: float, weights: Values, gaps: Values
+) -> None:
     """Unit weights of many placebo runs: the mean of some rows of the pool is fitted by rows not excluded.
 
     Parameters
@@ -381,7 +384,7 @@ def placebo_unit_weights(pool: Any, target: Any, excluded: Any, ridge: float, we
     _for_every_run(lambda run: _unit_run(pool, target[run], excluded[run], ridge, weights[run]), gaps)
 
 
-def _for_every_run(fit: Callable[[int], float], gaps: Any) -> None:
+def _for_every_run(fit: Callable[[int], float], gaps: Values) -> None:
     """Fill the gaps of many runs; the kernels behind `fit` leave the interpreter free, so that threads share them."""
     if len(gaps) <= _SERIAL:
         for run in range(len(gaps)):
@@ -393,7 +396,7 @@ def _for_every_run(fit: Callable[[int], float], gaps: Any) -> None:
             gaps[part.start :: part.step] = values
 
 
-def _unit_run(pool: Any, target: Any, excluded: Any, ridge: float, weights: Any) -> float:
+def _unit_run(pool: Values, target: Values, excluded: Values, ridge: float, weights: Values) -> float:
     rows = np.ones(len(pool), dtype=np.bool_)
     rows[excluded] = False
     points = pool[rows] - pool[target].mean(axis=0)
@@ -404,7 +407,9 @@ def _unit_run(pool: Any, target: Any, excluded: Any, ridge: float, weights: Any)
     return gap
 
 
-def placebo_time_weights(pool: Any, after: Any, excluded: Any, ridge: float, weights: Any, gaps: Any) -> None:
+def placebo_time_weights(
+    pool: Values, after: Values, excluded: Values, ridge: float, weights: Values, gaps: Values
+) -> None:
     """Time weights of many placebo runs: the mean after treatment of rows not excluded is fitted, with an intercept.
 
     Parameters
@@ -423,7 +428,7 @@ def placebo_time_weights(pool: Any, after: Any, excluded: Any, ridge: float, wei
     _for_every_run(lambda run: _time_run(pool, after, excluded[run], ridge, weights[run]), gaps)
 
 
-def _time_run(pool: Any, after: Any, excluded: Any, ridge: float, weights: Any) -> float:
+def _time_run(pool: Values, after: Values, excluded: Values, ridge: float, weights: Values) -> float:
     rows = np.ones(len(pool), dtype=np.bool_)
     rows[excluded] = False
     points = (pool[rows] - after[rows, None]).T

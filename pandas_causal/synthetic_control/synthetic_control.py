@@ -13,8 +13,8 @@ from pandas_causal.errors import CausalArgumentError, CausalDataError, Problem, 
 from pandas_causal.inputs.parameters import CV_OR_POSITIVE, FLAG, Legal
 from pandas_causal.kernels.arrays import Floats
 from pandas_causal.synthetic_control.augmented import AugmentedControl
-from pandas_causal.synthetic_control.base import UNTOUCHED, Study, SyntheticEstimator
-from pandas_causal.synthetic_control.comparison import Method, Runs, SimplexControl
+from pandas_causal.synthetic_control.base import UNTOUCHED, SyntheticEstimator
+from pandas_causal.synthetic_control.comparison import Method, Runs, SimplexControl, Study
 from pandas_causal.synthetic_control.conformal import Proxy
 from pandas_causal.synthetic_control.predictor_weights import Predictor, PredictorControl, predictor_values
 

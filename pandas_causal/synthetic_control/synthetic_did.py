@@ -9,8 +9,8 @@ import numpy as np
 
 from pandas_causal.errors import CausalArgumentError
 from pandas_causal.inputs.parameters import NON_NEGATIVE, Legal, one_of, or_none
-from pandas_causal.synthetic_control.base import UNTOUCHED, Study, SyntheticEstimator
-from pandas_causal.synthetic_control.comparison import DoubleDifference, Runs, noise_level
+from pandas_causal.synthetic_control.base import UNTOUCHED, SyntheticEstimator
+from pandas_causal.synthetic_control.comparison import DoubleDifference, Runs, Study, noise_level
 from pandas_causal.synthetic_control.conformal import Proxy
 
 __all__ = ["SyntheticDiD"]

@@ -38,13 +38,13 @@ class GraphBuilder:
             raise GraphError(f"{name!r} is no name of a node")
         self.nodes[name] = None
 
-    def edge(self, parent: Any, child: Any) -> None:
+    def edge(self, parent: Hashable, child: Hashable) -> None:
         """Add parent -> child."""
         self.node(parent)
         self.node(child)
         self.edges[parent, child] = None
 
-    def pair(self, one: Any, other: Any) -> None:
+    def pair(self, one: Hashable, other: Hashable) -> None:
         """Add one <-> other, once in either order."""
         self.node(one)
         self.node(other)
@@ -86,6 +86,6 @@ def direct(drawing: GraphBuilder, tail: Any, head: Any, direction: str) -> None:
         raise GraphError(f"the edge between {tail!r} and {head!r} has dir={direction!r}: no direction, so no cause")
 
 
-def _short(value: Any) -> str:
+def _short(value: object) -> str:
     text = repr(value)
     return text if len(text) <= 80 else f"{text[:77]}..."

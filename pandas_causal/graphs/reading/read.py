@@ -161,7 +161,7 @@ def _read_pairs(pairs: Iterable[Any]) -> GraphBuilder:
     return drawing
 
 
-def _is_of(package: str, name: str, value: Any) -> bool:
+def _is_of(package: str, name: str, value: object) -> bool:
     """Whether a value is of a class of a package, which is not imported for that."""
     module = sys.modules.get(package)
     return module is not None and isinstance(value, getattr(module, name, ()))

@@ -1,0 +1,112 @@
+"""Questions to an experiment, and the plain association."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from pandas_causal.accessor.base import Questions, names
+from pandas_causal.effect.effect import Effect
+from pandas_causal.inputs.types import Role
+
+if TYPE_CHECKING:
+    pass
+
+
+__all__ = ["ExperimentQuestions"]
+
+_NOT_CAUSAL = (
+    (
+        "nothing: this is an association. To read it as an effect, treatment must have been assigned at random"
+        " (ab_test), or the covariates that drive both treatment and outcome must be adjusted for (ate)"
+    ),
+)
+
+
+class ExperimentQuestions(Questions):
+    """Randomised arms, compared; and arms compared without a claim."""
+
+    def ab_test(
+        self,
+        *,
+        treatment: Role,
+        outcome: Hashable,
+        covariates: Sequence[Any] = (),
+        adjustment: str | None = None,
+        variance: str = "welch",
+        relative: bool = False,
+        alternative: str = "two-sided",
+        correction: str | None = None,
+        allocation: Any = None,
+        anytime_n: int | None = None,
+        strata: Role = None,
+        denominator: Role = None,
+        cluster: Role = None,
+        sample_weight: Role = None,
+        control: Hashable = None,
+        level: float = 0.95,
+        missing: str = "raise",
+    ) -> Effect:
+        """Compare randomised arms; covariates sharpen the answer ("lin" unless `adjustment` says otherwise).
+
+        Example: ``df.causal.ab_test(treatment="variant", outcome="revenue")``; see :class:`DifferenceInMeans`.
+        """
+        from pandas_causal.experiments.difference_in_means import DifferenceInMeans
+
+        covariates = names(covariates)
+        estimator = DifferenceInMeans(
+            adjustment="lin" if covariates and adjustment is None else adjustment,
+            variance=variance,
+            relative=relative,
+            alternative=alternative,
+            correction=correction,
+            allocation=allocation,
+            anytime_n=anytime_n,
+            level=level,
+            control=control,
+        )
+        return self._fit(
+            estimator,
+            treatment=treatment,
+            outcome=outcome,
+            covariates=covariates,
+            strata=strata,
+            denominator=denominator,
+            cluster=cluster,
+            sample_weight=sample_weight,
+            missing=missing,
+        )
+
+    def association(
+        self,
+        *,
+        treatment: Role,
+        outcome: Hashable,
+        cluster: Role = None,
+        sample_weight: Role = None,
+        control: Hashable = None,
+        level: float = 0.95,
+        missing: str = "raise",
+    ) -> Effect:
+        """Rung one: the naive difference in means, labelled as not causal.
+
+        Example: ``df.causal.association(treatment="medication", outcome="readmission")``; see
+        :class:`DifferenceInMeans`.
+        """
+        from pandas_causal.experiments.difference_in_means import DifferenceInMeans
+
+        effect = self._fit(
+            DifferenceInMeans(level=level, control=control),
+            treatment=treatment,
+            outcome=outcome,
+            covariates=[],
+            cluster=cluster,
+            sample_weight=sample_weight,
+            missing=missing,
+        )
+        named = treatment if pd.api.types.is_scalar(treatment) else "treatment"
+        words = f"association of {named} with {outcome} (difference in means, NOT a causal effect)"
+        return replace(effect, estimand=words, assumptions=_NOT_CAUSAL)

@@ -1,0 +1,83 @@
+"""Questions to a cross-section whose rows are matched."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from pandas_causal.accessor.base import Questions, names
+from pandas_causal.effect.effect import Effect
+from pandas_causal.errors import CausalArgumentError, suggest
+from pandas_causal.inputs.types import Role
+
+if TYPE_CHECKING:
+    pass
+
+
+__all__ = ["MatchingQuestions"]
+
+
+class MatchingQuestions(Questions):
+    """Like compared with like."""
+
+    def match(
+        self,
+        *,
+        treatment: Role,
+        outcome: Hashable,
+        covariates: Sequence[Any],
+        distance: Any = "propensity",
+        ratio: Any = 1,
+        replace: bool = True,
+        caliper: Any = None,
+        exact: Any = None,
+        order: str = "largest",
+        estimand: str = "ATT",
+        bias_adjust: bool = False,
+        method: str = "nearest",
+        discard: str | None = None,
+        cluster: Role = None,
+        sample_weight: Role = None,
+        propensity: Role = None,
+        control: Hashable = None,
+        level: float | None = None,
+        missing: str = "raise",
+        **settings: Any,
+    ) -> Effect:
+        """Compare like with like: every treated row with control rows that resemble it; further settings by name.
+
+        Example: ``df.causal.match(treatment="treat", outcome="re78", covariates=["age", "educ"], caliper=0.2)``; see
+        :class:`Matching`, which also designs without an outcome.
+        """
+        from pandas_causal.matching.estimator import Matching
+
+        further = ("propensity_model", "n_subclasses", "cutpoints", "variance_matches", "random_state")
+        unknown = [name for name in settings if name not in further]
+        if unknown:
+            hint = suggest(unknown[0], Matching().get_params())
+            raise CausalArgumentError(f"match has no setting {unknown[0]!r}{hint}; further settings: {list(further)}")
+        estimator = Matching(
+            method=method,
+            estimand=estimand,
+            distance=distance,
+            ratio=ratio,
+            replace=replace,
+            caliper=caliper,
+            exact=exact,
+            order=order,
+            discard=discard,
+            bias_adjust=bias_adjust,
+            control=control,
+            **settings,
+        )
+        return self._fit(
+            estimator,
+            treatment=treatment,
+            outcome=outcome,
+            covariates=names(covariates),
+            level=level,
+            cluster=cluster,
+            sample_weight=sample_weight,
+            propensity=propensity,
+            missing=missing,
+        )
