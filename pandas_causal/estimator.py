@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from importlib import import_module
 from inspect import signature
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import pandas as pd
@@ -116,6 +116,11 @@ class CausalEstimator(BaseEstimator):
         for base in reversed(type(self).__mro__):
             legal |= vars(base).get("legal", {})
         check_settings(self.get_params(deep=False), legal)
+
+    def trusting(self) -> Self:
+        """Return itself, told that its inputs were validated before: refits of the bootstrap see the same rows."""
+        self._validated = True
+        return self
 
     def need(self, role: str, value: object) -> None:
         """Refuse a call without a role that the design needs."""

@@ -106,8 +106,7 @@ QUESTIONS = {
     "ab_test": ('df.causal.ab_test(treatment="t", outcome="y")', {"experiments"}, set()),
     "association": ('df.causal.association(treatment="t", outcome="y")', {"experiments"}, set()),
     "ate": (
-        'df.causal.ate(treatment="t", outcome="y", covariates=["x"], estimator=pandas_causal.AIPW(outcome_model="linear",'
-        ' propensity_model="linear"))',
+        'df.causal.ate(treatment="t", outcome="y", covariates=["x"], estimator="regression")',
         {"adjustment"},
         set(),
     ),

@@ -23,7 +23,7 @@ from pandas_causal.adjustment.balancing_weights import (
 from pandas_causal.adjustment.weighted_means import contrast_weights
 from pandas_causal.arms.balance import balance, largest_difference
 from pandas_causal.arms.base import UNCONFOUNDED, ArmComparison
-from pandas_causal.arms.estimands import EstimandPlan, in_words, plan_estimand
+from pandas_causal.arms.estimands import EstimandPlan, in_words, plan_estimand, targets_of
 from pandas_causal.arms.overlap import weight_summary
 from pandas_causal.arms.sample import Sample, check_propensity
 from pandas_causal.effect.check import Check, Checks
@@ -168,12 +168,7 @@ class _BalancingEstimator(ArmComparison):
     def _held_out_weights(self, X: Floats, codes: Codes, w: Floats | None) -> Floats:
         """Weights (m, k) that the fitted tilts give other rows."""
         K = len(self.arms_)
-        arms = range(1, K)
-        targets: list[Pair] = [(None, a) for a in range(K)]
-        if self.estimand == "ATT":
-            targets = [pair for t in arms for pair in ((t, 0), (t, t))]
-        elif self.estimand == "ATC":
-            targets = [(0, a) for a in range(K)]
+        targets = targets_of(self.estimand, K)
         design = self._design.on(self._features.on(X))
         out = np.zeros((len(codes), len(targets)))
         for j, (population, arm) in enumerate(targets):

@@ -283,35 +283,30 @@ class _CrossFitted(ArmComparison):
         self, sample: Sample, design: StandardisedMatrix | None, rng: np.random.Generator, first: _Run | None = None
     ) -> _Run:
         """Draw folds and predict every row by models that did not see it; "auto" stays what the first split chose."""
-        X, codes, K = sample.X, sample.codes, len(sample.arms)
         folds = draw_folds(self.cv, sample.inputs, sample.arms, rng, sample.cluster[0] if sample.cluster else None)
-        seed = int(rng.integers(2**31 - 1))
-        shared: dict[str, Any] = {
-            "w": sample.w,
-            "columns": sample.columns,
-            "random_state": seed,
-            "n_jobs": self.n_jobs,
-            "design": design,
-        }
-        labels = sample.inputs.index
+        settings: dict[str, Any] = {"random_state": int(rng.integers(2**31 - 1)), "n_jobs": self.n_jobs}
+        labels, rows = sample.inputs.index, sample.training_rows(design)
         outcome = nuisances.in_label_order(
             nuisances.fit_outcome,
             labels,
             self.outcome_model,
-            X,
-            sample.y,
-            codes,
-            K,
+            rows,
             folds,
             chosen_before=None if first is None else first.outcome.chosen,
-            **shared,
+            **settings,
         )
         model = None
         if sample.propensity is None:
-            before = None if first is None else first.propensity
-            settled = before is not None and isinstance(self.propensity_model, str)
-            spec = before.chosen[0] if before is not None and settled else self.propensity_model
-            model = nuisances.in_label_order(nuisances.fit_propensity, labels, spec, X, None, codes, K, folds, **shared)
+            before = None if first is None or first.propensity is None else first.propensity.chosen
+            model = nuisances.in_label_order(
+                nuisances.fit_propensity,
+                labels,
+                self.propensity_model,
+                rows,
+                folds,
+                chosen_before=before if isinstance(self.propensity_model, str) else None,
+                **settings,
+            )
         raw = sample.propensity if model is None else model.predictions
         assert raw is not None  # noqa: S101 - one of the two is there
         e = np.clip(raw, self.clip, 1 - self.clip) if model is not None and self.clip else raw

@@ -157,7 +157,6 @@ class IPW(ArmComparison):
 
     def _propensity_model(self, sample: Sample, design: StandardisedMatrix) -> Nuisance:
         """Fit the propensity on all rows, or cross-fit it."""
-        K = len(sample.arms)
         rng = np.random.default_rng(self.random_state)
         folds = None
         if self.cv is not None:
@@ -167,14 +166,8 @@ class IPW(ArmComparison):
             nuisances.fit_propensity,
             sample.inputs.index,
             self.propensity_model,
-            sample.X,
-            None,
-            sample.codes,
-            K,
+            sample.training_rows(design),
             folds,
-            design=design,
-            w=sample.w,
-            columns=sample.columns,
             random_state=seed,
             n_jobs=self.n_jobs,
         )

@@ -98,11 +98,13 @@ class RegressionAdjustment(ArmComparison):
         self._fit: ArmRegression | None = None
         if self.outcome_model == "linear":
             fit = fit_arm_regression(design, sample.y, sample.codes, len(sample.arms), sample.w)
-            values, contributions, components, how = means_components(fit, plan, sample.codes, sample.w, sample.cluster)
+            means = means_components(fit, plan, sample.codes, sample.w, sample.cluster)
+            values, contributions = means.values, means.contributions
+            components, method = means.components, means.method
             self._fit, coefficients, predictions = fit, fit.coefficients, fit.predictions
         else:
             values, contributions, coefficients, predictions = _logistic_means(plan, design, sample)
-            components, how = None, "influence function of the logistic regressions, normal law"
+            components, method = None, "influence function of the logistic regressions, normal law"
         columns = ["intercept", *(sample.encoder.names[j] for j in design.kept)]
         self.coefficients_ = pd.DataFrame(
             coefficients, index=pd.Index(sample.arms.levels, name=sample.treatment), columns=columns
@@ -119,7 +121,7 @@ class RegressionAdjustment(ArmComparison):
             values,
             contributions,
             estimand=in_words(self.estimand, sample.treatment, sample.outcome),
-            std_error_method=how,
+            std_error_method=method,
             components=components,
             diagnostics=checks,
             warned=warned,

@@ -18,7 +18,7 @@ from pandas_causal.inference.influence import Component, cluster_component, clus
 from pandas_causal.kernels.arrays import Codes, Floats
 from pandas_causal.models.linear import StandardisedMatrix, group_grams, invert_gram
 
-__all__ = ["ArmRegression", "cr2_residuals", "fit_arm_regression", "means_components"]
+__all__ = ["ArmMeans", "ArmRegression", "cr2_residuals", "fit_arm_regression", "means_components"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,17 +123,33 @@ def mean_contributions(
     return values, first, second
 
 
+@dataclass(frozen=True, eq=False)
+class ArmMeans:
+    """Means by arm (or other parameters) as an estimator found them.
+
+    Attributes
+    ----------
+    values : ndarray (k,)
+    contributions : ndarray (n, k)
+    components : tuple of Component
+        Their variance.
+    method : str
+        Where the standard errors come from.
+    """
+
+    values: Floats
+    contributions: Floats
+    components: tuple[Component, ...]
+    method: str
+
+
 def means_components(
     fit: ArmRegression, plan: EstimandPlan, codes: Codes, w: Floats | None, cluster: tuple[Any, ...]
-) -> tuple[Floats, Floats, tuple[Component, ...], str]:
-    """Adjusted means, raw contributions, variance terms and their name.
+) -> ArmMeans:
+    """Adjusted means, their raw contributions, and their variance.
 
     Without clusters: HC2 for the coefficients, raw for the covariates averaged over, Student's t with n - p degrees of
     freedom. One way of clusters: CR2 residuals, G - 1. Two ways: CR1.
-
-    Returns
-    -------
-    values (k,), contributions (n, k), components, method : str
 
     References
     ----------
@@ -144,14 +160,15 @@ def means_components(
     if not cluster:
         adjusted = first * np.sqrt(fit.hc2)[:, None]
         meat = adjusted.T @ adjusted + second.T @ second + first.T @ second + second.T @ first
-        return values, contributions, (Component(meat, fit.df),), "HC2, Student's t"
+        return ArmMeans(values, contributions, (Component(meat, fit.df),), "HC2, Student's t")
     if len(cluster) == 2:
         component = cluster_component(contributions, cluster, p=len(values))
-        return values, contributions, (component,), "clustered two ways (CR1)"
+        return ArmMeans(values, contributions, (component,), "clustered two ways (CR1)")
     e = cr2_residuals(fit, codes, w, cluster[0])
     _, adjusted, _ = mean_contributions(fit, plan, codes, w, e)
     sums = cluster_sums(adjusted + second, cluster[0]).to_numpy()
-    return values, contributions, (Component(sums.T @ sums, float(len(sums) - 1)),), "clustered (CR2)"
+    component = Component(sums.T @ sums, float(len(sums) - 1))
+    return ArmMeans(values, contributions, (component,), "clustered (CR2)")
 
 
 def cr2_residuals(fit: ArmRegression, codes: Codes, w: Floats | None, cluster: Any) -> Floats:

@@ -52,7 +52,8 @@ def assess_overlap(
     weight = inputs.roles.get("sample_weight")
     w = normalised_weights(weight, arms)
     folds = assign_folds(arms.codes, 5, np.random.default_rng(0), labels=inputs.index)
-    fit = nuisances.fit_propensity(propensity_model, matrix, arms.codes, len(arms), folds, w=w, columns=encoder.names)
+    rows = nuisances.TrainingRows(matrix, arms.codes, len(arms), w=w, columns=encoder.names)
+    fit = nuisances.fit_propensity(propensity_model, rows, folds)
     return overlap_check(fit.predictions, arms.codes, arms.levels, estimand=estimand, bound=bound, w=w)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, ClassVar
 
@@ -26,6 +27,7 @@ from pandas_causal.effect.estimates import Estimates
 from pandas_causal.errors import CausalArgumentError, CausalDataError, OverlapWarning, suggest, warn
 from pandas_causal.estimator import CausalEstimator
 from pandas_causal.inference.influence import Component, Influence
+from pandas_causal.inference.reference import Reference, Student
 from pandas_causal.inference.rows import RowIdentity
 from pandas_causal.inputs.arms import resolve_arms
 from pandas_causal.inputs.column_rules import as_float, lonely_categories, normalised_weights
@@ -34,13 +36,22 @@ from pandas_causal.inputs.roles import Inputs, as_frame, resolve
 from pandas_causal.inputs.types import Covariates, Outcome, Role
 from pandas_causal.kernels.arrays import Bools, Floats
 
-__all__ = ["UNCONFOUNDED", "ArmComparison"]
+__all__ = ["UNCONFOUNDED", "ArmComparison", "Law"]
 
 UNCONFOUNDED = (
     "no unmeasured confounding: given the covariates, who is treated is as good as random (cannot be tested)",
     "overlap: every unit could have received every arm (checked)",
     "no interference between units, and one version of each arm",
 )
+
+
+@dataclass(frozen=True)
+class Law:
+    """Level and side of intervals and p-values, and the law of the statistics."""
+
+    level: float = 0.95
+    alternative: str = "two-sided"
+    reference: Reference = field(default_factory=Student)
 
 
 class ArmComparison(CausalEstimator):
@@ -218,9 +229,10 @@ class ArmComparison(CausalEstimator):
         assumptions: Sequence[str] = UNCONFOUNDED,
         facts: Mapping[str, Any] | None = None,
         population: str = "the population the rows were sampled from",
-        **more: Any,
+        law: Law | None = None,
     ) -> Effect:
         """Arrange parameters and contributions as an Effect; clusters given to fit are applied (CR1)."""
+        law = Law() if law is None else law
         u = Influence.from_contributions(
             values,
             contributions,
@@ -244,7 +256,9 @@ class ArmComparison(CausalEstimator):
             std_error_method=std_error_method,
             facts={**sample.facts(), **(facts or {})},
             population=population,
-            **more,
+            level=law.level,
+            alternative=law.alternative,
+            reference=law.reference,
         )
         return effect.explained()
 

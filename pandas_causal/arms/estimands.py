@@ -25,6 +25,7 @@ __all__ = [
     "target_density",
     "target_density_slopes",
     "target_share",
+    "targets_of",
 ]
 
 ESTIMANDS = {
@@ -40,6 +41,7 @@ BOUNDED = {
     "ATM": "the matched population: rows weighted by the chance of the arm they were least likely to have",
 }
 _KINK = 0.002
+Target = tuple[int | None, int]  # a population (None: everyone) and the arm whose mean outcome it is asked for
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,10 +61,17 @@ class EstimandPlan:
     """
 
     estimand: str
-    targets: tuple[tuple[int | None, int], ...]
+    targets: tuple[Target, ...]
     loadings: Floats
     index: pd.Index
     names: pd.Index
+
+
+def targets_of(estimand: str, n_arms: int) -> tuple[Target, ...]:
+    """Population and arm of every mean of an estimand: see :func:`plan_estimand`."""
+    if estimand == "ATT":
+        return tuple(pair for t in range(1, n_arms) for pair in ((t, 0), (t, t)))
+    return tuple((0 if estimand == "ATC" else None, a) for a in range(n_arms))
 
 
 def plan_estimand(
@@ -81,16 +90,14 @@ def plan_estimand(
     if estimand not in legal:
         raise CausalArgumentError(f"estimand={estimand!r} is not available here; use one of {list(legal)}")
     K = len(arms)
+    targets = targets_of(estimand, K)
     index = pd.Index(arms.contrasts, name=treatment)
     loadings_all = np.hstack([-np.ones((K - 1, 1)), np.eye(K - 1)])
     if estimand in ("ATE", *BOUNDED):
-        targets: tuple[tuple[int | None, int], ...] = tuple((None, a) for a in range(K))
         return EstimandPlan(estimand, targets, loadings_all, index, pd.Index([str(v) for v in arms.levels], name="arm"))
     if estimand == "ATC":
-        targets = tuple((0, a) for a in range(K))
         names = [f"{arms.levels[a]} among {arms.levels[0]}" for a in range(K)]
         return EstimandPlan(estimand, targets, loadings_all, index, pd.Index(names, name="arm"))
-    targets = tuple(pair for t in range(1, K) for pair in ((t, 0), (t, t)))
     names = [f"{arms.levels[a]} among {arms.levels[t]}" for t in range(1, K) for a in (0, t)]
     loadings = np.zeros((K - 1, len(targets)))
     for t in range(K - 1):

@@ -19,7 +19,7 @@ from pandas_causal.inputs.roles import Inputs
 from pandas_causal.kernels.arrays import Bools, Codes, Floats, Positions, Values
 from pandas_causal.models.cross_fitting import skill
 from pandas_causal.models.linear import StandardisedMatrix
-from pandas_causal.models.nuisance import arm_loss, fit_propensity
+from pandas_causal.models.nuisance import TrainingRows, arm_loss, fit_propensity
 
 __all__ = [
     "HeldOut",
@@ -78,6 +78,10 @@ class Sample:
     def codes(self) -> Codes:
         """Arm of every row, the control 0."""
         return self.arms.codes
+
+    def training_rows(self, design: StandardisedMatrix | None = None) -> TrainingRows:
+        """These rows, for nuisances."""
+        return TrainingRows(self.X, self.codes, len(self.arms), self.y, self.w, self.columns, design)
 
     def arm_means(self) -> Floats:
         """Weighted mean outcome of every arm (K,)."""
@@ -182,10 +186,9 @@ def check_propensity(sample: Sample, design: StandardisedMatrix) -> Floats:
     if sample.propensity is not None:
         return sample.propensity
     try:
-        fit = fit_propensity("linear", sample.X, sample.codes, len(sample.arms), None, design=design, w=sample.w)
+        return fit_propensity("linear", sample.training_rows(design), None).predictions
     except OverlapError:
-        fit = fit_propensity("ridge", sample.X, sample.codes, len(sample.arms), None, w=sample.w)
-    return fit.predictions
+        return fit_propensity("ridge", sample.training_rows(), None).predictions
 
 
 def collinear(sample: Sample, dropped: Positions) -> list[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ import pandas as pd
 from pandas_causal.effect.effect import Effect
 from pandas_causal.errors import CausalArgumentError, CausalDataError, CausalError, CausalWarning, warn
 from pandas_causal.inference.draws_and_variance import Draws
+from pandas_causal.inference.influence import Influence
 from pandas_causal.inputs.types import Covariates, Outcome
 from pandas_causal.kernels.arrays import Codes, Floats, Positions
 
@@ -104,23 +105,13 @@ def bootstrap(
             " df.dropna(subset=...)"
         )
     clusters = _cluster_codes(effect)
-    sums: Any = getattr(fitted, "_bootstrap_statistics", lambda: None)()
+    sums: SumsOverRows | None = getattr(fitted, "sums_over_rows", lambda: None)()
+    drawing = _Drawing(n_draws, method, random_state, clusters)
     if sums is not None:
-        replicates = _from_sums(sums[0], sums[1], sums[2], sums[3], clusters, n_draws, method, random_state)
+        replicates = _from_sums(sums, drawing)
     else:
-        replicates = _refits(
-            estimator,
-            X,
-            y,
-            roles,
-            clusters,
-            len(effect.uncertainty.rows),
-            n_draws,
-            method,
-            n_jobs,
-            random_state,
-            progress,
-        )
+        refit = _Refit(estimator, X, y, dict(roles))
+        replicates = _refits(refit, drawing, len(effect.uncertainty.rows), n_jobs, progress)
     name = {"pairs": "pairs bootstrap", "bayesian": "Bayesian bootstrap"}[method]
     whole = "" if clusters is None else " of whole clusters"
     draws = Draws(replicates, np.eye(replicates.shape[1]))
@@ -129,38 +120,62 @@ def bootstrap(
     return drawn.explained()
 
 
+@dataclass(frozen=True, eq=False)
+class _Drawing:
+    """How draws are made: how many, how, from which seed, of rows or of whole clusters."""
+
+    n_draws: int
+    method: str
+    seed: int
+    clusters: Positions | None
+
+
+@dataclass(frozen=True, eq=False)
+class SumsOverRows:
+    """An estimate that is a function of sums over rows.
+
+    Attributes
+    ----------
+    values : ndarray (n, m)
+        Columns that are summed within groups.
+    groups : ndarray (n,)
+    n_groups : int
+    finish : callable
+        Sums (draws, n_groups, 1 + m), the weight first, to estimates (draws, rows).
+    """
+
+    values: Floats
+    groups: Codes
+    n_groups: int
+    finish: Callable[[Floats], Floats]
+
+
 def _cluster_codes(effect: Effect) -> Positions | None:
-    kept = list(effect.uncertainty.clusters.values())
+    u = effect.uncertainty
+    kept = list(u.clusters.values()) if isinstance(u, Influence) else []
     if len(kept) > 1:
         raise CausalArgumentError("the bootstrap draws one set of clusters; pass the coarser one")
     return np.asarray(pd.factorize(kept[0])[0], dtype=np.intp) if kept else None
 
 
-def _from_sums(
-    values: Floats,
-    groups: Codes,
-    n_groups: int,
-    finish: Callable[[Floats], Floats],
-    clusters: Positions | None,
-    n_draws: int,
-    method: str,
-    seed: int,
-) -> Floats:
+def _from_sums(statistic: SumsOverRows, drawing: _Drawing) -> Floats:
     """Draws of an estimate that is a function of sums over rows: no refit, one pass per draw."""
     from pandas_causal.kernels.resampling import resampled_sums
 
-    bayesian = method == "bayesian"
+    values, n_groups, n_draws = statistic.values, statistic.n_groups, drawing.n_draws
+    clusters, bayesian = drawing.clusters, drawing.method == "bayesian"
     if clusters is None:
-        sums = resampled_sums(np.ascontiguousarray(values), groups, n_groups, n_draws, seed, bayesian)
+        columns = np.ascontiguousarray(values)
+        sums = resampled_sums(columns, statistic.groups, n_groups, n_draws, drawing.seed, bayesian)
     else:  # a row per cluster, with what every group sums to in it
-        cells, m = clusters * n_groups + groups, values.shape[1] + 1
+        cells, m = clusters * n_groups + statistic.groups, values.shape[1] + 1
         size = (int(clusters.max()) + 1) * n_groups
         parts = [np.bincount(cells, minlength=size), *(np.bincount(cells, column, size) for column in values.T)]
         whole = np.stack(parts, axis=1).astype(float).reshape(-1, n_groups * m)
         alone = np.zeros(len(whole), dtype=np.int8)
-        sums = resampled_sums(whole, alone, 1, n_draws, seed, bayesian)[:, 0, 1:].reshape(-1, n_groups, m)
+        sums = resampled_sums(whole, alone, 1, n_draws, drawing.seed, bayesian)[:, 0, 1:].reshape(-1, n_groups, m)
     with np.errstate(divide="ignore", invalid="ignore"):
-        replicates = finish(sums)
+        replicates = statistic.finish(sums)
     good = np.isfinite(replicates).all(axis=1)
     _count_failures(["an arm has no row in the draw"] * int((~good).sum()), n_draws)
     return replicates[good]
@@ -177,51 +192,52 @@ def _count_failures(reasons: list[str], n_draws: int) -> None:
         warn(text, CausalWarning)
 
 
-def _refits(
-    estimator: Any,
-    X: Any,
-    y: Any,
-    roles: dict[str, Any],
-    clusters: Positions | None,
-    n: int,
-    n_draws: int,
-    method: str,
-    n_jobs: int | None,
-    random_state: int,
-    progress: bool,
-) -> Floats:
+@dataclass(frozen=True, eq=False)
+class _Refit:
+    """What is fitted again: an estimator, its rows and roles. The data were validated by the first fit."""
+
+    estimator: Any
+    X: Any
+    y: Any
+    roles: dict[str, Any]
+
+    def without_weights(self, n: int) -> tuple[_Refit, Floats]:
+        """The same without ``sample_weight``, and these weights (ones where none were given)."""
+        roles = {name: value for name, value in self.roles.items() if name != "sample_weight"}
+        base, X = self.roles.get("sample_weight"), self.X
+        if isinstance(base, str):
+            X, base = X.drop(columns=base), X[base]
+        return replace(self, X=X, roles=roles), np.ones(n) if base is None else np.asarray(base, dtype=float)
+
+    def estimates(self, w: Floats) -> Floats | str:
+        """Estimates at these weights, or the reason there are none."""
+        from sklearn.base import clone
+
+        copy = clone(self.estimator).trusting()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", CausalWarning)
+            try:
+                fitted = copy.fit(self.X, self.y, sample_weight=w, **self.roles)
+            except CausalError as error:
+                return str(error)
+            estimates: Floats = fitted.effect().estimates.to_numpy(dtype=float)
+        return estimates
+
+
+def _refits(refit: _Refit, drawing: _Drawing, n: int, n_jobs: int | None, progress: bool) -> Floats:
     """Refit on the weights of every draw; draws that cannot be estimated are counted."""
     from sklearn.utils.parallel import Parallel, delayed
     from tqdm import tqdm
 
-    roles = dict(roles)
-    base = roles.pop("sample_weight", None)
-    if isinstance(base, str):
-        X, base = X.drop(columns=base), X[base]
-    weight = np.ones(n) if base is None else np.asarray(base, dtype=float)
+    refit, weight = refit.without_weights(n)
+    clusters, n_draws = drawing.clusters, drawing.n_draws
     size = n if clusters is None else int(clusters.max()) + 1
 
     def one(k: int) -> Floats | str:
-        drawn = draw_weights(size, method, (random_state, k))
-        return _refit(estimator, X, y, roles, weight * (drawn if clusters is None else drawn[clusters]))
+        drawn = draw_weights(size, drawing.method, (drawing.seed, k))
+        return refit.estimates(weight * (drawn if clusters is None else drawn[clusters]))
 
     jobs = Parallel(n_jobs=n_jobs, return_as="generator")(delayed(one)(k) for k in range(n_draws))
     results = list(tqdm(jobs, total=n_draws, desc="bootstrap", delay=2, disable=not progress))
     _count_failures([r for r in results if isinstance(r, str)], n_draws)
     return np.stack([r for r in results if not isinstance(r, str)])
-
-
-def _refit(estimator: Any, X: Any, y: Any, roles: dict[str, Any], w: Floats) -> Floats | str:
-    """Estimates of one draw, or the reason there are none. The data were validated by the first fit."""
-    from sklearn.base import clone
-
-    copy = clone(estimator)
-    copy._validated = True
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", CausalWarning)
-        try:
-            fitted = copy.fit(X, y, sample_weight=w, **roles)
-        except CausalError as error:
-            return str(error)
-        estimates: Floats = fitted.effect().estimates.to_numpy(dtype=float)
-    return estimates

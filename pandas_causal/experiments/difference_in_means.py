@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any, ClassVar, Self
@@ -11,11 +11,18 @@ import numpy as np
 import pandas as pd
 from sklearn.utils.validation import check_is_fitted
 
-from pandas_causal.arms.arm_regression import ArmRegression, cr2_residuals, fit_arm_regression, means_components
+from pandas_causal.arms.arm_regression import (
+    ArmMeans,
+    ArmRegression,
+    cr2_residuals,
+    fit_arm_regression,
+    means_components,
+)
 from pandas_causal.arms.balance import balance
-from pandas_causal.arms.base import ArmComparison
+from pandas_causal.arms.base import ArmComparison, Law
 from pandas_causal.arms.estimands import EstimandPlan, plan_estimand
 from pandas_causal.arms.sample import Sample
+from pandas_causal.effect.bootstrap import SumsOverRows
 from pandas_causal.effect.check import Check, Checks
 from pandas_causal.effect.effect import Effect
 from pandas_causal.errors import AssumptionWarning, CausalArgumentError, CausalDataError, warn
@@ -26,7 +33,7 @@ from pandas_causal.inference.reference import Anytime, anytime_rho
 from pandas_causal.inputs.column_rules import as_float
 from pandas_causal.inputs.parameters import FLAG, Legal, at_least, one_of
 from pandas_causal.inputs.types import Covariates, Outcome, Role
-from pandas_causal.kernels.arrays import Codes, Floats, Values
+from pandas_causal.kernels.arrays import Floats, Values
 from pandas_causal.models.linear import StandardisedMatrix
 
 __all__ = ["DifferenceInMeans"]
@@ -154,15 +161,15 @@ class DifferenceInMeans(ArmComparison):
         design = StandardisedMatrix.of(_columns(sample, strata_values, adjust=self.adjustment == "lin"))
         ratio = sample.inputs.roles.get("denominator")
         if ratio is not None:
-            values, contributions, components, how = _ratio_parameters(sample, as_float(ratio), design)
+            means = _ratio_parameters(sample, as_float(ratio), design)
         elif self.adjustment == "cuped":
-            values, contributions, components, how, design = _cuped(sample, plan)
+            means, design = _cuped(sample, plan)
         else:
-            values, contributions, components, how = _means(sample, plan, design, self.variance)
+            means = _means(sample, plan, design, self.variance)
+        if strata_values is not None:
+            means = replace(means, method=f"{means.method}, averaged over strata")
         self._design, self._sample = design, sample
-        self.effect_ = self._arrange(
-            sample, plan, values, contributions, components, how, ratio is not None, strata_values
-        )
+        self.effect_ = self._arrange(sample, plan, means)
         return self
 
     def score(self, X: Covariates, y: Outcome, treatment: Role = None, sample_weight: Role = None) -> float:
@@ -177,8 +184,8 @@ class DifferenceInMeans(ArmComparison):
             predicted = self._design.on(held_out.X).rows(slice(None)) @ fit.coefficients.T
         return float(np.mean(held_out.skills(predicted, means)))
 
-    def _bootstrap_statistics(self) -> tuple[Floats, Codes, int, Callable[[Floats], Floats]] | None:
-        """Rows, arms, and the function of sums by arm that is the estimate: a bootstrap needs no refit."""
+    def sums_over_rows(self) -> SumsOverRows | None:
+        """The estimate as a function of sums by arm, where it is one: a bootstrap then needs no refit."""
         sample = self._sample
         if self._design.p > 1:
             return None
@@ -187,7 +194,7 @@ class DifferenceInMeans(ArmComparison):
         if sample.w is not None:
             columns = [c * sample.w for c in columns] + ([sample.w] if ratio is None else [])
         finish = partial(_contrasts_of_sums, relative=self.relative)
-        return np.column_stack(columns), sample.codes, len(sample.arms), finish
+        return SumsOverRows(np.column_stack(columns), sample.codes, len(sample.arms), finish)
 
     # -- private -----------------------------------------------------------------------------------------------------
 
@@ -209,68 +216,74 @@ class DifferenceInMeans(ArmComparison):
         if self.adjustment == "cuped" and (strata is not None or cluster is not None):
             raise CausalArgumentError("adjustment='cuped' takes no strata or cluster; use adjustment='lin', which does")
 
-    def _arrange(
-        self,
-        sample: Sample,
-        plan: EstimandPlan,
-        values: Floats,
-        contributions: Floats,
-        components: tuple[Component, ...],
-        how: str,
-        ratio: bool,
-        strata: Role,
-    ) -> Effect:
-        """Contrasts, lift, reference law and checks."""
-        K = len(sample.arms)
-        names = plan.names
-        if ratio:
-            parts = [f"{part} | {v}" for part in ("outcome", "denominator") for v in sample.arms.levels]
-            names = pd.Index(parts, name="mean")
+    def _arrange(self, sample: Sample, plan: EstimandPlan, means: ArmMeans) -> Effect:
+        """Contrasts of the metric between arms: differences, or lifts."""
+        denominator = sample.inputs.roles.get("denominator")
         index = pd.Index(sample.arms.contrasts, name=sample.treatment)
-        # a difference is a linear map of the means, ratio and lift go through the means themselves
-        plain = not (ratio or self.relative)
-        loadings, rows = (plan.loadings, index) if plain else (np.eye(len(values)), names)
-        raw = EstimandPlan("ATE", plan.targets, loadings, rows, names)
+        # a difference is a linear map of the means; a ratio and a lift go through the means themselves
+        if denominator is None and not self.relative:
+            effect = self._finished(sample, plan, means, index)
+        else:
+            metric = self._finished(sample, _each_mean(plan, sample, ratio=denominator is not None), means, None)
+            if denominator is not None:
+                metric = _ratios(metric, sample)
+            effect = _lift(metric, sample) if self.relative else metric.linear(_differences(sample), index=index)
+        return effect if self.correction is None else _corrected(effect, self.correction)
+
+    def _finished(self, sample: Sample, plan: EstimandPlan, means: ArmMeans, index: pd.Index | None) -> Effect:
+        """The rows of a plan as an Effect, with its reference law and checks."""
+        denominator = sample.inputs.roles.get("denominator")
+        metric = f"mean {sample.outcome}" if denominator is None else f"{sample.outcome} per {denominator.name}"
+        method, law = means.method, Law(self.level, self.alternative)
+        if self.anytime_n is not None:
+            law = replace(law, reference=Anytime(len(sample), anytime_rho(int(self.anytime_n), 1 - self.level)))
+            method += "; anytime-valid sequence (Waudby-Smith et al. 2024)"
         checks: dict[str, Any] = {}
         if self.allocation is not None:
             checks["sample_ratio"] = sample_ratio(sample.arms.counts, sample.arms.levels, self.allocation)
         if sample.X.shape[1]:
             checks["balance"] = partial(balance, sample.X, sample.encoder.names, sample.codes, sample.arms.levels)
-        what = f"{sample.outcome} per {sample.inputs.roles['denominator'].name}" if ratio else f"mean {sample.outcome}"
-        reference: dict[str, Any] = {}
-        if self.anytime_n is not None:
-            n = len(sample)
-            reference["reference"] = Anytime(n, anytime_rho(int(self.anytime_n), 1 - self.level))
-            how += "; anytime-valid sequence (Waudby-Smith et al. 2024)"
-        warned = _mismatch_warning(checks)
-        if strata is not None:
-            how += ", averaged over strata"
-        means = self.finish(
+        return self.finish(
             sample,
-            raw,
-            values,
-            contributions,
-            components=components,
+            plan if index is None else replace(plan, index=index),
+            means.values,
+            means.contributions,
+            components=means.components,
             assumptions=RANDOMISED,
-            std_error_method=how,
-            estimand=f"{'lift' if self.relative else 'difference'} in {what} by {sample.treatment}",
+            std_error_method=method,
+            estimand=f"{'lift' if self.relative else 'difference'} in {metric} by {sample.treatment}",
             diagnostics=checks,
-            warned=warned,
-            level=self.level,
-            alternative=self.alternative,
-            **reference,
+            warned=_mismatch_warning(checks),
+            law=law,
         )
-        if ratio:
-            means = means.transform(lambda m: m[:K] / m[K:], index=[str(v) for v in sample.arms.levels])
-        if self.relative:
-            means, index = (
-                _stable_base(means),
-                pd.Index([f"{v} / {sample.arms.levels[0]} - 1" for v in sample.arms.levels[1:]], name=sample.treatment),
-            )
-            effect = means.transform(lambda m: m[1:] / m[0] - 1, index=index)
-        else:
-            effect = means if plain else means.linear(plan.loadings, index=index)
-        return effect if self.correction is None else _corrected(effect, self.correction)
+
+
+def _each_mean(plan: EstimandPlan, sample: Sample, *, ratio: bool) -> EstimandPlan:
+    """The plan whose rows are the parameters themselves: mean outcomes, and mean denominators after them."""
+    names = plan.names
+    if ratio:
+        parts = [f"{part} | {v}" for part in ("outcome", "denominator") for v in sample.arms.levels]
+        names = pd.Index(parts, name="mean")
+    return EstimandPlan("ATE", plan.targets, np.eye(len(names)), names, names)
+
+
+def _ratios(means: Effect, sample: Sample) -> Effect:
+    """Mean outcome per mean denominator, by arm."""
+    K = len(sample.arms)
+    return means.transform(lambda m: m[:K] / m[K:], index=[str(v) for v in sample.arms.levels])
+
+
+def _lift(means: Effect, sample: Sample) -> Effect:
+    """Metric of every arm beside the control's, less 1."""
+    control, *others = sample.arms.levels
+    index = pd.Index([f"{v} / {control} - 1" for v in others], name=sample.treatment)
+    return _stable_base(means).transform(lambda m: m[1:] / m[0] - 1, index=index)
+
+
+def _differences(sample: Sample) -> Floats:
+    """Map (K - 1, K) from metrics to their differences with the control."""
+    K = len(sample.arms)
+    return np.hstack([-np.ones((K - 1, 1)), np.eye(K - 1)])
 
 
 def _contrasts_of_sums(sums: Floats, relative: bool) -> Floats:
@@ -296,9 +309,7 @@ def _columns(sample: Sample, strata: pd.Series[Any] | None, *, adjust: bool) -> 
     return np.hstack(parts) if parts else np.empty((len(sample), 0))
 
 
-def _means(
-    sample: Sample, plan: EstimandPlan, design: StandardisedMatrix, variance: str
-) -> tuple[Floats, Floats, tuple[Component, ...], str]:
+def _means(sample: Sample, plan: EstimandPlan, design: StandardisedMatrix, variance: str) -> ArmMeans:
     """Arm means, plain or adjusted by least squares in every arm."""
     K = len(sample.arms)
     fit = fit_arm_regression(design, sample.y, sample.codes, K, sample.w)
@@ -308,18 +319,19 @@ def _means(
     contributions = weights * fit.residuals[:, None]
     values = fit.coefficients[:, 0]
     if sample.cluster:
-        return values, contributions, *_clustered(sample, fit, weights)
+        return ArmMeans(values, contributions, *_clustered(sample, fit, weights))
     if variance == "proportion":
         if not np.isin(sample.y, (0.0, 1.0)).all():
             raise CausalArgumentError("variance='proportion' needs a 0/1 or bool outcome")
-        return values, contributions, (Component(contributions.T @ contributions),), "proportions, normal law"
+        return ArmMeans(values, contributions, (Component(contributions.T @ contributions),), "proportions, normal law")
     counts = sample.arms.counts
     if variance == "pooled":
         freedom = float(len(sample) - K)
         common = np.square(fit.residuals).sum() / freedom
         meat = common * np.diag(np.square(weights).sum(axis=0))  # common / n_a without sample weights
-        return values, contributions, (Component(meat, freedom),), "pooled variance, Student's t"
-    return values, contributions, _by_arm(contributions * np.sqrt(fit.hc2)[:, None], sample.codes, counts), "Welch"
+        return ArmMeans(values, contributions, (Component(meat, freedom),), "pooled variance, Student's t")
+    welch = _by_arm(contributions * np.sqrt(fit.hc2)[:, None], sample.codes, counts)
+    return ArmMeans(values, contributions, welch, "Welch")
 
 
 def _mean_weights(sample: Sample) -> Floats:
@@ -359,9 +371,7 @@ def _clustered(sample: Sample, fit: ArmRegression, weights: Floats) -> tuple[tup
     return (Component(sums.T @ sums, float(len(sums) - 1)),), "clustered (CR2)"
 
 
-def _ratio_parameters(
-    sample: Sample, denominator: Floats, design: StandardisedMatrix
-) -> tuple[Floats, Floats, tuple[Component, ...], str]:
+def _ratio_parameters(sample: Sample, denominator: Floats, design: StandardisedMatrix) -> ArmMeans:
     """Means of outcome and denominator by arm (2 K parameters); their ratios follow by the delta method."""
     K, weights = len(sample.arms), _mean_weights(sample)
     fits = [fit_arm_regression(design, v, sample.codes, K, sample.w) for v in (sample.y, denominator)]
@@ -371,12 +381,13 @@ def _ratio_parameters(
     contributions = np.hstack([weights * f.residuals[:, None] for f in fits])
     if sample.cluster:
         component = cluster_component(contributions, sample.cluster, p=2 * K)
-        return values, contributions, (component,), "delta method, clustered (CR1)"
+        return ArmMeans(values, contributions, (component,), "delta method, clustered (CR1)")
     adjusted = contributions * np.sqrt(fits[0].hc2)[:, None]
-    return values, contributions, _by_arm(adjusted, sample.codes, sample.arms.counts), "delta method, Welch"
+    by_arm = _by_arm(adjusted, sample.codes, sample.arms.counts)
+    return ArmMeans(values, contributions, by_arm, "delta method, Welch")
 
 
-def _cuped(sample: Sample, plan: EstimandPlan) -> tuple[Floats, Floats, tuple[Component, ...], str, StandardisedMatrix]:
+def _cuped(sample: Sample, plan: EstimandPlan) -> tuple[ArmMeans, StandardisedMatrix]:
     """Means of ``y - theta'(x - mean x)`` with one theta for all arms (Deng et al. 2013, eq. 2).
 
     The mean of x in the formula is estimated from all rows; it cancels from differences, and enters the level of an arm
@@ -389,11 +400,12 @@ def _cuped(sample: Sample, plan: EstimandPlan) -> tuple[Floats, Floats, tuple[Co
     pooled = fit_arm_regression(design, sample.y, np.zeros(n, dtype=np.int8), 1, sample.w)
     shift = pooled.predictions[:, 0] - np.average(pooled.predictions[:, 0], weights=sample.w)
     adjusted = replace(sample, y=sample.y - shift)
-    values, contributions, components, _ = _means(adjusted, plan, StandardisedMatrix.of(np.empty((n, 0))), "welch")
+    plain = _means(adjusted, plan, StandardisedMatrix.of(np.empty((n, 0))), "welch")
+    contributions = plain.contributions
     w = np.ones(n) if sample.w is None else sample.w
-    level = np.repeat((w * shift / w.sum())[:, None], len(values), axis=1)
+    level = np.repeat((w * shift / w.sum())[:, None], len(plain.values), axis=1)
     extra = Component(level.T @ level + level.T @ contributions + contributions.T @ level, float(n - 1))
-    return values, contributions + level, (*components, extra), "CUPED, Welch", design
+    return ArmMeans(plain.values, contributions + level, (*plain.components, extra), "CUPED, Welch"), design
 
 
 def _mismatch_warning(checks: dict[str, Any]) -> list[str]:
@@ -418,7 +430,9 @@ def _corrected(effect: Effect, correction: str) -> Effect:
     """Attach p-values adjusted for several arms."""
     p = effect.table["p_value"].to_numpy()
     table = pd.DataFrame({"p_value": p, "p_adjusted": adjust_p_values(p, correction)}, index=effect.estimates.index)
-    found = int((table["p_adjusted"] < 1 - effect.level).sum())
+    n_different = int((table["p_adjusted"] < 1 - effect.level).sum())
     name = {"holm": "Holm", "benjamini_hochberg": "Benjamini-Hochberg"}[correction]
-    text = f"{found} of {len(table)} contrasts differ from zero at {1 - effect.level:.3g} after {name}'s correction"
+    text = (
+        f"{n_different} of {len(table)} contrasts differ from zero at {1 - effect.level:.3g} after {name}'s correction"
+    )
     return replace(effect, diagnostics=Checks({**effect.diagnostics, "multiplicity": Check(None, table, text)}))

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -108,15 +107,19 @@ class Target:
 
 
 def match_targets(
-    targets: Sequence[tuple[int | None, int]], material: RowsToMatch, scores: Mapping[Any, Score], settings: MatchSettings,
-    random_state: int | None, least: int = 2,
-) -> tuple[Target, ...]:  # fmt: skip
+    targets: Sequence[tuple[int | None, int]],
+    data: RowsToMatch,
+    scores: Mapping[tuple[int | None, int], Score],
+    settings: MatchSettings,
+    random_state: int | None,
+    least: int = 2,
+) -> tuple[Target, ...]:
     """Match for every mean of a plan, and keep the rows of a population that are matched in all of its means.
 
     Parameters
     ----------
     targets : sequence of (population, arm)
-    material : RowsToMatch
+    data : RowsToMatch
     scores : mapping of (population, arm) to Score
     settings : MatchSettings
     random_state : int or None
@@ -124,21 +127,21 @@ def match_targets(
         Matched rows of a population that are too few to go on with: fewer than 2 have no standard error.
     """
     rng = np.random.default_rng(random_state)
-    found = [
-        _own(population, arm, material)
+    each = [
+        _of_arm(population, arm, data)
         if population == arm
-        else _matched(population, arm, material, scores[population, arm], settings, rng, least)
+        else _matched(population, arm, data, scores[population, arm], settings, rng, least)
         for population, arm in targets
     ]
     out = []
-    for target in found:
-        kept = [other.rows for other in found if other.population == target.population]
-        if all(len(rows) == len(_everyone(target.population, material.codes)) for rows in kept):
+    for target in each:
+        kept = [other.rows for other in each if other.population == target.population]
+        if all(len(rows) == len(_everyone(target.population, data.codes)) for rows in kept):
             out.append(target)
             continue
         rows = kept[0]
-        for more in kept[1:]:
-            rows = np.intersect1d(rows, more, assume_unique=True)
+        for others in kept[1:]:
+            rows = np.intersect1d(rows, others, assume_unique=True)
         if len(rows) < least:
             raise CausalDataError(
                 f"{len(rows):,} rows could be matched in every arm they are compared with; widen caliper=, coarsen the"
@@ -155,105 +158,155 @@ def _everyone(population: int | None, codes: Codes) -> Positions:
     return np.arange(len(codes)) if population is None else np.flatnonzero(codes == population)
 
 
-def _own(population: int | None, arm: int, material: RowsToMatch) -> Target:
-    return Target(population, arm, np.flatnonzero(material.codes == arm))
+def _of_arm(population: int | None, arm: int, data: RowsToMatch) -> Target:
+    return Target(population, arm, np.flatnonzero(data.codes == arm))
+
+
+@dataclass(frozen=True, eq=False)
+class _Search:
+    """Rows of a population that need donors (`left`), and rows of the arm that may be donors (`right`)."""
+
+    population: int | None
+    arm: int
+    data: RowsToMatch
+    space: MatchingSpace
+    score: Score
+    settings: MatchSettings
+    left: Positions
+    right: Positions
+
+    @property
+    def donor_weights(self) -> Floats:
+        """Sample weights of the donors."""
+        return self.data.w[self.right]
+
+    @property
+    def ranks(self) -> tuple[Positions, Positions]:
+        """Ranks of both sides that break ties without looking at the order of rows."""
+        left, right = (
+            canonical_rank(self.space, self.data.X, self.data.frame.index, rows) for rows in (self.left, self.right)
+        )
+        return left, right
 
 
 def _matched(
-    population: int | None, arm: int, material: RowsToMatch, score: Score, settings: MatchSettings,
+    population: int | None, arm: int, data: RowsToMatch, score: Score, settings: MatchSettings,
     rng: np.random.Generator, least: int,
 ) -> Target:  # fmt: skip
     """Match the rows of a population that are not of the arm to rows that are."""
-    codes = material.codes
-    own = score.rows[codes[score.rows] == arm] if population is None else np.empty(0, dtype=np.intp)
+    codes = data.codes
+    in_arm = score.rows[codes[score.rows] == arm] if population is None else np.empty(0, dtype=np.intp)
     left, right = score.rows[codes[score.rows] != arm], score.rows[codes[score.rows] == arm]
-    space = _space(material, score, settings)
+    space = _space(data, score, settings)
     lost: dict[str, Positions] = {}
     outside = _outside(score, codes, settings.discard)
     if len(outside):
         beyond = np.intersect1d(left, outside)
         lost |= {DISCARDED: beyond} if len(beyond) else {}
-        left, right, own = (np.setdiff1d(rows, outside) for rows in (left, right, own))
+        left, right, in_arm = (np.setdiff1d(rows, outside) for rows in (left, right, in_arm))
     if not len(left) or not len(right):
         raise CausalDataError(
             f"discard={settings.discard!r} leaves {len(left):,} rows to match and {len(right):,} to match them with;"
             " the arms hardly overlap: see df.causal.overlap"
         )
-    links, missing = _find(population, arm, material, space, score, settings, left, right, rng)
+    links, missing = _LINKS[settings.method](_Search(population, arm, data, space, score, settings, left, right), rng)
     matched = links.matched
     lost |= _reasons(space, left[~matched], right, settings, missing)
     if matched.sum() < least:
         _refuse(space, left, right, lost, settings, int(matched.sum()))
-    rows = np.sort(np.concatenate([left[matched], own]))
+    rows = np.sort(np.concatenate([left[matched], in_arm]))
     in_strata = settings.method in ("cem", "subclass", "full")
     return Target(population, arm, rows, links.take(matched), space, score, in_strata, lost)
 
 
-def _find(
-    population: int | None, arm: int, material: RowsToMatch, space: MatchingSpace, score: Score, settings: MatchSettings,
-    left: Positions, right: Positions, rng: np.random.Generator,
-) -> tuple[Matches, str]:  # fmt: skip
-    """The links of the method asked for, and why a target may have none."""
-    unit = material.w[right]
-    if settings.method == "nearest" and settings.replace:
+# -- the methods: links, and why a target may have none ----------------------------------------------------------------
+
+
+def _nearest(search: _Search, rng: np.random.Generator) -> tuple[Matches, str]:
+    """Nearest donors, with replacement or one target after the other."""
+    space, settings, left, right = search.space, search.settings, search.left, search.right
+    if settings.replace:
         need = settings.ratio[1]
         if need > len(right):
             raise CausalDataError(f"ratio={need} asks for more rows than the {len(right):,} there are to match with")
-        return nearest_links(space, left, right, settings.ratio, unit), TOO_FEW
-    if settings.method in ("cem", "subclass"):
-        group = space.group
-        if settings.method == "cem":
-            both = np.sort(np.concatenate([left, right]))
-            cells = np.full(len(group), -1)
-            cells[both] = strata_of(
-                pd.DataFrame({"exact": group[both], "cell": coarsened(material.frame.iloc[both], settings.cutpoints)}),
-                ["exact", "cell"],
-            )
-        else:
-            aim = np.isin(score.rows, left) | (population is None)
-            cells = np.full(len(group), -1)
-            cells[score.rows] = subclasses(
-                score.values, aim, settings.n_subclasses, group[score.rows], material.w[score.rows]
-            )
-        return links_of_strata(left, right, cells[left], cells[right], unit), NO_CELL
-    ranks = tuple(canonical_rank(space, material.X, material.frame.index, rows) for rows in (left, right))
-    if settings.method == "full":
-        return _full(space, left, right, unit, (ranks[0], ranks[1]), arm == score.upper), NO_CALIPER
-    if len(left) * settings.ratio[0] > len(right):
-        raise CausalDataError(
-            f"without replacement {len(left):,} rows x {settings.ratio[0]} cannot each have a row of their own among"
-            f" {len(right):,}; use replace=True, method='full', or the estimand of the smaller arm"
-        )
-    if settings.method == "pair":
-        return optimal_pairs(space, left, right, settings.ratio, unit, (ranks[0], ranks[1])), NONE_LEFT
-    at = np.searchsorted(score.rows, left)
-    likely = score.values[at] if arm != score.upper else 1 - score.values[at]
+        return nearest_links(space, left, right, settings.ratio, search.donor_weights), TOO_FEW
+    _refuse_too_few_donors(search)
+    score = search.score
+    values = score.values[np.searchsorted(score.rows, left)]
+    likely = values if search.arm != score.upper else 1 - values
     links = without_replacement(
-        space, left, right, settings.ratio, unit, order=settings.order, hardness=likely, ranks=(ranks[0], ranks[1]),
-        rng=rng,
+        space, left, right, settings.ratio, search.donor_weights, order=settings.order, hardness=likely,
+        ranks=search.ranks, rng=rng,
     )  # fmt: skip
     return links, NONE_LEFT
 
 
-def _full(
-    space: MatchingSpace,
-    left: Positions,
-    right: Positions,
-    unit: Floats,
-    ranks: tuple[Positions, Positions],
-    swap: bool,
-) -> Matches:
+def _optimal_pairs(search: _Search, _rng: np.random.Generator) -> tuple[Matches, str]:
+    """Pairs of the smallest total distance."""
+    _refuse_too_few_donors(search)
+    links = optimal_pairs(
+        search.space, search.left, search.right, search.settings.ratio, search.donor_weights, search.ranks
+    )
+    return links, NONE_LEFT
+
+
+def _full(search: _Search, _rng: np.random.Generator) -> tuple[Matches, str]:
     """Full matching, always asked from the same side: both means of an ATE then rest on the same sets."""
-    if not swap:
-        sets = optimal_full(space, left, right, ranks)
-        return links_of_strata(left, right, sets[0], sets[1], unit)
-    sets = optimal_full(space, right, left, ranks[::-1])
-    return links_of_strata(left, right, sets[1], sets[0], unit)
+    space, left, right, ranks = search.space, search.left, search.right, search.ranks
+    if search.arm == search.score.upper:
+        right_sets, left_sets = optimal_full(space, right, left, ranks[::-1])
+    else:
+        left_sets, right_sets = optimal_full(space, left, right, ranks)
+    return links_of_strata(left, right, left_sets, right_sets, search.donor_weights), NO_CALIPER
 
 
-def _space(material: RowsToMatch, score: Score, settings: MatchSettings) -> MatchingSpace:
+def _coarsened(search: _Search, _rng: np.random.Generator) -> tuple[Matches, str]:
+    """Cells of coarsened covariates."""
+    group = search.space.group
+    both = np.sort(np.concatenate([search.left, search.right]))
+    coarse = coarsened(search.data.frame.iloc[both], search.settings.cutpoints)
+    cells = np.full(len(group), -1)
+    cells[both] = strata_of(pd.DataFrame({"exact": group[both], "cell": coarse}), ["exact", "cell"])
+    return _in_strata(search, cells)
+
+
+def _subclassified(search: _Search, _rng: np.random.Generator) -> tuple[Matches, str]:
+    """Subclasses of the propensity, with as many rows of the population each."""
+    group, score = search.space.group, search.score
+    aim = np.isin(score.rows, search.left) | (search.population is None)
+    cells = np.full(len(group), -1)
+    cells[score.rows] = subclasses(
+        score.values, aim, search.settings.n_subclasses, group[score.rows], search.data.w[score.rows]
+    )
+    return _in_strata(search, cells)
+
+
+def _in_strata(search: _Search, cells: Positions) -> tuple[Matches, str]:
+    left, right = search.left, search.right
+    return links_of_strata(left, right, cells[left], cells[right], search.donor_weights), NO_CELL
+
+
+def _refuse_too_few_donors(search: _Search) -> None:
+    each, left, right = search.settings.ratio[0], len(search.left), len(search.right)
+    if left * each > right:
+        raise CausalDataError(
+            f"without replacement {left:,} rows x {each} cannot each have a row of their own among {right:,}; use"
+            " replace=True, method='full', or the estimand of the smaller arm"
+        )
+
+
+_LINKS: Mapping[str, Callable[[_Search, np.random.Generator], tuple[Matches, str]]] = {
+    "nearest": _nearest,
+    "pair": _optimal_pairs,
+    "full": _full,
+    "cem": _coarsened,
+    "subclass": _subclassified,
+}
+
+
+def _space(data: RowsToMatch, score: Score, settings: MatchSettings) -> MatchingSpace:
     """Coordinates, calipers and strata, over all rows (those of other arms stand at zero)."""
-    n, rows = len(material.codes), score.rows
+    n, rows = len(data.codes), score.rows
     everyone = len(rows) == n
 
     def spread(values: Floats) -> Floats:
@@ -267,21 +320,21 @@ def _space(material: RowsToMatch, score: Score, settings: MatchSettings) -> Matc
         points = np.ascontiguousarray(score.values[:, None])
     else:
         distance = "euclidean" if settings.method == "cem" else settings.distance
-        points = coordinates(distance, material.X[rows], material.codes[rows], material.w[rows])
+        points = coordinates(distance, data.X[rows], data.codes[rows], data.w[rows])
     line = logit(score.values)
     if settings.method in ("pair", "full") or not settings.replace:
-        points, line = _settled(material.X[rows], points, line, settings.method in ("pair", "full"))
-    group = strata_of(material.frame, list(settings.exact))
+        points, line = _settled(data.X[rows], points, line, settings.method in ("pair", "full"))
+    group = strata_of(data.frame, list(settings.exact))
     filters, widths = [], []
     if "propensity" in settings.caliper:
         filters.append(line)
-        widths.append(settings.caliper["propensity"] * pooled_sd(line, material.codes[rows], material.w[rows]))
+        widths.append(settings.caliper["propensity"] * pooled_sd(line, data.codes[rows], data.w[rows]))
     for name, width in settings.caliper.items():
-        if name == "propensity" or str(name) not in material.names:
+        if name == "propensity" or str(name) not in data.names:
             continue  # a constant covariate is never too far
-        x = material.X[rows, material.names.index(str(name))]
+        x = data.X[rows, data.names.index(str(name))]
         filters.append(x)
-        widths.append(width * pooled_sd(x, material.codes[rows], material.w[rows]))
+        widths.append(width * pooled_sd(x, data.codes[rows], data.w[rows]))
     columns = np.column_stack(filters) if filters else np.empty((len(rows), 0))
     along = spread(line) if "propensity" in settings.caliper else None
     monotone = along is None or settings.distance == "propensity"

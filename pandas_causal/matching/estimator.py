@@ -38,7 +38,7 @@ from pandas_causal.matching.report import (
     weights_by_contrast,
 )
 from pandas_causal.matching.settings import MatchSettings, check_against, read_settings
-from pandas_causal.matching.variance import ArmMean, abadie_imbens, arm_mean, paired_meat
+from pandas_causal.matching.variance import ArmMean, Noise, abadie_imbens, arm_mean, paired_meat
 from pandas_causal.models import nuisance as nuisances
 from pandas_causal.models.linear import StandardisedMatrix
 
@@ -206,9 +206,9 @@ class Matching(ArmComparison):
         check_against(settings, sample.inputs.covariates, len(sample.arms), self.estimand)
         found = self._propensities(sample, plan.targets)
         w = _unit(sample.w, len(sample))
-        material = RowsToMatch(sample.X, sample.encoder.names, sample.inputs.covariates, sample.codes, w)
+        data = RowsToMatch(sample.X, sample.encoder.names, sample.inputs.covariates, sample.codes, w)
         checks, warned = self.overlap(sample, found.overall, self.estimand)
-        self._targets = match_targets(plan.targets, material, found.scores, settings, self.random_state)
+        self._targets = match_targets(plan.targets, data, found.scores, settings, self.random_state)
         by_contrast = weights_by_contrast(self._targets, w, sample.codes, len(sample.arms))
         names, levels = sample.encoder.names, sample.arms.levels
         checks["balance"] = partial(weighted_balance, sample.X, names, sample.codes, levels, by_contrast)
@@ -300,8 +300,8 @@ class Matching(ArmComparison):
         scores = held_out_scores(self._models, held_out.X, held_out.codes)
         w = _unit(held_out.w, len(held_out.codes))
         frame = self.new_covariates(X)[self.covariates_]
-        material = RowsToMatch(held_out.X, self.encoder_.names, frame, held_out.codes, w)
-        targets = match_targets(self._plan.targets, material, scores, self._settled, self.random_state, least=1)
+        data = RowsToMatch(held_out.X, self.encoder_.names, frame, held_out.codes, w)
+        targets = match_targets(self._plan.targets, data, scores, self._settled, self.random_state, least=1)
         weights = weights_by_contrast(targets, w, held_out.codes, len(self.arms_))
         return -largest_smd(held_out.X, held_out.codes, weights)
 
@@ -329,21 +329,10 @@ class Matching(ArmComparison):
         w = _unit(sample.w, len(sample))
         paired = settings.method == "pair" or (settings.method == "nearest" and not settings.replace)
         on_score = _on_score(settings)
-        design = StandardisedMatrix.of(sample.X) if self.bias_adjust else None
-        means = [
-            arm_mean(
-                target,
-                sample.y,
-                w,
-                sample.codes,
-                bias_design=design,
-                matches=self.variance_matches,
-                paired=paired,
-                correct=on_score and settings.method == "nearest",
-            )
-            for target in targets
-        ]
-        contributions, components, how = self._variance(sample, means, paired, on_score)
+        kind = "pairs" if paired else "score" if on_score and settings.method == "nearest" else "neighbours"
+        noise = Noise(kind, self.variance_matches, StandardisedMatrix.of(sample.X) if self.bias_adjust else None)
+        means = [arm_mean(target, sample.y, w, sample.codes, noise) for target in targets]
+        contributions, components, how = self._variance(sample, means, kind, on_score)
         exact = settings.method in ("cem", "subclass") or self.bias_adjust
         return self.finish(
             sample,
@@ -364,10 +353,10 @@ class Matching(ArmComparison):
         )
 
     def _variance(
-        self, sample: Sample, means: list[ArmMean], paired: bool, on_score: bool
+        self, sample: Sample, means: list[ArmMean], kind: str, on_score: bool
     ) -> tuple[Floats, tuple[Component, ...] | None, str]:
         """Contributions of the rows, terms of the variance (None: by the clusters given) and where they come from."""
-        if paired:
+        if kind == "pairs":
             if len(sample.cluster) > 1:
                 raise CausalArgumentError(
                     "matched sets are clusters of their own, so that one further way can be given: cluster= takes one"

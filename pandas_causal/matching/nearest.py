@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -51,7 +51,7 @@ def _search(space: MatchingSpace, targets: Places, donors: Places, need: int) ->
     One coordinate: sorted, and searched outwards. Several: a tree per stratum, and a scan of the window for the targets
     whose neighbours in the tree are not near enough in a caliper, or tie in too large a number.
     """
-    start, stop = space.windows(targets, donors)
+    window = _Window(space, targets, donors, *space.windows(targets, donors), need)
     if space.points.shape[1] > 1:
         places, distances, resolved = _from_trees(space, targets, donors, need)
         places = np.where(resolved[:, None], places, -1)
@@ -62,24 +62,35 @@ def _search(space: MatchingSpace, targets: Places, donors: Places, need: int) ->
         overflow = np.zeros(len(targets), dtype=bool)
         rest = np.arange(len(targets))
     if len(rest):
-        places[rest], distances[rest], overflow[rest] = _scan(space, targets, donors, start, stop, need, rest)
+        places[rest], distances[rest], overflow[rest] = _scan(window, rest)
     if overflow.any():
-        return _with_overflow(space, targets, donors, start, stop, need, places, distances, overflow)
+        return _with_overflow(window, places, distances, overflow)
     keep = places >= 0
     return np.concatenate([[0], np.cumsum(keep.sum(axis=1))]), places[keep], distances[keep]
 
 
-def _scan(
-    space: MatchingSpace, targets: Places, donors: Places, start: Positions, stop: Positions, need: int, at: Positions
-) -> tuple[Positions, Floats, Bools]:
+@dataclass(frozen=True, eq=False)
+class _Window:
+    """Targets, and for each the stretch of donors (start to stop) that its calipers allow; `need` are looked for."""
+
+    space: MatchingSpace
+    targets: Places
+    donors: Places
+    start: Positions
+    stop: Positions
+    need: int
+
+
+def _scan(window: _Window, at: Positions) -> tuple[Positions, Floats, Bools]:
     """Search the windows of some targets."""
     from pandas_causal.matching.kernels import nearest
 
-    found: tuple[Positions, Floats, Bools] = nearest(
-        targets.points[at], donors.points, donors.rows, start[at], stop[at], need, TIE, space.monotone,
-        targets.filters[at], donors.filters, space.widths,
+    space, targets, donors = window.space, window.targets, window.donors
+    nearby: tuple[Positions, Floats, Bools] = nearest(
+        targets.points[at], donors.points, donors.rows, window.start[at], window.stop[at], window.need, TIE,
+        space.monotone, targets.filters[at], donors.filters, space.widths,
     )  # fmt: skip
-    return found
+    return nearby
 
 
 def _from_trees(space: MatchingSpace, targets: Places, donors: Places, need: int) -> tuple[Positions, Floats, Bools]:
@@ -120,33 +131,32 @@ def _from_trees(space: MatchingSpace, targets: Places, donors: Places, need: int
 
 
 def _with_overflow(
-    space: MatchingSpace, targets: Places, donors: Places, start: Positions, stop: Positions, need: int, places: Positions,
-    distances: Floats, overflow: Bools,
-) -> tuple[Positions, Positions, Floats]:  # fmt: skip
+    window: _Window, places: Positions, distances: Floats, overflow: Bools
+) -> tuple[Positions, Positions, Floats]:
     """Ask again for the targets with more ties than the search has room for."""
     from pandas_causal.matching.kernels import within
 
+    space, targets, donors = window.space, window.targets, window.donors
     again = np.flatnonzero(overflow)
     rows = np.where(places[again] >= 0, donors.rows[np.maximum(places[again], 0)], 0)
-    last = (np.cumsum(rows, axis=1) >= need).argmax(axis=1)
+    last = (np.cumsum(rows, axis=1) >= window.need).argmax(axis=1)
     limits = distances[again, last] + TIE
-    counts = (places >= 0).sum(axis=1)
-    some = np.zeros(len(again), dtype=np.int64)
-    given = (
-        targets.points[again], donors.points, start[again], stop[again], limits, space.monotone, targets.filters[again],
-        donors.filters, space.widths, some,
+    tied = np.zeros(len(again), dtype=np.int64)  # first counted, then filled
+    arrays = (
+        targets.points[again], donors.points, window.start[again], window.stop[again], limits, space.monotone,
+        targets.filters[again], donors.filters, space.widths, tied,
     )  # fmt: skip
-    within(*given, np.empty(0, dtype=np.int64), np.empty(0))
-    found, far = np.empty(int(some.sum()), dtype=np.int64), np.empty(int(some.sum()))
-    within(*given, found, far)
-    counts[again] = some
+    within(*arrays, np.empty(0, dtype=np.int64), np.empty(0))
+    tied_places, tied_distances = np.empty(int(tied.sum()), dtype=np.int64), np.empty(int(tied.sum()))
+    within(*arrays, tied_places, tied_distances)
+    counts = (places >= 0).sum(axis=1)
+    counts[again] = tied
     starts = np.concatenate([[0], np.cumsum(counts)])
     cells, distance = np.empty(starts[-1], dtype=np.intp), np.empty(starts[-1])
-    owner = np.repeat(np.arange(len(targets)), counts)
-    asked = overflow[owner]
+    of_again = overflow[np.repeat(np.arange(len(targets)), counts)]
     keep = (places >= 0) & ~overflow[:, None]
-    cells[~asked], distance[~asked] = places[keep], distances[keep]
-    cells[asked], distance[asked] = found, far
+    cells[~of_again], distance[~of_again] = places[keep], distances[keep]
+    cells[of_again], distance[of_again] = tied_places, tied_distances
     return starts, cells, distance
 
 

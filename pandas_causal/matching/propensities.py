@@ -79,22 +79,17 @@ class _Fitter:
 
     def __call__(self, rows: Positions, arms: Sequence[int]) -> tuple[Nuisance, StandardisedMatrix]:
         at = slice(None) if len(rows) == len(self.codes) else rows
-        part = self.X[at]
-        design = StandardisedMatrix.of(part)
-
-        fit = nuisances.in_label_order(
-            nuisances.fit_propensity,
-            self.labels[at],
-            self.spec,
-            part,
-            None,
+        design = StandardisedMatrix.of(self.X[at])
+        part = nuisances.TrainingRows(
+            self.X[at],
             np.searchsorted(np.asarray(arms), self.codes[at]),
             len(arms),
-            None,
-            design=design,
             w=None if self.w is None else self.w[at],
             columns=self.columns,
-            random_state=self.seed,
+            design=design,
+        )
+        fit = nuisances.in_label_order(
+            nuisances.fit_propensity, self.labels[at], self.spec, part, None, random_state=self.seed
         )
         return fit, design
 

@@ -16,7 +16,7 @@ from pandas_causal.matching.matches import Matches
 from pandas_causal.matching.nearest import own_arm_means
 from pandas_causal.models.linear import StandardisedMatrix, group_grams, invert_gram, solve_gram
 
-__all__ = ["ArmMean", "abadie_imbens", "arm_mean", "paired_meat", "usage"]
+__all__ = ["ArmMean", "Noise", "abadie_imbens", "arm_mean", "paired_meat", "usage"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,10 +86,27 @@ def bias_predictions(design: StandardisedMatrix, y: Floats, rows: Positions, wei
     return out
 
 
-def arm_mean(
-    target: Target, y: Floats, w: Floats, codes: Codes, *, bias_design: StandardisedMatrix | None, matches: int, paired: bool,
-    correct: bool,
-) -> ArmMean:  # fmt: skip
+@dataclass(frozen=True, eq=False)
+class Noise:
+    """How the noise of rows that stand for others is found.
+
+    Attributes
+    ----------
+    kind : {"pairs", "neighbours", "score"}
+        By pair: pairs of their own, whose sums vary. "neighbours": against the nearest rows of the same arm. "score":
+        the same, with what the estimation of the propensity matched on adds.
+    matches : int
+        Neighbours.
+    bias_design : StandardisedMatrix or None
+        Covariates of the bias adjustment.
+    """
+
+    kind: str
+    matches: int
+    bias_design: StandardisedMatrix | None = None
+
+
+def arm_mean(target: Target, y: Floats, w: Floats, codes: Codes, noise: Noise) -> ArmMean:
     """Estimate one mean and what every row contributes to it.
 
     With residuals ``r = y - m(x)`` (m the bias adjustment, or 0) a row i of the population that is not of the arm gets
@@ -102,35 +119,36 @@ def arm_mean(
     Abadie and Imbens (2012), "A martingale representation for matching estimators", JASA, section 3.
     """
     v, used, used_squared = usage(target, w)
-    own = target.rows[codes[target.rows] == target.arm]
+    of_arm = target.rows[codes[target.rows] == target.arm]
     imputed, contributions, residual = np.zeros(len(y)), np.zeros(len(y)), np.zeros(len(y))
-    imputed[own] = y[own]
+    imputed[of_arm] = y[of_arm]
     links, slope = target.links, None
     if links is None:
         value = float(v @ imputed)
-        contributions[own] = v[own] * (y[own] - value)
+        contributions[of_arm] = v[of_arm] * (y[of_arm] - value)
         return ArmMean(value, target.population, imputed, v, used, used_squared, residual, contributions)
     donors = np.flatnonzero(used[links.right] > 0)
     rows = links.right[donors]
     m = np.zeros(len(y))
-    if bias_design is not None:
-        m = bias_predictions(bias_design, y, rows, used[rows], target.arm)
+    if noise.bias_design is not None:
+        m = bias_predictions(noise.bias_design, y, rows, used[rows], target.arm)
     r = y - m
     imputed[links.left] = m[links.left] + links.impute(r[links.right])
     value = float(v @ imputed)
     near = np.zeros(len(links.right))
-    if paired:
+    if noise.kind == "pairs":
         near[:] = (used[rows] @ r[rows]) / used[rows].sum()
     else:
-        Z = None if target.score is None or target.score.design is None or not correct else target.score
-        means, J, gaps = _neighbours(target, links, donors, r, Z, matches)
+        corrected = noise.kind == "score" and target.score is not None and target.score.design is not None
+        Z = target.score if corrected else None
+        means, J, gaps = _neighbours(target, links, donors, r, Z, noise.matches)
         near[donors] = means
         shrink = np.sqrt(J / (J + 1))
         residual[rows] = shrink * (r[rows] - means)
         if gaps is not None and Z is not None:
             sign = -1.0 if target.arm == Z.upper else 1.0
             slope = sign * (used[rows] * np.square(shrink) * (r[rows] - means)) @ gaps
-    contributions[own] = v[own] * (y[own] - value)
+    contributions[of_arm] = v[of_arm] * (y[of_arm] - value)
     contributions[links.left] = v[links.left] * (m[links.left] + links.impute(near) - value)
     contributions[rows] += used[rows] * (r[rows] - near[donors])
     return ArmMean(value, target.population, imputed, v, used, used_squared, residual, contributions, slope)

@@ -20,14 +20,14 @@ from pandas_causal.inputs.encoding import Encoder
 from pandas_causal.inputs.parameters import SHARE, Legal, at_least
 from pandas_causal.inputs.roles import as_frame
 from pandas_causal.inputs.types import Covariates, Model, Outcome, Role
-from pandas_causal.kernels.arrays import Floats, Positions, Values
+from pandas_causal.kernels.arrays import Codes, Floats, Positions
 from pandas_causal.mediation.front_door_scores import front_door_scores, mediator_overlap
 from pandas_causal.mediation.nested_regression import Nested, fit_nested, nested_report, pairs
 from pandas_causal.models import nuisance as nuisances
 from pandas_causal.models.cross_fitting import check_model, log_loss, skill
 from pandas_causal.models.folds import draw_folds, label_order
 from pandas_causal.models.linear import StandardisedMatrix, least_squares
-from pandas_causal.models.nuisance import Nuisance
+from pandas_causal.models.nuisance import Nuisance, TrainingRows
 
 __all__ = ["FrontDoor"]
 
@@ -280,19 +280,20 @@ class FrontDoor(ArmComparison):
         seed = int(rng.integers(2**31 - 1))
         order = label_order(sample.inputs.index)
         order = np.arange(len(sample)) if order is None else order
-        X, codes, K = sample.X[order], sample.codes[order], len(sample.arms)
-        XM = np.hstack([X, M[order]])
-        w = None if sample.w is None else sample.w[order]
+        rows = sample.training_rows().take(order)
         names = sample.columns
-        both = None if names is None else [*names, *self._mediator_encoder.names]
-        shared: dict[str, Any] = {"w": w, "random_state": seed, "n_jobs": self.n_jobs}
+        both = replace(
+            rows,
+            X=np.hstack([rows.X, M[order]]),
+            columns=None if names is None else [*names, *self._mediator_encoder.names],
+        )
+        settings: dict[str, Any] = {"random_state": seed, "n_jobs": self.n_jobs}
         by = folds[order]
-        y = sample.y[order]
-        outcome = nuisances.fit_outcome(self.outcome_model, XM, y, codes, K, by, columns=both, **shared)
-        e = nuisances.fit_propensity(self.propensity_model, X, codes, K, by, columns=names, **shared)
-        r = nuisances.fit_propensity(self.mediator_model, XM, codes, K, by, columns=both, **shared)
-        inner = _inner(self.outcome_model, outcome, XM, y, codes, K, by, w)
-        nested = fit_nested(self.nested_model, X, inner, codes, K, by, pairs(plan, K), columns=names, **shared)
+        outcome = nuisances.fit_outcome(self.outcome_model, both, by, **settings)
+        e = nuisances.fit_propensity(self.propensity_model, rows, by, **settings)
+        r = nuisances.fit_propensity(self.mediator_model, both, by, **settings)
+        inner = _inner(self.outcome_model, outcome, both, by)
+        nested = fit_nested(self.nested_model, rows, inner, by, pairs(plan, rows.n_arms), **settings)
         back = np.empty(len(order), dtype=np.intp)
         back[order] = np.arange(len(order))
         outcome, e, r, nested = (_reordered(part, back) for part in (outcome, e, r, nested))
@@ -360,15 +361,13 @@ class FrontDoor(ArmComparison):
         return given.set_axis(self.mediators_, axis=1)
 
 
-def _inner(
-    spec: Any, outcome: Nuisance, XM: Floats, y: Floats, codes: Values, K: int, folds: Values, w: Any
-) -> Callable[[int], Floats]:
+def _inner(spec: Model, outcome: Nuisance, rows: TrainingRows, folds: Codes) -> Callable[[int], Floats]:
     """Outcome in every arm at the mediators of all rows, by the models that did not see a fold."""
-    if not nuisances.is_linear(spec, XM):
+    if not nuisances.is_linear(spec, rows.X):
         at = {int(fold): model for fold, model in zip(np.unique(folds), outcome.predict, strict=True)}
-        return lambda fold: np.asarray(at[fold](XM))
-    design = StandardisedMatrix.of(XM)
-    coefficients = least_squares(design, y, codes, K, folds, int(folds.max()) + 1, w)
+        return lambda fold: np.asarray(at[fold](rows.X))
+    design = rows.standardised()
+    coefficients = least_squares(design, rows.outcome(), rows.arms, rows.n_arms, folds, int(folds.max()) + 1, rows.w)
     return lambda fold: np.vstack([Z @ coefficients[fold].T for _, Z in design.blocks()])
 
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from pandas_causal.arms.estimands import EstimandPlan
+from pandas_causal.inputs.types import Model
 from pandas_causal.kernels.arrays import Bools, Codes, Floats
 from pandas_causal.models.cross_fitting import make_model, skill, squared_loss, weighted_fit
 from pandas_causal.models.linear import StandardisedMatrix, solve_gram
-from pandas_causal.models.nuisance import is_linear
+from pandas_causal.models.nuisance import TrainingRows, is_linear
 
 __all__ = ["Nested", "fit_nested", "nested_report", "pairs"]
 
@@ -46,16 +47,12 @@ class Nested:
 
 
 def fit_nested(
-    spec: Any,
-    X: Floats,
+    spec: Model,
+    rows: TrainingRows,
     inner: Callable[[int], Floats],
-    codes: Codes,
-    n_arms: int,
     folds: Codes,
     wanted: Sequence[tuple[int, int]],
     *,
-    w: Floats | None = None,
-    columns: Sequence[str] | None = None,
     random_state: int | None = 0,
     n_jobs: int | None = None,
 ) -> Nested:
@@ -68,59 +65,57 @@ def fit_nested(
     ----------
     spec : str or scikit-learn regressor
         "auto" settles every pair by its own out-of-fold loss.
-    X : ndarray (n, q)
+    rows : TrainingRows (n,)
     inner : callable
         Fold to ``mu`` (n, K), by models that did not see that fold.
-    codes, folds : ndarray (n,)
+    folds : ndarray (n,)
     wanted : sequence of (a, t)
     """
     from sklearn.utils.parallel import Parallel, delayed
 
     auto = isinstance(spec, str) and spec == "auto"
-    names = ["linear"] if is_linear(spec, X) else ["ridge", "boosting"] if auto else [spec]
-    design = StandardisedMatrix.of(X) if is_linear(spec, X) else None
+    names: list[Model] = ["linear"] if is_linear(spec, rows.X) else ["ridge", "boosting"] if auto else [spec]
+    design = rows.standardised() if is_linear(spec, rows.X) else None
     makers = [None if design is not None else make_model(m, classify=False, random_state=random_state) for m in names]
-    named = None if columns is None or isinstance(spec, str) else list(columns)
+    named = replace(rows, columns=None) if isinstance(spec, str) else rows
 
     def one(fold: int) -> tuple[Bools, Floats, list[Floats]]:
         held_out, pseudo = folds == fold, inner(fold)
-        found = []
+        blocks = []
         for model in makers:
             block = np.empty((int(held_out.sum()), len(wanted)))
             for a in {a for a, _ in wanted}:
                 at = [j for j, (b, _) in enumerate(wanted) if b == a]
-                learn, goals = (codes == a) & ~held_out, pseudo[:, [wanted[j][1] for j in at]]
+                learn, goals = (rows.arms == a) & ~held_out, pseudo[:, [wanted[j][1] for j in at]]
                 if design is not None:
-                    block[:, at] = _linear(design, goals, learn, held_out, w)
+                    block[:, at] = _linear(design, goals, learn, held_out, rows.w)
                 else:
-                    block[:, at] = _learned(model, X, goals, learn, held_out, w, named)
-            found.append(block)
-        return held_out, pseudo[held_out], found
+                    block[:, at] = _learned(model, named, goals, learn, held_out)
+            blocks.append(block)
+        return held_out, pseudo[held_out], blocks
 
-    targets = np.empty((len(codes), n_arms))
-    tried = np.empty((len(names), len(codes), len(wanted)))
-    for held_out, pseudo, found in Parallel(n_jobs=n_jobs)(delayed(one)(int(f)) for f in np.unique(folds)):
+    targets = np.empty((len(rows), rows.n_arms))
+    tried = np.empty((len(names), len(rows), len(wanted)))
+    for held_out, pseudo, blocks in Parallel(n_jobs=n_jobs)(delayed(one)(int(f)) for f in np.unique(folds)):
         targets[held_out] = pseudo
-        tried[:, held_out] = found
+        tried[:, held_out] = blocks
     words = [m if isinstance(m, str) else type(m).__name__ for m in names]
-    return _best(tried, words, targets, codes, wanted, n_arms, w)
+    return _best(tried, words, targets, rows, wanted)
 
 
 def _best(
     tried: Floats,
     names: Sequence[str],
     targets: Floats,
-    codes: Codes,
+    rows: TrainingRows,
     wanted: Sequence[tuple[int, int]],
-    n_arms: int,
-    w: Floats | None,
 ) -> Nested:
     """Keep, pair by pair, the model whose out-of-fold loss among the rows it speaks of is smallest."""
-    out = Nested(np.zeros((len(codes), n_arms, n_arms)), {}, {}, {})
+    out = Nested(np.zeros((len(rows), rows.n_arms, rows.n_arms)), {}, {}, {})
     for j, (a, t) in enumerate(wanted):
-        own = codes == a
-        goal, unit = targets[own, t], None if w is None else w[own]
-        losses = [squared_loss(goal, predictions[own, j], unit) for predictions in tried]
+        of_arm = rows.arms == a
+        goal, unit = targets[of_arm, t], None if rows.w is None else rows.w[of_arm]
+        losses = [squared_loss(goal, predictions[of_arm, j], unit) for predictions in tried]
         best = int(np.argmin(losses))
         out.predictions[:, a, t] = tried[best, :, j]
         out.chosen[a, t], out.losses[a, t] = names[best], losses[best]
@@ -142,20 +137,19 @@ def _linear(design: StandardisedMatrix, goals: Floats, learn: Bools, predict: Bo
 
 def _learned(
     model: Any,
-    X: Floats,
+    rows: TrainingRows,
     goals: Floats,
     learn: Bools,
     predict: Bools,
-    w: Floats | None,
-    columns: list[str] | None,
 ) -> Floats:
     """Fit one scikit-learn model per target on some rows, predict others."""
     from sklearn.base import clone
 
     out = np.empty((int(predict.sum()), goals.shape[1]))
-    rows, new = (X[at] if columns is None else pd.DataFrame(X[at], columns=columns) for at in (learn, predict))
+    X, w, columns = rows.X, rows.w, rows.columns
+    known, new = (X[at] if columns is None else pd.DataFrame(X[at], columns=list(columns)) for at in (learn, predict))
     for j, goal in enumerate(goals.T):
-        fitted = weighted_fit(clone(model), rows, goal[learn], None if w is None else w[learn])
+        fitted = weighted_fit(clone(model), known, goal[learn], None if w is None else w[learn])
         out[:, j] = np.asarray(fitted.predict(new), dtype=float).ravel()
     return out
 

@@ -37,10 +37,70 @@ from pandas_causal.models.linear import (
     predict_by_fold,
 )
 
-__all__ = ["Nuisance", "fit_outcome", "fit_propensity", "is_linear", "report"]
+__all__ = ["Nuisance", "TrainingRows", "fit_outcome", "fit_propensity", "is_linear", "report"]
 
 _SUBSAMPLE = 100_000
 _FOLDS = 5  # drawn to settle "auto" where none are given
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingRows:
+    """Rows that nuisances are fitted to.
+
+    Attributes
+    ----------
+    X : ndarray (n, q)
+        Encoded covariates.
+    arms : ndarray (n,)
+    n_arms : int
+    y : ndarray (n,) or None
+        Outcome; a propensity needs none.
+    w : ndarray (n,) or None
+        Sample weights.
+    columns : sequence of str (q,) or None
+        Names of the covariates, for learners that were given as objects.
+    design : StandardisedMatrix or None
+        The same covariates standardised, where that was done before.
+    """
+
+    X: Floats
+    arms: Codes
+    n_arms: int
+    y: Floats | None = None
+    w: Floats | None = None
+    columns: Sequence[str] | None = None
+    design: StandardisedMatrix | None = None
+
+    def __len__(self) -> int:
+        return len(self.arms)
+
+    def take(self, at: Positions | None) -> TrainingRows:
+        """Some rows, in this order; None: all."""
+        if at is None:
+            return self
+        return replace(
+            self,
+            X=self.X[at],
+            arms=self.arms[at],
+            y=None if self.y is None else self.y[at],
+            w=None if self.w is None else self.w[at],
+            design=None,
+        )
+
+    def standardised(self) -> StandardisedMatrix:
+        """The covariates standardised."""
+        return StandardisedMatrix.of(self.X) if self.design is None else self.design
+
+    def outcome(self) -> Floats:
+        """The outcome, which a model of it cannot do without."""
+        assert self.y is not None  # noqa: S101 - callers that model outcomes give one
+        return self.y
+
+    def share_loss(self) -> float:
+        """Log loss of the shares of the arms."""
+        shares = np.bincount(self.arms, weights=self.w, minlength=self.n_arms)
+        shares = shares / shares.sum()
+        return float(-(shares * np.log(shares)).sum())
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,23 +151,17 @@ def _choose(spec: Model, run: Callable[..., Any], loss: Callable[..., float], n:
 
 
 def _settled_on_folds(
-    fit: Callable[..., Nuisance], X: Floats, y: Floats | None, arms: Codes, n_arms: int, w: Floats | None,
-    random_state: int | None, n_jobs: int | None,
-) -> Nuisance:  # fmt: skip
+    fit: Callable[..., Nuisance], rows: TrainingRows, random_state: int | None, n_jobs: int | None
+) -> Nuisance:
     """Settle "auto" where no folds are given, on folds of its own, and fit what it chose to all rows.
 
     In sample the more flexible model always has the smaller loss. The losses told are those out of fold.
     """
-    at = _subset(len(X))
-    rows = slice(None) if at is None else at
-    shared: dict[str, Any] = {"random_state": random_state, "n_jobs": n_jobs}
-    folds = assign_folds(arms[rows], _FOLDS, np.random.default_rng(random_state))
-    part = (X[rows],) if y is None else (X[rows], y[rows])
-    tried = fit("auto", *part, arms[rows], n_arms, folds, w=None if w is None else w[rows], **shared)
-    whole = ("auto", X, y) if y is not None else (tried.chosen[0], X)
-    shared |= {} if y is None else {"chosen_before": tried.chosen}
-    out = fit(*whole, arms, n_arms, None, w=w, **shared)
-    return replace(out, losses=tried.losses, baselines=tried.baselines, in_sample=False)
+    part = rows.take(_subset(len(rows)))
+    folds = assign_folds(part.arms, _FOLDS, np.random.default_rng(random_state))
+    tried = fit("auto", part, folds, random_state=random_state, n_jobs=n_jobs)
+    whole = fit("auto", rows, None, random_state=random_state, n_jobs=n_jobs, chosen_before=tried.chosen)
+    return replace(whole, losses=tried.losses, baselines=tried.baselines, in_sample=False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,15 +196,9 @@ def is_linear(spec: Model, X: Floats) -> bool:
 
 def fit_outcome(
     spec: Model,
-    X: Floats,
-    y: Floats,
-    arms: Codes,
-    n_arms: int,
+    rows: TrainingRows,
     folds: Codes | None,
     *,
-    design: StandardisedMatrix | None = None,
-    w: Floats | None = None,
-    columns: Sequence[str] | None = None,
     random_state: int | None = 0,
     n_jobs: int | None = None,
     chosen_before: tuple[str, ...] | None = None,
@@ -161,52 +209,50 @@ def fit_outcome(
     earlier split chose for every arm, "auto" is not settled anew.
     """
     check_model(spec, "outcome_model", "predict")
-    baselines = tuple(arm_baseline(y, arms, a, w) for a in range(n_arms))
+    X, arms, y, w = rows.X, rows.arms, rows.outcome(), rows.w
+    baselines = tuple(arm_baseline(y, arms, a, w) for a in range(rows.n_arms))
     if is_linear(spec, X):
-        design = StandardisedMatrix.of(X) if design is None else design
+        design = rows.standardised()
         n_folds = 0 if folds is None else int(folds.max()) + 1
-        coefficients = least_squares(design, y, arms, n_arms, folds, n_folds, w)
+        coefficients = least_squares(design, y, arms, rows.n_arms, folds, n_folds, w)
         predictions = predict_by_fold(design, coefficients, folds)
-        losses = tuple(arm_loss(y, predictions[:, a], arms, a, w) for a in range(n_arms))
+        losses = tuple(arm_loss(y, predictions[:, a], arms, a, w) for a in range(rows.n_arms))
         predict = (_LinearPredictor(design.on(X[:0]), coefficients[-1:], False),)
-        return Nuisance(predictions, ("linear",) * n_arms, losses, baselines, predict, in_sample=folds is None)
+        chosen = ("linear",) * rows.n_arms
+        return Nuisance(predictions, chosen, losses, baselines, predict, in_sample=folds is None)
     if folds is None and chosen_before is None and isinstance(spec, str) and spec == "auto":
-        return _settled_on_folds(fit_outcome, X, y, arms, n_arms, w, random_state, n_jobs)
+        return _settled_on_folds(fit_outcome, rows, random_state, n_jobs)
     binary = bool(np.isin(y, (0.0, 1.0)).all())
-    names = columns if not isinstance(spec, str) else None
-    fitted: list[Any] = []
-    chosen: list[str] = []
-    for a in range(n_arms):
+    fits: list[tuple[Floats, tuple[PredictFunction, ...]]] = []
+    names: list[str] = []
+    for a in range(rows.n_arms):
 
-        def run(name: Any, at: Any, a: int = a) -> Any:
-            rows = slice(None) if at is None else at
+        def run(name: Model, at: Positions | None, a: int = a) -> tuple[Floats, tuple[PredictFunction, ...]]:
+            part = rows.take(at)
             classify = binary and _classifies(name)
-            model = make_model(name, classify=classify, random_state=random_state)
-            target = y[rows].astype(int) if classify else y[rows]
             return cross_fit(
-                model,
-                X[rows],
-                target,
-                None if folds is None else folds[rows],
-                use=arms[rows] == a,
+                make_model(name, classify=classify, random_state=random_state),
+                part.X,
+                part.outcome().astype(int) if classify else part.outcome(),
+                folds if folds is None or at is None else folds[at],
+                use=part.arms == a,
                 n_classes=2 if classify else 0,
-                w=None if w is None else w[rows],
-                columns=names,
+                w=part.w,
+                columns=None if isinstance(spec, str) else rows.columns,
                 n_jobs=n_jobs,
             )
 
-        def loss(predictions: Floats, at: Any, a: int = a) -> float:
-            rows = slice(None) if at is None else at
-            return arm_loss(y[rows], predictions[:, -1], arms[rows], a, None if w is None else w[rows])
+        def loss(predictions: Floats, at: Positions | None, a: int = a) -> float:
+            part = rows.take(at)
+            return arm_loss(part.outcome(), predictions[:, -1], part.arms, a, part.w)
 
-        asked = spec if chosen_before is None else chosen_before[a]
-        name, fit = _choose(asked, run, loss, len(y))
-        chosen.append(name)
-        fitted.append(run(name if isinstance(spec, str) else spec, None) if fit is None else fit)
-    predictions = np.column_stack([f[0][:, -1] for f in fitted])
-    losses = tuple(arm_loss(y, predictions[:, a], arms, a, w) for a in range(n_arms))
-    by_fold = tuple(_ArmPredictors(models) for models in zip(*(f[1] for f in fitted), strict=True))
-    return Nuisance(predictions, tuple(chosen), losses, baselines, by_fold, in_sample=folds is None)
+        name, fit = _choose(spec if chosen_before is None else chosen_before[a], run, loss, len(rows))
+        names.append(name)
+        fits.append(run(name if isinstance(spec, str) else spec, None) if fit is None else fit)
+    predictions = np.column_stack([predicted[:, -1] for predicted, _ in fits])
+    losses = tuple(arm_loss(y, predictions[:, a], arms, a, w) for a in range(rows.n_arms))
+    by_fold = tuple(_ArmPredictors(models) for models in zip(*(models for _, models in fits), strict=True))
+    return Nuisance(predictions, tuple(names), losses, baselines, by_fold, in_sample=folds is None)
 
 
 def _classifies(spec: Model) -> bool:
@@ -228,76 +274,65 @@ def arm_baseline(y: Floats, arms: Codes, a: int, w: Floats | None) -> float:
 
 def fit_propensity(
     spec: Model,
-    X: Floats,
-    arms: Codes,
-    n_arms: int,
+    rows: TrainingRows,
     folds: Codes | None,
     *,
-    design: StandardisedMatrix | None = None,
-    w: Floats | None = None,
-    columns: Sequence[str] | None = None,
     random_state: int | None = 0,
     n_jobs: int | None = None,
+    chosen_before: tuple[str, ...] | None = None,
 ) -> Nuisance:
     """Fit the probability of every arm and predict it for every row, out of fold.
 
-    Without folds predictions are in sample; "auto" is settled on folds all the same.
+    Without folds predictions are in sample; "auto" is settled on folds all the same. With `chosen_before`, what an
+    earlier split chose, "auto" is not settled anew.
     """
     check_model(spec, "propensity_model", "predict_proba")
-    shares = np.bincount(arms, weights=w, minlength=n_arms)
-    shares = shares / shares.sum()
-    baseline = float(-(shares * np.log(shares)).sum())
-    if is_linear(spec, X):
-        design = StandardisedMatrix.of(X) if design is None else design
-        fit = fit_logistic(design, arms, n_arms, folds, 0 if folds is None else int(folds.max()) + 1, w)
+    arms, w, baseline = rows.arms, rows.w, rows.share_loss()
+    if is_linear(spec, rows.X):
+        design = rows.standardised()
+        fit = fit_logistic(design, arms, rows.n_arms, folds, 0 if folds is None else int(folds.max()) + 1, w)
         predictions = logistic_probabilities(design, fit.coefficients, folds)
-        predict = (_LinearPredictor(design.on(X[:0]), fit.coefficients[-1:], True),)
-        loss_of = (log_loss(arms, predictions, w),)
-        return Nuisance(predictions, ("linear",), loss_of, (baseline,), predict, fit, in_sample=folds is None)
-    if folds is None and isinstance(spec, str) and spec == "auto":
-        return _settled_on_folds(fit_propensity, X, None, arms, n_arms, w, random_state, n_jobs)
+        predict = (_LinearPredictor(design.on(rows.X[:0]), fit.coefficients[-1:], True),)
+        losses = (log_loss(arms, predictions, w),)
+        return Nuisance(predictions, ("linear",), losses, (baseline,), predict, fit, in_sample=folds is None)
+    if folds is None and chosen_before is None and isinstance(spec, str) and spec == "auto":
+        return _settled_on_folds(fit_propensity, rows, random_state, n_jobs)
 
-    def run(name: Any, at: Any) -> Any:
-        rows = slice(None) if at is None else at
+    def run(name: Model, at: Positions | None) -> tuple[Floats, tuple[PredictFunction, ...]]:
+        part = rows.take(at)
         return cross_fit(
             make_model(name, classify=True, random_state=random_state),
-            X[rows],
-            arms[rows].astype(int),
-            None if folds is None else folds[rows],
-            n_classes=n_arms,
-            w=None if w is None else w[rows],
-            columns=None if isinstance(spec, str) else columns,
+            part.X,
+            part.arms.astype(int),
+            folds if folds is None or at is None else folds[at],
+            n_classes=rows.n_arms,
+            w=part.w,
+            columns=None if isinstance(spec, str) else rows.columns,
             n_jobs=n_jobs,
         )
 
-    def loss(predictions: Floats, at: Any) -> float:
-        rows = slice(None) if at is None else at
-        return log_loss(arms[rows], predictions, None if w is None else w[rows])
+    def loss(predictions: Floats, at: Positions | None) -> float:
+        part = rows.take(at)
+        return log_loss(part.arms, predictions, part.w)
 
     if not isinstance(spec, str) and not hasattr(spec, "predict_proba"):
         raise CausalArgumentError(
             f"the propensity model must be a classifier with predict_proba, got {type(spec).__name__}"
         )
-    name, fit = _choose(spec, run, loss, len(arms))
-    predictions, predict = run(name if isinstance(spec, str) else spec, None) if fit is None else fit
-    if predictions.shape[1] != n_arms:
+    name, whole = _choose(spec if chosen_before is None else chosen_before[0], run, loss, len(rows))
+    predictions, models = run(name if isinstance(spec, str) else spec, None) if whole is None else whole
+    if predictions.shape[1] != rows.n_arms:
         raise CausalDataError("a fold lacks one of the arms; use fewer folds (cv=) or merge small arms")
     losses = (log_loss(arms, predictions, w),)
-    return Nuisance(predictions, (name,), losses, (baseline,), predict, in_sample=folds is None)
+    return Nuisance(predictions, (name,), losses, (baseline,), models, in_sample=folds is None)
 
 
 def in_label_order(
     fit: Callable[..., Nuisance],
     labels: pd.Index,
     spec: Model,
-    X: Floats,
-    y: Floats | None,
-    arms: Codes,
-    n_arms: int,
+    rows: TrainingRows,
     folds: Codes | None,
-    *,
-    design: StandardisedMatrix | None,
-    w: Floats | None,
     **settings: Any,
 ) -> Nuisance:
     """Fit nuisances on rows in the order of their labels, so that the order of rows changes nothing a learner sees.
@@ -307,24 +342,15 @@ def in_label_order(
     fit : fit_outcome or fit_propensity
     labels : Index (n,)
         Of the rows. Unpenalised models are sums over rows, to which their order is immaterial.
+    spec, rows, folds, **settings : as for `fit`
     """
-    order = None if is_linear(spec, X) else label_order(labels)
-    first = (spec, X) if y is None else (spec, X, y)
+    order = None if is_linear(spec, rows.X) else label_order(labels)
     if order is None:
-        return fit(*first, arms, n_arms, folds, design=design, w=w, **settings)
-    first = (spec, X[order]) if y is None else (spec, X[order], y[order])
-    out = fit(
-        *first,
-        arms[order],
-        n_arms,
-        None if folds is None else folds[order],
-        design=None,
-        w=None if w is None else w[order],
-        **settings,
-    )
+        return fit(spec, rows, folds, **settings)
+    ordered = fit(spec, rows.take(order), None if folds is None else folds[order], **settings)
     inverse = np.empty(len(order), dtype=np.intp)
     inverse[order] = np.arange(len(order))
-    return replace(out, predictions=out.predictions[inverse])
+    return replace(ordered, predictions=ordered.predictions[inverse])
 
 
 def report(outcome: Nuisance | None, propensity: Nuisance | None, levels: Sequence[Any]) -> Check:

@@ -170,8 +170,9 @@ def _settle(candidates: dict[str, Any], losses: dict[str, Floats]) -> str:
 def _regression(spec: Any, parents: Parents, y: Floats, names: list[str], how: LearningSettings) -> Additive:
     """Additive noise with the regressor of least held-out squared error."""
     _enough(names, len(y))
-    X, alone = parents.features, np.zeros(len(y), dtype=np.int8)
-    settings: dict[str, Any] = {"columns": names, "random_state": how.seed, "n_jobs": how.n_jobs}
+    alone = np.zeros(len(y), dtype=np.int8)
+    rows = nuisances.TrainingRows(parents.features, alone, 1, y, columns=names)
+    settings: dict[str, Any] = {"random_state": how.seed, "n_jobs": how.n_jobs}
     asked = "auto" if isinstance(spec, str) and spec == "classifier" else spec
     candidates = {"linear": "linear", "boosting": "boosting"} if _is(asked, "auto") else {_name(asked): asked}
     chosen = next(iter(candidates))
@@ -180,10 +181,10 @@ def _regression(spec: Any, parents: Parents, y: Floats, names: list[str], how: L
     if how.choose:
         folds = assign_folds(alone[at], min(_FOLDS, len(at)), np.random.default_rng(how.seed))
         for name, model in candidates.items():
-            out_of_fold[name] = nuisances.fit_outcome(model, X[at], y[at], alone[at], 1, folds, **settings)
+            out_of_fold[name] = nuisances.fit_outcome(model, rows.take(at), folds, **settings)
         errors = {name: np.square(y[at] - fit.predictions[:, 0]) for name, fit in out_of_fold.items()}
         chosen = _settle(candidates, errors)
-    fit = nuisances.fit_outcome(candidates[chosen], X, y, alone, 1, None, **settings)
+    fit = nuisances.fit_outcome(candidates[chosen], rows, None, **settings)
     if not how.choose:
         held_out, loss = None, np.nan
         residual = y - fit.predictions[:, 0]
@@ -234,13 +235,13 @@ def _probabilities(
     if len(present) == 1:
         out[:, present[0]] = 1.0
         return out, None, present
-    settings: dict[str, Any] = {"columns": names, "random_state": how.seed, "n_jobs": how.n_jobs}
-    arms = compressed.reshape(-1)
+    settings: dict[str, Any] = {"random_state": how.seed, "n_jobs": how.n_jobs}
+    rows = nuisances.TrainingRows(X, compressed.reshape(-1), len(present), columns=names)
     try:
-        fit = nuisances.fit_propensity(model, X, arms, len(present), folds, **settings)
+        fit = nuisances.fit_propensity(model, rows, folds, **settings)
     except OverlapError:
         # a class that a linear score splits off has no unpenalised fit
-        fit = nuisances.fit_propensity("ridge", X, arms, len(present), folds, **settings)
+        fit = nuisances.fit_propensity("ridge", rows, folds, **settings)
     out[:, present] = fit.predictions
     return out, fit, present
 

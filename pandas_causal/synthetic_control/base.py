@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -29,14 +30,40 @@ from pandas_causal.inputs.types import Covariates, Outcome, Role
 from pandas_causal.kernels.arrays import Floats
 from pandas_causal.panels.reading import Panel, read_panel
 from pandas_causal.synthetic_control import checks
-from pandas_causal.synthetic_control.comparison import Block, Method, Runs, Study, layout_of
+from pandas_causal.synthetic_control.comparison import Block, Method, Runs, layout_of
 from pandas_causal.synthetic_control.conformal import Proxy
 from pandas_causal.synthetic_control.inference import Inference, SyntheticComparison, infer
+from pandas_causal.synthetic_control.study import Study
 
-__all__ = ["UNTOUCHED", "SyntheticEstimator"]
+__all__ = ["UNTOUCHED", "Demands", "SyntheticEstimator"]
 
 _EXACT = 1e-6
 UNTOUCHED = "no anticipation, and no donor is touched by the treatment"
+
+
+@dataclass(frozen=True)
+class Demands:
+    """What a method asks of a panel.
+
+    Attributes
+    ----------
+    pooled : bool
+        One comparison per start of treatment, not per unit.
+    least_before : int
+        Periods before treatment that it learns from.
+    gaps : bool
+        Whether donors may lack periods.
+    predictors : bool
+        Whether it takes covariates.
+    donor_hull : bool
+        Whether it stays within what weights of the donors can reach, so that a poor fit before treatment is a warning.
+    """
+
+    pooled: bool = True
+    least_before: int = 2
+    gaps: bool = False
+    predictors: bool = False
+    donor_hull: bool = True
 
 
 class SyntheticEstimator(CausalEstimator):
@@ -51,11 +78,6 @@ class SyntheticEstimator(CausalEstimator):
         "the bootstrap of rows tears panels apart, and few treated units cannot be resampled; use the inference= of the"
         " estimator: placebo, permutation, jackknife or conformal"
     )
-    _pooled: ClassVar[bool] = True  # one comparison per start of treatment, not per unit
-    _uses_donor_hull: ClassVar[bool] = True
-    _takes_predictors: ClassVar[bool] = False
-    _allows_gaps: ClassVar[bool] = False
-    _least_before: ClassVar[int] = 2
     inference: str
     by_period: bool
     n_draws: int
@@ -103,6 +125,11 @@ class SyntheticEstimator(CausalEstimator):
         self.effect_ = self._arrange(study, method, runs, rng)
         return self
 
+    @property
+    def demands(self) -> Demands:
+        """What the method asks of a panel."""
+        return Demands()
+
     # -- what subclasses write -----------------------------------------------------------------------------------------
 
     def _method(self, study: Study, rng: np.random.Generator) -> Method:
@@ -128,13 +155,13 @@ class SyntheticEstimator(CausalEstimator):
         if not len(donors):
             remedy = "add untreated units, or use ImputationDiD or CallawaySantAnna, which compare with later cohorts"
             problems.append(Problem(column, "no unit is never treated, so there is no donor", None, remedy))
-        if not panel.balanced and not self._allows_gaps:
+        if not panel.balanced and not self.demands.gaps:
             problems.append(_gaps(panel, panel.names["unit"]))
         for start in panel.treated_cohorts:
-            if start < self._least_before:
+            if start < self.demands.least_before:
                 n = int((panel.cohort == start).sum())
                 what = f"{n:,} units are treated from {panel.periods[start]}, after {int(start)} period, and"
-                what += f" {type(self).__name__} needs {self._least_before} before treatment to learn from"
+                what += f" {type(self).__name__} needs {self.demands.least_before} before treatment to learn from"
                 remedy = "add earlier periods, leave these units out, or use estimator='did'"
                 problems.append(Problem(column, what, None, remedy))
         if problems:
@@ -142,14 +169,11 @@ class SyntheticEstimator(CausalEstimator):
         blocks = []
         for start in panel.treated_cohorts:
             rows = np.flatnonzero(panel.cohort == start)
-            blocks += [Block(int(start), r) for r in ([rows] if self._pools() else rows[:, None])]
+            blocks += [Block(int(start), r) for r in ([rows] if self.demands.pooled else rows[:, None])]
         covariates, names = _covariates(self, panel, X)
         return Study(
             panel=panel, Y=panel.wide(), donors=donors, blocks=blocks, covariates=covariates, names=names
         )  # fmt: skip
-
-    def _pools(self) -> bool:
-        return self._pooled
 
     def _remember_fit(self, study: Study, runs: list[Runs]) -> None:
         """Learned attributes: weights with the labels they belong to."""
@@ -231,7 +255,7 @@ class SyntheticEstimator(CausalEstimator):
     def _warned(self, study: Study, comparison: SyntheticComparison) -> list[str]:
         """Warn of a poor fit before treatment, of an exact one, and of a jackknife on few units."""
         texts: list[tuple[str, type[CausalWarning]]] = []
-        if self._uses_donor_hull:
+        if self.demands.donor_hull:
             texts += self._fit_warnings(study, comparison)
         treated = len(study.treated)
         if self.inference == "jackknife" and treated < 10:
@@ -312,7 +336,7 @@ def _gaps(panel: Panel, column: str) -> Problem:
 def _covariates(estimator: Any, panel: Panel, X: Covariates) -> tuple[Floats, list[str]]:
     """Covariates as given (N, T, q): predictors are means of what is known, so nothing is imputed."""
     names = list(estimator.covariates_)
-    if names and not estimator._takes_predictors:
+    if names and not estimator.demands.predictors:
         raise CausalArgumentError(
             f"{type(estimator).__name__} takes no covariates, and got {names[:5]}; pass the columns of roles only, or"
             " use SyntheticControl, for which they are predictors"

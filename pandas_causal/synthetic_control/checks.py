@@ -9,14 +9,14 @@ import numpy as np
 import pandas as pd
 
 from pandas_causal.effect.check import Check
-from pandas_causal.synthetic_control.comparison import Study, backdated, rmspe
+from pandas_causal.synthetic_control.comparison import backdated, rmspe
 from pandas_causal.synthetic_control.inference import Placebos, SyntheticComparison
+from pandas_causal.synthetic_control.study import Study, period_text
 
 __all__ = [
     "gap",
     "in_time_placebo",
     "leave_one_out",
-    "period_text",
     "poor_fit",
     "pre_fit",
     "pre_fit_table",
@@ -26,11 +26,6 @@ __all__ = [
 
 _FAR, _NOISY = 0.25, 2.0
 _MAX_DONORS = 25
-
-
-def period_text(value: object) -> str:
-    """Period as text; dates without a time of day that is zero."""
-    return f"{value:%Y-%m-%d}" if isinstance(value, pd.Timestamp) and value == value.normalize() else str(value)
 
 
 def synthetic_checks(comparison: SyntheticComparison, study: Study, placebos: Placebos | None) -> dict[str, Any]:

@@ -10,12 +10,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
-import pandas as pd
 
-from pandas_causal.inputs.arms import plain
 from pandas_causal.kernels.arrays import Bools, Floats, Ints
-from pandas_causal.panels.reading import Panel
-from pandas_causal.synthetic_control import checks
 from pandas_causal.synthetic_control.simplex import check_gaps
 
 __all__ = [
@@ -26,7 +22,6 @@ __all__ = [
     "Method",
     "Runs",
     "SimplexControl",
-    "Study",
     "backdated",
     "draw_placebos",
     "jackknife",
@@ -222,7 +217,7 @@ class DoubleDifference(Blockwise):
 
 def unit_weight_table(before: Floats, target: Ints, excluded: Ints, ridge: float, *, intercept: bool) -> Floats:
     """Unit weights (runs, N) on the simplex; see ``kernels.simplex``."""
-    from pandas_causal.synthetic_control.simplex_kernels import placebo_unit_weights
+    from pandas_causal.synthetic_control.simplex import placebo_unit_weights
 
     # period means are common to both sides of the comparison, so taking them out costs nothing and saves digits
     pool = before - before.mean(axis=0)
@@ -236,7 +231,7 @@ def unit_weight_table(before: Floats, target: Ints, excluded: Ints, ridge: float
 
 def time_weights(before: Floats, after: Floats, excluded: Ints, ridge: float) -> Floats:
     """Time weights (runs, T0) on the simplex: periods before treatment that look like the mean after it."""
-    from pandas_causal.synthetic_control.simplex_kernels import placebo_time_weights
+    from pandas_causal.synthetic_control.simplex import placebo_time_weights
 
     weights, gaps = np.zeros((len(excluded), before.shape[1])), np.zeros(len(excluded))
     pool, goal = np.ascontiguousarray(before), np.ascontiguousarray(after)
@@ -368,46 +363,3 @@ def backdated(method: Method, Y: Floats, blocks: list[Block], donors: Ints, shif
     sizes = np.array([b.size for b in blocks], dtype=float)
     effects = sum(size * gap[-shift:] for size, gap in zip(sizes, gaps, strict=True)) / sizes.sum()
     return np.asarray(effects), gaps
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Study:
-    """A panel as a matrix, with its donors and its blocks of treated units.
-
-    Attributes
-    ----------
-    panel : Panel
-    Y : ndarray (N, T)
-    donors : ndarray (n0,)
-        Rows of never-treated units.
-    blocks : list of Block
-    covariates : ndarray (N, T, q)
-        As given, NaN where missing.
-    names : list of str (q,)
-    """
-
-    panel: Panel
-    Y: Floats
-    donors: Ints
-    blocks: list[Block]
-    covariates: Floats
-    names: list[str]
-
-    @property
-    def labels(self) -> pd.Index:
-        """Labels of the units (N,)."""
-        return self.panel.units.labels
-
-    @property
-    def treated(self) -> Ints:
-        """Rows of treated units, block by block."""
-        return np.concatenate([b.rows for b in self.blocks])
-
-    def block_names(self) -> list[str]:
-        """Name every block by its unit, or by its first period and how many units it has."""
-        names = []
-        for b in self.blocks:
-            since = checks.period_text(self.panel.periods[b.start])
-            one = str(plain(self.labels[b.rows[0]]))
-            names.append(f"{one}, from {since}" if b.size == 1 else f"{b.size} units, from {since}")
-        return names

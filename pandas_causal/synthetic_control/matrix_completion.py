@@ -15,8 +15,9 @@ from pandas_causal.inputs.parameters import CV_OR_POSITIVE, Legal, at_least, one
 from pandas_causal.inputs.types import Covariates
 from pandas_causal.kernels.arrays import Bools, Floats, Ints
 from pandas_causal.panels.reading import Panel
-from pandas_causal.synthetic_control.base import UNTOUCHED, SyntheticEstimator
-from pandas_causal.synthetic_control.comparison import Block, Runs, Study
+from pandas_causal.synthetic_control.base import UNTOUCHED, Demands, SyntheticEstimator
+from pandas_causal.synthetic_control.comparison import Block, Runs
+from pandas_causal.synthetic_control.study import Study
 
 __all__ = [
     "Completion",
@@ -75,9 +76,6 @@ class MatrixCompletion(SyntheticEstimator):
         "n_penalties": at_least(2),
     }
 
-    _allows_gaps = True
-    _uses_donor_hull = False
-
     def __init__(
         self,
         *,
@@ -98,6 +96,11 @@ class MatrixCompletion(SyntheticEstimator):
         self.n_draws = n_draws
         self.level = level
         self.random_state = random_state
+
+    @property
+    def demands(self) -> Demands:
+        """What the method asks of a panel."""
+        return Demands(gaps=True, donor_hull=False)
 
     def _study(self, panel: Panel, X: Covariates) -> Study:
         study = super()._study(panel, X)

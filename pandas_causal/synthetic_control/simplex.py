@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 
 from pandas_causal.errors import CausalError
-from pandas_causal.kernels.arrays import Floats
+from pandas_causal.kernels.arrays import Floats, Values
 
-__all__ = ["check_gaps", "kkt_residual", "simplex_weights"]
+__all__ = ["check_gaps", "kkt_residual", "placebo_time_weights", "placebo_unit_weights", "simplex_weights"]
 
 _UNSOLVED = 1e-7
 
@@ -76,3 +80,87 @@ def _shifted(points: Floats, target: Floats, intercept: bool) -> Floats:
     if intercept:
         shifted = shifted - shifted.mean(axis=1, keepdims=True)
     return np.ascontiguousarray(shifted)
+
+
+_SERIAL = 256  # runs that one core does before the others are awake
+
+
+_PARTS = 64
+
+
+def placebo_unit_weights(
+    pool: Values, target: Values, excluded: Values, ridge: float, weights: Values, gaps: Values
+) -> None:
+    """Unit weights of many placebo runs: the mean of some rows of the pool is fitted by rows not excluded.
+
+    Parameters
+    ----------
+    pool : ndarray (n, d), float64
+        Outcomes before treatment, one row per unit (centred by row for a fit with an intercept).
+    target : ndarray (runs, m), int64
+        Rows that play the treated.
+    excluded : ndarray (runs, q), int64
+        Rows that may have no weight, those in `target` among them.
+    ridge : float
+    weights : ndarray (runs, n), float64
+        Filled; zero for excluded rows.
+    gaps : ndarray (runs,), float64
+        Filled with relative duality gaps.
+    """
+    _for_every_run(lambda run: _unit_run(pool, target[run], excluded[run], ridge, weights[run]), gaps)
+
+
+def _for_every_run(fit: Callable[[int], float], gaps: Values) -> None:
+    """Fill the gaps of many runs; the kernels behind `fit` leave the interpreter free, so that threads share them."""
+    if len(gaps) <= _SERIAL:
+        for run in range(len(gaps)):
+            gaps[run] = fit(run)
+        return
+    with ThreadPoolExecutor(max_workers=os.cpu_count()) as threads:
+        parts = [range(k, len(gaps), _PARTS) for k in range(_PARTS)]
+        for part, values in zip(parts, threads.map(lambda part: [fit(run) for run in part], parts), strict=True):
+            gaps[part.start :: part.step] = values
+
+
+def _unit_run(pool: Values, target: Values, excluded: Values, ridge: float, weights: Values) -> float:
+    from pandas_causal.synthetic_control.simplex_kernels import min_norm_weights
+
+    rows = np.ones(len(pool), dtype=np.bool_)
+    rows[excluded] = False
+    points = pool[rows] - pool[target].mean(axis=0)
+    share = np.zeros(len(points))
+    gap = float(min_norm_weights(points, ridge, share))
+    weights[:] = 0.0
+    weights[rows] = share
+    return gap
+
+
+def placebo_time_weights(
+    pool: Values, after: Values, excluded: Values, ridge: float, weights: Values, gaps: Values
+) -> None:
+    """Time weights of many placebo runs: the mean after treatment of rows not excluded is fitted, with an intercept.
+
+    Parameters
+    ----------
+    pool : ndarray (n, d), float64
+        Outcomes before treatment.
+    after : ndarray (n,), float64
+        Mean outcome after it.
+    excluded : ndarray (runs, q), int64
+    ridge : float
+    weights : ndarray (runs, d), float64
+        Filled.
+    gaps : ndarray (runs,), float64
+        Filled with relative duality gaps.
+    """
+    _for_every_run(lambda run: _time_run(pool, after, excluded[run], ridge, weights[run]), gaps)
+
+
+def _time_run(pool: Values, after: Values, excluded: Values, ridge: float, weights: Values) -> float:
+    from pandas_causal.synthetic_control.simplex_kernels import min_norm_weights
+
+    rows = np.ones(len(pool), dtype=np.bool_)
+    rows[excluded] = False
+    points = (pool[rows] - after[rows, None]).T
+    centred = np.ascontiguousarray(points - points.mean(axis=1, keepdims=True))
+    return float(min_norm_weights(centred, ridge, weights))

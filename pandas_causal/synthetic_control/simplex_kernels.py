@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -12,15 +9,13 @@ import numpy as np
 from pandas_causal.kernels import inner_kernel, serial_kernel
 from pandas_causal.kernels.arrays import Values
 
-__all__ = ["min_norm_weights", "placebo_time_weights", "placebo_unit_weights"]
+__all__ = ["min_norm_weights"]
 
 _GAP = 1e-14  # duality gap, beside the mean squared length of the points, at which the search ends
 _FACE = 1e-9  # points this near to the supporting plane may share the weight
 _TIE = 1e-9  # ridge, beside the same length, that picks the smallest weights among equals
 _SPOILT = 1e-8  # beside the same length: a tie is broken only if the fit stays as good as this
 _STRONG = 1e-6  # ridge, beside the same length, from which small systems lose no digits that matter
-_SERIAL = 256  # runs that one core does before the others are awake
-_PARTS = 64
 
 
 @serial_kernel
@@ -360,77 +355,3 @@ def _gram_root(points: Values, inside: Values, ridge: float, right: Values) -> A
                 value -= root[t, m] * root[u, m]
             root[t, u] = value / root[u, u] if u < t else np.sqrt(max(value, 1e-300))
     return root
-
-
-def placebo_unit_weights(
-    pool: Values, target: Values, excluded: Values, ridge: float, weights: Values, gaps: Values
-) -> None:
-    """Unit weights of many placebo runs: the mean of some rows of the pool is fitted by rows not excluded.
-
-    Parameters
-    ----------
-    pool : ndarray (n, d), float64
-        Outcomes before treatment, one row per unit (centred by row for a fit with an intercept).
-    target : ndarray (runs, m), int64
-        Rows that play the treated.
-    excluded : ndarray (runs, q), int64
-        Rows that may have no weight, those in `target` among them.
-    ridge : float
-    weights : ndarray (runs, n), float64
-        Filled; zero for excluded rows.
-    gaps : ndarray (runs,), float64
-        Filled with relative duality gaps.
-    """
-    _for_every_run(lambda run: _unit_run(pool, target[run], excluded[run], ridge, weights[run]), gaps)
-
-
-def _for_every_run(fit: Callable[[int], float], gaps: Values) -> None:
-    """Fill the gaps of many runs; the kernels behind `fit` leave the interpreter free, so that threads share them."""
-    if len(gaps) <= _SERIAL:
-        for run in range(len(gaps)):
-            gaps[run] = fit(run)
-        return
-    with ThreadPoolExecutor(max_workers=os.cpu_count()) as threads:
-        parts = [range(k, len(gaps), _PARTS) for k in range(_PARTS)]
-        for part, values in zip(parts, threads.map(lambda part: [fit(run) for run in part], parts), strict=True):
-            gaps[part.start :: part.step] = values
-
-
-def _unit_run(pool: Values, target: Values, excluded: Values, ridge: float, weights: Values) -> float:
-    rows = np.ones(len(pool), dtype=np.bool_)
-    rows[excluded] = False
-    points = pool[rows] - pool[target].mean(axis=0)
-    share = np.zeros(len(points))
-    gap = float(min_norm_weights(points, ridge, share))
-    weights[:] = 0.0
-    weights[rows] = share
-    return gap
-
-
-def placebo_time_weights(
-    pool: Values, after: Values, excluded: Values, ridge: float, weights: Values, gaps: Values
-) -> None:
-    """Time weights of many placebo runs: the mean after treatment of rows not excluded is fitted, with an intercept.
-
-    Parameters
-    ----------
-    pool : ndarray (n, d), float64
-        Outcomes before treatment.
-    after : ndarray (n,), float64
-        Mean outcome after it.
-    excluded : ndarray (runs, q), int64
-    ridge : float
-    weights : ndarray (runs, d), float64
-        Filled.
-    gaps : ndarray (runs,), float64
-        Filled with relative duality gaps.
-    """
-    _for_every_run(lambda run: _time_run(pool, after, excluded[run], ridge, weights[run]), gaps)
-
-
-def _time_run(pool: Values, after: Values, excluded: Values, ridge: float, weights: Values) -> float:
-    rows = np.ones(len(pool), dtype=np.bool_)
-    rows[excluded] = False
-    points = (pool[rows] - after[rows, None]).T
-    centred = np.ascontiguousarray(points - points.mean(axis=1, keepdims=True))
-    return float(min_norm_weights(centred, ridge, weights))

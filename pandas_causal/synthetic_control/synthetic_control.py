@@ -13,10 +13,11 @@ from pandas_causal.errors import CausalArgumentError, CausalDataError, Problem, 
 from pandas_causal.inputs.parameters import CV_OR_POSITIVE, FLAG, Legal
 from pandas_causal.kernels.arrays import Floats
 from pandas_causal.synthetic_control.augmented import AugmentedControl
-from pandas_causal.synthetic_control.base import UNTOUCHED, SyntheticEstimator
-from pandas_causal.synthetic_control.comparison import Method, Runs, SimplexControl, Study
+from pandas_causal.synthetic_control.base import UNTOUCHED, Demands, SyntheticEstimator
+from pandas_causal.synthetic_control.comparison import Method, Runs, SimplexControl
 from pandas_causal.synthetic_control.conformal import Proxy
 from pandas_causal.synthetic_control.predictor_weights import Predictor, PredictorControl, predictor_values
+from pandas_causal.synthetic_control.study import Study
 
 __all__ = ["AugmentedSyntheticControl", "SyntheticControl"]
 
@@ -74,8 +75,6 @@ class SyntheticControl(SyntheticEstimator):
         "pooled": FLAG,
     }
 
-    _takes_predictors = True
-
     def __init__(
         self,
         *,
@@ -113,8 +112,10 @@ class SyntheticControl(SyntheticEstimator):
         if self.windows is not None and not isinstance(self.windows, Mapping):
             raise CausalArgumentError(f"windows must map covariates to lists of periods; got {self.windows!r}")
 
-    def _pools(self) -> bool:
-        return self.pooled
+    @property
+    def demands(self) -> Demands:
+        """What the method asks of a panel."""
+        return Demands(pooled=self.pooled, predictors=True)
 
     def _method(self, study: Study, rng: np.random.Generator) -> Method:
         predictors = self._predictors(study)
@@ -222,9 +223,6 @@ class AugmentedSyntheticControl(SyntheticEstimator):
         "ridge": CV_OR_POSITIVE,
     }
 
-    _least_before = 3
-    _uses_donor_hull = False
-
     def __init__(
         self,
         *,
@@ -244,8 +242,10 @@ class AugmentedSyntheticControl(SyntheticEstimator):
         self.level = level
         self.random_state = random_state
 
-    def _pools(self) -> bool:
-        return self.pooled
+    @property
+    def demands(self) -> Demands:
+        """What the method asks of a panel."""
+        return Demands(pooled=self.pooled, least_before=3, donor_hull=False)
 
     def _method(self, study: Study, rng: np.random.Generator) -> AugmentedControl:
         return AugmentedControl(None if self.ridge == "cv" else float(self.ridge))

@@ -9,9 +9,10 @@ import numpy as np
 
 from pandas_causal.errors import CausalArgumentError
 from pandas_causal.inputs.parameters import NON_NEGATIVE, Legal, one_of, or_none
-from pandas_causal.synthetic_control.base import UNTOUCHED, SyntheticEstimator
-from pandas_causal.synthetic_control.comparison import DoubleDifference, Runs, Study, noise_level
+from pandas_causal.synthetic_control.base import UNTOUCHED, Demands, SyntheticEstimator
+from pandas_causal.synthetic_control.comparison import DoubleDifference, Runs, noise_level
 from pandas_causal.synthetic_control.conformal import Proxy
+from pandas_causal.synthetic_control.study import Study
 
 __all__ = ["SyntheticDiD"]
 
@@ -97,12 +98,9 @@ class SyntheticDiD(SyntheticEstimator):
         return self.unit_weights == "equal" and self.time_weights == "equal"
 
     @property
-    def _least_before(self) -> int:  # type: ignore[override]
-        return 1 if self._plain else 2
-
-    @property
-    def _uses_donor_hull(self) -> bool:  # type: ignore[override]
-        return not self._plain
+    def demands(self) -> Demands:
+        """What the method asks of a panel."""
+        return Demands(least_before=1 if self._plain else 2, donor_hull=not self._plain)
 
     def _method(self, study: Study, rng: np.random.Generator) -> DoubleDifference:
         reference = study.Y[study.donors]

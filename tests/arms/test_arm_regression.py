@@ -71,7 +71,7 @@ def test_blocks_of_rows_give_what_one_block_gives(monkeypatch):
 
     def all_of_it():
         fit = fit_arm_regression(StandardisedMatrix.of(X), OUTCOME, CODES, 2, W)
-        return (*mean_contributions(fit, plan, CODES, W), means_components(fit, plan, CODES, W, ())[2][0].meat)
+        return (*mean_contributions(fit, plan, CODES, W), means_components(fit, plan, CODES, W, ()).components[0].meat)
 
     whole = all_of_it()
     monkeypatch.setattr(linear_models, "_BLOCK", 17)

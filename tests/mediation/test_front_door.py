@@ -16,6 +16,7 @@ from pandas_causal.errors import OverlapError, OverlapWarning
 from pandas_causal.inputs.arms import resolve_arms
 from pandas_causal.mediation.front_door_scores import front_door_scores, mediator_overlap, mediator_weights
 from pandas_causal.mediation.nested_regression import fit_nested, pairs
+from pandas_causal.models.nuisance import TrainingRows
 from tests.adjustment.designs import front_door
 
 MODELS = ("outcome_model", "propensity_model", "mediator_model", "nested_model")
@@ -154,7 +155,7 @@ def test_nested_regression_is_least_squares_of_the_other_folds(spec, weighted):
     X, codes, folds = rng.normal(size=(n, 2)), np.arange(n) % 2, np.arange(n) // 30
     goals = rng.normal(size=(3, n, 2))
     w = rng.random(n) + 0.5 if weighted else None
-    nested = fit_nested(spec, X, lambda k: goals[k], codes, 2, folds, [(0, 1)], w=w)
+    nested = fit_nested(spec, TrainingRows(X, codes, 2, w=w), lambda k: goals[k], folds, [(0, 1)])
     for k in range(3):
         learn = (folds != k) & (codes == 0)
         root = np.sqrt(np.ones(n) if w is None else w)[learn]

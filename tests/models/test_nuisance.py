@@ -12,7 +12,7 @@ from sklearn.preprocessing import StandardScaler
 from pandas_causal import AIPW, IPW, Matching
 from pandas_causal.errors import CausalArgumentError, CausalDataError
 from pandas_causal.models.cross_fitting import cross_fit, log_loss, make_model, skill, squared_loss, weighted_fit
-from pandas_causal.models.nuisance import fit_outcome, fit_propensity, report
+from pandas_causal.models.nuisance import TrainingRows, fit_outcome, fit_propensity, report
 
 RNG = np.random.default_rng(0)
 N = 240
@@ -37,8 +37,8 @@ def test_no_row_informs_its_own_prediction():
     moved = Y.copy()
     moved[7] += 100
     for spec in ("linear", "ridge", "boosting", LinearRegression()):
-        one = fit_outcome(spec, X, Y, D, 2, FOLDS).predictions
-        two = fit_outcome(spec, X, moved, D, 2, FOLDS).predictions
+        one = fit_outcome(spec, TrainingRows(X, D, 2, Y), FOLDS).predictions
+        two = fit_outcome(spec, TrainingRows(X, D, 2, moved), FOLDS).predictions
         own = FOLDS == FOLDS[7]
         np.testing.assert_allclose(one[own], two[own], rtol=1e-8)
         assert not np.allclose(one[~own], two[~own])
@@ -58,14 +58,14 @@ def test_folds_that_leave_an_arm_out_are_refused():
 
 @pytest.mark.parametrize("spec", ["linear", "ridge", "boosting"])
 def test_losses_are_those_of_the_predictions(spec):
-    outcome = fit_outcome(spec, X, Y, D, 2, FOLDS, w=W)
+    outcome = fit_outcome(spec, TrainingRows(X, D, 2, Y, W), FOLDS)
     for a in (0, 1):
         own = D == a
         gap = np.square(Y[own] - outcome.predictions[own, a])
         assert outcome.losses[a] == pytest.approx(np.average(gap, weights=W[own]))
         mean = np.average(Y[own], weights=W[own])
         assert outcome.baselines[a] == pytest.approx(np.average(np.square(Y[own] - mean), weights=W[own]))
-    propensity = fit_propensity(spec, X, D, 2, FOLDS, w=W)
+    propensity = fit_propensity(spec, TrainingRows(X, D, 2, w=W), FOLDS)
     received = propensity.predictions[np.arange(N), D]
     assert propensity.losses[0] == pytest.approx(np.average(-np.log(received), weights=W))
     share = np.average(D, weights=W)
@@ -75,38 +75,38 @@ def test_losses_are_those_of_the_predictions(spec):
 
 
 def test_auto_takes_the_smaller_out_of_fold_loss():
-    linear_truth = fit_outcome("auto", X, Y, D, 2, FOLDS)
+    linear_truth = fit_outcome("auto", TrainingRows(X, D, 2, Y), FOLDS)
     assert linear_truth.chosen == ("ridge", "ridge")
     rng = np.random.default_rng(1)
     Z, d = rng.uniform(-2, 2, (1_500, 2)), rng.integers(2, size=1_500)
     steps = 3 * np.sign(Z[:, 0] * Z[:, 1]) + rng.normal(size=1_500)
     folds = rng.integers(3, size=1_500)
-    chosen = fit_outcome("auto", Z, steps, d, 2, folds)
+    chosen = fit_outcome("auto", TrainingRows(Z, d, 2, steps), folds)
     assert chosen.chosen == ("boosting", "boosting")
     for a in (0, 1):
-        assert chosen.losses[a] < fit_outcome("ridge", Z, steps, d, 2, folds).losses[a]
+        assert chosen.losses[a] < fit_outcome("ridge", TrainingRows(Z, d, 2, steps), folds).losses[a]
     treated = (rng.random(1_500) < np.where(Z[:, 0] * Z[:, 1] > 0, 0.85, 0.15)).astype(int)
-    assert fit_propensity("auto", Z, treated, 2, folds).chosen == ("boosting",)
+    assert fit_propensity("auto", TrainingRows(Z, treated, 2), folds).chosen == ("boosting",)
 
 
 def test_new_rows_get_the_mean_of_the_folds_models():
-    fitted = fit_outcome("ridge", X, Y, D, 2, FOLDS)
+    fitted = fit_outcome("ridge", TrainingRows(X, D, 2, Y), FOLDS)
     new = RNG.normal(size=(5, 3))
     expected = np.mean([p(new) for p in fitted.predict], axis=0)
     np.testing.assert_allclose(fitted.on(new), expected)
     assert fitted.on(new).shape == (5, 2)
-    linear = fit_outcome("linear", X, Y, D, 2, FOLDS)
+    linear = fit_outcome("linear", TrainingRows(X, D, 2, Y), FOLDS)
     whole = LinearRegression().fit(X[D == 1], Y[D == 1]).predict(new)
     np.testing.assert_allclose(linear.on(new)[:, 1], whole)
 
 
 def test_classifiers_of_0_1_outcomes_give_probabilities():
     y = (Y > 0).astype(float)
-    fitted = fit_outcome(LogisticRegression(), X, y, D, 2, FOLDS)
+    fitted = fit_outcome(LogisticRegression(), TrainingRows(X, D, 2, y), FOLDS)
     learn = (FOLDS != 1) & (D == 0)
     theirs = LogisticRegression().fit(X[learn], y[learn]).predict_proba(X[FOLDS == 1])[:, 1]
     np.testing.assert_allclose(fitted.predictions[FOLDS == 1, 0], theirs)
-    boosted = fit_outcome("boosting", X, y, D, 2, FOLDS).predictions
+    boosted = fit_outcome("boosting", TrainingRows(X, D, 2, y), FOLDS).predictions
     assert boosted.min() >= 0
     assert boosted.max() <= 1
 
@@ -142,14 +142,14 @@ def test_models_are_cloned_and_get_the_seed():
 @pytest.mark.parametrize("wrong", ["forest", 3, None, LinearRegression])
 def test_unknown_models_name_the_legal_ones(wrong):
     with pytest.raises(CausalArgumentError, match="'auto', 'linear', 'ridge', 'boosting'"):
-        fit_outcome(wrong, X, Y, D, 2, FOLDS)
+        fit_outcome(wrong, TrainingRows(X, D, 2, Y), FOLDS)
     with pytest.raises(CausalArgumentError, match="'auto', 'linear', 'ridge', 'boosting'"):
-        fit_propensity(wrong, X, D, 2, FOLDS)
+        fit_propensity(wrong, TrainingRows(X, D, 2), FOLDS)
 
 
 def test_a_regressor_is_no_propensity_model():
     with pytest.raises(CausalArgumentError, match="predict_proba"):
-        fit_propensity(LinearRegression(), X, D, 2, FOLDS)
+        fit_propensity(LinearRegression(), TrainingRows(X, D, 2), FOLDS)
 
 
 def test_losses_by_hand():
@@ -167,20 +167,22 @@ def test_auto_without_folds_is_settled_on_folds_of_its_own():
     Z = rng.normal(size=(500, 3))
     t = (rng.random(500) < 1 / (1 + np.exp(0.5 - 0.7 * Z[:, 0]))).astype(int)
     y = Z[:, 0] + t + rng.normal(size=500)
-    auto, ridge, boosting = (fit_propensity(spec, Z, t, 2, None) for spec in ("auto", "ridge", "boosting"))
+    auto, ridge, boosting = (
+        fit_propensity(spec, TrainingRows(Z, t, 2), None) for spec in ("auto", "ridge", "boosting")
+    )
     assert boosting.losses[0] < ridge.losses[0]
     assert auto.chosen == ("ridge",)
     np.testing.assert_allclose(auto.predictions, ridge.predictions)
     assert auto.losses[0] > ridge.losses[0]  # out of fold
     assert not auto.in_sample
     assert ridge.in_sample
-    assert fit_propensity("linear", Z, t, 2, None).in_sample
+    assert fit_propensity("linear", TrainingRows(Z, t, 2), None).in_sample
     assert "in-sample skill" in report(None, boosting, [0, 1]).summary
     assert "in-sample" not in report(None, auto, [0, 1]).summary
-    outcome = fit_outcome("auto", Z, y, t, 2, None)
+    outcome = fit_outcome("auto", TrainingRows(Z, t, 2, y), None)
     assert outcome.chosen == ("ridge", "ridge")
-    np.testing.assert_allclose(outcome.predictions, fit_outcome("ridge", Z, y, t, 2, None).predictions)
-    again = fit_propensity("auto", Z, t, 2, None)
+    np.testing.assert_allclose(outcome.predictions, fit_outcome("ridge", TrainingRows(Z, t, 2, y), None).predictions)
+    again = fit_propensity("auto", TrainingRows(Z, t, 2), None)
     np.testing.assert_array_equal(again.losses, auto.losses)
 
 

@@ -4,8 +4,13 @@ import numpy as np
 import pytest
 
 from pandas_causal.errors import CausalError
-from pandas_causal.synthetic_control.simplex import check_gaps, kkt_residual, simplex_weights
-from pandas_causal.synthetic_control.simplex_kernels import placebo_time_weights, placebo_unit_weights
+from pandas_causal.synthetic_control.simplex import (
+    check_gaps,
+    kkt_residual,
+    placebo_time_weights,
+    placebo_unit_weights,
+    simplex_weights,
+)
 
 
 def test_two_points_by_hand():
