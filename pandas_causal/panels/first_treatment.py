@@ -12,10 +12,10 @@ import pandas as pd
 from pandas_causal.errors import CausalArgumentError, CausalDataError, Problem
 from pandas_causal.inputs.arms import plain, resolve_arms
 from pandas_causal.inputs.column_rules import as_float, is_numeric
-from pandas_causal.kernels.arrays import Bools, Ints
+from pandas_causal.kernels.arrays import Bools, Ints, Positions
 from pandas_causal.panels.periods import NEVER, Periods
 
-__all__ = ["Timing", "first_treated_periods"]
+__all__ = ["Timing", "UnitPeriods", "first_treated_periods"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,13 +43,33 @@ class Timing:
     notes: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, eq=False)
+class UnitPeriods:
+    """Rows by unit and period, in that order.
+
+    Attributes
+    ----------
+    axis : Periods
+    unit, time : ndarray (n,)
+    labels : Index (N,)
+        Of the units.
+    """
+
+    axis: Periods
+    unit: Ints
+    time: Ints
+    labels: pd.Index
+
+    @property
+    def starts(self) -> Positions:
+        """First row (N,) of every unit."""
+        return np.flatnonzero(np.r_[True, self.unit[1:] != self.unit[:-1]])
+
+
 def first_treated_periods(
     estimator: str,
     roles: Mapping[str, Any],
-    axis: Periods,
-    unit: Ints,
-    time: Ints,
-    labels: pd.Index,
+    rows: UnitPeriods,
     *,
     post: Hashable | Sequence[Hashable] = None,
     absorbing: bool = True,
@@ -62,10 +82,7 @@ def first_treated_periods(
         Name of the design, for messages.
     roles : mapping
         Holds one of cohort, treatment and group, in the order of `unit`.
-    axis : Periods
-    unit, time : ndarray (n,)
-    labels : Index (N,)
-        Labels of the units.
+    rows : UnitPeriods
     post : optional
         First treated period of the group, or all its treated periods.
     absorbing : bool
@@ -76,29 +93,28 @@ def first_treated_periods(
     CausalDataError
         Values that change within a unit, or treatment that switches off, never starts or flags units.
     """
-    starts = np.flatnonzero(np.r_[True, unit[1:] != unit[:-1]])
     if "cohort" in roles:
         values = roles["cohort"]
-        position = axis.positions(values)
-        _refuse_change(str(values.name), "cohort", position, starts, unit, labels)
-        cohort = position[starts]
-        return Timing(cohort, cohort[unit] <= time, str(values.name))
+        position = rows.axis.positions(values)
+        _refuse_change(str(values.name), "cohort", position, rows)
+        cohort = position[rows.starts]
+        return Timing(cohort, cohort[rows.unit] <= rows.time, str(values.name))
     if "group" in roles:
-        return _from_group(roles["group"], post, axis, unit, time, starts, labels)
-    return _from_treatment(estimator, roles["treatment"], axis, unit, time, starts, labels, absorbing)
+        return _from_group(roles["group"], post, rows)
+    return _from_treatment(estimator, roles["treatment"], rows, absorbing=absorbing)
 
 
-def _refuse_change(column: str, role: str, codes: Ints, starts: Ints, unit: Ints, labels: pd.Index) -> None:
+def _refuse_change(column: str, role: str, codes: Ints, rows: UnitPeriods) -> None:
     """Refuse a property of units that changes between their rows."""
-    differs = codes != codes[starts][unit]
+    differs = codes != codes[rows.starts][rows.unit]
     if not differs.any():
         return
-    changed = np.unique(unit[differs])
+    changed = np.unique(rows.unit[differs])
     raise CausalDataError(
         [
             Problem(
                 column,
-                f"{role} changes within {len(changed):,} units (the first is {plain(labels[changed[0]])!r})",
+                f"{role} changes within {len(changed):,} units (the first is {plain(rows.labels[changed[0]])!r})",
                 None,
                 f"give every row of a unit the same {role}: {_SAME[role]}",
             )
@@ -115,16 +131,13 @@ _SAME = {
 def _from_group(
     values: pd.Series[Any],
     post: Hashable | Sequence[Hashable],
-    axis: Periods,
-    unit: Ints,
-    time: Ints,
-    starts: Ints,
-    labels: pd.Index,
+    rows: UnitPeriods,
 ) -> Timing:
     """Two groups, one of them treated from the period `post` on, or in the periods listed."""
     column = str(values.name)
     codes, names, notes = two_levels(values, "group")
-    _refuse_change(column, "group", codes, starts, unit, labels)
+    axis, unit, time, starts = rows.axis, rows.unit, rows.time, rows.starts
+    _refuse_change(column, "group", codes, rows)
     periods = list(post) if isinstance(post, list | tuple | set | np.ndarray | pd.Index | pd.Series) else [post]
     if not periods:
         raise CausalArgumentError("post= is empty; give the first treated period, or all treated periods")
@@ -170,18 +183,10 @@ def two_levels(values: pd.Series[Any], role: str) -> tuple[Ints, tuple[Any, ...]
     return codes, arms.levels, notes
 
 
-def _from_treatment(
-    estimator: str,
-    values: pd.Series[Any],
-    axis: Periods,
-    unit: Ints,
-    time: Ints,
-    starts: Ints,
-    labels: pd.Index,
-    absorbing: bool,
-) -> Timing:
+def _from_treatment(estimator: str, values: pd.Series[Any], rows: UnitPeriods, *, absorbing: bool) -> Timing:
     """Treatment row by row: the first treated period; afterwards it stays on."""
     column = str(values.name)
+    axis, unit, time, labels = rows.axis, rows.unit, rows.time, rows.labels
     codes, _, notes = two_levels(values, "treatment")
     within = unit[1:] == unit[:-1]
     step = np.diff(codes)
@@ -212,7 +217,7 @@ def _from_treatment(
                 )
             ]
         )
-    first = np.minimum.reduceat(np.where(codes == 1, time, NEVER), starts).astype(np.int64)
+    first = np.minimum.reduceat(np.where(codes == 1, time, NEVER), rows.starts).astype(np.int64)
     seen_off = np.zeros(len(labels), dtype=bool)
     seen_off[unit[codes == 0]] = True
     gap = within & (step > 0) & (np.diff(time) > 1)

@@ -18,7 +18,7 @@ from pandas_causal.inputs.encoding import Encoder
 from pandas_causal.inputs.roles import Inputs
 from pandas_causal.inputs.types import Covariates, Outcome, Role
 from pandas_causal.kernels.arrays import Bools, Ints, Positions
-from pandas_causal.panels.first_treatment import Timing, first_treated_periods
+from pandas_causal.panels.first_treatment import Timing, UnitPeriods, first_treated_periods
 from pandas_causal.panels.panel import Panel, mean_one
 from pandas_causal.panels.periods import NEVER, Periods, read_axis
 
@@ -81,9 +81,8 @@ def read_panel(
     kept = np.flatnonzero(inputs.kept)
     ordered = _sort(inputs)
     order = ordered.order
-    timing = first_treated_periods(
-        name, ordered.roles, ordered.axis, ordered.unit, ordered.time, ordered.labels, post=post, absorbing=absorbing
-    )
+    rows = UnitPeriods(ordered.axis, ordered.unit, ordered.time, ordered.labels)
+    timing = first_treated_periods(name, ordered.roles, rows, post=post, absorbing=absorbing)
     keep, notes, counts = _usable(ordered, timing, drop_always_treated, anticipation)
     facts = {"n_dropped": inputs.n_dropped, "n_zero_weight": inputs.n_zero_weight, **counts}
     if inputs.n_zero_weight:

@@ -33,7 +33,7 @@ from pandas_causal.synthetic_control import checks
 from pandas_causal.synthetic_control.comparison import Block, Method, Runs, layout_of
 from pandas_causal.synthetic_control.conformal import Proxy
 from pandas_causal.synthetic_control.inference import Inference, SyntheticComparison, infer
-from pandas_causal.synthetic_control.study import Study
+from pandas_causal.synthetic_control.study import Study, period_text
 
 __all__ = ["UNTOUCHED", "Demands", "SyntheticEstimator"]
 
@@ -225,9 +225,7 @@ class SyntheticEstimator(CausalEstimator):
         periods, starts = study.panel.periods, {b.start for b in study.blocks}
         first = min(starts)
         if not self.by_period:
-            return pd.Index(
-                [f"average, {checks.period_text(periods[first])} to {checks.period_text(periods[-1])}"], name="estimand"
-            )
+            return pd.Index([f"average, {period_text(periods[first])} to {period_text(periods[-1])}"], name="estimand")
         if len(starts) == 1:
             return pd.Index(periods[first:], name=study.panel.axis.name)
         return pd.RangeIndex(len(periods) - first, name="event")

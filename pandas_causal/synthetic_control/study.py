@@ -10,7 +10,6 @@ import pandas as pd
 from pandas_causal.inputs.arms import plain
 from pandas_causal.kernels.arrays import Floats, Ints
 from pandas_causal.panels.reading import Panel
-from pandas_causal.synthetic_control import checks
 from pandas_causal.synthetic_control.comparison import Block
 
 __all__ = ["Study", "period_text"]
@@ -53,7 +52,7 @@ class Study:
         """Name every block by its unit, or by its first period and how many units it has."""
         names = []
         for b in self.blocks:
-            since = checks.period_text(self.panel.periods[b.start])
+            since = period_text(self.panel.periods[b.start])
             one = str(plain(self.labels[b.rows[0]]))
             names.append(f"{one}, from {since}" if b.size == 1 else f"{b.size} units, from {since}")
         return names
