@@ -213,8 +213,8 @@ def choose(
         name, stands_for = short_names[estimator]
         chosen: CausalEstimator = getattr(import_module(PLACES[name]), name)(**stands_for)
         known = chosen.get_params(deep=False)
-        asked = {k: v for k, v in (defaults or {}).items() if k in known and settings.get(k) is None}
-        return with_settings(chosen, {**settings, **asked})
+        defaulted = {k: v for k, v in (defaults or {}).items() if k in known and settings.get(k) is None}
+        return with_settings(chosen, {**settings, **defaulted})
     if isinstance(estimator, str | type) or not hasattr(estimator, "fit"):
         example = next(iter(short_names.values()))[0]
         raise CausalArgumentError(
@@ -227,11 +227,11 @@ def with_settings(estimator: CausalEstimator, settings: Mapping[str, object]) ->
     """Clone an estimator with the settings that a call gives; None means not given."""
     chosen: CausalEstimator = clone(estimator)
     known = chosen.get_params(deep=False)
-    given = {name: value for name, value in settings.items() if value is not None}
-    absent = [name for name in given if name not in known]
+    named = {name: value for name, value in settings.items() if value is not None}
+    absent = [name for name in named if name not in known]
     if absent:
         raise CausalArgumentError(f"{type(chosen).__name__} has no setting {absent[0]!r}; its settings: {list(known)}")
-    chosen.set_params(**given)
+    chosen.set_params(**named)
     return chosen
 
 

@@ -52,16 +52,16 @@ class AdjustmentQuestions(Questions):
             from pandas_causal.identification.routes import ate_from_graph
 
             self._select(treatment=treatment, covariates=[], outcome=outcome, **roles)
-            asked: dict[str, Any] = {"estimand": estimand, "control": control, "level": level, "missing": missing}
-            own = None if isinstance(estimator, str) and estimator == "aipw" else estimator
+            settings: dict[str, Any] = {"estimand": estimand, "control": control, "level": level, "missing": missing}
+            chosen_estimator = None if isinstance(estimator, str) and estimator == "aipw" else estimator
             return ate_from_graph(
                 self._frame,
                 graph,
                 post_treatment,
                 treatment=treatment,
                 outcome=outcome,
-                estimator=own,
-                **asked,
+                estimator=chosen_estimator,
+                **settings,
                 **roles,
             )
         if covariates is None:

@@ -107,13 +107,13 @@ class Questions:
 
         check_columns(self._frame)
         named = [(role, name) for role, value in roles.items() for name in self._columns_of(role, value)]
-        asked = [*([] if outcome is None else [("outcome", outcome)]), *named, *(("covariate", c) for c in covariates)]
+        wanted = [*([] if outcome is None else [("outcome", outcome)]), *named, *(("covariate", c) for c in covariates)]
         problems: list[Problem] = []
         used: dict[Any, str] = {}
-        for role, name in asked:
+        for role, name in wanted:
             if not pd.api.types.is_hashable(name):
-                what = f"is given as {role} but is no column name"
-                problems.append(Problem(type(name).__name__, what, None, "give the name of a column"))
+                message = f"is given as {role} but is no column name"
+                problems.append(Problem(type(name).__name__, message, None, "give the name of a column"))
                 continue
             if name not in self._frame.columns:
                 problems.append(self._absent(name, role))

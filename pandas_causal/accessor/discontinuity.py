@@ -46,9 +46,9 @@ class DiscontinuityQuestions(Questions):
         """
         from pandas_causal.estimators import RegressionDiscontinuity
 
-        own = cutoff if isinstance(cutoff, str) and cutoff in self._frame.columns else None
+        cutoff_column = cutoff if isinstance(cutoff, str) and cutoff in self._frame.columns else None
         estimator = RegressionDiscontinuity(
-            cutoff=cutoff if own is None else 0.0,
+            cutoff=cutoff if cutoff_column is None else 0.0,
             kernel=kernel,
             bandwidth=bandwidth,
             bias_bandwidth=bias_bandwidth,
@@ -68,7 +68,7 @@ class DiscontinuityQuestions(Questions):
             outcome=outcome,
             covariates=names([] if covariates is None else covariates),
             running=running,
-            cutoffs=own,
+            cutoffs=cutoff_column,
             cluster=cluster,
             sample_weight=sample_weight,
             missing=missing,

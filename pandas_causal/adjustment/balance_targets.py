@@ -127,18 +127,18 @@ def hull_gap(Z: Floats, target: Floats, unit: Floats | None = None) -> tuple[flo
         A = np.vstack([np.hstack([z, -unit[:, None]]), np.hstack([-z, -unit[:, None]])])
         equal = np.append(np.ones(len(rows)), 0.0)[None]
         cost = np.append(np.zeros(len(rows)), 1.0)
-        found = linprog(cost, A, np.concatenate([target, -target]), equal, [1.0], method="highs")
-        if not found.success:
+        solution = linprog(cost, A, np.concatenate([target, -target]), equal, [1.0], method="highs")
+        if not solution.success:
             break
-        gap = float(found.fun)
-        prices = -found.ineqlin.marginals
+        gap = float(solution.fun)
+        prices = -solution.ineqlin.marginals
         direction = prices[len(target) :] - prices[: len(target)]
-        reduced = -Z @ direction - found.eqlin.marginals[0]
+        reduced = -Z @ direction - solution.eqlin.marginals[0]
         worst = np.argsort(reduced)[:20]
-        more = np.setdiff1d(worst[reduced[worst] < -1e-9], rows)
-        if not len(more) or gap < 1e-12:
+        entering = np.setdiff1d(worst[reduced[worst] < -1e-9], rows)
+        if not len(entering) or gap < 1e-12:
             break
-        rows = np.concatenate([rows, more])
+        rows = np.concatenate([rows, entering])
     return gap, direction
 
 

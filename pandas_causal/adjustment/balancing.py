@@ -135,7 +135,7 @@ class _BalancingEstimator(ArmComparison):
         sample: Sample,
         plan: EstimandPlan,
         propensity: Floats,
-        how: str,
+        method: str,
         assumption: str,
         facts: Mapping[str, Any],
     ) -> None:
@@ -158,7 +158,7 @@ class _BalancingEstimator(ArmComparison):
             values,
             contributions,
             estimand=in_words(self.estimand, sample.treatment, sample.outcome),
-            std_error_method=how,
+            std_error_method=method,
             diagnostics=checks,
             warned=[*warned, *(notes if named else [])],
             assumptions=(*UNCONFOUNDED, assumption),
@@ -319,16 +319,16 @@ class EntropyBalancing(_BalancingEstimator):
 
     def _base(self, sample: Sample) -> dict[Pair, Floats] | None:
         """Base weights (n,) of every arm beside every other."""
-        given = sample.inputs.roles.get("base_weight")
+        base_weight = sample.inputs.roles.get("base_weight")
         e, K = sample.propensity, len(sample.arms)
-        if given is not None and e is not None:
+        if base_weight is not None and e is not None:
             raise CausalArgumentError("base_weight= and propensity= both give base weights; pass one of them")
-        if given is None and e is None:
+        if base_weight is None and e is None:
             return None
         pairs: list[tuple[int, int]] = [(t, a) for t in range(K) for a in range(K) if t != a]
         if e is not None:
             return {(t, a): e[:, t] / e[:, a] for t, a in pairs}
-        q = given.to_numpy(dtype=float, na_value=np.nan)  # type: ignore[union-attr]
+        q = base_weight.to_numpy(dtype=float, na_value=np.nan)  # type: ignore[union-attr]
         return dict.fromkeys(pairs, q / q.mean())
 
     def _odds(self, sample: Sample, base: Mapping[Pair, Floats] | None) -> Floats:

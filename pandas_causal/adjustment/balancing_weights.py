@@ -154,19 +154,19 @@ def entropy_weights(
     if len(z) > 200_000:
         some = np.linspace(0, len(z) - 1, 50_000).astype(np.intp)
         start = _newton(z[some], b[some] / b[some].sum(), goal[used])
-    found = _newton(z, b, goal[used], start)
-    if found is None:
+    solution = _newton(z, b, goal[used], start)
+    if solution is None:
         raise unreachable(Z, goal, unit)
     w = np.zeros(len(Z))
-    share, _ = _shares(z, b, found)
+    share, _ = _shares(z, b, solution)
     w[keep] = share
     if np.abs(w @ Z - goal).max(initial=0.0) > _BALANCED:
         raise unreachable(Z, goal, unit)
     coefficients = np.zeros(design.p)
     at = np.append(True, used)
-    coefficients[1:][used] = found
+    coefficients[1:][used] = solution
     first = int(np.argmax(share))
-    coefficients[0] = np.log(total * share[first] / base[keep][first]) - z[first] @ found
+    coefficients[0] = np.log(total * share[first] / base[keep][first]) - z[first] @ solution
     ends = np.append(np.nan, np.where(used, np.nan, goal))
     return BalancingWeights(rows, coefficients, total * w, total * w, at, np.zeros(design.p), ends)
 
@@ -254,11 +254,11 @@ def stable_weights(
     if tolerance == 0:
         keep, used[1:] = _faces(Z[:, 1:], base, target[1:])
     z, p = np.ascontiguousarray(Z[keep][:, used]), base[keep] / base[keep].sum()
-    found = _stable_newton(z, p, target[used], delta[used])
+    solution = _stable_newton(z, p, target[used], delta[used])
     share, slope, beta = np.zeros(len(Z)), np.zeros(len(Z)), np.zeros(design.p)
-    share[keep] = p * np.maximum(1 + z @ found, 0.0)
+    share[keep] = p * np.maximum(1 + z @ solution, 0.0)
     slope[keep] = p
-    beta[used] = found
+    beta[used] = solution
     if (np.abs(target - share @ Z) > delta + _BALANCED).any():
         raise unreachable(Z[:, 1:], target[1:], unit, tolerance)
     active = used & ((beta != 0) | (delta == 0))

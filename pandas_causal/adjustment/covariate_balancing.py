@@ -95,19 +95,19 @@ def moment_factors(estimand: str, codes: Codes, propensity: Floats, over: bool) 
     k, slope = np.zeros((n, M)), np.zeros((n, M, J))
     e0, control = propensity[:, 0], (codes == 0).astype(float)
     for a in range(1, K):
-        own, ea, at = (codes == a).astype(float), propensity[:, a], a - 1
+        in_arm, ea, at = (codes == a).astype(float), propensity[:, a], a - 1
         if estimand == "ATE":
-            k[:, at] = own / ea - control / e0
+            k[:, at] = in_arm / ea - control / e0
             slope[:, at] = k[:, at, None] * propensity[:, 1:]
-            slope[:, at, at] -= own / ea
+            slope[:, at, at] -= in_arm / ea
         elif estimand == "ATT":
-            k[:, at] = own - control * ea / e0
+            k[:, at] = in_arm - control * ea / e0
             slope[:, at, at] = -control * ea / e0
         else:
-            k[:, at] = control - own * e0 / ea
-            slope[:, at, at] = own * e0 / ea
+            k[:, at] = control - in_arm * e0 / ea
+            slope[:, at, at] = in_arm * e0 / ea
         if over:
-            k[:, J + at] = own - ea
+            k[:, J + at] = in_arm - ea
             slope[:, J + at] = ea[:, None] * propensity[:, 1:]
             slope[:, J + at, at] -= ea
     return k, slope

@@ -117,13 +117,13 @@ class IPW(ArmComparison):
         keep, e = supported(self.estimand, e, sample.codes, self.trim, sample.arms.levels)
         unit = (np.ones(len(sample)) if sample.w is None else sample.w) * (1.0 if keep is None else keep)
         values, contributions, _ = hajek_means(plan, sample.y, sample.codes, e, unit)
-        how = "influence function, propensity taken as known (cross-fitted, penalised or given), normal law"
+        method = "influence function, propensity taken as known (cross-fitted, penalised or given), normal law"
         fitted_linear = model is not None and model.logistic is not None
         if model is not None and model.logistic is not None and self.cv is None:
             contributions += propensity_correction(
                 plan, contributions, sample.codes, e, design, model.logistic, sample.w
             )
-            how = "influence function, estimation of the logistic propensity included, normal law"
+            method = "influence function, estimation of the logistic propensity included, normal law"
         self.weights_ = np.zeros(len(self.used_))
         self.weights_[self.used_] = arm_weights(self.estimand, sample.codes, e, unit)
         checks, warned = self.overlap(sample, e, self.estimand, keep)
@@ -138,7 +138,7 @@ class IPW(ArmComparison):
             values,
             contributions,
             estimand=in_words(self.estimand, sample.treatment, sample.outcome),
-            std_error_method=how,
+            std_error_method=method,
             diagnostics=checks,
             warned=[*warned, *notes, *(collinear(sample, design.dropped) if fitted_linear else [])],
             population=about,

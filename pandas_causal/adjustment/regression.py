@@ -220,10 +220,10 @@ class RegressionAdjustment(ArmComparison):
         scale = np.concatenate([[1.0], 1 / design.scale[design.kept]])
         contributions = np.zeros((len(sample), design.p))
         for at, Z in design.blocks():
-            own, e = sample.codes[at], fit.residuals[at]
+            arm_of_row, e = sample.codes[at], fit.residuals[at]
             weighted = e if sample.w is None else e * sample.w[at]
             for arm, sign in ((a, 1.0), (0, -1.0)):
-                inside = own == arm
+                inside = arm_of_row == arm
                 contributions[at][inside] = sign * (Z[inside] @ fit.bread[arm]) * weighted[inside][:, None]
         contributions *= scale
         adjusted = contributions * np.sqrt(fit.hc2)[:, None]

@@ -78,13 +78,13 @@ def fit_arm_regression(
     residuals, leverage = np.empty(len(y)), np.empty(len(y))
     predictions = np.empty((len(y), n_arms))
     for at, Z in design.blocks():
-        own = codes[at]
+        arm_of_row = codes[at]
         fitted = Z @ coefficients.T
         predictions[at] = fitted
-        residuals[at] = y[at] - fitted[np.arange(len(own)), own]
-        h = np.empty(len(own))
+        residuals[at] = y[at] - fitted[np.arange(len(arm_of_row)), arm_of_row]
+        h = np.empty(len(arm_of_row))
         for a in range(n_arms):
-            inside = own == a
+            inside = arm_of_row == a
             h[inside] = np.einsum("ij,ij->i", Z[inside] @ bread[a], Z[inside])
         leverage[at] = h if w is None else h * w[at]
     return ArmRegression(design, coefficients, bread, residuals, leverage, predictions, float(counts.sum() - sum(used)))

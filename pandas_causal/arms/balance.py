@@ -56,8 +56,10 @@ def largest_difference(X: Floats, codes: Codes, weights: Floats | None) -> float
 
     Weights (n,) serve all contrasts, weights (n, K - 1) have a column for each.
     """
-    found = (standardized_differences(X, codes, a, 0, _of_contrast(weights, a)) for a in range(1, int(codes.max()) + 1))
-    return max((float(np.abs(gaps).max(initial=0.0)) for gaps in found), default=0.0)
+    contrasts = (
+        standardized_differences(X, codes, a, 0, _of_contrast(weights, a)) for a in range(1, int(codes.max()) + 1)
+    )
+    return max((float(np.abs(gaps).max(initial=0.0)) for gaps in contrasts), default=0.0)
 
 
 def weighted_ks(x: Floats, first: Bools, second: Bools, w: Floats) -> float:

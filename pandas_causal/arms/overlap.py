@@ -160,9 +160,9 @@ def propensity_histogram(propensity: Floats, codes: Codes, levels: Sequence[Any]
             parts.append(part)
     ranges = []
     for a, level in enumerate(levels):
-        own = propensity[codes == a, shown[0] if len(levels) == 2 else a]
+        of_arm = propensity[codes == a, shown[0] if len(levels) == 2 else a]
         ranges.append(
-            f"from {own.min():.2f} to {own.max():.2f} in arm {level}" if len(own) else f"arm {level} is empty"
+            f"from {of_arm.min():.2f} to {of_arm.max():.2f} in arm {level}" if len(of_arm) else f"arm {level} is empty"
         )
     of = levels[1] if len(levels) == 2 else "each row's own arm"
     return Check(None, pd.concat(parts, ignore_index=True), f"propensity of {of}: {', '.join(ranges)}")

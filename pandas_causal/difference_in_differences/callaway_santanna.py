@@ -248,9 +248,9 @@ class CallawaySantAnna(CausalEstimator):
 
     def _assumptions(self, panel: Panel) -> tuple[str, ...]:
         controls = "never-treated units" if self.control_group == "never_treated" else "units not treated yet"
-        given = ", given the covariates" if panel.covariates else ""
+        conditional = ", given the covariates" if panel.covariates else ""
         early = f" more than {self.anticipation} periods" if self.anticipation else ""
-        parallel = f"parallel trends{given}: untreated, each cohort would have changed as {controls} did"
+        parallel = f"parallel trends{conditional}: untreated, each cohort would have changed as {controls} did"
         out = [
             f"{parallel} (cannot be tested from treatment on; before it: diagnostics['pre_trends'])",
             f"no anticipation: outcomes do not react{early} before treatment starts",

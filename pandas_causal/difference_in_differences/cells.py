@@ -89,17 +89,17 @@ def treated_units(
     untreated_only: bool = False,
 ) -> Treated:
     """Treated units (and comparison units) behind cells; cohort shares and leads after them rest on no few units."""
-    cohorts, more = panel.treated_cohorts, n_shares + len(leads)
-    own = np.searchsorted(cohorts, [c.cohort for c in counts.cells])
-    source = np.concatenate([own, np.full(more, -1)]).astype(np.intp)
+    cohorts, n_further = panel.treated_cohorts, n_shares + len(leads)
+    cohort_of_cell = np.searchsorted(cohorts, [c.cohort for c in counts.cells])
+    source = np.concatenate([cohort_of_cell, np.full(n_further, -1)]).astype(np.intp)
     place = np.searchsorted(cohorts, panel.cohort)
     groups = np.where(np.append(cohorts, -1)[place] == panel.cohort, place, -1).astype(np.intp)
-    most, controls = np.zeros(more, dtype=np.int64), np.zeros(more, dtype=np.int64)
+    most, controls = np.zeros(n_further, dtype=np.int64), np.zeros(n_further, dtype=np.int64)
     if leads:  # these pool the cohorts: all treated units seen so long before treatment
-        source[-more:] = -2
+        source[-n_further:] = -2
         inside = panel.cohort[panel.unit] < panel.n_periods
         most = np.array([int((inside & (panel.event == e)).sum()) for e in leads], dtype=np.int64)
-        controls = np.full(more, int(panel.never.sum()) or len(groups))
+        controls = np.full(n_further, int(panel.never.sum()) or len(groups))
     behind, beside = np.concatenate([counts.n_treated, most]), np.concatenate([counts.n_control, controls])
     return Treated.of(source, groups, behind, beside, untreated_only=untreated_only)
 
@@ -146,12 +146,12 @@ def share_weights(rows: Estimates, cells: Sequence[Cell], shares: Shares) -> Cel
     """
 
     def of_cohorts(cohorts: Ints, labels: pd.Index) -> Estimates:
-        own = np.searchsorted(shares.cohorts, cohorts)
+        position = np.searchsorted(shares.cohorts, cohorts)
         u = rows.uncertainty
         assert isinstance(u, Influence)  # noqa: S101 - cells are built with contributions
-        loadings = np.zeros((len(own), len(u.values)))
-        loadings[np.arange(len(own)), len(u.values) - len(shares) + own] = 1.0
-        values = pd.Series(shares.values[own], index=labels, name="estimate")
+        loadings = np.zeros((len(position), len(u.values)))
+        loadings[np.arange(len(position)), len(u.values) - len(shares) + position] = 1.0
+        values = pd.Series(shares.values[position], index=labels, name="estimate")
         return Estimates(values, replace(u, loadings=loadings))
 
     of_rows = of_cohorts(np.array([c.cohort for c in cells]), rows.index)
@@ -177,7 +177,7 @@ def four_averages(
     """
     cohort, time = np.array([c.cohort for c in cells]), np.array([c.time for c in cells])
     post = time >= cohort
-    n_rows, what = len(cells) + len(leads), f"effect on the treated of {panel.names['outcome']}"
+    n_rows, effect_in_words = len(cells) + len(leads), f"effect on the treated of {panel.names['outcome']}"
     references = {c.time - c.cohort for c in cells if c.is_reference}
     events, event = np.unique(np.concatenate([time - cohort, np.array(leads, dtype=int)]), return_inverse=True)
     cohorts, of_cohort = _positions(cohort, post, n_rows)
@@ -186,15 +186,19 @@ def four_averages(
     after = np.where(np.r_[post, np.zeros(len(leads), dtype=bool)], 0, -1)
 
     def average(
-        of_rows: Floats | Estimates | None, groups: Ints, labels: pd.Index, how: str, overall: Floats | Estimates | None
+        of_rows: Floats | Estimates | None,
+        groups: Ints,
+        labels: pd.Index,
+        averaging: str,
+        overall: Floats | Estimates | None,
     ) -> Weighting:
-        then = {"overall": Weighting(overall, labels=_ATT, estimand=f"{what}, overall average {how}")}
-        return Weighting(of_rows, pd.Index(groups), then, labels, f"{what}, {how}")
+        then = {"overall": Weighting(overall, labels=_ATT, estimand=f"{effect_in_words}, overall average {averaging}")}
+        return Weighting(of_rows, pd.Index(groups), then, labels, f"{effect_in_words}, {averaging}")
 
     periods = panel.periods[times].rename("time")
     overall = weights.of_cohorts(cohorts, cohort_labels)
     return {
-        "simple": Weighting(weights.rows, pd.Index(after), labels=_ATT, estimand=what),
+        "simple": Weighting(weights.rows, pd.Index(after), labels=_ATT, estimand=effect_in_words),
         "event": average(
             weights.rows,
             event,

@@ -89,8 +89,8 @@ def cohort_period_regression(rows: PanelRows, cohort: Ints, cells: Sequence[tupl
     coefficients += inverse @ (right - S @ coefficients)
     residuals = sums[0] - _fitted(weights, mass, sums[1:], coefficients, place)
     contributions = _scores(rows, residuals, within[:, 1:], inverse[:, T : T + k], place)
-    found = S @ inverse[:, T : T + k] - np.eye(len(S))[:, T : T + k]
-    reached = np.abs(found).max(axis=0, initial=0.0) < _UNREACHED
+    departure = S @ inverse[:, T : T + k] - np.eye(len(S))[:, T : T + k]
+    reached = np.abs(departure).max(axis=0, initial=0.0) < _UNREACHED
     return Saturated(
         effects=coefficients[T : T + k],
         contributions=contributions,

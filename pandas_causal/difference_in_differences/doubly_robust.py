@@ -96,17 +96,17 @@ def calibrated_odds(design: StandardisedMatrix, treated: Bools, w: Floats | None
     Z = design.rows(slice(None))
     weight = np.ones(len(Z)) if w is None else w
     control, target = Z[~treated], weight[treated] @ Z[treated]
-    own = weight[~treated]
+    control_weight = weight[~treated]
     gamma = np.zeros(Z.shape[1])
-    gamma[0] = np.log(weight[treated].sum() / own.sum())
+    gamma[0] = np.log(weight[treated].sum() / control_weight.sum())
 
     def loss(c: Floats) -> float:
         with np.errstate(over="ignore"):
-            return float(own @ np.exp(control @ c) - target @ c)
+            return float(control_weight @ np.exp(control @ c) - target @ c)
 
     value = loss(gamma)
     for _ in range(100):
-        odds = own * np.exp(control @ gamma)
+        odds = control_weight * np.exp(control @ gamma)
         gradient = control.T @ odds - target
         step = solve_gram((control * odds[:, None]).T @ control, gradient)
         size = 1.0
@@ -125,9 +125,14 @@ def calibrated_odds(design: StandardisedMatrix, treated: Bools, w: Floats | None
 
 
 def compare_changes(
-    dy: Floats, treated: Bools, design: StandardisedMatrix | None = None, w: Floats | None = None, *, method: str = "dr",
+    dy: Floats,
+    treated: Bools,
+    design: StandardisedMatrix | None = None,
+    w: Floats | None = None,
+    *,
+    method: str = "dr",
     fitted: Propensity | None = None,
-) -> AttScores:  # fmt: skip
+) -> AttScores:
     """Average effect on the treated from changes of the outcome of the same units (a panel).
 
     Parameters
@@ -183,13 +188,13 @@ def _means(dy: Floats, treated: Bools, w: Floats | None) -> AttScores:
     out = np.empty_like(dy)
     att = np.zeros(dy.shape[1])
     for group, sign in ((treated, 1.0), (~treated, -1.0)):
-        own = dy[group]
-        share = np.full(len(own), 1 / len(own)) if w is None else w[group] / w[group].sum()
-        mean = share @ own
+        change = dy[group]
+        share = np.full(len(change), 1 / len(change)) if w is None else w[group] / w[group].sum()
+        mean = share @ change
         att += sign * mean
-        own -= mean
-        own *= (sign * share)[:, None]
-        out[group] = own
+        change -= mean
+        change *= (sign * share)[:, None]
+        out[group] = change
     return AttScores(att, out)
 
 
@@ -267,8 +272,8 @@ class _Cells:
 
     def share(self, group: bool, when: bool) -> Floats:
         """The same, summing to 1."""
-        own = self.own(group, when)
-        return own / own.sum()
+        weight_within = self.own(group, when)
+        return weight_within / weight_within.sum()
 
     def model(self, group: bool, when: bool) -> tuple[Floats, Floats]:
         """Gram matrix and coefficients of the regression in one group and period."""
@@ -326,6 +331,6 @@ def _rows_by_weights(cells: _Cells, fitted: Propensity, doubly_robust: bool) -> 
 
 def _share(weight: Floats, of: Bools) -> Floats:
     """Weights of some rows, summing to 1."""
-    own = np.where(of, weight, 0.0)
-    share: Floats = own / own.sum()
+    weight_within = np.where(of, weight, 0.0)
+    share: Floats = weight_within / weight_within.sum()
     return share

@@ -139,14 +139,14 @@ def _weights_of(target: Any, events: Values) -> Floats:
     elif isinstance(target, str) and target == "average":
         weights[:] = 1 / len(events)
     else:
-        given = dict(target) if isinstance(target, Mapping) else {target: 1.0}
-        unknown = [event for event in given if event not in set(events.tolist())]
-        if unknown or not given:
+        target_weights = dict(target) if isinstance(target, Mapping) else {target: 1.0}
+        unknown = [event for event in target_weights if event not in set(events.tolist())]
+        if unknown or not target_weights:
             raise CausalArgumentError(
                 f"target={target!r} names no period after treatment; use one of {events.tolist()}, 'average', or a"
                 " mapping of these to weights"
             )
-        for event, weight in given.items():
+        for event, weight in target_weights.items():
             weights[events == event] = weight
     if not np.isfinite(weights).all() or not weights.any():
         raise CausalArgumentError(f"target={target!r} has no weight that is a finite number other than 0")

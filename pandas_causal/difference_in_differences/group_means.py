@@ -47,10 +47,10 @@ def group_means(y: Floats, group: Codes, n_groups: int, w: Floats | None = None)
     total = np.bincount(group, weight, n_groups)
     centre = y.mean()  # sums of deviations keep digits that sums of large values lose
     values = centre + np.bincount(group, weight * (y - centre), n_groups) / total
-    own = weight * (y - values[group]) / total[group]
+    residual = weight * (y - values[group]) / total[group]
     contributions = np.zeros((len(y), n_groups))
-    contributions[np.arange(len(y)), group] = own
-    variance = np.bincount(group, own**2, n_groups) * n / np.maximum(n - 1, 1)
+    contributions[np.arange(len(y)), group] = residual
+    variance = np.bincount(group, residual**2, n_groups) * n / np.maximum(n - 1, 1)
     components = []
     for k in range(n_groups):
         meat = np.zeros((n_groups, n_groups))

@@ -222,9 +222,9 @@ def estimate_cells(panel: Panel, settings: CellSettings, shares: Shares) -> Grou
     cells, left_out = _usable(engine, planned)
     if not any(cell.time >= cell.cohort for cell in cells):
         column = panel.names.get("cohort", panel.names.get("treatment", "cohort"))
-        what = "no cell from treatment on has untreated units to compare with"
+        message = "no cell from treatment on has untreated units to compare with"
         remedy = "include never-treated units, or periods before the last cohort starts"
-        raise CausalDataError([Problem(column, what, None, remedy)])
+        raise CausalDataError([Problem(column, message, None, remedy)])
     group_time = GroupTime.of(panel, cells, shares, left_out)
     for batch, used in engine.batches(cells):
         comparison = engine.compare([cells[k] for k in batch], used)
@@ -290,10 +290,10 @@ class _Changes:
         if panel.X.shape[1]:
             self.row = np.zeros((panel.n_units, panel.n_periods), dtype=np.intp)
             self.row[panel.unit, panel.time] = np.arange(len(panel))
-        own = panel.starts[panel.unit]
-        constant = bool((panel.X[own] == panel.X).all())
+        first_row = panel.starts[panel.unit]
+        constant = bool((panel.X[first_row] == panel.X).all())
         if panel.weight is not None:
-            constant &= bool((panel.weight == panel.weight[own]).all())
+            constant &= bool((panel.weight == panel.weight[first_row]).all())
         self.constant = constant
 
     def units(self, cell: Cell) -> _Used:

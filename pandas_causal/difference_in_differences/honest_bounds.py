@@ -104,11 +104,11 @@ def honest_bounds(
         raise CausalArgumentError(f"restriction={restriction!r} is not known; use one of {list(RESTRICTIONS)}")
     if not isinstance(level, float) or not 0.5 <= level < 1:
         raise CausalArgumentError(f"level={level!r} is not legal; use a number in [0.5, 1)")
-    given = read_event_study(effect, target)
-    own = float(Student().critical(level, np.array([given.df]))[0])
+    original = read_event_study(effect, target)
+    critical = float(Student().critical(level, np.array([original.df]))[0])
     # both methods know the normal law only: few clusters widen all errors by what they widen the effect's own interval
-    wider = own / float(Student().critical(level, _INFINITE)[0])
-    study = replace(given, covariance=given.covariance * wider**2)
+    wider = critical / float(Student().critical(level, _INFINITE)[0])
+    study = replace(original, covariance=original.covariance * wider**2)
     interval: Callable[[float], tuple[float, float]]
     excludes: Callable[[float], bool]
     if restriction == "smoothness":
@@ -122,11 +122,12 @@ def honest_bounds(
         excludes = partial(relative_magnitudes_excludes_zero, study, draws=draws, level=level)
         default = np.array([0.5, 1.0, 1.5, 2.0])
         kind = "relative magnitudes"
-    asked = _bounds(default if bounds is None else bounds)
-    rows = [(np.nan, given.estimate - own * given.std_error, given.estimate + own * given.std_error)]
-    rows += [(bound, *interval(bound)) for bound in asked]
+    violations = _bounds(default if bounds is None else bounds)
+    width = critical * original.std_error
+    rows = [(np.nan, original.estimate - width, original.estimate + width)]
+    rows += [(bound, *interval(bound)) for bound in violations]
     table = pd.DataFrame(rows, columns=["bound", "conf_low", "conf_high"]).set_index("bound")
-    breakdown = breakdown_value(excludes, float(asked.max()) or study.std_error)
+    breakdown = breakdown_value(excludes, float(violations.max()) or study.std_error)
     first = table[table.index > 0]
     passed = None if first.empty else bool((first.conf_low.iloc[0] > 0) or (first.conf_high.iloc[0] < 0))
     unit = (

@@ -197,11 +197,11 @@ def impute(untreated: PanelRows, treated: PanelRows, cell: Ints, n_cells: int, *
     contributions = _untreated_part(model, residuals, directions)
     squares = np.bincount(cell, within_cell**2, n_cells)
     centre = np.bincount(cell, within_cell**2 * excess, n_cells) / squares
-    own = within_cell * (excess - centre[cell])
+    deviation = within_cell * (excess - centre[cell])
     if leave_out:
         rest = 1.0 - within_cell**2 / squares[cell]
-        own = np.divide(own, rest, out=np.zeros_like(own), where=rest > 0)
-    contributions[treated.unit, cell] += own
+        deviation = np.divide(deviation, rest, out=np.zeros_like(deviation), where=rest > 0)
+    contributions[treated.unit, cell] += deviation
     return Imputed(effects=effects, contributions=contributions, reached=reached, excess=excess)
 
 
@@ -278,5 +278,5 @@ def lead_effects(untreated: PanelRows, event: Ints, events: Sequence[int]) -> Le
     coefficients = inverse @ (Z.T @ (untreated.weight * y))
     scores = untreated.by_unit(Z * (y - Z @ coefficients)[:, None]) @ inverse if len(kept) else np.zeros((0, 0))
     leads = np.flatnonzero(kept >= X.shape[1])
-    found = [events[int(kept[j]) - X.shape[1]] for j in leads]
-    return Leads(found, coefficients[leads], scores[:, leads], len(kept))
+    unidentified = [events[int(kept[j]) - X.shape[1]] for j in leads]
+    return Leads(unidentified, coefficients[leads], scores[:, leads], len(kept))

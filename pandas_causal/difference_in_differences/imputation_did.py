@@ -196,7 +196,7 @@ class ImputationDiD(CausalEstimator):
             ways = panel.unit_clusters()
             u = replace(u, clusters=ways).cluster(tuple(ways.values()))
             method += f", clustered by {' and '.join(ways)} (CR1)"
-        given = ", given the covariates" if panel.covariates else ""
+        conditional = ", given the covariates" if panel.covariates else ""
         early = f" more than {self.anticipation} periods" if self.anticipation else ""
         weights = known_weights(imputed.cells, imputed.mass, len(leads.events))
         effect = Effect(
@@ -209,7 +209,7 @@ class ImputationDiD(CausalEstimator):
             n_obs=len(panel),
             level=self.level,
             assumptions=(
-                f"parallel trends in all periods{given}: untreated, all units would have changed alike{UNTESTED}",
+                f"parallel trends in all periods{conditional}: untreated, all units would have changed alike{UNTESTED}",
                 f"no anticipation: outcomes do not react{early} before treatment starts",
                 "no interference between units, and treatment stays on",
             ),
@@ -258,9 +258,9 @@ def _impute(panel: Panel, anticipation: int, leave_out: bool) -> _Imputed:
     imputed = impute(rows.take(~on), rows.take(treated), cell, len(cells), leave_out=leave_out)
     keep = np.flatnonzero(imputed.reached)
     if not any(cells[k].time >= cells[k].cohort for k in keep):
-        what = "no period from treatment on has untreated rows, so that no treated outcome can be imputed"
+        message = "no period from treatment on has untreated rows, so that no treated outcome can be imputed"
         remedy = "include never-treated units, or periods before the last cohort starts"
-        raise CausalDataError([Problem(panel.names.get("cohort", "cohort"), what, None, remedy)])
+        raise CausalDataError([Problem(panel.names.get("cohort", "cohort"), message, None, remedy)])
     if len(keep) < len(cells):
         first = cells[int(np.flatnonzero(~imputed.reached)[0])]
         notes.append(

@@ -219,9 +219,9 @@ class StackedDiD(CausalEstimator):
         if gaps:
             notes.append(f"{gaps:,} units were left out of a stack because they lack periods of its window")
         if not stacks:
-            what = f"no cohort has its window of {window} within the periods seen, and clean controls"
+            message = f"no cohort has its window of {window} within the periods seen, and clean controls"
             remedy = f"narrow pre_periods= or post_periods= ({'; '.join(notes)})"
-            raise CausalDataError([Problem(panel.names.get("cohort", "cohort"), what, None, remedy)])
+            raise CausalDataError([Problem(panel.names.get("cohort", "cohort"), message, None, remedy)])
         return notes
 
     def _arrange(self, panel: Panel, stacks: list[_Stack], notes: list[str]) -> Effect:
@@ -229,7 +229,7 @@ class StackedDiD(CausalEstimator):
         group_time = _joined(panel, stacks)
         cells = group_time.cells
         index = cell_index(panel, cells)
-        u, how = self._uncertainty(panel, stacks, group_time, index)
+        u, clustering = self._uncertainty(panel, stacks, group_time, index)
         values = pd.Series(group_time.att, index=index, name="estimate")
         rows = Estimates(values, u, reference_rows=reference_cells(cells))
         weights = share_weights(rows, cells, group_time.shares)
@@ -244,7 +244,7 @@ class StackedDiD(CausalEstimator):
                 "no interference between units, and treatment stays on",
             ),
             warnings=(*panel.notes, *notes),
-            std_error_method=f"stacked comparisons, {how}",
+            std_error_method=f"stacked comparisons, {clustering}",
             population=f"treated units of {len(stacks)} cohorts whose window is seen",
             facts={
                 **panel_facts(panel), "anticipation": self.anticipation, "n_stacks": len(stacks),
@@ -320,12 +320,12 @@ class _Stack:
         """Compare changes since the reference period."""
         cells = [Cell(base.cohort, t, base.base) for t in window]
         treated = np.arange(len(at)) < n1
-        found = compare_changes(y[:, list(window)] - y[:, [base.base]], treated, None, w)
-        own = np.ones(len(at)) if w is None else w
-        part = own[treated].sum() / own.sum()
+        scores = compare_changes(y[:, list(window)] - y[:, [base.base]], treated, None, w)
+        weight = np.ones(len(at)) if w is None else w
+        part = weight[treated].sum() / weight.sum()
         # derivatives of N1 and of N1 N0 / (N1 + N0) in a treated and in a control unit
         slopes = {"treated": (1.0, 0.0), "variance": ((1 - part) ** 2, part**2)}[weighting]
-        return cls(cells, at, n1, found.att, found.contributions, own * np.where(treated, *slopes))
+        return cls(cells, at, n1, scores.att, scores.contributions, weight * np.where(treated, *slopes))
 
 
 def _joined(panel: Panel, stacks: list[_Stack]) -> GroupTime:
@@ -339,12 +339,12 @@ def _joined(panel: Panel, stacks: list[_Stack]) -> GroupTime:
     group_time = GroupTime.of(panel, [cell for stack in stacks for cell in stack.cells], shares, [])
     start = 0
     for stack in stacks:
-        own = slice(start, start + len(stack.cells))
-        group_time.att[own] = stack.att
-        group_time.contributions[stack.at, own] = stack.contributions
-        group_time.n_treated[own] = [0 if c.is_reference else stack.n_treated for c in stack.cells]
-        group_time.n_control[own] = len(stack.at) - stack.n_treated
-        start = own.stop
+        columns = slice(start, start + len(stack.cells))
+        group_time.att[columns] = stack.att
+        group_time.contributions[stack.at, columns] = stack.contributions
+        group_time.n_treated[columns] = [0 if c.is_reference else stack.n_treated for c in stack.cells]
+        group_time.n_control[columns] = len(stack.at) - stack.n_treated
+        start = columns.stop
     return group_time
 
 

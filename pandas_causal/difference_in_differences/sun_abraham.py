@@ -158,9 +158,9 @@ class SunAbraham(CausalEstimator):
         u = cell_uncertainty(panel, group_time, index)
         n_shares = len(group_time.shares)
         u = replace(u, treated=treated_units(panel, group_time.counts, n_shares=n_shares), factor_p=1)
-        u, how = _clustered(panel, u, n_shares, fitted.n_parameters)
+        u, clustering = _clustered(panel, u, n_shares, fitted.n_parameters)
         early = f" more than {self.anticipation} periods" if self.anticipation else ""
-        given = ", given the covariates" if panel.covariates else ""
+        conditional = ", given the covariates" if panel.covariates else ""
         notes = list(panel.notes)
         if group_time.left_out:
             text = f"{len(group_time.left_out):,} cells have no rows to be compared with and were left out"
@@ -174,12 +174,12 @@ class SunAbraham(CausalEstimator):
             n_obs=len(panel),
             level=self.level,
             assumptions=(
-                f"parallel trends of all cohorts in all periods{given}{UNTESTED}",
+                f"parallel trends of all cohorts in all periods{conditional}{UNTESTED}",
                 f"no anticipation: outcomes do not react{early} before treatment starts",
                 "no interference between units, and treatment stays on",
             ),
             warnings=tuple(notes),
-            std_error_method=f"least squares on cohort and period cells, {how}",
+            std_error_method=f"least squares on cohort and period cells, {clustering}",
             population="units treated within the periods seen",
             facts={
                 **panel_facts(panel),
@@ -202,8 +202,12 @@ def _comparable(panel: Panel, anticipation: int) -> Panel:
     g = int(cohorts[-1])
     stop = g - anticipation
     if stop < 2 or not (cohorts[:-1] < stop).any():
-        what = "there is no never-treated unit, and no period in which the last cohort is untreated and another treated"
-        raise CausalDataError([Problem(panel.names.get("cohort", "cohort"), what, None, "include never-treated units")])
+        message = (
+            "there is no never-treated unit, and no period in which the last cohort is untreated and another treated"
+        )
+        raise CausalDataError(
+            [Problem(panel.names.get("cohort", "cohort"), message, None, "include never-treated units")]
+        )
     rows = panel.time < stop
     text = (
         f"there is no never-treated unit: the cohort of {panel.periods[g]}, treated last, serves as the comparison, and"

@@ -170,14 +170,14 @@ class TripleDifference(CausalEstimator):
             ways = panel.unit_clusters()
             u = replace(u, clusters=ways).cluster(tuple(ways.values()))
             method = f"{'changes of units' if panel.is_panel else 'rows'}, clustered by {' and '.join(ways)} (CR1)"
-        given = ", given the covariates" if panel.covariates else ""
+        conditional = ", given the covariates" if panel.covariates else ""
         return Effect(
             rows=Estimates(pd.Series(contrast @ values, index=_ATT, name="estimate"), u),
             estimand=f"effect on the eligible of the treated group of {panel.names['outcome']}",
             n_obs=len(panel),
             level=self.level,
             assumptions=(
-                f"untreated, the groups' gap in trends would be the same for the ineligible{given} ({_UNTESTED})",
+                f"untreated, the groups' gap in trends would be the same for the ineligible{conditional} ({_UNTESTED})",
                 "no anticipation, no effect on the ineligible, and no interference between units",
             ),
             warnings=(*panel.notes, *notes),
@@ -208,10 +208,10 @@ class TripleDifference(CausalEstimator):
                     " leave out the covariate that does, or use method='regression', which extrapolates"
                 ) from None
             if data.after is None:
-                found = compare_changes(data.y[at, None], treated, design, w, method=self.method, fitted=fitted)
+                scores = compare_changes(data.y[at, None], treated, design, w, method=self.method, fitted=fitted)
             else:
-                found = compare_rows(data.y[at], treated, data.after[at], design, w, method=self.method, fitted=fitted)
-            values[j], contributions[at, j] = found.att[0], found.contributions[:, 0]
+                scores = compare_rows(data.y[at], treated, data.after[at], design, w, method=self.method, fitted=fitted)
+            values[j], contributions[at, j] = scores.att[0], scores.contributions[:, 0]
         return values, contributions, (Component(contributions.T @ contributions),), np.array([[1.0, 1.0, -1.0]])
 
 
@@ -292,8 +292,8 @@ def _eligible(panel: Panel) -> tuple[Ints, tuple[str, ...]]:
     """Eligibility of every unit, which must not change."""
     values = panel.roles["partition"]
     codes, _, notes = two_levels(values, "partition")
-    own = codes[panel.starts]
-    moved = np.unique(panel.unit[codes != own[panel.unit]])
+    code_of_unit = codes[panel.starts]
+    moved = np.unique(panel.unit[codes != code_of_unit[panel.unit]])
     if len(moved):
         raise CausalDataError(
             [
@@ -305,7 +305,9 @@ def _eligible(panel: Panel) -> tuple[Ints, tuple[str, ...]]:
                 )
             ]
         )
-    return own, tuple(note.replace("treated", "eligible").replace("uneligible", "ineligible") for note in notes)
+    return code_of_unit, tuple(
+        note.replace("treated", "eligible").replace("uneligible", "ineligible") for note in notes
+    )
 
 
 def _cell_means(data: _Data) -> Check:

@@ -169,9 +169,9 @@ class DifferenceInDifferences(CausalEstimator):
         )  # fmt: skip
         source = np.where(np.arange(len(names)) == len(names) - 1, 0, -1)
         u = replace(u, treated=_treated(source, groups, counts))
-        how = "HC2" if panel.covariates else "Welch"
+        method = "HC2" if panel.covariates else "Welch"
         kind = "changes of units" if panel.is_panel else "rows by group and period"
-        method = f"{kind}, {how}"
+        method = f"{kind}, {method}"
         if panel.clusters:
             ways = panel.unit_clusters()
             u = replace(u, clusters=ways).cluster(tuple(ways.values()))
@@ -187,8 +187,8 @@ class DifferenceInDifferences(CausalEstimator):
         factors = [_recode(unit[at]), _recode(panel.time[at])]
         w = None if panel.weight is None else panel.weight[at]
         columns = np.column_stack([panel.treated[at].astype(float), panel.y[at], panel.X[at]])
-        found = _partialled(columns, Absorber.of(factors, w), w)
-        if found is None:
+        regression = _partialled(columns, Absorber.of(factors, w), w)
+        if regression is None:
             raise NotIdentifiedError(
                 "unit and period effects (and the covariates) explain the treatment exactly, so that nothing is left to"
                 " compare: some units must change their treatment while others do not"
@@ -197,13 +197,13 @@ class DifferenceInDifferences(CausalEstimator):
         labels = {str(panel.units.labels.name): panel.units.labels.to_numpy()[panel.unit[at]]} if panel.is_panel else {}
         labels |= {name: np.asarray(values)[at] for name, values in panel.clusters.items()}
         u = Influence.from_contributions(
-            np.array([found.coefficient]), found.contributions[:, None], rows, names=pd.Index(["treatment"]),
+            np.array([regression.coefficient]), regression.contributions[:, None], rows, names=pd.Index(["treatment"]),
             clusters=labels,
         )  # fmt: skip
-        u, how = _clustered(panel, u, factors, found.n_parameters, panel.unit[at])
-        self.treatment_residual_ = pd.Series(found.residual, index=rows.labels, name="treatment_residual")
+        u, clustering = _clustered(panel, u, factors, regression.n_parameters, panel.unit[at])
+        self.treatment_residual_ = pd.Series(regression.residual, index=rows.labels, name="treatment_residual")
         notes = [f"{int(alone.sum()):,} rows alone in their unit or period were left out"] if keep is not None else []
-        return self._result(panel, u, found.coefficient, f"two-way fixed effects, {how}", two_groups, notes)
+        return self._result(panel, u, regression.coefficient, f"two-way fixed effects, {clustering}", two_groups, notes)
 
     def _result(
         self, panel: Panel, u: Influence, estimate: float, method: str, two_groups: bool, notes: list[str] | None = None
@@ -216,19 +216,21 @@ class DifferenceInDifferences(CausalEstimator):
                 f"treatment starts at {starts} different times: where effects differ or grow, some enter this"
                 " coefficient with negative weights; compare CallawaySantAnna or ImputationDiD"
             )
-        given = ", given the covariates" if panel.covariates else ""
+        conditional = ", given the covariates" if panel.covariates else ""
         assumptions = [
-            f"parallel trends{given}: untreated, the treated would have changed as the others did ({_UNTESTED})",
+            f"parallel trends{conditional}: untreated, the treated would have changed as the others did ({_UNTESTED})",
             "no anticipation, and no interference between units",
         ]
         if not two_groups:
             assumptions.insert(1, "the effect is the same for all units and periods, or treatment starts at one time")
         if not panel.is_panel:
             assumptions.append("cross-sections: the make-up of the groups does not change over time")
-        what = "effect on the treated" if two_groups else "coefficient of treatment (two-way fixed effects)"
+        effect_in_words = "effect on the treated" if two_groups else "coefficient of treatment (two-way fixed effects)"
         effect = Effect(
             rows=Estimates(pd.Series([estimate], index=_ATT, name="estimate"), u),
-            estimand=f"{what} of {panel.names['outcome']}" if two_groups else f"{what}, {panel.names['outcome']}",
+            estimand=f"{effect_in_words} of {panel.names['outcome']}"
+            if two_groups
+            else f"{effect_in_words}, {panel.names['outcome']}",
             n_obs=len(panel) if u.rows is None or (panel.is_panel and two_groups) else len(u.rows),
             level=self.level,
             assumptions=tuple(assumptions),
@@ -274,13 +276,13 @@ def _partialled(columns: Floats, absorber: Absorber, w: Floats | None) -> _Parti
         if len(kept):
             both = both - X @ np.linalg.solve(gram[np.ix_(kept, kept)], weighted.T @ both)
         d, y = both[:, 0], both[:, 1]
-    own = d if w is None else w * d
-    square = float(own @ d)
+    weighted_treatment = d if w is None else w * d
+    square = float(weighted_treatment @ d)
     if square <= 1e-10 * max(size, 1e-300):
         return None
-    coefficient = float(own @ y) / square
+    coefficient = float(weighted_treatment @ y) / square
     residual = y - coefficient * d
-    return _Partialled(coefficient, own * residual / square, d, n_parameters)
+    return _Partialled(coefficient, weighted_treatment * residual / square, d, n_parameters)
 
 
 def _clustered(panel: Panel, u: Influence, factors: list[Ints], n_parameters: int, unit: Ints) -> tuple[Influence, str]:
@@ -288,7 +290,7 @@ def _clustered(panel: Panel, u: Influence, factors: list[Ints], n_parameters: in
     contributions, rows = u.contributions, u.rows
     assert contributions is not None and rows is not None  # noqa: S101, PT018 - built with them
     n, every = len(contributions), np.ones(1, dtype=bool)
-    given = [u.clusters[name] for name in panel.clusters]
+    labels = [u.clusters[name] for name in panel.clusters]
     ever = np.bincount(panel.unit, panel.treated, panel.n_units) > 0
     groups = np.where(ever[unit], 0, -1)
     source = np.zeros(1, dtype=np.intp)
@@ -296,17 +298,17 @@ def _clustered(panel: Panel, u: Influence, factors: list[Ints], n_parameters: in
     sides: tuple[Any, ...] = ()
     if len(panel.treated_cohorts) == 1 and not ever.all():  # the never treated are the only controls
         sides = (np.array([int((ever & behind).sum())]), np.array([int((~ever & behind).sum())]))
-    if len(given) == 2:
+    if len(labels) == 2:
         u = replace(
             u, treated=Treated.of(source, groups, *sides), factor_p=counted_parameters(n_parameters, factors[1:])
         )
-        return u.cluster(given), f"clustered by {' and '.join(panel.clusters)} (CR1)"
-    if given:
-        codes = np.asarray(pd.factorize(pd.Series(given[0]))[0])
+        return u.cluster(labels), f"clustered by {' and '.join(panel.clusters)} (CR1)"
+    if labels:
+        codes = np.asarray(pd.factorize(pd.Series(labels[0]))[0])
         p = counted_parameters(n_parameters, factors, codes)
         sums = _by_cluster(codes, contributions)
         treated = Treated.of(source, groups, *sides).clustered([codes])
-        name, clustering = next(iter(panel.clusters)), (given[0],)
+        name, clustering = next(iter(panel.clusters)), (labels[0],)
     elif panel.is_panel:
         p = counted_parameters(n_parameters, factors, factors[0])
         sums = _by_cluster(factors[0], contributions)
@@ -352,8 +354,8 @@ def _changes(panel: Panel, after: Bools) -> tuple[Floats, Floats | None]:
         total = np.bincount(panel.unit[rows], w[rows], panel.n_units)
         if not (total > 0).all():
             n = int((total <= 0).sum())
-            what = f"the weights of {n:,} units are zero before or after treatment"
-            raise CausalDataError([Problem("sample_weight", what, None, "leave these units out")])
+            message = f"the weights of {n:,} units are zero before or after treatment"
+            raise CausalDataError([Problem("sample_weight", message, None, "leave these units out")])
         means.append(np.bincount(panel.unit[rows], (w * panel.y)[rows], panel.n_units) / total)
     return means[0] - means[1], panel.unit_weights()
 

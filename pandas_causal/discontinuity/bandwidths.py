@@ -321,8 +321,8 @@ def select(
     criterion, rule = selector[:3], selector[3:]
     kinds = {"comb1": ("rd", "sum"), "comb2": ("rd", "sum", "two")}.get(rule, (rule,))
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        found = np.array([_three_steps(kind, windows, (limits[0], limits[1]), setting) for kind in kinds])
-    best = Bandwidths(*(np.min(found, axis=0) if rule == "comb1" else np.median(found, axis=0)))
+        selected = np.array([_three_steps(kind, windows, (limits[0], limits[1]), setting) for kind in kinds])
+    best = Bandwidths(*(np.min(selected, axis=0) if rule == "comb1" else np.median(selected, axis=0)))
     if not np.isfinite(best).all() or min(best) <= 0:
         raise CausalDataError(
             "no bandwidth can be chosen from the data: the outcome is (nearly) a polynomial of the running variable,"

@@ -193,9 +193,9 @@ def _contributions(fit: SideFit, adjust: Floats, setting: LocalPolynomialSetting
 def _meat(fit: SideFit, contributions: Floats, setting: LocalPolynomialSetting) -> Floats:
     """Variance (k, k) of this side's limits: by polarisation of the variance of sums."""
     k = contributions.shape[1]
-    own = [row_sum_variance(c, fit.side.cluster, setting.bias_order + 1, setting) for c in contributions.T]
-    meat = np.diag(own)
+    variances = [row_sum_variance(c, fit.side.cluster, setting.bias_order + 1, setting) for c in contributions.T]
+    meat = np.diag(variances)
     if k == 2:
         both = row_sum_variance(contributions.sum(axis=1), fit.side.cluster, setting.bias_order + 1, setting)
-        meat[0, 1] = meat[1, 0] = (both - own[0] - own[1]) / 2
+        meat[0, 1] = meat[1, 0] = (both - variances[0] - variances[1]) / 2
     return meat

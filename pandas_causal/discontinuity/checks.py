@@ -243,12 +243,12 @@ def _at(design: Cutoff, b: Bandwidths, ratio: float = 1.0) -> Cutoff:
     return design.at((b.h_left * ratio, b.h_right * ratio), (b.b_left * ratio, b.b_right * ratio))
 
 
-def _stable(table: pd.DataFrame, part: Part, what: str) -> Check:
+def _stable(table: pd.DataFrame, part: Part, setting: str) -> Check:
     centre = part.run.estimate.value - part.run.estimate.bias
     done = table.dropna()
     inside = bool(((done["conf_low"] <= centre) & (done["conf_high"] >= centre)).all())
     span = f"{done['estimate'].min():.3g} to {done['estimate'].max():.3g}"
-    return Check(inside, table, f"bias-corrected estimate {span} over {len(done)} {what}")
+    return Check(inside, table, f"bias-corrected estimate {span} over {len(done)} {setting}")
 
 
 def power_at_cutoff(part: Part, effects: Sequence[float] | None = None, alpha: float = 0.05) -> Check:

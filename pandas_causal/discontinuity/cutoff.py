@@ -115,10 +115,10 @@ class Cutoff:
         if perfect or (setting.fuzzy and self.sharp_bandwidth):
             # where one side complies perfectly its treatment has no level to divide by
             left, right, setting = without_treatment(left), without_treatment(right), replace(setting, fuzzy=False)
-        found = select(left, right, self.bandwidth, setting, self.mass_points)
+        selected = select(left, right, self.bandwidth, setting, self.mass_points)
         if self.bias_bandwidth is not None:
-            found = found._replace(b_left=self.bias_bandwidth[0], b_right=self.bias_bandwidth[1])
-        return found
+            selected = selected._replace(b_left=self.bias_bandwidth[0], b_right=self.bias_bandwidth[1])
+        return selected
 
     def run(self) -> Run:
         """Choose bandwidths and estimate."""

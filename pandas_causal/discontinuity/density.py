@@ -192,25 +192,27 @@ def density_test(
     else:
         h = bandwidth if isinstance(bandwidth, tuple) else (float(bandwidth), float(bandwidth))
     sides, n = _sides(z), len(z)
-    found = [_slope(side, width, order + 1, 1, n, kernel) for side, width in zip(sides, h, strict=True)]
-    gap = _Slope(found[1].value - found[0].value, float(np.hypot(found[0].std_error, found[1].std_error)))
+    slopes = [_slope(side, width, order + 1, 1, n, kernel) for side, width in zip(sides, h, strict=True)]
+    gap = _Slope(slopes[1].value - slopes[0].value, float(np.hypot(slopes[0].std_error, slopes[1].std_error)))
     inside = [side.count(width, kernel) for side, width in zip(sides, h, strict=True)]
     rows = [
-        [found[0].value, found[0].std_error, h[0], len(sides[0]), inside[0]],
-        [found[1].value, found[1].std_error, h[1], len(sides[1]), inside[1]],
+        [slopes[0].value, slopes[0].std_error, h[0], len(sides[0]), inside[0]],
+        [slopes[1].value, slopes[1].std_error, h[1], len(sides[1]), inside[1]],
         [gap.value, gap.std_error, np.nan, n, sum(inside)],
     ]
     return _verdict(rows, gap, "density")
 
 
-def _verdict(rows: list[list[float]], gap: _Slope, what: str) -> Check:
+def _verdict(rows: list[list[float]], gap: _Slope, quantity: str) -> Check:
     statistic = gap.value / gap.std_error
     p = float(Student().p_value(np.array([statistic]), np.array([np.inf]))[0])
     columns = ["estimate", "std_error", "h", "n", "n_within_h"]
-    table = pd.DataFrame(rows, columns=columns, index=pd.Index(["left", "right", "difference"], name=what))
+    table = pd.DataFrame(rows, columns=columns, index=pd.Index(["left", "right", "difference"], name=quantity))
     table["statistic"], table["p_value"] = [np.nan, np.nan, statistic], [np.nan, np.nan, p]
     return Check(
-        p >= 0.05, table.astype({"n": int, "n_within_h": int}), f"{what} at the cutoff: T {statistic:.3g}, p {p:.3f}"
+        p >= 0.05,
+        table.astype({"n": int, "n_within_h": int}),
+        f"{quantity} at the cutoff: T {statistic:.3g}, p {p:.3f}",
     )
 
 

@@ -195,10 +195,10 @@ class LocalRandomization(CausalEstimator):
         estimate = float(mean_differences(y, above.astype(float)))
         name = f"difference around {sample.cutoff_text}"
         index = pd.Index([name], name="estimand")
-        more: dict[str, Any] = {}
+        window_facts: dict[str, Any] = {}
         if self.inference == "neyman":
             uncertainty: Any = _welch(sample, inside, above)
-            how = "difference in means within the window, Welch's t (Neyman)"
+            method = "difference in means within the window, Welch's t (Neyman)"
         else:
             assignments = permuted_assignments(above, self.n_draws, rng)
             null = STATISTICS[self.statistic](y, assignments)
@@ -206,9 +206,9 @@ class LocalRandomization(CausalEstimator):
                 observed = float(STATISTICS[self.statistic](y, above.astype(float)))
                 null = null * (estimate / observed) if observed else np.full(len(null), estimate)
             else:
-                more["inversion"] = _Inversion(y, above, assignments, index)
+                window_facts["inversion"] = _Inversion(y, above, assignments, index)
             uncertainty = Draws(null[:, None], np.eye(1), around="null")
-            how = f"{self.n_draws:,} permutations of sides within the window ({self.statistic}), null law (Fisher)"
+            method = f"{self.n_draws:,} permutations of sides within the window ({self.statistic}), null law (Fisher)"
         left, right = int((~above).sum()), int(above.sum())
         return Effect(
             rows=Estimates(pd.Series([estimate], index=index, name="estimate"), uncertainty),
@@ -218,7 +218,7 @@ class LocalRandomization(CausalEstimator):
             assumptions=_ASSUMPTIONS,
             diagnostics=Checks(self._checks(sample, inside, above, windows)),
             warnings=sample.notes,
-            std_error_method=how,
+            std_error_method=method,
             population=f"rows within the window around {sample.cutoff_text}",
             facts={
                 "outcome": sample.outcome,
@@ -230,7 +230,7 @@ class LocalRandomization(CausalEstimator):
                 "n_right": right,
                 "n_dropped": sample.n_dropped,
             },
-            **more,
+            **window_facts,
         ).explained()
 
     def _checks(

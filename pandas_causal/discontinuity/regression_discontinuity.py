@@ -218,14 +218,16 @@ class RegressionDiscontinuity(CausalEstimator):
 
     def _groups(self, sample: RunningSample) -> list[tuple[str, Positions | None]]:
         """Names of the rows of the effect and the rows of the data behind each."""
-        what = "change of slope" if self.derivative == 1 else "jump" if self.derivative == 0 else "derivative"
+        effect_in_words = (
+            "change of slope" if self.derivative == 1 else "jump" if self.derivative == 0 else "derivative"
+        )
         if not self.by_cutoff:
             where = "their own cutoffs" if sample.cutoffs is not None else sample.cutoff_text
-            return [(f"{what} at {where}", None)]
+            return [(f"{effect_in_words} at {where}", None)]
         if sample.cutoffs is None:
             raise CausalArgumentError("by_cutoff=True needs cutoffs=, the cutoff of every row")
         levels = np.unique(sample.cutoffs)
-        return [(f"{what} at {v:g}", np.flatnonzero(sample.cutoffs == v)) for v in levels]
+        return [(f"{effect_in_words} at {v:g}", np.flatnonzero(sample.cutoffs == v)) for v in levels]
 
     def _part(self, sample: RunningSample, design: Cutoff, name: str, rows: Positions | None) -> Part:
         """Rows with weight, outside the donut and of this cutoff; then the estimate."""
@@ -261,7 +263,7 @@ class RegressionDiscontinuity(CausalEstimator):
         """Estimates, biases and contributions as one Effect."""
         index = pd.Index([part.name for part in parts], name="estimand")
         estimates = pd.Series([part.run.estimate.value for part in parts], index=index, name="estimate")
-        what = "local effect" if sample.treatment is not None else "effect"
+        effect_in_words = "local effect" if sample.treatment is not None else "effect"
         kind = "change of slope" if self.derivative == 1 else "jump"
         by = f" of {sample.treatment}" if sample.treatment is not None else ""
         warned = [*sample.notes, *self._weak(sample, parts)]
@@ -272,7 +274,7 @@ class RegressionDiscontinuity(CausalEstimator):
                 bias=np.array([part.run.estimate.bias for part in parts]),
                 weightings=checks.pooled_weights(parts) if len(parts) > 1 else {},
             ),
-            estimand=f"{what}{by} on {sample.outcome} at the cutoff of {sample.running} ({kind})",
+            estimand=f"{effect_in_words}{by} on {sample.outcome} at the cutoff of {sample.running} ({kind})",
             n_obs=len(sample),
             level=self.level,
             assumptions=CONTINUITY if sample.treatment is None else (*CONTINUITY, MONOTONE),
@@ -288,12 +290,12 @@ class RegressionDiscontinuity(CausalEstimator):
         """Where the standard errors come from."""
         if sample.clusters:
             kind = {"hc2": "CR2", "hc3": "CR3"}.get(self.vce, "CR1, each side its own factor")
-            how = f"residuals summed by {next(iter(sample.clusters))} ({kind})"
+            residuals = f"residuals summed by {next(iter(sample.clusters))} ({kind})"
         elif self.vce == "nn":
-            how = f"{self.matches} nearest neighbours"
+            residuals = f"{self.matches} nearest neighbours"
         else:
-            how = f"residuals ({self.vce.upper()})"
-        return f"robust bias-corrected (Calonico, Cattaneo, Titiunik 2014), {how}, normal law"
+            residuals = f"residuals ({self.vce.upper()})"
+        return f"robust bias-corrected (Calonico, Cattaneo, Titiunik 2014), {residuals}, normal law"
 
     def _facts(self, sample: RunningSample, parts: list[Part]) -> Mapping[str, Any]:
         first = parts[0].run.bandwidths
@@ -327,16 +329,16 @@ class RegressionDiscontinuity(CausalEstimator):
         return [text]
 
     def _diagnostics(self, sample: RunningSample, parts: list[Part]) -> dict[str, Any]:
-        found: dict[str, Any] = {
+        checks_by_name: dict[str, Any] = {
             "inference": checks.inference(parts, self.level),
             "bandwidths": checks.bandwidth_table(parts),
             "mass_points": partial(checks.mass_points, parts),
         }
         if sample.treatment is not None:
-            found["first_stage"] = checks.first_stage(parts)
+            checks_by_name["first_stage"] = checks.first_stage(parts)
         if len(parts) == 1:
-            found |= checks.discontinuity_checks(sample, parts[0], self.level)
-        return found
+            checks_by_name |= checks.discontinuity_checks(sample, parts[0], self.level)
+        return checks_by_name
 
 
 def _positive(v: Any) -> bool:
@@ -392,7 +394,7 @@ def _uncertainty(sample: RunningSample, parts: list[Part]) -> Influence:
     k, m = len(parts[0].run.estimate.loadings), len(parts)
     contributions = np.zeros((len(sample), k * m))
     loadings, meat, values, names = np.zeros((m, k * m)), np.zeros((k * m, k * m)), np.zeros(k * m), []
-    what = [sample.outcome] if sample.treatment is None else [sample.outcome, sample.treatment]
+    columns = [sample.outcome] if sample.treatment is None else [sample.outcome, sample.treatment]
     for j, part in enumerate(parts):
         block, e = slice(j * k, (j + 1) * k), part.run.estimate
         loadings[j, block], meat[block, block], values[block] = e.loadings, e.meat, e.limits
@@ -400,7 +402,7 @@ def _uncertainty(sample: RunningSample, parts: list[Part]) -> Influence:
             rows = side.rows[: len(own)]
             contributions[rows if part.kept is None else part.kept[rows], j * k + s : (j + 1) * k : 2] = own
         suffix = "" if m == 1 else f", {part.name}"
-        names += [f"{name} | {side}{suffix}" for name in what for side in ("left", "right")]
+        names += [f"{name} | {side}{suffix}" for name in columns for side in ("left", "right")]
     u = Influence.from_contributions(
         values,
         contributions,

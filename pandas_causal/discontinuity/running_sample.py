@@ -192,8 +192,8 @@ def _numbers(treatment: pd.Series[Any]) -> pd.Series[Any]:
         return treatment
     arms = resolve_arms(treatment)
     if len(arms) != 2:
-        what = f"treatment has {len(arms)} labels; a fuzzy discontinuity needs numbers or two labels"
-        raise CausalDataError([Problem(str(treatment.name), what, None, "code it as 0/1")])
+        message = f"treatment has {len(arms)} labels; a fuzzy discontinuity needs numbers or two labels"
+        raise CausalDataError([Problem(str(treatment.name), message, None, "code it as 0/1")])
     return pd.Series(arms.codes.astype(float), index=treatment.index, name=treatment.name)
 
 
@@ -201,8 +201,8 @@ def _arrays(inputs: Inputs, cutoff: _Cutoff) -> RunningSample:
     outcome, roles = inputs.outcome, inputs.roles
     assert outcome is not None  # noqa: S101 - resolve() has required it
     x, y = as_float(roles["running"]), as_float(outcome)
-    own = roles.get("cutoffs")
-    cutoffs = None if own is None else as_float(own)
+    cutoff_of_row = roles.get("cutoffs")
+    cutoffs = None if cutoff_of_row is None else as_float(cutoff_of_row)
     encoder = Encoder.fit(inputs.covariates)
     if encoder.dropped:
         cutoff.notes.append(f"constant covariates were left out: {', '.join(encoder.dropped[:5])}")

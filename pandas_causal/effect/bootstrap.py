@@ -115,8 +115,8 @@ def bootstrap(
     name = {"pairs": "pairs bootstrap", "bayesian": "Bayesian bootstrap"}[method]
     whole = "" if clusters is None else " of whole clusters"
     draws = Draws(replicates, np.eye(replicates.shape[1]))
-    how = f"{name}{whole}, {len(replicates):,} draws, percentile interval"
-    drawn = replace(effect, rows=replace(effect.rows, uncertainty=draws), std_error_method=how)
+    source = f"{name}{whole}, {len(replicates):,} draws, percentile interval"
+    drawn = replace(effect, rows=replace(effect.rows, uncertainty=draws), std_error_method=source)
     return drawn.explained()
 
 

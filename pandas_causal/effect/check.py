@@ -43,10 +43,10 @@ class Checks(Mapping[str, Check]):
         self._checks = dict(checks)
 
     def __getitem__(self, name: str) -> Check:
-        found = self._checks[name]
-        if not isinstance(found, Check):
-            found = self._checks[name] = found()
-        return found
+        check = self._checks[name]
+        if not isinstance(check, Check):
+            check = self._checks[name] = check()
+        return check
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._checks)

@@ -297,11 +297,11 @@ class Effect:
             ways = by
         labels = [self.rows.labels_of_rows(way) for way in ways]
         u = self.uncertainty.cluster(labels, small_sample=small_sample)
-        how = "CR1" if small_sample else "no small-sample factor"
+        correction = "CR1" if small_sample else "no small-sample factor"
         return replace(
             self,
             rows=replace(self.rows, uncertainty=u),
-            std_error_method=f"clustered{' two ways' if len(ways) == 2 else ''} ({how})",
+            std_error_method=f"clustered{' two ways' if len(ways) == 2 else ''} ({correction})",
         ).explained()
 
     def collapse(self, unit: str | Column) -> Effect:

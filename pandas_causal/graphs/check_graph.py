@@ -128,12 +128,12 @@ def check_graph(
     if not claims:
         text = "the graph implies no independence among the observed nodes, so that no data can contradict it"
         return GraphCheck(None, table, text)
-    how = {"holm": " (Holm)", "benjamini_hochberg": " (Benjamini-Hochberg)", None: ""}[correction]
-    text = f"{failed} of {len(claims)} implied independences rejected at {alpha:g}{how}"
+    corrected = {"holm": " (Holm)", "benjamini_hochberg": " (Benjamini-Hochberg)", None: ""}[correction]
+    text = f"{failed} of {len(claims)} implied independences rejected at {alpha:g}{corrected}"
     if failed:
         worst = table.iloc[int(table["p_value"].argmin())]
-        given = f" | {', '.join(map(str, worst['given']))}" if worst["given"] else ""
-        text += f", most clearly {worst['a']} and {worst['b']}{given}"
+        conditional = f" | {', '.join(map(str, worst['given']))}" if worst["given"] else ""
+        text += f", most clearly {worst['a']} and {worst['b']}{conditional}"
     dropped = len(df) - len(frame)
     text += f"; {dropped:,} rows with missing values left out" if dropped else ""
     if not permutations:
@@ -260,15 +260,15 @@ class Tester:
         """Test the claims that share a conditioning set."""
         Z = [self.variables[v] for v in given]
         n = len(next(iter(self.variables.values())))
-        asked = dict.fromkeys(
+        tested = dict.fromkeys(
             v for c, name in zip(claims, chosen, strict=True) if name in ("residual", "kernel") for v in (c.a, c.b)
         )
-        cleared = {v: (features[v], 1.0) for v in asked}
-        asked = {v: None for v in asked if features[v].shape[1]}  # a constant has no function to clear
-        if given and asked:
+        cleared = {v: (features[v], 1.0) for v in tested}
+        tested = {v: None for v in tested if features[v].shape[1]}  # a constant has no function to clear
+        if given and tested:
             basis = Basis.draw(Z, int(np.clip(2 * np.sqrt(n), 10, 100)), rng)
             index = 0 if basis.cells is not None or len(given) == 1 else INDEX_FEATURES
-            cleared |= dict(zip(asked, residuals(basis, [features[v] for v in asked], index), strict=True))
+            cleared |= dict(zip(tested, residuals(basis, [features[v] for v in tested], index), strict=True))
         out = []
         for claim, name in zip(claims, chosen, strict=True):
             x, y = self.variables[claim.a], self.variables[claim.b]
@@ -330,7 +330,7 @@ def _whole_graph(
     for _ in range(permutations):
         name = dict(zip(observed, (observed[k] for k in rng.permutation(len(observed))), strict=True))
         relabelled.append([_relabel(c, name.__getitem__, observed) for c in claims])
-    new = {_key(c): c for own in relabelled for c in own if _key(c) not in known}
+    new = {_key(c): c for n_rejected in relabelled for c in n_rejected if _key(c) not in known}
     known |= {key: result.p_value for key, (_, result) in zip(new, tester(list(new.values())), strict=True)}
     same: dict[Any, bool] = {}
 
@@ -340,10 +340,10 @@ def _whole_graph(
             same[key] = graph.d_separated(claim.a, claim.b, claim.given)
         return same[key]
 
-    own = sum(known[_key(c)] <= alpha for c in claims)
+    n_rejected = sum(known[_key(c)] <= alpha for c in claims)
     counts = np.array([sum(known[_key(c)] <= alpha for c in other) for other in relabelled])
     equivalent = np.array([all(map(holds, other)) for other in relabelled])
-    p = (1 + int((counts <= own).sum())) / (permutations + 1)
+    p = (1 + int((counts <= n_rejected).sum())) / (permutations + 1)
     p_same = (1 + int(equivalent.sum())) / (permutations + 1)
     permuted = pd.DataFrame({"rejected": counts, "same_claims": equivalent})
     if p_same > alpha:
@@ -353,9 +353,8 @@ def _whole_graph(
         )
     else:
         passed = bool(p <= alpha)
-        verdict = (
-            f"{own} rejected without correction, relabelled graphs {np.median(counts):g} in the median (p {p:.3f})"
-        )
+        relabelled = f"relabelled graphs {np.median(counts):g} in the median (p {p:.3f})"
+        verdict = f"{n_rejected} rejected without correction, {relabelled}"
     return GraphCheck(passed, table, f"{text}; {verdict}", permuted, p, p_same)
 
 

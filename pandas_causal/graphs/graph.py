@@ -204,8 +204,8 @@ class CausalGraph:
                 raise GraphError(
                     f"{self._indexed.names[min(both)]!r} is on two sides of the question whether nodes are separated"
                 )
-        found = connected(self._indexed.lists, ones, between)
-        return not any(found[v] for v in others)
+        reached = connected(self._indexed.lists, ones, between)
+        return not any(reached[v] for v in others)
 
     def districts(self) -> tuple[frozenset[Any], ...]:
         """Sets of observed nodes that hidden common causes hold together: the c-components of the latent projection."""
@@ -334,9 +334,9 @@ class CausalGraph:
 
     # -- private -----------------------------------------------------------------------------------------------------
 
-    def _written(self, found: Iterable[int]) -> tuple[Any, ...]:
+    def _written(self, nodes: Iterable[int]) -> tuple[Any, ...]:
         """Return names in the order in which they were written."""
-        return tuple(self._indexed.names[v] for v in sorted(found, key=self._seat.__getitem__))
+        return tuple(self._indexed.names[v] for v in sorted(nodes, key=self._seat.__getitem__))
 
     def _sorted_by_causes(self) -> list[int]:
         """Kahn's algorithm, the node written first among those that are ready; or an error that shows a cycle."""

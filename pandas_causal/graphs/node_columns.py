@@ -81,8 +81,8 @@ class Column:
         if self.levels is None:
             return as_float(x)
         if self.numbers is not None:
-            found = np.searchsorted(self.numbers, as_float(x)).clip(max=len(self.numbers) - 1)
-            codes = np.where(self.numbers[found] == as_float(x), found, -1)
+            position = np.searchsorted(self.numbers, as_float(x)).clip(max=len(self.numbers) - 1)
+            codes = np.where(self.numbers[position] == as_float(x), position, -1)
         else:
             codes = pd.Index(self.plain_levels, dtype=object).get_indexer(pd.Index(x.astype(object), dtype=object))
         unseen = codes < 0

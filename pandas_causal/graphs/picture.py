@@ -24,8 +24,8 @@ def tables(
     """Return nodes (node, kind) in topological order and edges (parent, child, kind)."""
     kinds: dict[Any, str] = dict.fromkeys(graph.topological_order(), "observed")
     kinds.update(dict.fromkeys(graph.latent, "latent"))
-    asked = (("adjustment", adjustment), ("treatment", treatment), ("outcome", outcome))
-    for kind, names in asked:
+    coloured = (("adjustment", adjustment), ("treatment", treatment), ("outcome", outcome))
+    for kind, names in coloured:
         for name in [] if names is None else graph.indexed.members(names):
             graph.indexed.position(name)
             if kinds[name] == "latent":

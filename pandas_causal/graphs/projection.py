@@ -59,18 +59,18 @@ class Projected:
 
     def ancestors(self, of: set[int], within: set[int]) -> set[int]:
         """Ancestors of `of` in the subgraph on `within`, themselves included."""
-        found = set(of)
+        above = set(of)
         stack = list(of)
         while stack:
             for p in self.parents[stack.pop()]:
-                if p in within and p not in found:
-                    found.add(p)
+                if p in within and p not in above:
+                    above.add(p)
                     stack.append(p)
-        return found
+        return above
 
     def district(self, of: set[int], within: set[int]) -> set[int]:
         """The c-components of the subgraph on `within` that hold `of`, joined."""
-        found = set(of)
+        members = set(of)
         stack = list(of)
         walked: set[int] = set()
         while stack:
@@ -78,20 +78,20 @@ class Projected:
                 if g not in walked:
                     walked.add(g)
                     for w in self.groups[g]:
-                        if w in within and w not in found:
-                            found.add(w)
+                        if w in within and w not in members:
+                            members.add(w)
                             stack.append(w)
-        return found
+        return members
 
     def districts(self, within: set[int]) -> list[set[int]]:
         """Every c-component of the subgraph on `within`, by its smallest member."""
-        found: list[set[int]] = []
+        parts: list[set[int]] = []
         seen: set[int] = set()
         for v in sorted(within):
             if v not in seen:
-                found.append(self.district({v}, within))
-                seen |= found[-1]
-        return found
+                parts.append(self.district({v}, within))
+                seen |= parts[-1]
+        return parts
 
 
 def project(graph: AdjacencyLists, hidden: Flags) -> tuple[Pairs, Pairs]:
@@ -105,7 +105,7 @@ def project(graph: AdjacencyLists, hidden: Flags) -> tuple[Pairs, Pairs]:
 def _felt(graph: AdjacencyLists, hidden: Flags, start: int) -> list[int]:
     """Nodes not hidden that are reached from a hidden one through hidden ones."""
     seen = {start}
-    stack, found = [start], []
+    stack, felt = [start], []
     while stack:
         for c in graph.children[stack.pop()]:
             if c not in seen:
@@ -113,5 +113,5 @@ def _felt(graph: AdjacencyLists, hidden: Flags, start: int) -> list[int]:
                 if hidden[c]:
                     stack.append(c)
                 else:
-                    found.append(c)
-    return sorted(found)
+                    felt.append(c)
+    return sorted(felt)

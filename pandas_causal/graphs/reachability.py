@@ -1,7 +1,7 @@
 """Reachability on integer adjacency lists: plain loops, linear in nodes and edges, no recursion.
 
-A graph is :class:`AdjacencyLists`: parents, children and siblings (the other ends of ``<->``) of each node. Hidden nodes are
-nodes like others here. Every function returns a ``bytearray`` of flags, one per node.
+A graph is :class:`AdjacencyLists`: parents, children and siblings (the other ends of ``<->``) of each node. Hidden
+nodes are nodes like others here. Every function returns a ``bytearray`` of flags, one per node.
 """
 
 from __future__ import annotations
@@ -54,10 +54,10 @@ class AdjacencyLists:
 
 def flags(n: int, members: Iterable[int]) -> Flags:
     """Flag `members` among `n` nodes."""
-    found = bytearray(n)
+    flagged = bytearray(n)
     for v in members:
-        found[v] = 1
-    return found
+        flagged[v] = 1
+    return flagged
 
 
 def indices(flagged: Flags) -> list[int]:
@@ -67,14 +67,14 @@ def indices(flagged: Flags) -> list[int]:
 
 def reach(neighbours: Sequence[Sequence[int]], start: Iterable[int], blocked: Flags | None = None) -> Flags:
     """Nodes on paths from `start` along `neighbours`, `start` included, that enter no blocked node."""
-    found = flags(len(neighbours), start)
-    stack = indices(found)
+    reached = flags(len(neighbours), start)
+    stack = indices(reached)
     while stack:
         for w in neighbours[stack.pop()]:
-            if not found[w] and not (blocked and blocked[w]):
-                found[w] = 1
+            if not reached[w] and not (blocked and blocked[w]):
+                reached[w] = 1
                 stack.append(w)
-    return found
+    return reached
 
 
 def ancestors(graph: AdjacencyLists, of: Iterable[int], blocked: Flags | None = None) -> Flags:
@@ -111,7 +111,7 @@ def connected(graph: AdjacencyLists, start: Iterable[int], given: Iterable[int] 
     n = len(graph)
     blocked = flags(n, given)
     opens = ancestors(graph, indices(blocked))
-    seen, found = bytearray(n), bytearray(n)
+    seen, reached = bytearray(n), bytearray(n)
     stack: list[tuple[int, int]] = [(v, _UP) for v in start]
     parents, children, siblings = graph.parents, graph.children, graph.siblings
     while stack:
@@ -120,9 +120,9 @@ def connected(graph: AdjacencyLists, start: Iterable[int], given: Iterable[int] 
             continue
         seen[v] |= way
         if not blocked[v]:
-            found[v] = 1
+            reached[v] = 1
             stack += [(c, _DOWN) for c in children[v] if not seen[c] & _DOWN]
         if (not blocked[v]) if way == _UP else opens[v]:
             stack += [(p, _UP) for p in parents[v] if not seen[p] & _UP]
             stack += [(s, _DOWN) for s in siblings[v] if not seen[s] & _DOWN]
-    return found
+    return reached

@@ -80,8 +80,8 @@ class BackDoorSets:
                 raise GraphError(f"{graph.names[v]!r} is latent, so nothing can be adjusted for it")
         if not all(q.adjustable[v] for v in held):
             return False
-        found = connected(q.without_effect, q.treatments, held)
-        return not any(found[v] for v in q.outcomes)
+        reached = connected(q.without_effect, q.treatments, held)
+        return not any(reached[v] for v in q.outcomes)
 
     @cached_property
     def minimal(self) -> frozenset[Any] | None:
@@ -89,14 +89,14 @@ class BackDoorSets:
 
         van der Zander, B. and Liśkiewicz, M. (2019). Finding minimal d-separators in linear time and applications. UAI.
         """
-        found = self._separation.minimal() if self._possible else None
-        return None if found is None else self._query.names(found)
+        separator = self._separation.minimal() if self._possible else None
+        return None if separator is None else self._query.names(separator)
 
     @cached_property
     def minimum(self) -> frozenset[Any] | None:
         """A valid set with the fewest members, by a maximum flow; None where there is none."""
-        found = self._separation.minimum() if self._possible else None
-        return None if found is None else self._query.names(found)
+        separator = self._separation.minimum() if self._possible else None
+        return None if separator is None else self._query.names(separator)
 
     @cached_property
     def optimal(self) -> frozenset[Any] | None:

@@ -139,31 +139,35 @@ def refuse_bad_controls(
     BadControlWarning
         An instrument, or a consequence of treatment, in a set that is valid without it.
     """
-    found = classify_controls(graph, treatment, outcome, covariates)
-    if found.controls:
-        lines = [f"  - {name} ({kind}): {found.reasons[name]}" for name, (kind, _) in found.controls.items()]
-        rest = [c for c in covariates if c not in found.controls]
+    judgement = classify_controls(graph, treatment, outcome, covariates)
+    if judgement.controls:
+        lines = [f"  - {name} ({kind}): {judgement.reasons[name]}" for name, (kind, _) in judgement.controls.items()]
+        rest = [c for c in covariates if c not in judgement.controls]
         count = len(dict.fromkeys(covariates))
         text = (
             f"{len(lines)} of {count} covariates must not be adjusted for, where the effect of {treatment!r} on"
             f" {outcome!r} is asked:\n" + "\n".join(lines) + "\n"
         )
-        if found.open_path is None:
-            raise BadControlError(f"{text}Without {_them(lines)} the set is valid: covariates={rest}", found.controls)
-        text += f"Without {_them(lines)} {found.open_text} stays open; {_what_closes(graph, treatment, outcome, rest)}"
-        raise BadControlError(text, found.controls)
-    if not found.valid:
+        if judgement.open_path is None:
+            raise BadControlError(
+                f"{text}Without {_them(lines)} the set is valid: covariates={rest}", judgement.controls
+            )
+        text += (
+            f"Without {_them(lines)} {judgement.open_text} stays open; {_what_closes(graph, treatment, outcome, rest)}"
+        )
+        raise BadControlError(text, judgement.controls)
+    if not judgement.valid:
         raise NotIdentifiedError(
-            f"covariates={list(covariates)} leave open {found.open_text}, so that {treatment!r} and {outcome!r} are"
+            f"covariates={list(covariates)} leave open {judgement.open_text}, so that {treatment!r} and {outcome!r} are"
             f" related beyond the effect; {_what_closes(graph, treatment, outcome, covariates)}"
         )
-    if not found.useless:
+    if not judgement.useless:
         return ()
     same: dict[tuple[str, str], list[str]] = {}
-    for name, kind in found.useless.items():
-        same.setdefault((kind, found.reasons[name]), []).append(str(name))
+    for name, kind in judgement.useless.items():
+        same.setdefault((kind, judgement.reasons[name]), []).append(str(name))
     parts = "; ".join(f"{', '.join(who)} ({kind}): {reason}" for (kind, reason), who in same.items())
-    message = f"covariates that do no good: {parts}; leave {_them(found.useless)} out"
+    message = f"covariates that do no good: {parts}; leave {_them(judgement.useless)} out"
     warn(message, BadControlWarning)
     return (message,)
 
@@ -193,16 +197,16 @@ def _them(members: Collection[Hashable]) -> str:
 def _what_closes(graph: CausalGraph, treatment: Hashable, outcome: Hashable, covariates: Sequence[Any]) -> str:
     """Which further covariates close every path that is not causal, in words."""
     q, held = _resolve(graph, treatment, outcome, covariates)
-    more = Separation(q.without_effect, q.treatments, q.outcomes, q.adjustable, held).minimal()
-    if more is not None:
-        names = sorted((graph.indexed.names[v] for v in indices(more)), key=lambda v: graph.indexed.positions[v])
+    further = Separation(q.without_effect, q.treatments, q.outcomes, q.adjustable, held).minimal()
+    if further is not None:
+        names = sorted((graph.indexed.names[v] for v in indices(further)), key=lambda v: graph.indexed.positions[v])
         also = " too" if covariates else ""
         return f"adjusting for {names}{also} closes every such path: covariates={[*covariates, *names]}"
-    found = graph.identify(treatment=treatment, outcome=outcome)
-    if found.backdoor.exists:
-        chosen = sorted(found.backdoor.minimal or (), key=lambda v: graph.indexed.positions[v])
+    identification = graph.identify(treatment=treatment, outcome=outcome)
+    if identification.backdoor.exists:
+        chosen = sorted(identification.backdoor.minimal or (), key=lambda v: graph.indexed.positions[v])
         return f"with these no further covariate closes it, while covariates={chosen} leaves nothing open"
-    if found.identified:
+    if identification.identified:
         return (
             "no observed covariates close it, yet the graph determines the effect otherwise: ate(graph=...) without"
             " covariates"

@@ -34,10 +34,10 @@ def columns_of(graph: CausalGraph, columns: Any) -> None:
     absent = [v for v in graph.nodes if v not in graph.latent and v not in columns]
     if absent:
         shown = ", ".join(f"{v!r}{suggest(v, columns)}" for v in absent[:6]) + (", ..." if len(absent) > 6 else "")
-        what = "is a node" if len(absent) == 1 else f"are {len(absent)} nodes"
+        are_nodes = "is a node" if len(absent) == 1 else f"are {len(absent)} nodes"
         latent = "[" + ", ".join(repr(v) for v in absent[:6]) + (", ...]" if len(absent) > 6 else "]")
         raise GraphError(
-            f"{shown} {what} of the graph and no column of the frame; where nobody measured it, say so:"
+            f"{shown} {are_nodes} of the graph and no column of the frame; where nobody measured it, say so:"
             f" CausalGraph(..., latent={latent})"
         )
 
@@ -111,8 +111,8 @@ def _frequencies(
     for v in variables:
         name = graph.names[v]
         if name not in frame.columns:
-            what = f"is part of the functional but no column of the frame{suggest(name, frame.columns)}"
-            problems.append(Problem(str(name), what, None, "give the column"))
+            message = f"is part of the functional but no column of the frame{suggest(name, frame.columns)}"
+            problems.append(Problem(str(name), message, None, "give the column"))
             continue
         column = frame[name]
         if isinstance(column, pd.DataFrame):
@@ -123,11 +123,11 @@ def _frequencies(
             problems.append(Problem(str(name), "is missing", missing, "drop these rows or fill them in"))
             continue
         try:
-            codes[v], found = _coded(column)
+            codes[v], levels_of_column = _coded(column)
         except TypeError:
             problems.append(Problem(str(name), "holds values that are no single values", None, "give plain values"))
             continue
-        levels[v] = pd.Index(found)
+        levels[v] = pd.Index(levels_of_column)
     if problems:
         raise CausalDataError(problems)
     sizes = {v: len(x) for v, x in levels.items()}
@@ -147,23 +147,23 @@ def _weights(frame: pd.DataFrame, weights: Any) -> Floats:
         return np.ones(len(frame))
     if isinstance(weights, str):
         if weights not in frame.columns:
-            what = f"is given as sample_weight but is no column of the frame{suggest(weights, frame.columns)}"
-            raise CausalDataError([Problem(weights, what, None, "give the name of a column")])
+            message = f"is given as sample_weight but is no column of the frame{suggest(weights, frame.columns)}"
+            raise CausalDataError([Problem(weights, message, None, "give the name of a column")])
         weights = frame[weights]
     elif isinstance(weights, pd.Series) and not weights.index.equals(frame.index):
         raise CausalDataError("sample_weight has another index than the frame; align it first")
     try:
-        found = np.asarray(weights, dtype=np.float64)
+        numbers = np.asarray(weights, dtype=np.float64)
     except (TypeError, ValueError):
         raise CausalDataError("sample_weight holds values that are no numbers") from None
-    if found.shape != (len(frame),):
-        raise CausalDataError(f"sample_weight has shape {found.shape}; it needs one number per row, {len(frame):,}")
-    bad = int(np.sum(~np.isfinite(found) | (found < 0)))
-    if bad or not found.sum() > 0:
+    if numbers.shape != (len(frame),):
+        raise CausalDataError(f"sample_weight has shape {numbers.shape}; it needs one number per row, {len(frame):,}")
+    bad = int(np.sum(~np.isfinite(numbers) | (numbers < 0)))
+    if bad or not numbers.sum() > 0:
         raise CausalDataError(
             [Problem("sample_weight", "is negative, missing or 0 throughout", bad, "give weights >= 0")]
         )
-    return found
+    return numbers
 
 
 def _refuse_empty(

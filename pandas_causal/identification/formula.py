@@ -107,10 +107,10 @@ def summed(over: Iterable[int], expression: Expression) -> Expression:
     if any(isinstance(f, Sum) for f in left) and len(left) > 1:
         shared = Counter(v for f in left for v in f.free if v in wanted)
         for k, f in enumerate(left):
-            own = {v for v in f.free if v in wanted and shared[v] == 1} if isinstance(f, Sum) else set()
-            if own:
-                left[k] = summed(own, f)
-                wanted -= own
+            removable = {v for v in f.free if v in wanted and shared[v] == 1} if isinstance(f, Sum) else set()
+            if removable:
+                left[k] = summed(removable, f)
+                wanted -= removable
     outside = [f for f in left if not f.free & wanted]
     inside = [f for f in left if f.free & wanted]
     return product([*outside, Sum(tuple(sorted(wanted)), product(inside))] if wanted else outside)
@@ -119,17 +119,17 @@ def summed(over: Iterable[int], expression: Expression) -> Expression:
 def _without_those_that_sum_to_one(left: list[Expression], wanted: set[int]) -> list[Expression]:
     """Drop P(v | ...) of variables that nothing else shares; `wanted` loses these variables."""
     shared = Counter(v for f in left for v in f.free if v in wanted)
-    own = {f.left: f for f in left if isinstance(f, Conditional) and f.left in wanted}
+    conditionals = {f.left: f for f in left if isinstance(f, Conditional) and f.left in wanted}
     gone: set[int] = set()
-    ready = [v for v in own if shared[v] == 1]
+    ready = [v for v in conditionals if shared[v] == 1]
     while ready:
         v = ready.pop()
-        gone.add(id(own[v]))
+        gone.add(id(conditionals[v]))
         wanted.discard(v)
-        for w in own[v].given:
+        for w in conditionals[v].given:
             if w in wanted:
                 shared[w] -= 1
-                if shared[w] == 1 and w in own:
+                if shared[w] == 1 and w in conditionals:
                     ready.append(w)
     return [f for f in left if id(f) not in gone]
 

@@ -99,24 +99,24 @@ def write(
     listed = []
     for part, number in terms.values():
         arguments = [style.name(names[v]) for v in sorted(part.free, key=rank.__getitem__)]
-        own = {**terms, id(part): (part, 0)}
-        listed.append((style.term(number, arguments), _written(part, style, names, rank, part.free, own)))
+        parts = {**terms, id(part): (part, 0)}
+        listed.append((style.term(number, arguments), _written(part, style, names, rank, part.free, parts)))
     return body + style.where(listed)
 
 
 def _named(expression: Expression) -> dict[int, tuple[Expression, int]]:
     """Parts of ratios that are too long to be repeated, each with its number."""
     sizes: dict[int, int] = {}
-    found: dict[int, tuple[Expression, int]] = {}
+    shared: dict[int, tuple[Expression, int]] = {}
     for node in postorder(expression):
         size = 1 if isinstance(node, Conditional) else sum(sizes[id(p)] for p in node.parts)
         if isinstance(node, Ratio):
             for part in node.parts:
-                if sizes[id(part)] > LONGEST_INLINE and id(part) not in found:
-                    found[id(part)] = (part, len(found) + 1)
-            size = sum(1 if id(p) in found else sizes[id(p)] for p in node.parts)
+                if sizes[id(part)] > LONGEST_INLINE and id(part) not in shared:
+                    shared[id(part)] = (part, len(shared) + 1)
+            size = sum(1 if id(p) in shared else sizes[id(p)] for p in node.parts)
         sizes[id(node)] = size
-    return found
+    return shared
 
 
 def _written(

@@ -61,10 +61,10 @@ class FrontDoorSets:
     def is_valid(self, nodes: Hashable | Iterable[Hashable]) -> bool:
         """Whether `nodes`, a node or several, satisfy the criterion."""
         graph = self._query.graph
-        asked = graph.positions_of(nodes)
-        if self._query.given or not all(self._candidates[v] for v in asked):
+        positions = graph.positions_of(nodes)
+        if self._query.given or not all(self._candidates[v] for v in positions):
             return False
-        wanted = flags(len(graph), asked)
+        wanted = flags(len(graph), positions)
         return self._within(wanted) == wanted
 
     def iter_sets(self) -> Iterator[frozenset[Any]]:
@@ -79,10 +79,10 @@ class FrontDoorSets:
             if free is None:
                 yield self._query.graph.named(held)
                 continue
-            fewer, more = bytearray(allowed), bytearray(held)
+            fewer, larger = bytearray(allowed), bytearray(held)
             fewer[free] = 0
-            more[free] = 1
-            stack.append((more, allowed))  # the largest set in `allowed` is `allowed`, so there is one
+            larger[free] = 1
+            stack.append((larger, allowed))  # the largest set in `allowed` is `allowed`, so there is one
             left = self._within(fewer)
             if left is not None and all(k for h, k in zip(held, left, strict=True) if h):
                 stack.append((held, left))

@@ -35,24 +35,26 @@ class Functional:
     @cached_property
     def free(self) -> tuple[Any, ...]:
         """Nodes that the formula names and its value does not depend on: any value of theirs will do."""
-        asked = {*self.treatment, *self.outcome, *self.given}
-        return tuple(self.graph.names[v] for v in sorted(self.expression.free) if self.graph.names[v] not in asked)
+        in_question = {*self.treatment, *self.outcome, *self.given}
+        return tuple(
+            self.graph.names[v] for v in sorted(self.expression.free) if self.graph.names[v] not in in_question
+        )
 
     @cached_property
     def text(self) -> str:
         """The formula as text; where a name would mean two things, the one summed over has a prime."""
         do = f"do({', '.join(map(str, self.treatment))})"
-        given = ", ".join([do, *map(str, self.given)])
+        condition = ", ".join([do, *map(str, self.given)])
         anyway = f"\n  for any value of {', '.join(map(str, self.free))}" if self.free else ""
-        return f"P({', '.join(map(str, self.outcome))} | {given}) = {self._written(latex=False)}{anyway}"
+        return f"P({', '.join(map(str, self.outcome))} | {condition}) = {self._written(latex=False)}{anyway}"
 
     @cached_property
     def latex(self) -> str:
         """The formula in LaTeX, without dollar signs."""
         do = rf"\mathrm{{do}}({_joined(self.treatment)})"
-        given = f"{do}, {_joined(self.given)}" if self.given else do
+        condition = f"{do}, {_joined(self.given)}" if self.given else do
         anyway = rf" \quad \text{{for any }} {_joined(self.free)}" if self.free else ""
-        return rf"P({_joined(self.outcome)} \mid {given}) = {self._written(latex=True)}{anyway}"
+        return rf"P({_joined(self.outcome)} \mid {condition}) = {self._written(latex=True)}{anyway}"
 
     def _written(self, *, latex: bool) -> str:
         graph = self.graph
@@ -107,8 +109,8 @@ class Hedge:
 def braces(names: Iterable[Hashable], most: int = 12) -> str:
     """Return names in braces, sorted; of many, the first."""
     shown = sorted(map(str, names))
-    more = f", ... ({len(shown)} nodes)" if len(shown) > most else ""
-    return "{" + ", ".join(shown[:most]) + more + "}"
+    rest = f", ... ({len(shown)} nodes)" if len(shown) > most else ""
+    return "{" + ", ".join(shown[:most]) + rest + "}"
 
 
 def _joined(names: Sequence[Any]) -> str:

@@ -35,7 +35,7 @@ def means_map(table: pd.DataFrame, treatment: Hashable, outcome: Hashable, level
 
 
 def plug_in_effect(
-    found: Identification,
+    identification: Identification,
     frame: pd.DataFrame,
     roles: Mapping[str, Any],
     *,
@@ -64,17 +64,17 @@ def plug_in_effect(
         legal = "['cluster', 'sample_weight']"
         raise CausalArgumentError(f"the plug-in of a functional has no role {unknown[0]!r}; its roles: {legal}")
     _one_cluster(roles.get("cluster"), frame)
-    (a,), (y,) = found.treatment, found.outcome
-    used, weight, cluster, n_dropped = _rows(found, frame, roles, missing)
+    (a,), (y,) = identification.treatment, identification.outcome
+    used, weight, cluster, n_dropped = _rows(identification, frame, roles, missing)
     arms = resolve_arms(used[a], control)
     contrasts = np.hstack([-np.ones((len(arms) - 1, 1)), np.eye(len(arms) - 1)])
     codes = np.asarray(used.groupby(list(used), sort=False, observed=True).ngroup(), dtype=np.intp)
     cells = used.iloc[np.unique(codes, return_index=True)[1]].reset_index(drop=True)
-    table = found.distribution(cells, sample_weight=_sums(codes, weight))
+    table = identification.distribution(cells, sample_weight=_sums(codes, weight))
     to_means, averaged = means_map(table, a, y, arms.levels), table.attrs.get("averaged_over", [])
     means = to_means @ as_float(table["probability"])
-    replicates = _draws(found, cells, codes, weight, cluster, n_draws, random_state) @ to_means.T
-    functional: Any = found.functional
+    replicates = _draws(identification, cells, codes, weight, cluster, n_draws, random_state) @ to_means.T
+    functional: Any = identification.functional
     formula = functional.text.splitlines()[0]
     return Effect(
         rows=Estimates(
@@ -111,28 +111,30 @@ def _sums(codes: Positions, weight: Floats) -> Floats:
     return np.bincount(codes, weights=weight).astype(np.float64)
 
 
-def _columns(found: Identification) -> list[Any]:
+def _columns(identification: Identification) -> list[Any]:
     """Columns that the functional reads, the treatment and the outcome among them."""
-    functional: Any = found.functional
-    names = found.graph.indexed.names
+    functional: Any = identification.functional
+    names = identification.graph.indexed.names
     read = {names[v] for part in postorder(functional.expression) for v in part.free}
-    return [v for v in found.graph.nodes if v in read or v in (*found.treatment, *found.outcome)]
+    return [
+        v for v in identification.graph.nodes if v in read or v in (*identification.treatment, *identification.outcome)
+    ]
 
 
 def _rows(
-    found: Identification, frame: pd.DataFrame, roles: Mapping[str, Any], missing: str
+    identification: Identification, frame: pd.DataFrame, roles: Mapping[str, Any], missing: str
 ) -> tuple[pd.DataFrame, Floats, Positions | None, int]:
     """Complete rows of the columns that are read, all discrete; weights of mean 1; codes of clusters; rows dropped."""
-    columns, outcome = _columns(found), found.outcome[0]
+    columns, outcome = _columns(identification), identification.outcome[0]
     X = frame[list(dict.fromkeys([*columns, *(v for v in roles.values() if _is_name(v, frame))]))]
     inputs = resolve(X.drop(columns=outcome), frame[outcome], roles, single=("cluster",))
     keep = inputs.complete(missing, covariates=True).kept
     used = frame.loc[keep, columns]
     rules = [(rule, inputs.roles[role][keep]) for role in roles for rule in ROLES[role].rules]
     rules += [(rule, used[outcome]) for rule in ROLES["outcome"].rules]
-    rules += [(rule, used[found.treatment[0]]) for rule in ROLES["treatment"].rules]
+    rules += [(rule, used[identification.treatment[0]]) for rule in ROLES["treatment"].rules]
     problems = [problem for rule, values in rules if (problem := rule(values)) is not None]
-    roles_of = (outcome, found.treatment[0])  # their missing values are reported by their own rules
+    roles_of = (outcome, identification.treatment[0])  # their missing values are reported by their own rules
     problems += [p for name in columns for p in _not_discrete(used[name], name not in roles_of)]
     if problems:
         raise CausalDataError(problems[:20])
@@ -180,13 +182,13 @@ def _not_discrete(values: pd.Series[Any], complete: bool) -> list[Problem]:
         out.append(Problem(str(values.name), "is missing (NaN)", absent, remedy))
     n_levels = int(values.nunique())
     if n_levels > MAX_ARMS:
-        what = f"has {n_levels:,} different values, and the functional of this graph is estimated from frequencies"
-        out.append(Problem(str(values.name), what, None, "cut it into a few groups, e.g. pd.cut(..., 4)"))
+        message = f"has {n_levels:,} different values, and the functional of this graph is estimated from frequencies"
+        out.append(Problem(str(values.name), message, None, "cut it into a few groups, e.g. pd.cut(..., 4)"))
     return out
 
 
 def _draws(
-    found: Identification,
+    identification: Identification,
     cells: pd.DataFrame,
     codes: Positions,
     weight: Floats,
@@ -202,7 +204,7 @@ def _draws(
         picked = np.bincount(rng.integers(size, size=size), minlength=size)
         rows = weight * (picked if cluster is None else picked[cluster])
         try:
-            out.append(as_float(found.distribution(cells, sample_weight=_sums(codes, rows))["probability"]))
+            out.append(as_float(identification.distribution(cells, sample_weight=_sums(codes, rows))["probability"]))
         except CausalDataError as error:
             reasons.append(str(error))
     if len(reasons) > n_draws / 10:

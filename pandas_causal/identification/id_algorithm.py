@@ -47,8 +47,8 @@ def exchange(
         for z in known:
             others = [w for w in known if w != z]
             cut = graph.without_into(acting).without_out_of([z])
-            found = connected(cut, [z], [*acting, *others])
-            if not any(found[y] for y in outcomes):
+            reached = connected(cut, [z], [*acting, *others])
+            if not any(reached[y] for y in outcomes):
                 acting, known, moved = [*acting, z], others, True
                 break
     return sorted(acting), sorted(known)
@@ -114,18 +114,18 @@ def identify(
     above = view.ancestors(outcomes, observed)
     factors = _Factors(view, rank, above)
     remaining = view.ancestors(outcomes, above - treatments)
-    found: list[Expression] = []
+    formulas: list[Expression] = []
     for wanted in view.districts(remaining):
         inside = view.district({min(wanted)}, above)
         formula = factors.whole(inside)
         while True:
             needed = view.ancestors(wanted, inside)
             if needed == wanted:
-                found.append(summed(inside - wanted, formula))
+                formulas.append(summed(inside - wanted, formula))
                 break
             if needed == inside:
                 raise HedgeFound(inside, wanted)
             formula = summed(inside - needed, formula)
             inside = view.district({min(wanted)}, needed)
             formula = factors.inside(formula, needed, inside)
-    return summed(remaining - outcomes, product(found))
+    return summed(remaining - outcomes, product(formulas))

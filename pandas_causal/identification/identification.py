@@ -203,8 +203,8 @@ class Identification:
     @cached_property
     def _hedge(self) -> Hedge | None:
         acting, known = self._exchanged
-        found = find_hedge(self.graph.indexed.projected, self._observed, set(acting), {*self.query.outcomes, *known})
-        return None if found is None else self._named(found)
+        hedge = find_hedge(self.graph.indexed.projected, self._observed, set(acting), {*self.query.outcomes, *known})
+        return None if hedge is None else self._named(hedge)
 
     def _named(self, hedge: HedgeFound) -> Hedge:
         names = self.graph.indexed.names
@@ -236,40 +236,40 @@ def _role(
     return tuple(members)
 
 
-def explain(found: Identification) -> str:
+def explain(identification: Identification) -> str:
     """Write what is identified, by what, and what stands in the way, a line each."""
-    lines = [f"{_question(found)}: {'identified' if found.identified else 'NOT identified'}."]
-    if not found.affects:
+    lines = [f"{_question(identification)}: {'identified' if identification.identified else 'NOT identified'}."]
+    if not identification.affects:
         lines.append(
-            f"No directed path leads from {_listed(found.treatment)} to {_listed(found.outcome)}: in this graph the"
-            " effect is 0."
+            f"No directed path leads from {_listed(identification.treatment)} to"
+            f" {_listed(identification.outcome)}: in this graph the effect is 0."
         )
-    lines += [_back_door(found), _front_door(found)]
-    small = len(found.graph) <= MOST_NODES
-    if not found.identified:
-        hedge = found._hedge
+    lines += [_back_door(identification), _front_door(identification)]
+    small = len(identification.graph) <= MOST_NODES
+    if not identification.identified:
+        hedge = identification._hedge
         if hedge is not None:
             lines.append(f"Why: {hedge.reason}.")
     elif small:
-        functional = found.functional
+        functional = identification.functional
         if isinstance(functional, Functional) and len(functional.text) <= LONGEST_FORMULA:
             lines.append(f"Functional: {functional.text}")
-    lines += _instruments(found, small)
+    lines += _instruments(identification, small)
     return "\n".join(line for line in lines if line)
 
 
-def _question(found: Identification) -> str:
-    given = f" given {_listed(found.given)}" if found.given else ""
-    joint = "joint effect" if len(found.treatment) > 1 else "effect"
-    return f"The {joint} of {_listed(found.treatment)} on {_listed(found.outcome)}{given}"
+def _question(identification: Identification) -> str:
+    condition = f" given {_listed(identification.given)}" if identification.given else ""
+    joint = "joint effect" if len(identification.treatment) > 1 else "effect"
+    return f"The {joint} of {_listed(identification.treatment)} on {_listed(identification.outcome)}{condition}"
 
 
-def _back_door(found: Identification) -> str:
-    sets = found.backdoor
+def _back_door(identification: Identification) -> str:
+    sets = identification.backdoor
     if not sets.exists:
         why = ""
-        below = found.graph.descendants(found.treatment)
-        caused = [w for w in found.given if w in below]
+        below = identification.graph.descendants(identification.treatment)
+        caused = [w for w in identification.given if w in below]
         if caused:
             why = f"; {_listed(caused)} is given and a consequence of the treatment"
         return f"Back door: no set of observed covariates is valid{why}."
@@ -279,28 +279,36 @@ def _back_door(found: Identification) -> str:
     if sets.minimal != sets.optimal:
         text += f" A minimal set: {braces(sets.minimal)}." if sets.minimal else " Adjusting for nothing is valid too."
     if sets.forbidden:
-        mediators = sets.forbidden - set(found.outcome)
+        mediators = sets.forbidden - set(identification.outcome)
         text += f" Never for {braces(mediators)}: on or below the causal paths." if mediators else ""
     return text
 
 
-def _front_door(found: Identification) -> str:
-    if not found.affects or found.given:
+def _front_door(identification: Identification) -> str:
+    if not identification.affects or identification.given:
         return ""
-    found_set = found.frontdoor.minimal
+    found_set = identification.frontdoor.minimal
     return "Front door: none." if found_set is None else f"Front door: through {braces(found_set)}."
 
 
-def _instruments(found: Identification, small: bool) -> list[str]:
-    if found.backdoor.exists or len(found.treatment) > 1 or len(found.outcome) > 1 or found.given:
+def _instruments(identification: Identification, small: bool) -> list[str]:
+    if (
+        identification.backdoor.exists
+        or len(identification.treatment) > 1
+        or len(identification.outcome) > 1
+        or identification.given
+    ):
         return []
     if not small:
         return ["Instruments: read .instruments."]
-    listed = [_listed([i.instrument]) + (f" given {braces(i.given)}" if i.given else "") for i in found.instruments[:5]]
-    more = f", and {len(found.instruments) - 5} more" if len(found.instruments) > 5 else ""
+    listed = [
+        _listed([i.instrument]) + (f" given {braces(i.given)}" if i.given else "")
+        for i in identification.instruments[:5]
+    ]
+    others = f", and {len(identification.instruments) - 5} more" if len(identification.instruments) > 5 else ""
     if not listed:
         return ["Instruments: none."]
-    return [f"Instruments, which need assumptions beyond the graph: {'; '.join(listed)}{more}."]
+    return [f"Instruments, which need assumptions beyond the graph: {'; '.join(listed)}{others}."]
 
 
 def _listed(names: Iterable[Hashable]) -> str:

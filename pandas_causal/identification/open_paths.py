@@ -141,9 +141,9 @@ def _unwound(came: dict[State, tuple[State, str] | None], state: State) -> Walk:
 
 
 def search_open_walks(
-    lists: AdjacencyLists, a: int, y: int, held: list[int], asked: Flags | None = None
+    lists: AdjacencyLists, a: int, y: int, held: list[int], colliders: Flags | None = None
 ) -> OpenWalkSearch:
-    return OpenWalkSearch(lists, a, y, flags(len(lists), held), ancestors(lists, held), asked)
+    return OpenWalkSearch(lists, a, y, flags(len(lists), held), ancestors(lists, held), colliders)
 
 
 def shortest_open_walk(lists: AdjacencyLists, a: int, y: int, held: list[int]) -> Walk | None:

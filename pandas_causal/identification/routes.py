@@ -59,8 +59,8 @@ def check_controls(
         absent = [c for c in post_treatment if c not in frame.columns]
         if absent:
             near = suggest(absent[0], frame.columns)
-            what = f"is given as post_treatment but is no column of the frame{near}"
-            raise CausalDataError([Problem(str(absent[0]), what, None, "give names of columns")])
+            message = f"is given as post_treatment but is no column of the frame{near}"
+            raise CausalDataError([Problem(str(absent[0]), message, None, "give names of columns")])
         named = treatment if pd.api.types.is_hashable(treatment) else "treatment"
         refuse_post_treatment(named, covariates, post_treatment)
         return ()
@@ -87,7 +87,7 @@ def ate_from_graph(
 
 
 def estimate_from_graph(
-    found: Identification,
+    identification: Identification,
     frame: pd.DataFrame,
     estimator: CausalEstimator | str | None = None,
     *,
@@ -136,34 +136,34 @@ def estimate_from_graph(
     GraphError
         A node that is neither a column nor latent.
     """
-    if len(found.treatment) != 1 or len(found.outcome) != 1 or found.given:
+    if len(identification.treatment) != 1 or len(identification.outcome) != 1 or identification.given:
         raise CausalArgumentError(
             "an average effect is that of one treatment on one outcome, nothing given; distribution(df) speaks of more"
         )
     _check_asked(frame, estimator, level, missing, n_draws, random_state)
-    graph, (a,), (y,) = found.graph, found.treatment, found.outcome
+    graph, (a,), (y,) = identification.graph, identification.treatment, identification.outcome
     columns_of(graph, frame.columns)
     roles = {role: value for role, value in roles.items() if value is not None}
-    asked: dict[str, Any] = {"estimand": estimand, "control": control, "level": level, "missing": missing}
-    if not found.affects:
-        return _no_effect(found, frame, control, level)
-    if not _is_front_door(estimator) and found.backdoor.optimal is not None:
-        return _back_door(found, frame, estimator, roles, **asked)
-    sets = _front_door_sets(found)
+    settings: dict[str, Any] = {"estimand": estimand, "control": control, "level": level, "missing": missing}
+    if not identification.affects:
+        return _no_effect(identification, frame, control, level)
+    if not _is_front_door(estimator) and identification.backdoor.optimal is not None:
+        return _back_door(identification, frame, estimator, roles, **settings)
+    sets = _front_door_sets(identification)
     if sets is not None and (estimator is None or _is_front_door(estimator)):
         chosen = None if isinstance(estimator, str) else estimator
-        return _front_door(found, frame, chosen, *sets, roles, **asked)
+        return _front_door(identification, frame, chosen, *sets, roles, **settings)
     if estimator is not None:
         raise CausalArgumentError(
             f"{type(estimator).__name__ if not isinstance(estimator, str) else estimator!r} does not fit: the graph has"
             f" no {'front-door' if _is_front_door(estimator) else 'adjustment'} set for the effect of {a!r} on {y!r};"
             " leave estimator out, and the graph decides"
         )
-    if not found.identified:
-        raise NotIdentifiedError(_why_not(found))
+    if not identification.identified:
+        raise NotIdentifiedError(_why_not(identification))
     from pandas_causal.identification.functional_effect import plug_in_effect
 
-    return plug_in_effect(found, frame, roles, n_draws=n_draws, random_state=random_state, **asked)
+    return plug_in_effect(identification, frame, roles, n_draws=n_draws, random_state=random_state, **settings)
 
 
 def _check_asked(
@@ -192,11 +192,11 @@ def _check_asked(
 # -- routes ----------------------------------------------------------------------------------------------------------
 
 
-def _no_effect(found: Identification, frame: pd.DataFrame, control: Hashable, level: float | None) -> Effect:
+def _no_effect(identification: Identification, frame: pd.DataFrame, control: Hashable, level: float | None) -> Effect:
     """Zero by the graph, not by the data: rows marked as zero by construction, and a warning that says so."""
     from pandas_causal.inputs.arms import MAX_ARMS, resolve_arms
 
-    (a,), (y,) = found.treatment, found.outcome
+    (a,), (y,) = identification.treatment, identification.outcome
     values = frame[a].dropna()
     index = pd.Index([str(a)], name=a)
     if 1 < values.nunique() <= MAX_ARMS:
@@ -223,7 +223,7 @@ def _no_effect(found: Identification, frame: pd.DataFrame, control: Hashable, le
 
 
 def _back_door(
-    found: Identification,
+    identification: Identification,
     frame: pd.DataFrame,
     estimator: CausalEstimator | str | None,
     roles: Mapping[str, Any],
@@ -235,14 +235,14 @@ def _back_door(
 ) -> Effect:
     from pandas_causal.estimator import choose
 
-    (a,), (y,) = found.treatment, found.outcome
+    (a,), (y,) = identification.treatment, identification.outcome
     chosen = choose("ate", "aipw" if estimator is None else estimator, {"estimand": estimand, "control": control})
-    covariates = [c for c in frame.columns if c in (found.backdoor.optimal or ())]
+    covariates = [c for c in frame.columns if c in (identification.backdoor.optimal or ())]
     effect = _fitted(chosen, frame, a, y, covariates, roles, level, missing)
     named = ", ".join(map(str, covariates))
     why = (
         f"adjusting for {named} closes every path of the graph from {a} to {y} that is not causal; of such sets this"
-        f" one: {found.backdoor.optimality}"
+        f" one: {identification.backdoor.optimality}"
         if covariates
         else f"no path of the graph but the causal ones is open between {a} and {y}, so nothing is adjusted for"
     )
@@ -256,7 +256,7 @@ def _back_door(
 
 
 def _front_door(
-    found: Identification,
+    identification: Identification,
     frame: pd.DataFrame,
     estimator: CausalEstimator | None,
     mediators: frozenset[Any],
@@ -271,24 +271,24 @@ def _front_door(
     from pandas_causal.estimator import with_settings
     from pandas_causal.mediation.front_door import FrontDoor
 
-    (a,), (y,) = found.treatment, found.outcome
+    (a,), (y,) = identification.treatment, identification.outcome
     settings = {"estimand": estimand, "control": control}
     chosen = with_settings(FrontDoor() if estimator is None else estimator, settings)
-    through, given = ([c for c in frame.columns if c in part] for part in (mediators, covariates))
-    effect = _fitted(chosen, frame, a, y, given, {**roles, "mediators": through}, level, missing)
+    through, conditioning = ([c for c in frame.columns if c in part] for part in (mediators, covariates))
+    effect = _fitted(chosen, frame, a, y, conditioning, {**roles, "mediators": through}, level, missing)
     why = (
         f"no observed set closes the paths of the graph from {a} to {y} that are not causal"
-        if found.backdoor.optimal is None
+        if identification.backdoor.optimal is None
         else "the front door was asked for (estimator=)"
     )
-    what = f"{', '.join(map(str, through))} is a front-door set of it"
-    if given:
-        what += f" given {', '.join(map(str, given))}"
+    reason = f"{', '.join(map(str, through))} is a front-door set of it"
+    if conditioning:
+        reason += f" given {', '.join(map(str, conditioning))}"
     return replace(
         effect,
-        estimand=effect.estimand + (f", given {', '.join(map(str, given))}" if given else ""),
-        assumptions=(DRAWN, f"{why}; {what}", *effect.assumptions),
-        facts={**effect.facts, "route": "front door", "adjusted_for": [str(c) for c in given]},
+        estimand=effect.estimand + (f", given {', '.join(map(str, conditioning))}" if conditioning else ""),
+        assumptions=(DRAWN, f"{why}; {reason}", *effect.assumptions),
+        facts={**effect.facts, "route": "front door", "adjusted_for": [str(c) for c in conditioning]},
     )
 
 
@@ -318,28 +318,28 @@ def _is_front_door(estimator: CausalEstimator | str | None) -> bool:
     return type(estimator).__name__ == "FrontDoor"
 
 
-def _front_door_sets(found: Identification) -> tuple[frozenset[Any], frozenset[Any]] | None:
+def _front_door_sets(identification: Identification) -> tuple[frozenset[Any], frozenset[Any]] | None:
     """Mediators and covariates of a front door, if one is open."""
-    plain = found.frontdoor.minimal
-    return conditional_front_door(found.query) if not plain else (plain, frozenset())
+    plain = identification.frontdoor.minimal
+    return conditional_front_door(identification.query) if not plain else (plain, frozenset())
 
 
-def _why_not(found: Identification) -> str:
+def _why_not(identification: Identification) -> str:
     """Why nothing was estimated, and the instruments that could be asked about by name."""
-    (a,), (y,) = found.treatment, found.outcome
+    (a,), (y,) = identification.treatment, identification.outcome
     text = f"the graph does not determine the effect of {a!r} on {y!r}: no covariates, mediators or functional give it"
-    instruments = found.instruments
+    instruments = identification.instruments
     if not instruments:
         return f"{text}; measure what causes both, or look for another design"
     one = instruments[0]
-    given = f", covariates={sorted(map(str, one.given))}" if one.given else ""
-    call = f"df.causal.iv(treatment={a!r}, outcome={y!r}, instrument={one.instrument!r}{given})"
+    conditioning = f", covariates={sorted(map(str, one.given))}" if one.given else ""
+    call = f"df.causal.iv(treatment={a!r}, outcome={y!r}, instrument={one.instrument!r}{conditioning})"
     here = hasattr(getattr(pd.DataFrame, "causal", None), "iv")
     others = [i.instrument for i in instruments[1:6]]
-    more = f" (so do {others})" if others else ""
+    so_do = f" (so do {others})" if others else ""
     later = "" if here else ", the design for instruments, once this version has it"
     return (
-        f"{text}. {one.instrument!r} qualifies as an instrument{more}, which answers another question, under"
+        f"{text}. {one.instrument!r} qualifies as an instrument{so_do}, which answers another question, under"
         " assumptions that no graph holds (everyone is moved the same way, or effects are linear), and so is never used"
         f" unasked. If they are plausible, ask by name: {call}{later}"
     )

@@ -113,13 +113,13 @@ class Treated:
             rests[:, self.source[j]] |= loadings[:, j] != 0
         for j in np.flatnonzero(self.source == -2):
             rests[loadings[:, j] != 0] = True
-        found = (rests.astype(np.int64) @ self.patterns.T.astype(np.int64) > 0) @ self.counts
+        counts = (rests.astype(np.int64) @ self.patterns.T.astype(np.int64) > 0) @ self.counts
         used = (loadings != 0) & (self.source != -1)
         if self.most is not None:
-            found = np.minimum(found, used @ self.most)
+            counts = np.minimum(counts, used @ self.most)
         if self.controls is not None:
-            found = np.minimum(found, (used * self.controls).max(axis=1, initial=0))
-        return np.where(rests.any(axis=1), found, np.inf)
+            counts = np.minimum(counts, (used * self.controls).max(axis=1, initial=0))
+        return np.where(rests.any(axis=1), counts, np.inf)
 
     def compact(self) -> Treated:
         """Drop what is as long as the data."""

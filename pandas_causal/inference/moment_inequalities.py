@@ -185,8 +185,8 @@ def _edge(accepts: Callable[[Floats], Bools], inside: float, outside: float) -> 
     tolerance = 1e-7 * max(abs(inside - outside), 1e-300)
     while abs(outside - inside) > tolerance:
         grid = np.linspace(inside, outside, 17)
-        found = accepts(grid[1:-1])
-        first = int(np.argmin(found)) if not found.all() else len(found)
+        accepted = accepts(grid[1:-1])
+        first = int(np.argmin(accepted)) if not accepted.all() else len(accepted)
         inside, outside = grid[first], grid[first + 1]
     return inside
 
@@ -196,13 +196,13 @@ def union(tests: Sequence[Callable[[Floats], Bools]]) -> Callable[[Floats], Bool
 
     def accepts(theta: Floats) -> Bools:
         theta = np.asarray(theta, dtype=float)
-        found = np.zeros(len(theta), dtype=bool)
+        accepted = np.zeros(len(theta), dtype=bool)
         for test in tests:
-            rest = np.flatnonzero(~found)
+            rest = np.flatnonzero(~accepted)
             if not len(rest):
                 break
-            found[rest] = test(theta[rest])
-        return found
+            accepted[rest] = test(theta[rest])
+        return accepted
 
     return accepts
 

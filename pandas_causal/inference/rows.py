@@ -57,8 +57,8 @@ class RowIdentity:
             return np.arange(len(self))
         if self.is_default or rows.is_default or not (self.labels.is_unique and rows.labels.is_unique):
             return None
-        found = rows.labels.get_indexer(self.labels)
-        return np.asarray(found) if (found >= 0).all() else None
+        positions = rows.labels.get_indexer(self.labels)
+        return np.asarray(positions) if (positions >= 0).all() else None
 
     @property
     def is_default(self) -> bool:

@@ -68,7 +68,7 @@ def resolve_arms(treatment: pd.Series[Any], control: Hashable = None) -> Arms:
         used = np.unique(raw)
         levels = [plain(treatment.cat.categories[u]) for u in used]
         codes = np.searchsorted(used, raw)
-        how = "the first category"
+        chosen_by = "the first category"
     else:
         codes, uniques = pd.factorize(treatment, sort=False)
         levels = [plain(u) for u in uniques]
@@ -79,7 +79,7 @@ def resolve_arms(treatment: pd.Series[Any], control: Hashable = None) -> Arms:
         rank = np.empty(len(levels), dtype=np.intp)
         rank[order] = np.arange(len(levels))
         codes, levels = rank[codes], [levels[i] for i in order]
-        how = "the first level in sorted order"
+        chosen_by = "the first level in sorted order"
     natural = tuple(levels)
     if control is not None:
         matches = [i for i, level in enumerate(levels) if level == plain(control)]
@@ -90,8 +90,8 @@ def resolve_arms(treatment: pd.Series[Any], control: Hashable = None) -> Arms:
         order = [matches[0], *(i for i in range(len(levels)) if i != matches[0])]
         rank = np.empty(len(levels), dtype=np.intp)
         rank[order] = np.arange(len(levels))
-        codes, levels, how = rank[codes], [levels[i] for i in order], "control="
-    return Arms(tuple(levels), codes.astype(np.int8), how, natural)
+        codes, levels, chosen_by = rank[codes], [levels[i] for i in order], "control="
+    return Arms(tuple(levels), codes.astype(np.int8), chosen_by, natural)
 
 
 def plain(level: Any) -> Any:

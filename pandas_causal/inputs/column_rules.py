@@ -49,8 +49,8 @@ _SCALED = (
 # -- rules for one column --------------------------------------------------------------------------------------------
 
 
-def _named(s: pd.Series[Any], what: str, count: int | None, remedy: str) -> Problem:
-    return Problem(str(s.name), what, count, remedy)
+def _named(s: pd.Series[Any], message: str, count: int | None, remedy: str) -> Problem:
+    return Problem(str(s.name), message, count, remedy)
 
 
 def is_numeric(s: pd.Series[Any]) -> bool:
@@ -151,8 +151,8 @@ def labels(role: str, *, dates: bool = False) -> Rule:
         if not odd.any():
             return None
         kind = type(s.dropna()[odd.to_numpy(dtype=bool)].iloc[0]).__name__
-        what = f"{role} holds objects of type {kind}; the argument must be a string or a number"
-        return _named(s, what, int(odd.sum()), "extract numbers or labels from them")
+        message = f"{role} holds objects of type {kind}; the argument must be a string or a number"
+        return _named(s, message, int(odd.sum()), "extract numbers or labels from them")
 
     return rule
 
@@ -199,8 +199,8 @@ def enough_arms(s: pd.Series[Any]) -> Problem | None:
         return _named(s, f"treatment has the levels {[float(f'{v:.4g}') for v in levels[:4]]}", None, _SCALED)
     small = np.flatnonzero(counts.to_numpy() < 2)
     if len(small):
-        what = f"arm {levels[small[0]]!r} has fewer than 2 rows"
-        return _named(s, what, int(counts.iloc[small[0]]), "merge or drop this arm")
+        message = f"arm {levels[small[0]]!r} has fewer than 2 rows"
+        return _named(s, message, int(counts.iloc[small[0]]), "merge or drop this arm")
     return None
 
 
@@ -239,8 +239,8 @@ def few_clusters(s: pd.Series[Any]) -> Problem | None:
     counts = _levels(s)
     if counts is None or len(counts) > 1:
         return None
-    what = f"cluster has {len(counts)} level{'s' if len(counts) != 1 else ''}"
-    return _named(s, what, None, "at least 2 clusters are needed")
+    message = f"cluster has {len(counts)} level{'s' if len(counts) != 1 else ''}"
+    return _named(s, message, None, "at least 2 clusters are needed")
 
 
 def non_negative(s: pd.Series[Any]) -> Problem | None:
@@ -395,10 +395,10 @@ def copies(
                 )
             )
         elif codes is not None and _factorized(x.iloc[:1_000]) is not None:
-            how = determines(x, codes, cluster)
-            if how:
+            reproduction = determines(x, codes, cluster)
+            if reproduction:
                 problems.append(
-                    _named(x, f"{word} {how}", None, "leave it out: no comparison remains within its values")
+                    _named(x, f"{word} {reproduction}", None, "leave it out: no comparison remains within its values")
                 )
     return problems
 
@@ -430,9 +430,9 @@ def lonely_categories(covariates: pd.DataFrame, codes: Codes, n_arms: int, estim
             rows = np.where((cells == 0).any(axis=1), target, 0)
         for level, n in zip(levels, rows, strict=True):
             if n >= _RARE:
-                what = f"category {level!r} has {n:,} rows and never an arm they are compared with"
+                message = f"category {level!r} has {n:,} rows and never an arm they are compared with"
                 remedy = "leave these rows out (trim= does where a propensity is fitted), or merge the category"
-                problems.append(_named(x, what, int(n), remedy))
+                problems.append(_named(x, message, int(n), remedy))
     if problems:
         raise OverlapError(problems)
 
@@ -444,12 +444,12 @@ def normalised_weights(values: pd.Series[Any] | None, arms: Arms) -> Floats | No
     w = as_float(values)
     empty = np.flatnonzero(np.bincount(arms.codes, weights=w, minlength=len(arms)) == 0)
     if len(empty):
-        what = f"sample_weight is zero for every row of arm {arms.levels[empty[0]]!r}"
+        message = f"sample_weight is zero for every row of arm {arms.levels[empty[0]]!r}"
         raise CausalDataError(
             [
                 Problem(
                     str(values.name),
-                    what,
+                    message,
                     int(arms.counts[empty[0]]),
                     "give these rows weight, or leave the arm out",
                 )

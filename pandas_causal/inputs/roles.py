@@ -346,38 +346,38 @@ def _length(y: Outcome) -> int:
     return len(y if isinstance(y, Sized) else np.asarray(y))
 
 
-def _names(frame: pd.DataFrame, given: Any, role: str, multi: bool) -> list[Any] | None:
+def _names(frame: pd.DataFrame, value: Any, role: str, multi: bool) -> list[Any] | None:
     """Return column names if `given` names some, None if it is an array; KeyError for an unknown name."""
-    if isinstance(given, str):
-        if given in frame.columns:
-            return [given]
-        raise KeyError(given)
-    spelled = spelled_column(given, frame)
+    if isinstance(value, str):
+        if value in frame.columns:
+            return [value]
+        raise KeyError(value)
+    spelled = spelled_column(value, frame)
     if spelled is not None:
         return [spelled]
-    if multi and isinstance(given, list | tuple) and given and all(isinstance(g, str) for g in given):
-        if len(given) == len(frame) and not set(given) <= set(frame.columns):
+    if multi and isinstance(value, list | tuple) and value and all(isinstance(g, str) for g in value):
+        if len(value) == len(frame) and not set(value) <= set(frame.columns):
             return None
-        for g in given:
+        for g in value:
             if g not in frame.columns:
                 raise KeyError(g)
-        return list(given)
-    if pd.api.types.is_hashable(given) and given in frame.columns:
-        return [given]
-    if np.isscalar(given):
-        raise CausalArgumentError(f"{role}={given!r} is neither a column of X nor an array with one value per row")
+        return list(value)
+    if pd.api.types.is_hashable(value) and value in frame.columns:
+        return [value]
+    if np.isscalar(value):
+        raise CausalArgumentError(f"{role}={value!r} is neither a column of X nor an array with one value per row")
     return None
 
 
-def spelled_column(given: Any, frame: pd.DataFrame) -> str | None:
+def spelled_column(value: Any, frame: pd.DataFrame) -> str | None:
     """Column whose name scikit-learn sliced into characters, as it does when a name has one letter per row.
 
     scikit-learn takes a str of length n for an array of n samples and passes on a list of some of its letters. A list
     of single characters, one per row, that are letters of exactly one column's name (repeats counted) is that name.
     """
-    if not isinstance(given, list | np.ndarray) or len(given) != len(frame):
+    if not isinstance(value, list | np.ndarray) or len(value) != len(frame):
         return None
-    letters = given if isinstance(given, list) else given.tolist()
+    letters = value if isinstance(value, list) else value.tolist()
     if not letters or not all(isinstance(c, str) and len(c) == 1 for c in letters):
         return None
     need = Counter(letters)
@@ -413,16 +413,16 @@ def taken_twice(taken: Mapping[str, Sequence[Any]]) -> list[Problem]:
     return problems
 
 
-def _as_series(given: Any, role: str, n: int, problems: list[Problem], columns: bool = False) -> Any:
+def _as_series(value: Any, role: str, n: int, problems: list[Problem], columns: bool = False) -> Any:
     """Return an array-like role as a Series (or a DataFrame where it may have several columns)."""
-    if isinstance(given, pd.Series | pd.DataFrame):
-        out = given.iloc[:, 0] if isinstance(given, pd.DataFrame) and given.shape[1] == 1 else given
-    elif isinstance(given, pd.Index | pd.api.extensions.ExtensionArray):
-        out = pd.Series(given, name=role)
+    if isinstance(value, pd.Series | pd.DataFrame):
+        out = value.iloc[:, 0] if isinstance(value, pd.DataFrame) and value.shape[1] == 1 else value
+    elif isinstance(value, pd.Index | pd.api.extensions.ExtensionArray):
+        out = pd.Series(value, name=role)
     else:
-        if hasattr(given, "toarray"):
+        if hasattr(value, "toarray"):
             raise TypeError(f"Sparse {role} is not supported; pass a dense array")
-        array = np.asarray(given) if not _is_strings(given) else np.asarray(given, dtype=object)
+        array = np.asarray(value) if not _is_strings(value) else np.asarray(value, dtype=object)
         if array.ndim == 2 and array.shape[1] == 1:
             from sklearn.utils import column_or_1d
 
@@ -446,17 +446,17 @@ def _as_series(given: Any, role: str, n: int, problems: list[Problem], columns: 
     return out.infer_objects()
 
 
-def _are_arrays(given: Sequence[Any], n: int) -> bool:
+def _are_arrays(values: Sequence[Any], n: int) -> bool:
     """Whether a list holds one or two arrays with a value per row, not the values themselves."""
-    return len(given) in (1, 2) and all(not np.isscalar(g) and hasattr(g, "__len__") and len(g) == n for g in given)
+    return len(values) in (1, 2) and all(not np.isscalar(g) and hasattr(g, "__len__") and len(g) == n for g in values)
 
 
 def _bare(values: Any) -> Any:
     return values.array if isinstance(values, pd.Series | pd.Index) else np.asarray(values)
 
 
-def _is_strings(given: Any) -> bool:
-    return isinstance(given, list | tuple) and len(given) > 0 and any(isinstance(g, str) for g in given)
+def _is_strings(value: Any) -> bool:
+    return isinstance(value, list | tuple) and len(value) > 0 and any(isinstance(g, str) for g in value)
 
 
 def _common_index(X: Covariates, y: Outcome, roles: Mapping[str, Any], frame: pd.DataFrame) -> pd.Index:
@@ -471,11 +471,11 @@ def _common_index(X: Covariates, y: Outcome, roles: Mapping[str, Any], frame: pd
         if other is not index and not index.equals(other):
             hashes = [np.sort(pd.util.hash_pandas_object(i).to_numpy()) for i in (index, other)]
             same = bool(np.array_equal(hashes[0], hashes[1]))
-            how = "the same labels in another order" if same else "different labels"
+            difference = "the same labels in another order" if same else "different labels"
             problems.append(
                 Problem(
                     name,
-                    f"its index has {how} than {first}'s",
+                    f"its index has {difference} than {first}'s",
                     None,
                     f"align it: {name}.reindex({first}.index), or pass .to_numpy()",
                 )

@@ -141,8 +141,8 @@ def _problems(frame: pd.DataFrame, schema: DataFrameSchema, error: Any) -> list[
                 )
             )
             continue
-        found = [check._check_fn.rule(frame[name]) for check in column.checks]
-        out += [p for p in found if p is not None][:2]
+        problems = [check._check_fn.rule(frame[name]) for check in column.checks]
+        out += [p for p in problems if p is not None][:2]
     for check in schema.checks:
         if isinstance(check._check_fn, _NoCopies):
             out += check._check_fn.problems(frame)

@@ -91,8 +91,8 @@ class MatchingSpace:
         width = self.widths[0] + 1e-7  # the filter itself is exact
         span = (high - low) + 2 * width + 1
         line = donors.group * span + (donors.along - low)
-        own = targets.group * span + (targets.along - low)
-        start, stop = np.searchsorted(line, own - width), np.searchsorted(line, own + width, side="right")
+        position = targets.group * span + (targets.along - low)
+        start, stop = np.searchsorted(line, position - width), np.searchsorted(line, position + width, side="right")
         return start, np.asarray(stop)
 
 

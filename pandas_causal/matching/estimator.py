@@ -204,24 +204,24 @@ class Matching(ArmComparison):
         plan = plan_estimand(self.estimand, sample.arms, sample.treatment)
         settings = read_settings(self)
         check_against(settings, sample.inputs.covariates, len(sample.arms), self.estimand)
-        found = self._propensities(sample, plan.targets)
+        propensities = self._propensities(sample, plan.targets)
         w = _unit(sample.w, len(sample))
         data = RowsToMatch(sample.X, sample.encoder.names, sample.inputs.covariates, sample.codes, w)
-        checks, warned = self.overlap(sample, found.overall, self.estimand)
-        self._targets = match_targets(plan.targets, data, found.scores, settings, self.random_state)
+        checks, warned = self.overlap(sample, propensities.overall, self.estimand)
+        self._targets = match_targets(plan.targets, data, propensities.scores, settings, self.random_state)
         by_contrast = weights_by_contrast(self._targets, w, sample.codes, len(sample.arms))
         names, levels = sample.encoder.names, sample.arms.levels
         checks["balance"] = partial(weighted_balance, sample.X, names, sample.codes, levels, by_contrast)
-        if found.report is not None:
-            checks["nuisance"] = nuisances.report(None, found.report, levels)
+        if propensities.report is not None:
+            checks["nuisance"] = nuisances.report(None, propensities.report, levels)
         about, notes = population_text(self._targets)
         self._checks = {"matching": matching_check(by_contrast, sample.codes, sample.arms), **checks}
-        learners = learner_note(score.model for score in found.scores.values()) if _on_score(settings) else []
+        learners = learner_note(score.model for score in propensities.scores.values()) if _on_score(settings) else []
         unbalanced = balance_note(sample.X, sample.codes, by_contrast)
-        self._notes = [*warned, *notes, *learners, *unbalanced, *collinear(sample, found.dropped)]
+        self._notes = [*warned, *notes, *learners, *unbalanced, *collinear(sample, propensities.dropped)]
         self._about, self._settled, self._by_contrast = about, settings, by_contrast
-        self._sample, self._plan, self._models = sample, plan, found.models
-        self.propensity_ = found.overall
+        self._sample, self._plan, self._models = sample, plan, propensities.models
+        self.propensity_ = propensities.overall
         self.unmatched_ = unmatched_frame(self._targets, by_contrast, sample.codes, sample.arms)
         weights = np.zeros((len(self.used_), by_contrast.shape[1]))
         weights[self.used_] = by_contrast
@@ -245,10 +245,10 @@ class Matching(ArmComparison):
         values = y if isinstance(y, pd.Series) else np.asarray(y)
         if values.ndim != 1:
             raise CausalDataError(f"outcome: has {values.ndim} dimensions; pass one value per row of the design")
-        given = pd.Series(values)
-        if len(given) != len(self.used_):
-            raise CausalDataError(f"outcome: has {len(given):,} values for {len(self.used_):,} rows of the design")
-        kept = given[self.used_]
+        outcome = pd.Series(values)
+        if len(outcome) != len(self.used_):
+            raise CausalDataError(f"outcome: has {len(outcome):,} values for {len(self.used_):,} rows of the design")
+        kept = outcome[self.used_]
         if isinstance(y, pd.Series) and not kept.index.equals(inputs.index):
             raise CausalDataError("y: its index has different labels than the design's rows; align it with X")
         absent = int(kept.isna().sum())
@@ -258,7 +258,7 @@ class Matching(ArmComparison):
                 " these, Matching(...).fit(X[y.notna()], None, treatment=...)"
             )
         kept = kept.set_axis(inputs.index).infer_objects()
-        kept.name = "outcome" if given.name is None else given.name
+        kept.name = "outcome" if outcome.name is None else outcome.name
         inputs = replace(inputs, outcome=kept)
         check_inputs(inputs)
         assert inputs.outcome is not None  # noqa: S101 - just given
@@ -309,13 +309,13 @@ class Matching(ArmComparison):
 
     def _propensities(self, sample: Sample, targets: tuple[tuple[int | None, int], ...]) -> Propensities:
         """Propensities of every comparison: what is matched on, or for the overlap check alone."""
-        own = not isinstance(self.distance, str)
+        is_model = not isinstance(self.distance, str)
         return fit_scores(
             targets,
             sample.X,
             sample.codes,
             len(sample.arms),
-            spec=self.distance if own else self.propensity_model,
+            spec=self.distance if is_model else self.propensity_model,
             known=sample.propensity,
             labels=sample.inputs.index,
             w=sample.w,
@@ -332,7 +332,7 @@ class Matching(ArmComparison):
         kind = "pairs" if paired else "score" if on_score and settings.method == "nearest" else "neighbours"
         noise = Noise(kind, self.variance_matches, StandardisedMatrix.of(sample.X) if self.bias_adjust else None)
         means = [arm_mean(target, sample.y, w, sample.codes, noise) for target in targets]
-        contributions, components, how = self._variance(sample, means, kind, on_score)
+        contributions, components, method = self._variance(sample, means, kind, on_score)
         exact = settings.method in ("cem", "subclass") or self.bias_adjust
         return self.finish(
             sample,
@@ -340,7 +340,7 @@ class Matching(ArmComparison):
             np.array([m.value for m in means]),
             contributions,
             estimand=in_words(self.estimand, sample.treatment, sample.outcome),
-            std_error_method=how,
+            std_error_method=method,
             components=components,
             diagnostics=self._checks,
             warned=self._notes,
@@ -363,18 +363,18 @@ class Matching(ArmComparison):
                     " column here; match with replacement for two-way clusters"
                 )
             meat, contributions, df = paired_meat(means, self._targets, sample.cluster)
-            more = "".join(f" and {name}" for name in sample.clusters)
-            how = f"clustered by matched set{more} (CR1; Abadie and Spiess 2022), Student's t"
-            how += "; propensity taken as known" if on_score else ""
-            return contributions, (Component(meat, df),), how
+            further = "".join(f" and {name}" for name in sample.clusters)
+            method = f"clustered by matched set{further} (CR1; Abadie and Spiess 2022), Student's t"
+            method += "; propensity taken as known" if on_score else ""
+            return contributions, (Component(meat, df),), method
         meat, contributions, corrected = abadie_imbens(means, self._targets, _unit(sample.w, len(sample)), sample.codes)
         if sample.cluster:
             return contributions, None, "contributions of the rows (Abadie and Imbens 2012)"
         papers = "2006, 2008, 2016: estimation of the logistic propensity included" if corrected else "2006, 2008"
-        how = f"Abadie and Imbens ({papers}), {self.variance_matches} neighbours, normal law"
+        method = f"Abadie and Imbens ({papers}), {self.variance_matches} neighbours, normal law"
         if not corrected and on_score:
-            how += "; propensity taken as known"
-        return contributions, (Component(meat),), how
+            method += "; propensity taken as known"
+        return contributions, (Component(meat),), method
 
 
 def _unit(w: Floats | None, n: int) -> Floats:

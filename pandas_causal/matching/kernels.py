@@ -18,9 +18,18 @@ _FAR = 1e150  # not infinity: the kernels are compiled with fast mathematics; it
 
 
 def nearest(
-    targets: Values, donors: Values, rows: Values, start: Values, stop: Values, need: int, tolerance: float, monotone: bool,
-    target_filters: Values, donor_filters: Values, widths: Values,
-) -> tuple[Any, Any, Any]:  # fmt: skip
+    targets: Values,
+    donors: Values,
+    rows: Values,
+    start: Values,
+    stop: Values,
+    need: int,
+    tolerance: float,
+    monotone: bool,
+    target_filters: Values,
+    donor_filters: Values,
+    widths: Values,
+) -> tuple[Any, Any, Any]:
     """Nearest donors of every target, ties included.
 
     A donor is a place where `rows` rows stand. The places kept for a target are those no farther than the nearest ones
@@ -69,9 +78,21 @@ def nearest(
 
 @kernel
 def _nearest_all(
-    targets: Values, donors: Values, rows: Values, start: Values, stop: Values, need: int, tolerance: float, monotone: bool,
-    target_filters: Values, donor_filters: Values, widths: Values, places: Values, distances: Values, overflow: Values,
-) -> None:  # fmt: skip
+    targets: Values,
+    donors: Values,
+    rows: Values,
+    start: Values,
+    stop: Values,
+    need: int,
+    tolerance: float,
+    monotone: bool,
+    target_filters: Values,
+    donor_filters: Values,
+    widths: Values,
+    places: Values,
+    distances: Values,
+    overflow: Values,
+) -> None:
     n = len(targets)
     for chunk in prange((n + _CHUNK - 1) // _CHUNK):
         last = min((chunk + 1) * _CHUNK, n)
@@ -166,10 +187,23 @@ def _admit(
 
 @serial_kernel
 def _nearest_some(
-    targets: Values, donors: Values, rows: Values, start: Values, stop: Values, need: int, tolerance: float, monotone: bool,
-    target_filters: Values, donor_filters: Values, widths: Values, places: Values, distances: Values, overflow: Values, first: int,
+    targets: Values,
+    donors: Values,
+    rows: Values,
+    start: Values,
+    stop: Values,
+    need: int,
+    tolerance: float,
+    monotone: bool,
+    target_filters: Values,
+    donor_filters: Values,
+    widths: Values,
+    places: Values,
+    distances: Values,
+    overflow: Values,
+    first: int,
     last: int,
-) -> None:  # fmt: skip
+) -> None:
     room = places.shape[1]
     for t in range(first, last):
         x = targets[t, 0]
@@ -208,9 +242,19 @@ def _nearest_some(
 
 @serial_kernel
 def within(
-    targets: Values, donors: Values, start: Values, stop: Values, limits: Values, monotone: bool, target_filters: Values,
-    donor_filters: Values, widths: Values, counts: Values, out: Values, distances: Values,
-) -> None:  # fmt: skip
+    targets: Values,
+    donors: Values,
+    start: Values,
+    stop: Values,
+    limits: Values,
+    monotone: bool,
+    target_filters: Values,
+    donor_filters: Values,
+    widths: Values,
+    counts: Values,
+    out: Values,
+    distances: Values,
+) -> None:
     """Places no farther than every target's limit: counted into `counts`, and written to `out` where it has room.
 
     Called twice: with an empty `out` to count, then with as much room as was counted.
@@ -258,9 +302,22 @@ def _last_free(before: Values, j: int) -> int:
 
 @inner_kernel
 def _best_free(
-    t: int, targets: Values, donors: Values, rank: Values, start: Values, stop: Values, tolerance: float, monotone: bool,
-    target_filters: Values, donor_filters: Values, widths: Values, run_start: Values, run_stop: Values, after: Values, before: Values,
-) -> tuple[int, float]:  # fmt: skip
+    t: int,
+    targets: Values,
+    donors: Values,
+    rank: Values,
+    start: Values,
+    stop: Values,
+    tolerance: float,
+    monotone: bool,
+    target_filters: Values,
+    donor_filters: Values,
+    widths: Values,
+    run_start: Values,
+    run_stop: Values,
+    after: Values,
+    before: Values,
+) -> tuple[int, float]:
     """Nearest free donor of one target; of donors equally near the one with the lowest rank.
 
     Donors of one place stand together, from run_start to run_stop, the lowest rank first.
@@ -296,10 +353,23 @@ def _best_free(
 
 @serial_kernel
 def greedy_in_order(
-    order: Values, targets: Values, donors: Values, rank: Values, start: Values, stop: Values, tolerance: float, monotone: bool,
-    target_filters: Values, donor_filters: Values, widths: Values, run_start: Values, run_stop: Values, ratio: int, out: Values,
+    order: Values,
+    targets: Values,
+    donors: Values,
+    rank: Values,
+    start: Values,
+    stop: Values,
+    tolerance: float,
+    monotone: bool,
+    target_filters: Values,
+    donor_filters: Values,
+    widths: Values,
+    run_start: Values,
+    run_stop: Values,
+    ratio: int,
+    out: Values,
     distances: Values,
-) -> None:  # fmt: skip
+) -> None:
     """Give every target in turn its nearest free donor, in `ratio` rounds; -1 where none is left or near enough.
 
     Parameters
@@ -330,10 +400,23 @@ def greedy_in_order(
 
 @serial_kernel
 def greedy_closest(
-    order: Values, targets: Values, donors: Values, rank: Values, start: Values, stop: Values, tolerance: float, monotone: bool,
-    target_filters: Values, donor_filters: Values, widths: Values, run_start: Values, run_stop: Values, ratio: int, out: Values,
+    order: Values,
+    targets: Values,
+    donors: Values,
+    rank: Values,
+    start: Values,
+    stop: Values,
+    tolerance: float,
+    monotone: bool,
+    target_filters: Values,
+    donor_filters: Values,
+    widths: Values,
+    run_start: Values,
+    run_stop: Values,
+    ratio: int,
+    out: Values,
     distances: Values,
-) -> None:  # fmt: skip
+) -> None:
     """Match the closest pair of all, then the closest of the rest, in `ratio` rounds; `order` breaks ties.
 
     Distances are compared in whole units of `tolerance`.

@@ -202,11 +202,11 @@ def links_of_strata(
     right, right_stratum, unit = right[inside], right_stratum[inside], unit[inside]
     there = np.append(np.bincount(right_stratum, weights=unit, minlength=n) > 0, False)  # the last: of no stratum
     starts = np.concatenate([[0], np.cumsum(there)])
-    own = np.where(left_stratum < 0, n, left_stratum)
-    subclass = np.where(there[own], own, -1)
+    stratum = np.where(left_stratum < 0, n, left_stratum)
+    subclass = np.where(there[stratum], stratum, -1)
     present = np.zeros(n + 1, dtype=bool)
-    present[own] = True
+    present[stratum] = True
     return Matches(
-        left, own, right, right_stratum, starts, np.flatnonzero(there), np.full(int(there.sum()), np.nan), unit,
+        left, stratum, right, right_stratum, starts, np.flatnonzero(there), np.full(int(there.sum()), np.nan), unit,
         subclass, np.where(present[right_stratum], right_stratum, -1),
     )  # fmt: skip

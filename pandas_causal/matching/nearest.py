@@ -109,10 +109,10 @@ def _from_trees(space: MatchingSpace, targets: Places, donors: Places, need: int
             resolved[low[g] : high[g]] = True
             continue
         tree = cKDTree(donors.points[first[g] : last[g]], balanced_tree=False, compact_nodes=False)
-        asked = min(room if not len(space.widths) else max(64, room), size)
+        n_neighbours = min(room if not len(space.widths) else max(64, room), size)
         for begin in range(low[g], high[g], _CHUNK):
             part = slice(begin, min(begin + _CHUNK, high[g]))
-            d, j = tree.query(targets.points[part], k=np.arange(1, asked + 1), workers=-1)
+            d, j = tree.query(targets.points[part], k=np.arange(1, n_neighbours + 1), workers=-1)
             j = j + first[g]
             allowed = np.ones(d.shape, dtype=bool)
             for f in range(len(space.widths)):
@@ -122,7 +122,7 @@ def _from_trees(space: MatchingSpace, targets: Places, donors: Places, need: int
             enough = rows >= need
             limit = np.where(enough.any(axis=1), d[np.arange(len(d)), enough.argmax(axis=1)], np.inf) + TIE
             keep = allowed & (d <= limit[:, None])
-            resolved[part] = ((d[:, -1] > limit) | (asked == size)) & (keep.sum(axis=1) <= room)
+            resolved[part] = ((d[:, -1] > limit) | (n_neighbours == size)) & (keep.sum(axis=1) <= room)
             order = np.argsort(~keep, axis=1, kind="stable")[:, :room]
             width = order.shape[1]
             places[part, :width] = np.where(np.take_along_axis(keep, order, 1), np.take_along_axis(j, order, 1), -1)

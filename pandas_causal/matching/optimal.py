@@ -71,13 +71,13 @@ def _slots(cost: Floats, allowed: Bools, low: int, high: int) -> Floats:
     A place beyond the first `low` costs more than all distances together, and a forbidden pair twice as much: sets of
     places that can be filled together are a matroid, so that no filled place is given up for one of the first `low`.
     """
-    more = (cost[allowed].max(initial=0.0) + 1.0) * (min(len(cost) * high, cost.shape[1]) + 1)
-    out = np.where(allowed, cost, 2 * more)
+    penalty = (cost[allowed].max(initial=0.0) + 1.0) * (min(len(cost) * high, cost.shape[1]) + 1)
+    out = np.where(allowed, cost, 2 * penalty)
     if high == 1:
         return out
     out = np.repeat(out, high, axis=0)
     later = np.tile(np.arange(high) >= low, len(cost))[:, None] & np.repeat(allowed, high, axis=0)
-    out[later] += more
+    out[later] += penalty
     return out
 
 
@@ -193,20 +193,20 @@ def _ball(
     limit = np.where(np.isfinite(limits) & (limits > 0), limits, -1.0)[at_row]  # who pays nothing saves nothing
     stop = np.where(limit < 0, start, stop)
     counts = np.zeros(len(rows), dtype=np.int64)
-    given = (
+    arrays = (
         targets.points, others.points, start, stop, limit, space.monotone, targets.filters, others.filters,
         space.widths, counts,
     )  # fmt: skip
-    within(*given, np.empty(0, dtype=np.int64), np.empty(0))
+    within(*arrays, np.empty(0, dtype=np.int64), np.empty(0))
     if int(counts.sum()) > MOST_EDGES:
         raise CausalDataError(
             f"full matching would weigh {int(counts.sum()):,} near pairs, and {MOST_EDGES:,} is the most; set caliper=,"
             " split the data with exact=, or use method='subclass'"
         )
-    found, far = np.empty(int(counts.sum()), dtype=np.int64), np.empty(int(counts.sum()))
-    if len(found):
-        within(*given, found, far)
-    return np.repeat(at_row, counts), at_donor[found], far
+    nearby, far = np.empty(int(counts.sum()), dtype=np.int64), np.empty(int(counts.sum()))
+    if len(nearby):
+        within(*arrays, nearby, far)
+    return np.repeat(at_row, counts), at_donor[nearby], far
 
 
 def _best_matching(i: Positions, j: Positions, profit: Floats, n: int, m: int) -> Bools:

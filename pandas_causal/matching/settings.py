@@ -26,15 +26,15 @@ def read_settings(estimator: Any) -> MatchSettings:
     """
     estimator.check_settings()
     distance = estimator.distance
-    own = not isinstance(distance, str | type) and hasattr(distance, "fit") and hasattr(distance, "predict_proba")
-    if not own and not (isinstance(distance, str) and distance in DISTANCES):
+    is_model = not isinstance(distance, str | type) and hasattr(distance, "fit") and hasattr(distance, "predict_proba")
+    if not is_model and not (isinstance(distance, str) and distance in DISTANCES):
         raise CausalArgumentError(
             f"distance must be one of {list(DISTANCES)} or a scikit-learn classifier with predict_proba(); got"
             f" {distance!r}"
         )
     settings = MatchSettings(
         estimator.method,
-        "propensity" if own else distance,
+        "propensity" if is_model else distance,
         _ratio(estimator.ratio),
         bool(estimator.replace),
         _caliper(estimator.caliper),

@@ -46,23 +46,23 @@ def coarsened(frame: pd.DataFrame, cutpoints: Any) -> Positions:
         if not is_numeric(x) or pd.api.types.is_bool_dtype(x.dtype):
             columns[name] = x
             continue
-        how = named.get(name, sturges if cutpoints is None or named else cutpoints)
-        columns[name] = pd.Series(_bins(as_float(x), how), index=frame.index)
+        bins = named.get(name, sturges if cutpoints is None or named else cutpoints)
+        columns[name] = pd.Series(_bins(as_float(x), bins), index=frame.index)
     return strata_of(pd.DataFrame(columns, index=frame.index), list(columns))
 
 
-def _bins(values: Floats, how: Any) -> Floats:
+def _bins(values: Floats, bins: Any) -> Floats:
     """Number of the bin of every value; NaN stays."""
-    if np.ndim(how):
-        cuts = np.sort(np.asarray(how, dtype=float))
-    elif how == 0:
+    if np.ndim(bins):
+        cuts = np.sort(np.asarray(bins, dtype=float))
+    elif bins == 0:
         return values
     else:
         low, high = np.nanmin(values), np.nanmax(values)
         if high == low:
             return np.where(np.isnan(values), np.nan, 0.0)
         # shares of the range, with room for rounding: a value on an edge lies above it in any unit
-        return np.asarray(np.minimum(np.floor((values - low) / (high - low) * how + 1e-9), how - 1))
+        return np.asarray(np.minimum(np.floor((values - low) / (high - low) * bins + 1e-9), bins - 1))
     return np.where(np.isnan(values), np.nan, np.searchsorted(cuts, values, side="right").astype(float))
 
 

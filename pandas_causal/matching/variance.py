@@ -244,8 +244,8 @@ def _block(means: Sequence[ArmMean]) -> Floats:
     out = deviations.T @ deviations
     for j, m in enumerate(means):
         # a row's own outcome counts for itself only in the mean of its own arm, where alone it stands for others
-        more = 2 * m.v * m.used + np.square(m.used) - m.used_squared
-        out[j, j] += float(more @ np.square(m.residual))
+        extra = 2 * m.v * m.used + np.square(m.used) - m.used_squared
+        out[j, j] += float(extra @ np.square(m.residual))
     return out
 
 
@@ -266,9 +266,9 @@ def _corrections(
     models = [None if score is None else score.model for score in scores]
     distinct = {id(score.model): score for score in scores if score is not None}
     for score in distinct.values():
-        own = np.array([model is score.model for model in models])
-        more, by_row = _propensity(chosen, own, score, w, codes, exact=exact)
-        extra += more
+        of_model = np.array([model is score.model for model in models])
+        addition, by_row = _propensity(chosen, of_model, score, w, codes, exact=exact)
+        extra += addition
         moved[score.rows] += by_row
     if len(distinct) > 1:  # several arms beside one: their models share rows
         apart = np.array([[a is not b for b in models] for a in models])
@@ -277,7 +277,7 @@ def _corrections(
 
 
 def _propensity(
-    means: Sequence[ArmMean], own: Bools, score: Score, w: Floats, codes: Codes, *, exact: bool
+    means: Sequence[ArmMean], of_model: Bools, score: Score, w: Floats, codes: Codes, *, exact: bool
 ) -> tuple[Floats, Floats]:
     """What the estimation of one logistic propensity adds to the variance (k, k) and to the contributions (m, k).
 
@@ -291,7 +291,7 @@ def _propensity(
     rows = score.rows
     error = w[rows] * ((codes[rows] == score.upper) - score.values)
     zero = np.zeros(design.p)
-    G = np.vstack([m.slope if mine and m.slope is not None else zero for m, mine in zip(means, own, strict=True)])
+    G = np.vstack([m.slope if mine and m.slope is not None else zero for m, mine in zip(means, of_model, strict=True)])
     moved, C = np.empty((len(rows), len(means))), np.zeros_like(G)
     path = inverse @ G.T
     psi = np.column_stack([m.contributions[rows] for m in means])

@@ -265,8 +265,8 @@ class FrontDoor(ArmComparison):
 
     def _encode_mediators(self, sample: Sample) -> Floats:
         """Mediators as numbers (n, q); they are complete, so that nothing is imputed."""
-        given = sample.inputs.roles["mediators"]
-        frame = given.to_frame() if isinstance(given, pd.Series) else given
+        mediators = sample.inputs.roles["mediators"]
+        frame = mediators.to_frame() if isinstance(mediators, pd.Series) else mediators
         if "mediators" not in self._taken:  # an array's columns have no names: 0, 1, ...
             frame = frame.rename(columns={c: f"mediator {c}" for c in frame.columns if not isinstance(c, str)})
         self.mediators_ = list(frame.columns)
@@ -333,8 +333,10 @@ class FrontDoor(ArmComparison):
             warn(text, OverlapWarning)
             warned.append(text)
         report = nuisances.report(run.outcome, run.propensity, levels)
-        given = nuisances.report(None, run.given_mediators, levels).table.rename({"propensity": "arm by mediators"})
-        table = pd.concat([report.table, given, nested_report(run.nested, levels)])
+        by_mediators = nuisances.report(None, run.given_mediators, levels).table.rename(
+            {"propensity": "arm by mediators"}
+        )
+        table = pd.concat([report.table, by_mediators, nested_report(run.nested, levels)])
         checks["nuisance"] = Check(None, table, report.summary)
         models = (self.outcome_model, self.propensity_model, self.mediator_model, self.nested_model)
         if sample.X.shape[1] and any(nuisances.is_linear(model, sample.X) for model in models):
@@ -353,12 +355,12 @@ class FrontDoor(ArmComparison):
             return frame[self.mediators_]
         if isinstance(mediators, str) or (isinstance(mediators, list) and all(m in frame.columns for m in mediators)):
             return frame[[mediators] if isinstance(mediators, str) else mediators]
-        given = mediators if isinstance(mediators, pd.DataFrame) else pd.DataFrame(np.asarray(mediators))
-        if given.shape != (len(frame), len(self.mediators_)):
+        values = mediators if isinstance(mediators, pd.DataFrame) else pd.DataFrame(np.asarray(mediators))
+        if values.shape != (len(frame), len(self.mediators_)):
             raise CausalDataError(
-                f"mediators of held-out rows have shape {given.shape}, not {(len(frame), len(self.mediators_))}"
+                f"mediators of held-out rows have shape {values.shape}, not {(len(frame), len(self.mediators_))}"
             )
-        return given.set_axis(self.mediators_, axis=1)
+        return values.set_axis(self.mediators_, axis=1)
 
 
 def _inner(spec: Model, outcome: Nuisance, rows: TrainingRows, folds: Codes) -> Callable[[int], Floats]:

@@ -87,14 +87,14 @@ def front_door_scores(
         ratio = mediator_weights(propensity, given_mediators, codes, a)
         members = range(K) if population is None else (population,)
         term = np.zeros(n)
-        own = codes == a
+        in_arm = codes == a
         for t in members:
             if t == a:
-                term[own] += y[own]
+                term[in_arm] += y[in_arm]
                 continue
             theirs, nu = codes == t, nested[:, a, t]
             term[theirs] += nu[theirs] + (ratio * (y - outcome[:, t]))[theirs]
-            term[own] += (propensity[own, t] / propensity[own, a]) * (outcome[own, t] - nu[own])
+            term[in_arm] += (propensity[in_arm, t] / propensity[in_arm, a]) * (outcome[in_arm, t] - nu[in_arm])
         member = np.isin(codes, members) * unit
         total = member.sum()
         values[j] = unit @ term / total

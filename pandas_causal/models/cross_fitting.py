@@ -33,8 +33,8 @@ def check_model(spec: Model, setting: str, method: str) -> None:
     CausalArgumentError
         Otherwise.
     """
-    own = not isinstance(spec, str | type) and hasattr(spec, "fit") and hasattr(spec, method)
-    if not own and not (isinstance(spec, str) and spec in MODEL_NAMES):
+    is_model = not isinstance(spec, str | type) and hasattr(spec, "fit") and hasattr(spec, method)
+    if not is_model and not (isinstance(spec, str) and spec in MODEL_NAMES):
         raise CausalArgumentError(
             f"{setting} must be one of {list(MODEL_NAMES)} or a scikit-learn model with {method}(); got {spec!r}"
         )

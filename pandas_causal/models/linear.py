@@ -141,11 +141,11 @@ def group_grams(
     grams = np.zeros((n_groups, design.p, design.p))
     moments = np.zeros((n_groups, design.p))
     for at, Z in design.blocks():
-        own, target = groups[at], y[at]
-        for g in np.unique(own):
+        group_of_row, target = groups[at], y[at]
+        for g in np.unique(group_of_row):
             if g < 0:
                 continue
-            inside = own == g
+            inside = group_of_row == g
             z = Z[inside]
             wz = z if w is None else z * w[at][inside][:, None]
             grams[g] += wz.T @ z
@@ -197,10 +197,10 @@ def predict_by_fold(design: StandardisedMatrix, coefficients: Floats, folds: Cod
         if folds is None:
             out[at] = Z @ coefficients[-1].T
             continue
-        own = folds[at]
+        fold_of_row = folds[at]
         block = out[at]
-        for f in np.unique(own):
-            inside = own == f
+        for f in np.unique(fold_of_row):
+            inside = fold_of_row == f
             block[inside] = Z[inside] @ coefficients[f].T
     return out
 
@@ -269,9 +269,9 @@ def _scores(
     information = np.zeros((n_folds, J, p, J, p))
     for at, Z in design.blocks():
         weight, label = None if w is None else w[at], codes[at]
-        own = None if folds is None else folds[at]
+        fold_of_row = None if folds is None else folds[at]
         for f in range(n_folds):
-            inside = slice(None) if own is None else np.flatnonzero(own == f)
+            inside = slice(None) if fold_of_row is None else np.flatnonzero(fold_of_row == f)
             one = _block_scores(Z[inside], label[inside], beta, None if weight is None else weight[inside])
             likelihood[f] += one[0]
             gradient[f] += one[1]
@@ -399,11 +399,11 @@ def _gradients(design: StandardisedMatrix, codes: Codes, betas: Floats, folds: C
     stacked = betas.reshape(n_folds * J, p).T
     for at, Z in design.blocks():
         eta = (Z @ stacked).reshape(len(Z), n_folds, J)
-        label, own = codes[at], folds[at]
+        label, fold_of_row = codes[at], folds[at]
         target = label[:, None] == np.arange(1, J + 1)
         for f in range(n_folds):
             residual = target - softmax(eta[:, f])[:, 1:]
-            residual[own == f] = 0.0
+            residual[fold_of_row == f] = 0.0
             if w is not None:
                 residual *= w[at][:, None]
             out[f] += residual.T @ Z

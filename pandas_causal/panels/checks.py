@@ -61,9 +61,9 @@ def composition(panel: Panel) -> Check:
     df = (len(labels) - 1) * (T - 1)
     p = float(special.chdtrc(df, statistic))
     if not panel.is_panel:
-        how = "do not change" if p >= _CHANGE else "change"
+        verdict = "do not change" if p >= _CHANGE else "change"
         return Check(
-            p >= _CHANGE, table, f"shares of the cohorts {how} over time: chi2({df}) = {statistic:.1f}, p = {p:.3f}"
+            p >= _CHANGE, table, f"shares of the cohorts {verdict} over time: chi2({df}) = {statistic:.1f}, p = {p:.3f}"
         )
     lost = 1 - len(panel) / (panel.n_units * T)
     return Check(None, table, f"{100 * lost:.1f}% of unit-periods are missing; compare cohorts period by period")

@@ -144,9 +144,9 @@ def _from_group(
     at = [axis.position(p) for p in periods]
     outside = [p for p, position in zip(periods, at, strict=True) if not 0 <= position < len(axis)]
     if outside or min(at) == 0:
-        what = f"post={outside[0]!r} is outside the periods seen" if outside else "post= is the first period"
+        message = f"post={outside[0]!r} is outside the periods seen" if outside else "post= is the first period"
         raise CausalArgumentError(
-            f"{what} ({axis.labels[0]} to {axis.labels[-1]} of {axis.name}); there must be periods before and after"
+            f"{message} ({axis.labels[0]} to {axis.labels[-1]} of {axis.name}); there must be periods before and after"
         )
     first = min(at)
     on = np.zeros(len(axis), dtype=bool)

@@ -115,8 +115,8 @@ class Panel:
     @cached_property
     def treated_cohorts(self) -> Ints:
         """Positions of first treatment that occur within the periods seen, in order."""
-        found = np.unique(self.cohort)
-        return found[(found >= 0) & (found < self.n_periods)]
+        cohorts = np.unique(self.cohort)
+        return cohorts[(cohorts >= 0) & (cohorts < self.n_periods)]
 
     @cached_property
     def starts(self) -> Positions:

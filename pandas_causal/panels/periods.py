@@ -62,10 +62,10 @@ class Periods:
         """
         values = _plain_dtype(values)
         codes, uniques = pd.factorize(values, use_na_sentinel=True)
-        found = self._positions(pd.Series(uniques, name=values.name))
-        bad = found == _UNMATCHED
+        of_unique = self._positions(pd.Series(uniques, name=values.name))
+        bad = of_unique == _UNMATCHED
         if bad.any():
-            counts = np.bincount(codes[codes >= 0], minlength=len(found))
+            counts = np.bincount(codes[codes >= 0], minlength=len(of_unique))
             first = uniques[int(np.flatnonzero(bad)[0])]
             raise CausalDataError(
                 [
@@ -79,7 +79,7 @@ class Periods:
             )
         out = np.full(len(codes), NEVER, dtype=np.int64)
         known = codes >= 0
-        out[known] = found[codes[known]]
+        out[known] = of_unique[codes[known]]
         return out
 
     def position(self, value: object) -> int:
@@ -278,9 +278,9 @@ def _step(ordinals: Floats) -> float:
 
 def _enough(axis: Periods) -> Periods:
     if len(axis) < 2:
-        found = f"one period only ({_text(axis.labels[0])})" if len(axis) else "no period"
+        seen = f"one period only ({_text(axis.labels[0])})" if len(axis) else "no period"
         raise CausalDataError(
-            [Problem(axis.name, f"time has {found}", None, "a panel needs rows before and after treatment")]
+            [Problem(axis.name, f"time has {seen}", None, "a panel needs rows before and after treatment")]
         )
     return axis
 

@@ -106,19 +106,19 @@ class _Sorted:
     is_panel: bool
 
 
-def _check_arguments(name: str, unit: Role, how: Mapping[str, Any], post: Hashable | Sequence[Hashable]) -> None:
-    chosen = [role for role, value in how.items() if value is not None]
+def _check_arguments(name: str, unit: Role, ways: Mapping[str, Any], post: Hashable | Sequence[Hashable]) -> None:
+    chosen = [role for role, value in ways.items() if value is not None]
     if len(chosen) != 1:
-        found = "none of them" if not chosen else " and ".join(f"{role}=" for role in chosen)
+        named = "none of them" if not chosen else " and ".join(f"{role}=" for role in chosen)
         raise CausalArgumentError(
             f"{name}.fit needs exactly one of cohort= (first treated period of every unit), treatment= (0/1 row by"
-            f" row) and group= (treated units, with post=); got {found}"
+            f" row) and group= (treated units, with post=); got {named}"
         )
-    if how["group"] is not None and post is None:
+    if ways["group"] is not None and post is None:
         raise CausalArgumentError("group= needs post=, the first treated period (or a list of all treated periods)")
-    if how["group"] is None and post is not None:
+    if ways["group"] is None and post is not None:
         raise CausalArgumentError("post= goes with group=; cohort= and treatment= say themselves when treatment starts")
-    if unit is None and how["treatment"] is not None:
+    if unit is None and ways["treatment"] is not None:
         raise CausalArgumentError(
             "treatment= row by row needs unit=, to see when each unit is first treated; in repeated cross-sections pass"
             " cohort=, or group= and post="
@@ -186,12 +186,12 @@ def _usable(
     counts: dict[str, Any] = {"n_always_treated": int(always.sum())}
     treated = (cohort > anticipation) & (cohort < T)
     if not treated.any():
-        what = "no unit is first treated after the first period, so there is nothing to compare"
+        message = "no unit is first treated after the first period, so there is nothing to compare"
         if always.any():
-            what += f" ({int(always.sum()):,} are treated in it already)"
+            message += f" ({int(always.sum()):,} are treated in it already)"
         elif (cohort < NEVER).any():
-            what += f" ({int((cohort < NEVER).sum()):,} are treated after the last period)"
-        raise CausalDataError([Problem(column, what, None, "check the column, and the periods kept")])
+            message += f" ({int((cohort < NEVER).sum()):,} are treated after the last period)"
+        raise CausalDataError([Problem(column, message, None, "check the column, and the periods kept")])
     later = (cohort >= T) & (cohort < NEVER)
     if later.any():
         who = "units" if rows.is_panel else "rows"

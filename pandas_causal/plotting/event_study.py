@@ -74,12 +74,12 @@ def draw_event_study(
     ax.axhline(0, color=GREY, linewidth=1, zorder=0)
     ax.axvline(-0.5, color=GREY, linewidth=1, linestyle="--", zorder=0)
     for before, colour in ((True, BLUE), (False, VERMILLION)):
-        own = (at < 0) == before
+        on_side = (at < 0) == before
         if band is not None:
             wide = band[["conf_low", "conf_high"]].to_numpy(dtype=float)
-            ax.vlines(at[own], wide[own, 0], wide[own, 1], color=colour, linewidth=1.2, zorder=1)
-        ax.vlines(at[own], low[own], high[own], color=colour, linewidth=4.0, alpha=0.45, zorder=2)
-        solid = own & ~reference
+            ax.vlines(at[on_side], wide[on_side, 0], wide[on_side, 1], color=colour, linewidth=1.2, zorder=1)
+        ax.vlines(at[on_side], low[on_side], high[on_side], color=colour, linewidth=4.0, alpha=0.45, zorder=2)
+        solid = on_side & ~reference
         label = "before treatment" if before else "from treatment on"
         ax.plot(at[solid], estimate[solid], "o", color=colour, markersize=6, zorder=3, label=label)
     if reference.any():
@@ -212,18 +212,26 @@ def draw_trends(
     cohorts = list(dict.fromkeys(table["cohort"]))
     treated = [c for c in cohorts if c != _NEVER]
     for cohort in cohorts:
-        own = table[table["cohort"] == cohort]
-        x = periods.get_indexer(own["time"])
+        of_cohort = table[table["cohort"] == cohort]
+        x = periods.get_indexer(of_cohort["time"])
         never = cohort == _NEVER
         k = 0 if never else treated.index(cohort)
         colour = BLACK if never else [c for c in OKABE_ITO if c != BLACK][k % (len(OKABE_ITO) - 1)]
         many = len(treated) > _MOST_NAMED
         name = None if many and not never else _text(cohort)
-        ax.plot(x, own["mean"], color=colour, linewidth=1.6, linestyle="--" if never else "-", label=name, zorder=1)
+        ax.plot(
+            x, of_cohort["mean"], color=colour, linewidth=1.6, linestyle="--" if never else "-", label=name, zorder=1
+        )
         for on, face in ((True, colour), (False, "white")):
-            part = own["treated"].to_numpy(dtype=bool) == on
+            part = of_cohort["treated"].to_numpy(dtype=bool) == on
             ax.plot(
-                x[part], own["mean"].to_numpy()[part], "o", color=colour, markerfacecolor=face, markersize=4, zorder=2
+                x[part],
+                of_cohort["mean"].to_numpy()[part],
+                "o",
+                color=colour,
+                markerfacecolor=face,
+                markersize=4,
+                zorder=2,
             )
     _name_ticks(ax.xaxis, periods)
     number_format(ax.yaxis)

@@ -114,8 +114,8 @@ def _spread(nodes: Sequence[int], height: list[float]) -> None:
 
 
 def _crossings(members: list[list[int]], near: list[list[int]], layer: list[int], height: list[float]) -> int:
-    found = 0
+    crossings = 0
     for nodes in members:
         lines = [(height[v], height[w]) for v in nodes for w in near[v] if layer[w] == layer[v] + 1]
-        found += sum((a - c) * (b - d) < 0 for k, (a, b) in enumerate(lines) for c, d in lines[:k])
-    return found
+        crossings += sum((a - c) * (b - d) < 0 for k, (a, b) in enumerate(lines) for c, d in lines[:k])
+    return crossings

@@ -72,8 +72,8 @@ def draw_love(table: pd.DataFrame, ax: Axes | None = None, *, title: str | None 
     ax.tick_params(axis="y", length=0)
     ax.margins(x=0.08)
     number_format(ax.xaxis)
-    more = "" if len(drawn) == len(worst) else f" (worst {len(drawn)} of {len(worst):,} covariates)"
-    ax.set_xlabel(f"standardised mean difference{more}")
+    note = "" if len(drawn) == len(worst) else f" (worst {len(drawn)} of {len(worst):,} covariates)"
+    ax.set_xlabel(f"standardised mean difference{note}")
     _legend(ax, contrasts, "smd_after" in table.columns)
     tidy_up(ax, title)
     return ax

@@ -118,9 +118,9 @@ class _Question:
         """Whether a world has to be drawn: discrete nodes on the way, the user's mechanisms, random interventions."""
         mechanisms = self.model.simulator.mechanisms
         inner = [mechanisms[node] for node in self.between if node != self.outcome]
-        own = isinstance(mechanisms[self.outcome], Own)
+        user_written = isinstance(mechanisms[self.outcome], Own)
         random = any(d.random for world in self.worlds for d in world.values())
-        return own or random or any(isinstance(m, Discrete | Own) for m in inner)
+        return user_written or random or any(isinstance(m, Discrete | Own) for m in inner)
 
     def passes(self, units: int) -> int:
         """How often the rows are simulated, so that there are so many units."""
@@ -158,13 +158,13 @@ def _worlds(model: FittedModel, contrast: Mapping[Any, Any], outcome: Hashable) 
     if len(set(sizes.values())) > 1:
         raise CausalArgumentError(f"nodes set together need as many values each; got {sizes}")
     k = next(iter(sizes.values()))
-    asked = [{node: values[j] for node, values in contrast.items()} for j in range(k)]
-    worlds = [model.read({node: what for node, what in world.items() if what is not None}) for world in asked]
+    settings = [{node: values[j] for node, values in contrast.items()} for j in range(k)]
+    worlds = [model.read({node: what for node, what in world.items() if what is not None}) for world in settings]
     if len(contrast) == 1:
         (name,) = contrast
-        words = [describe(world[name]) for world in asked]
+        words = [describe(world[name]) for world in settings]
     else:
-        name, words = None, [", ".join(f"{n}={describe(w)}" for n, w in world.items()) for world in asked]
+        name, words = None, [", ".join(f"{n}={describe(w)}" for n, w in world.items()) for world in settings]
     return worlds, pd.Index([f"{word} - {words[0]}" for word in words[1:]], name=None if name is None else str(name))
 
 
@@ -211,10 +211,10 @@ def overlaps(model: FittedModel, world: Mapping[Any, Intervention]) -> tuple[dic
 
 def _flexible(model: FittedModel, between: list[Any]) -> list[str]:
     """Warn of learners that regularise what the effect is made of, which a bootstrap of them does not show."""
-    found = [node for node in between if is_flexible(model.specs[node], model.simulator.mechanisms[node])]
-    if not found:
+    flexible = [node for node in between if is_flexible(model.specs[node], model.simulator.mechanisms[node])]
+    if not flexible:
         return []
-    names = ", ".join(f"{node} ({model.simulator.mechanisms[node].skill.model})" for node in found[:5])
+    names = ", ".join(f"{node} ({model.simulator.mechanisms[node].skill.model})" for node in flexible[:5])
     text = (
         f"flexible mechanisms between treatment and outcome, {names}, shrink effects, and the interval"
         " covers the truth too rarely; df.causal.ate(treatment=..., outcome=..., graph=g) corrects for that, or give"

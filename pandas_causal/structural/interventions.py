@@ -73,7 +73,7 @@ class Intervention:
         return np.full(n, self.constant, dtype=dtype)
 
 
-def read_intervention(column: Column, what: Any) -> Intervention:
+def read_intervention(column: Column, value: Any) -> Intervention:
     """Read what a user asked of a node: a value, a Shift, a function, or a distribution.
 
     Raises
@@ -82,25 +82,25 @@ def read_intervention(column: Column, what: Any) -> Intervention:
         For anything else, and for values that the node cannot take.
     """
     name = column.name
-    if isinstance(what, Shift):
-        return Intervention(column, change=_shift(column, what))
-    if isinstance(what, Mapping):
-        return Intervention(column, draw=_by_levels(column, what))
-    if hasattr(what, "rvs"):
-        return Intervention(column, draw=lambda n, rng: _checked(column, what.rvs(size=n, random_state=rng), n))
-    if callable(what):
-        return Intervention(column, change=_function(column, what))
-    if what is None or not pd.api.types.is_scalar(what) or pd.isna(what):
+    if isinstance(value, Shift):
+        return Intervention(column, change=_shift(column, value))
+    if isinstance(value, Mapping):
+        return Intervention(column, draw=_by_levels(column, value))
+    if hasattr(value, "rvs"):
+        return Intervention(column, draw=lambda n, rng: _checked(column, value.rvs(size=n, random_state=rng), n))
+    if callable(value):
+        return Intervention(column, change=_function(column, value))
+    if value is None or not pd.api.types.is_scalar(value) or pd.isna(value):
         raise CausalArgumentError(
             f"an intervention on {name!r} is a value, Shift(amount), a function of the natural values, a dict of level"
-            f" to probability, or a distribution with rvs(size=, random_state=); got {type(what).__name__} {what!r}"
+            f" to probability, or a distribution with rvs(size=, random_state=); got {type(value).__name__} {value!r}"
         )
     if column.discrete:
-        return Intervention(column, constant=column.position(what))
-    number = isinstance(what, int | float | np.number | np.bool_) and np.isfinite(float(what))
+        return Intervention(column, constant=column.position(value))
+    number = isinstance(value, int | float | np.number | np.bool_) and np.isfinite(float(value))
     if not number:
-        raise CausalArgumentError(f"{name} is numeric; it cannot be set to {what!r}")
-    return Intervention(column, constant=float(what))
+        raise CausalArgumentError(f"{name} is numeric; it cannot be set to {value!r}")
+    return Intervention(column, constant=float(value))
 
 
 def in_order(done: Intervention, order: Positions) -> Intervention:
@@ -117,17 +117,17 @@ def in_order(done: Intervention, order: Positions) -> Intervention:
     return replace(done, change=sorted_change)
 
 
-def describe(what: Any) -> str:
+def describe(value: Any) -> str:
     """Name an intervention in the row of an effect."""
-    if what is None:
+    if value is None:
         return "as is"
-    if isinstance(what, Shift):
-        return f"shift {what.amount:+g}"
-    if isinstance(what, Mapping):
-        return "{" + ", ".join(f"{level}: {p:g}" for level, p in what.items()) + "}"
-    if hasattr(what, "rvs"):
-        return str(getattr(getattr(what, "dist", None), "name", type(what).__name__))
-    return getattr(what, "__name__", type(what).__name__) if callable(what) else str(what)
+    if isinstance(value, Shift):
+        return f"shift {value.amount:+g}"
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{level}: {p:g}" for level, p in value.items()) + "}"
+    if hasattr(value, "rvs"):
+        return str(getattr(getattr(value, "dist", None), "name", type(value).__name__))
+    return getattr(value, "__name__", type(value).__name__) if callable(value) else str(value)
 
 
 def _checked(column: Column, raw: Any, n: int) -> Values:

@@ -86,7 +86,7 @@ def treats_as_discrete(spec: Any) -> bool | None:
 
 
 def learn(
-    spec: Any, column: Column, parents: Parents, values: Values, names: list[str], how: LearningSettings
+    spec: Any, column: Column, parents: Parents, values: Values, names: list[str], settings: LearningSettings
 ) -> Fitted:
     """Fit the mechanism of one node.
 
@@ -109,13 +109,13 @@ def learn(
     if callable(spec) and not hasattr(spec, "predict"):
         return _given(spec, column, parents, values)
     if column.discrete and not (hasattr(spec, "predict") and not hasattr(spec, "predict_proba")):
-        return _classifier(spec, column, parents, values, names, how)
+        return _classifier(spec, column, parents, values, names, settings)
     if column.discrete:
         raise CausalArgumentError(
             f"{column.name} takes the levels {column.plain_levels}: its mechanism is a classifier, not"
             f" {type(spec).__name__}"
         )
-    return _regression(spec, parents, values, names, how)
+    return _regression(spec, parents, values, names, settings)
 
 
 def _root(column: Column, values: Values) -> Empirical:
@@ -167,25 +167,25 @@ def _settle(candidates: dict[str, Any], losses: dict[str, Floats]) -> str:
     return best
 
 
-def _regression(spec: Any, parents: Parents, y: Floats, names: list[str], how: LearningSettings) -> Additive:
+def _regression(spec: Any, parents: Parents, y: Floats, names: list[str], learning: LearningSettings) -> Additive:
     """Additive noise with the regressor of least held-out squared error."""
     _enough(names, len(y))
     alone = np.zeros(len(y), dtype=np.int8)
     rows = nuisances.TrainingRows(parents.features, alone, 1, y, columns=names)
-    settings: dict[str, Any] = {"random_state": how.seed, "n_jobs": how.n_jobs}
-    asked = "auto" if isinstance(spec, str) and spec == "classifier" else spec
-    candidates = {"linear": "linear", "boosting": "boosting"} if _is(asked, "auto") else {_name(asked): asked}
+    settings: dict[str, Any] = {"random_state": learning.seed, "n_jobs": learning.n_jobs}
+    wanted = "auto" if isinstance(spec, str) and spec == "classifier" else spec
+    candidates = {"linear": "linear", "boosting": "boosting"} if _is(wanted, "auto") else {_name(wanted): wanted}
     chosen = next(iter(candidates))
     at = rows_to_choose_on(len(y))
     out_of_fold: dict[str, Nuisance] = {}
-    if how.choose:
-        folds = assign_folds(alone[at], min(_FOLDS, len(at)), np.random.default_rng(how.seed))
+    if learning.choose:
+        folds = assign_folds(alone[at], min(_FOLDS, len(at)), np.random.default_rng(learning.seed))
         for name, model in candidates.items():
             out_of_fold[name] = nuisances.fit_outcome(model, rows.take(at), folds, **settings)
         errors = {name: np.square(y[at] - fit.predictions[:, 0]) for name, fit in out_of_fold.items()}
         chosen = _settle(candidates, errors)
     fit = nuisances.fit_outcome(candidates[chosen], rows, None, **settings)
-    if not how.choose:
+    if not learning.choose:
         held_out, loss = None, np.nan
         residual = y - fit.predictions[:, 0]
     else:
@@ -197,7 +197,7 @@ def _regression(spec: Any, parents: Parents, y: Floats, names: list[str], how: L
 
 
 def _classifier(
-    spec: Any, column: Column, parents: Parents, codes: Values, names: list[str], how: LearningSettings
+    spec: Any, column: Column, parents: Parents, codes: Values, names: list[str], learning: LearningSettings
 ) -> Discrete:
     """Classifier of least held-out log loss."""
     _enough(names, len(codes))
@@ -207,27 +207,27 @@ def _classifier(
     chosen = next(iter(candidates))
     at = rows_to_choose_on(len(codes))
     held_out, loss = None, np.nan
-    if how.choose:
-        folds = assign_folds(codes[at], min(_FOLDS, len(at)), np.random.default_rng(how.seed))
+    if learning.choose:
+        folds = assign_folds(codes[at], min(_FOLDS, len(at)), np.random.default_rng(learning.seed))
         predictions = {
-            name: _probabilities(model, parents.features[at], codes[at], K, folds, names, how)[0]
+            name: _probabilities(model, parents.features[at], codes[at], K, folds, names, learning)[0]
             for name, model in candidates.items()
         }
-        own = np.arange(len(at)), codes[at]
-        losses = {name: -np.log(np.clip(p[own], 1e-15, 1.0)) for name, p in predictions.items()}
+        of_class = np.arange(len(at)), codes[at]
+        losses = {name: -np.log(np.clip(p[of_class], 1e-15, 1.0)) for name, p in predictions.items()}
         chosen = _settle(candidates, losses)
         held_out, loss = (at, predictions[chosen]), float(losses[chosen].mean())
-    _, fit, present = _probabilities(candidates[chosen], parents.features, codes, K, None, names, how)
+    _, fit, present = _probabilities(candidates[chosen], parents.features, codes, K, None, names, learning)
     if chosen == "linear" and fit is not None and fit.chosen[0] != "linear":
         chosen = fit.chosen[0]  # a class was split off: the penalised fit stands in, and says so
     share = np.bincount(codes, minlength=K) / len(codes)
     baseline = float(-(share[share > 0] * np.log(share[share > 0])).sum())
     skill = Skill(chosen, "log loss", loss, baseline)
-    return Discrete(_Classes(fit, K, present), K, column.numbers, how.coupling, skill, held_out)
+    return Discrete(_Classes(fit, K, present), K, column.numbers, learning.coupling, skill, held_out)
 
 
 def _probabilities(
-    model: Any, X: Floats, codes: Values, K: int, folds: Any, names: list[str], how: LearningSettings
+    model: Any, X: Floats, codes: Values, K: int, folds: Any, names: list[str], learning: LearningSettings
 ) -> tuple[Floats, Nuisance | None, Positions]:
     """Probabilities (n, K) of the rows, the fit, and the classes that the rows hold; a single one is certain."""
     present, compressed = np.unique(codes, return_inverse=True)
@@ -235,7 +235,7 @@ def _probabilities(
     if len(present) == 1:
         out[:, present[0]] = 1.0
         return out, None, present
-    settings: dict[str, Any] = {"random_state": how.seed, "n_jobs": how.n_jobs}
+    settings: dict[str, Any] = {"random_state": learning.seed, "n_jobs": learning.n_jobs}
     rows = nuisances.TrainingRows(X, compressed.reshape(-1), len(present), columns=names)
     try:
         fit = nuisances.fit_propensity(model, rows, folds, **settings)

@@ -319,12 +319,12 @@ class Own:
         """Noise where it is one number; None where nothing is known of it."""
         if type(self.mechanism).noise is Mechanism.noise:
             return None
-        found = self.noise(parents, values, rng)
-        return np.asarray(found, dtype=float) if found.ndim == 1 and found.dtype.kind in "fiub" else None
+        noise = self.noise(parents, values, rng)
+        return np.asarray(noise, dtype=float) if noise.ndim == 1 and noise.dtype.kind in "fiub" else None
 
-    def _rows(self, out: Any, n: int, what: str) -> Values:
+    def _rows(self, out: Any, n: int, quantity: str) -> Values:
         array = np.asarray(out)
         if array.ndim == 0 or len(array) != n:
             size = len(array) if array.ndim else 1
-            raise CausalDataError(f"{self.column.name}: {what}() of its mechanism gave {size:,} rows for {n:,}")
+            raise CausalDataError(f"{self.column.name}: {quantity}() of its mechanism gave {size:,} rows for {n:,}")
         return array

@@ -362,13 +362,13 @@ class StructuralModel(BaseEstimator):
         return graph
 
     def _specs(self, order: tuple[Any, ...], roots: Mapping[Any, bool]) -> dict[Any, Any]:
-        given = {} if self.mechanisms is None else self.mechanisms
-        if not isinstance(given, Mapping):
-            raise CausalArgumentError(f"mechanisms is a dict of node to mechanism; got {type(given).__name__}")
-        for node in given:
+        mechanisms = {} if self.mechanisms is None else self.mechanisms
+        if not isinstance(mechanisms, Mapping):
+            raise CausalArgumentError(f"mechanisms is a dict of node to mechanism; got {type(mechanisms).__name__}")
+        for node in mechanisms:
             if node not in order:
                 raise GraphError(f"mechanisms names {node!r}, which is no observed node{suggest(node, order)}")
-        specs = {node: given.get(node, "auto") for node in order}
+        specs = {node: mechanisms.get(node, "auto") for node in order}
         for node, spec in specs.items():
             check_spec(node, spec, roots[node])
         return specs
@@ -417,10 +417,10 @@ class StructuralModel(BaseEstimator):
         below = [n for n in simulator.below(done, passing) if isinstance(simulator.mechanisms[n], Discrete)]
         if not below:
             return
-        how = {"monotone": "the monotone coupling of its ordered classes", "gumbel": "the Gumbel-max coupling"}
+        couplings = {"monotone": "the monotone coupling of its ordered classes", "gumbel": "the Gumbel-max coupling"}
         text = (
-            f"counterfactuals of the discrete {', '.join(map(str, below[:5]))} rest on {how[self.coupling]}, which no"
-            " data can test (coupling= chooses)"
+            f"counterfactuals of the discrete {', '.join(map(str, below[:5]))} rest on {couplings[self.coupling]},"
+            " which no data can test (coupling= chooses)"
         )
         treatment = next(iter(done))
         if len(done) == 1 and done[treatment].constant is not None and len(self.columns_[treatment].plain_levels) == 2:

@@ -40,8 +40,8 @@ def check_model_fit(model: FittedModel, df: pd.DataFrame, alpha: float, seed: in
     streams = dict(zip(simulator.order, np.random.default_rng(seed).spawn(len(simulator.order)), strict=True))
     noise, facts = {}, []
     for node in simulator.order:
-        found, loss, baseline = _judge(model, node, values, at, fitted, streams[node])
-        noise[node] = found
+        node_noise, loss, baseline = _judge(model, node, values, at, fitted, streams[node])
+        noise[node] = node_noise
         facts.append(
             (simulator.mechanisms[node].skill.model, simulator.mechanisms[node].skill.loss_kind, loss, baseline)
         )
@@ -76,27 +76,27 @@ def _judge(
     """Noise of the rows `at`, the loss there, and the loss of the mean or the shares."""
     simulator = model.simulator
     mechanism: Any = simulator.mechanisms[node]
-    own = values[node][at]
+    observed = values[node][at]
     parents = simulator.parents_of(node, {p: values[p][at] for p in simulator.parents[node]}, len(at))
     held_out: Any = getattr(mechanism, "held_out", None) if fitted else None
     if isinstance(mechanism, Additive):
-        residual = own - mechanism.predict(parents)
+        residual = observed - mechanism.predict(parents)
         loss = float(mechanism.skill.loss) if held_out is not None else float(np.mean(np.square(residual)))
         if held_out is not None and mechanism.skill.model not in _RIGID:
             residual = held_out[1]
-        return residual, loss, float(np.var(own))
-    share = np.bincount(own, minlength=2) / len(own) if model.columns[node].discrete else np.ones(1)
+        return residual, loss, float(np.var(observed))
+    share = np.bincount(observed, minlength=2) / len(observed) if model.columns[node].discrete else np.ones(1)
     entropy = float(-(share[share > 0] * np.log(share[share > 0])).sum())
     if isinstance(mechanism, Discrete):
         probability = mechanism.predict(parents)
         if held_out is not None and mechanism.skill.model not in _RIGID:
             probability = held_out[1]
-        loss = float(-np.log(np.clip(probability[np.arange(len(own)), own], 1e-15, 1.0)).mean())
+        loss = float(-np.log(np.clip(probability[np.arange(len(observed)), observed], 1e-15, 1.0)).mean())
         loss = mechanism.skill.loss if held_out is not None else loss
-        return uniform_posterior(probability, own, rng), loss, entropy
-    baseline = entropy if model.columns[node].discrete else float(np.var(own))
+        return uniform_posterior(probability, observed, rng), loss, entropy
+    baseline = entropy if model.columns[node].discrete else float(np.var(observed))
     loss = np.nan if simulator.parents[node] or not mechanism.skill.loss_kind else baseline
-    return mechanism.residual(parents, own, rng), loss, baseline
+    return mechanism.residual(parents, observed, rng), loss, baseline
 
 
 def _independence(

@@ -46,12 +46,12 @@ class Simulator:
 
         The nodes intervened on are left out, but for those `passing` on what their own parents do (a shift does).
         """
-        found = set(starts)
-        fixed = found - set(passing)
+        reached = set(starts)
+        fixed = reached - set(passing)
         for node in self.order:
-            if node not in fixed and any(p in found for p in self.parents[node]):
-                found.add(node)
-        return [node for node in self.order if node in found - fixed]
+            if node not in fixed and any(p in reached for p in self.parents[node]):
+                reached.add(node)
+        return [node for node in self.order if node in reached - fixed]
 
     def between(self, starts: Iterable[Any], outcome: Hashable, passing: Iterable[Any] = ()) -> list[Any]:
         """Nodes through which an intervention reaches the outcome, the outcome included, in causal order."""

@@ -160,10 +160,10 @@ class SyntheticEstimator(CausalEstimator):
         for start in panel.treated_cohorts:
             if start < self.demands.least_before:
                 n = int((panel.cohort == start).sum())
-                what = f"{n:,} units are treated from {panel.periods[start]}, after {int(start)} period, and"
-                what += f" {type(self).__name__} needs {self.demands.least_before} before treatment to learn from"
+                message = f"{n:,} units are treated from {panel.periods[start]}, after {int(start)} period, and"
+                message += f" {type(self).__name__} needs {self.demands.least_before} before treatment to learn from"
                 remedy = "add earlier periods, leave these units out, or use estimator='did'"
-                problems.append(Problem(column, what, None, remedy))
+                problems.append(Problem(column, message, None, remedy))
         if problems:
             raise CausalDataError(problems)
         blocks = []
@@ -237,18 +237,18 @@ class SyntheticEstimator(CausalEstimator):
         if self.inference in ("placebo", "permutation") and players <= treated:
             may = "jackknife" in type(self).legal["inference"].choices and min(b.size for b in study.blocks) > 1
             other = "inference='jackknife'" if may else "more donors"
-            what = f"{players:,} donors cannot play {treated:,} treated units and be compared with further donors"
-            raise CausalDataError([Problem(column, what, None, f"use {other}")])
+            message = f"{players:,} donors cannot play {treated:,} treated units and be compared with further donors"
+            raise CausalDataError([Problem(column, message, None, f"use {other}")])
         if self.inference == "jackknife" and min(b.size for b in study.blocks) < 2:
-            what = f"{name} with inference='jackknife' needs two treated units at every start of treatment"
-            raise CausalDataError([Problem(column, what, None, "use inference='placebo'")])
+            message = f"{name} with inference='jackknife' needs two treated units at every start of treatment"
+            raise CausalDataError([Problem(column, message, None, "use inference='placebo'")])
         if self.inference == "jackknife" and float(self.unit_weights_.to_numpy().max()) >= 1 - 1e-9:
-            what = "one donor has all the weight, and the jackknife has to do without it"
-            raise CausalDataError([Problem(column, what, None, "use inference='placebo'")])
+            message = "one donor has all the weight, and the jackknife has to do without it"
+            raise CausalDataError([Problem(column, message, None, "use inference='placebo'")])
         if self.inference == "conformal" and len(study.blocks) > 1:
             remedy = "use inference='placebo'" + (", or pooled=True" if hasattr(self, "pooled") else "")
-            what = f"conformal inference is for one treated path, and there are {len(study.blocks)}"
-            raise CausalDataError([Problem(column, what, None, remedy)])
+            message = f"conformal inference is for one treated path, and there are {len(study.blocks)}"
+            raise CausalDataError([Problem(column, message, None, remedy)])
 
     def _warned(self, study: Study, comparison: SyntheticComparison) -> list[str]:
         """Warn of a poor fit before treatment, of an exact one, and of a jackknife on few units."""
@@ -272,9 +272,9 @@ class SyntheticEstimator(CausalEstimator):
         if len(poor):
             row = poor.iloc[int(poor["ratio"].argmax())]
             worst = row.name
-            more = f" (and {len(poor) - 1} more)" if len(poor) > 1 else ""
+            others = f" (and {len(poor) - 1} more)" if len(poor) > 1 else ""
             text = (
-                f"donors cannot match {worst}{more}: before treatment the gap is {row['rmspe']:.3g}"
+                f"donors cannot match {worst}{others}: before treatment the gap is {row['rmspe']:.3g}"
                 f" (root mean square), {_beside(row['ratio'], scale)}; do not read gaps afterwards as effects"
             )
             texts.append((text, AssumptionWarning))
@@ -322,10 +322,10 @@ def _gaps(panel: Panel, column: str) -> Problem:
     short = np.flatnonzero(rows < panel.n_periods)
     first = int(short[0])
     absent = np.setdiff1d(np.arange(panel.n_periods), panel.time[panel.unit == first])[0]
-    what = f"{len(short):,} units lack periods (the first is {plain(panel.units.labels[first])!r}, no row in"
+    message = f"{len(short):,} units lack periods (the first is {plain(panel.units.labels[first])!r}, no row in"
     return Problem(
         column,
-        f"{what} {panel.periods[absent]}), absent",
+        f"{message} {panel.periods[absent]}), absent",
         int(panel.n_periods * panel.n_units - len(panel)),
         "complete them, leave these units or periods out, or use MatrixCompletion, which allows donors with gaps",
     )

@@ -37,18 +37,18 @@ def synthetic_checks(comparison: SyntheticComparison, study: Study, placebos: Pl
     study : Study
     placebos : Placebos or None
     """
-    found: dict[str, Any] = {"pre_fit": pre_fit(comparison, study), "gap": gap(comparison, study)}
+    checks: dict[str, Any] = {"pre_fit": pre_fit(comparison, study), "gap": gap(comparison, study)}
     if comparison.runs[0].weights is not None:
-        found["unit_weights"] = weight_checks(comparison, study)
+        checks["unit_weights"] = weight_checks(comparison, study)
     if comparison.runs[0].time_weights is not None:
-        found["time_weights"] = _time_weights(comparison, study)
+        checks["time_weights"] = _time_weights(comparison, study)
     if placebos is not None:
-        found["rmspe_ratio"] = partial(_ratios, comparison, study, placebos)
-        found["placebo"] = partial(_placebo_paths, comparison, study, placebos)
-    found["in_time_placebo"] = partial(in_time_placebo, comparison, study)
+        checks["rmspe_ratio"] = partial(_ratios, comparison, study, placebos)
+        checks["placebo"] = partial(_placebo_paths, comparison, study, placebos)
+    checks["in_time_placebo"] = partial(in_time_placebo, comparison, study)
     if comparison.runs[0].weights is not None and len(comparison.donors) > 2:
-        found["leave_one_out"] = partial(leave_one_out, comparison, study)
-    return found
+        checks["leave_one_out"] = partial(leave_one_out, comparison, study)
+    return checks
 
 
 def pre_fit_table(comparison: SyntheticComparison, study: Study) -> pd.DataFrame:
@@ -83,9 +83,9 @@ def poor_fit(demeaned: bool) -> tuple[float, str]:
 def pre_fit(comparison: SyntheticComparison, study: Study) -> Check:
     """Whether the gap before treatment is small beside the donors' spread, or beside noise where levels may differ."""
     table = pre_fit_table(comparison, study)
-    limit, what = poor_fit(comparison.method.demeaned)
+    limit, scale = poor_fit(comparison.method.demeaned)
     error, worst = float(comparison.ratio_parts[1]), float(table["ratio"].max())
-    beside = f"{worst:.0%} {what}" if np.isfinite(worst) else "and donors do not vary"
+    beside = f"{worst:.0%} {scale}" if np.isfinite(worst) else "and donors do not vary"
     text = f"gap before treatment {error:.3g} (root mean square), {beside}"
     return Check(worst <= limit, table, text + (" at worst" if len(table) > 1 else ""))
 
@@ -163,12 +163,12 @@ def _placebo_paths(comparison: SyntheticComparison, study: Study, placebos: Plac
     if single:
         sizes = np.array([b.size for b in comparison.blocks], dtype=float)
         paths = sum(s * g for s, g in zip(sizes, placebos.gaps, strict=True)) / sizes.sum()
-        own, columns = table["gap"].to_numpy(), table.index
+        treated, columns = table["gap"].to_numpy(), table.index
     else:
         paths = comparison.layout.combine(placebos.gaps)
-        own, columns = comparison.effects, pd.RangeIndex(len(comparison.effects), name="event")
+        treated, columns = comparison.effects, pd.RangeIndex(len(comparison.effects), name="event")
     index = pd.Index(["(treated)", *_placebo_index(study, placebos, comparison.donors)], name="played by")
-    out = pd.DataFrame(np.vstack([own, paths]), index=index, columns=columns)
+    out = pd.DataFrame(np.vstack([treated, paths]), index=index, columns=columns)
     averages = np.abs(comparison.average(comparison.layout.combine(placebos.gaps)))
     actual = abs(float(comparison.average(comparison.effects)))
     reach = int((averages >= actual * (1 - 1e-12)).sum())
@@ -184,10 +184,10 @@ def _ratios(comparison: SyntheticComparison, study: Study, placebos: Placebos) -
     table = pd.DataFrame({"after": np.r_[own_after, after], "before": np.r_[own_before, before]}, index=index)
     with np.errstate(divide="ignore", invalid="ignore"):
         table["ratio"] = table["after"] / table["before"]
-    own = float(table["ratio"].iloc[0])
-    p = float((table["ratio"] >= own * (1 - 1e-12)).mean())
+    actual = float(table["ratio"].iloc[0])
+    p = float((table["ratio"] >= actual * (1 - 1e-12)).mean())
     return Check(
-        None, table, f"gap after treatment {own:.3g} times the gap before, p {p:.3f} among {len(after)} placebos"
+        None, table, f"gap after treatment {actual:.3g} times the gap before, p {p:.3f} among {len(after)} placebos"
     )
 
 

@@ -114,8 +114,8 @@ class Blockwise:
         out = []
         for block in blocks:
             rows, n = np.concatenate([donors, block.rows]), len(donors)
-            own = np.arange(n, len(rows))[None, :]
-            run = self.take(rows).runs(Y[rows], block.start, own, own)
+            treated_rows = np.arange(n, len(rows))[None, :]
+            run = self.take(rows).runs(Y[rows], block.start, treated_rows, treated_rows)
             weights = np.zeros((1, len(Y)))
             weights[:, donors] = run.weights[:, :n]
             out.append(replace(run, weights=weights))
@@ -336,10 +336,10 @@ def jackknife(Y: Floats, blocks: list[Block], donors: Ints, runs: list[Runs], la
         path = np.tile(treated.mean(axis=0) - pooled, (n, 1))
         w0 = w[donors]
         path[:n0] = treated.mean(axis=0) - (pooled - w0[:, None] * Y[donors]) / (1 - w0)[:, None]
-        own = slice(first, first + m)
-        path[own] = (treated.sum(axis=0) - treated) / (m - 1) - pooled
+        of_block = slice(first, first + m)
+        path[of_block] = (treated.sum(axis=0) - treated) / (m - 1) - pooled
         sizes = np.full(n, float(m))
-        sizes[own] -= 1
+        sizes[of_block] -= 1
         gaps = path - (path[:, : block.start] @ times)[:, None]
         length = Y.shape[1] - block.start
         total[:, :length] += sizes[:, None] * gaps[:, block.start :]

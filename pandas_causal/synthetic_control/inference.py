@@ -133,7 +133,7 @@ class SyntheticResult:
 
 def infer(
     comparison: SyntheticComparison,
-    asked: Inference,
+    settings: Inference,
     index: pd.Index,
     units: RowIdentity,
     proxy: Proxy | None,
@@ -152,13 +152,13 @@ def infer(
         For "conformal".
     rng : Generator
     """
-    if asked.kind == "jackknife":
-        return _jackknife(comparison, asked, units)
-    if asked.kind == "conformal":
+    if settings.kind == "jackknife":
+        return _jackknife(comparison, settings, units)
+    if settings.kind == "conformal":
         assert proxy is not None  # noqa: S101 - the estimator has refused what it cannot refit
-        return _conformal(comparison, asked, index, proxy)
-    placebos = comparison.placebos(asked.n_draws, rng)
-    return (_placebo if asked.kind == "placebo" else _permutation)(comparison, asked, index, placebos)
+        return _conformal(comparison, settings, index, proxy)
+    placebos = comparison.placebos(settings.n_draws, rng)
+    return (_placebo if settings.kind == "placebo" else _permutation)(comparison, settings, index, placebos)
 
 
 def _rows(comparison: SyntheticComparison, by_period: bool) -> Floats:
@@ -174,15 +174,17 @@ def _who(placebos: Placebos) -> str:
 # -- placebos in place of the treated --------------------------------------------------------------------------------
 
 
-def _placebo(comparison: SyntheticComparison, asked: Inference, index: pd.Index, placebos: Placebos) -> SyntheticResult:
+def _placebo(
+    comparison: SyntheticComparison, settings: Inference, index: pd.Index, placebos: Placebos
+) -> SyntheticResult:
     """Effects of donors that play the treated (Arkhangelsky et al. 2021, Algorithm 4)."""
-    estimates = _rows(comparison, asked.by_period)
+    estimates = _rows(comparison, settings.by_period)
     rows = comparison.layout.combine(placebos.gaps)
-    null = rows if asked.by_period else comparison.average(rows)[:, None]
-    how = f"placebo effects of {_who(placebos)} (their spread; p-values by rank, sets by inverting the test)"
+    null = rows if settings.by_period else comparison.average(rows)[:, None]
+    method = f"placebo effects of {_who(placebos)} (their spread; p-values by rank, sets by inverting the test)"
     inversion = _Shifted(estimates, null, index)
     return SyntheticResult(
-        estimates, Draws(null * _TIE, np.eye(len(estimates)), around="null"), how, inversion, placebos
+        estimates, Draws(null * _TIE, np.eye(len(estimates)), around="null"), method, inversion, placebos
     )
 
 
@@ -208,30 +210,30 @@ class _Shifted:
 
 
 def _permutation(
-    comparison: SyntheticComparison, asked: Inference, index: pd.Index, placebos: Placebos
+    comparison: SyntheticComparison, settings: Inference, index: pd.Index, placebos: Placebos
 ) -> SyntheticResult:
     """Gaps beside the fit before treatment: the ratio of root mean squares (Abadie, Diamond and Hainmueller 2010)."""
-    estimates = _rows(comparison, asked.by_period)
+    estimates = _rows(comparison, settings.by_period)
     after, before = comparison.layout.rmspe_ratio(placebos.gaps, comparison.method.demeaned)
     own_after, own_before = comparison.ratio_parts
     rows = comparison.layout.combine(placebos.gaps)
-    how = f"ratio of the gap after to before treatment, {_who(placebos)}"
+    method = f"ratio of the gap after to before treatment, {_who(placebos)}"
     with np.errstate(divide="ignore", invalid="ignore"):
-        if asked.by_period:
+        if settings.by_period:
             null = np.nan_to_num(rows * (own_before / before)[:, None], nan=0.0, posinf=1e300, neginf=-1e300)
             return SyntheticResult(
                 estimates,
                 Draws(null * _TIE, np.eye(len(estimates)), around="null"),
-                how,
+                method,
                 _Shifted(estimates, null, index),
                 placebos,
             )
-        ratios, own = after / before, float(own_after / own_before)
-        relative = np.nan_to_num(ratios / own, nan=1.0, posinf=1e300)
+        ratios, actual = after / before, float(own_after / own_before)
+        relative = np.nan_to_num(ratios / actual, nan=1.0, posinf=1e300)
     # put on the scale of the estimate, which keeps the p-value
     null = np.sign(comparison.average(rows)) * relative * abs(estimates[0])
     u = Draws(null[:, None] * _TIE, np.eye(1), around="null")
-    return SyntheticResult(estimates, u, how, _ratio_set(comparison, ratios, index), placebos)
+    return SyntheticResult(estimates, u, method, _ratio_set(comparison, ratios, index), placebos)
 
 
 def _ratio_set(comparison: SyntheticComparison, ratios: Floats, index: pd.Index) -> Inversion:
@@ -265,15 +267,15 @@ class _RatioSet:
 # -- the jackknife ---------------------------------------------------------------------------------------------------
 
 
-def _jackknife(comparison: SyntheticComparison, asked: Inference, units: RowIdentity) -> SyntheticResult:
+def _jackknife(comparison: SyntheticComparison, settings: Inference, units: RowIdentity) -> SyntheticResult:
     """Leave units out with weights kept: contributions of every unit."""
     total, behind = jackknife(comparison.Y, comparison.blocks, comparison.donors, comparison.runs, comparison.layout)
     # a unit left out also changes how much every start counts in the average
-    out = total / behind if asked.by_period else (total.sum(axis=1) / behind.sum(axis=1))[:, None]
+    out = total / behind if settings.by_period else (total.sum(axis=1) / behind.sum(axis=1))[:, None]
     n = len(out)
     contributions = (out.mean(axis=0) - out) * ((n - 1) / n)
     rows = np.concatenate([comparison.donors, *(b.rows for b in comparison.blocks)])
-    effects = _rows(comparison, asked.by_period)
+    effects = _rows(comparison, settings.by_period)
     meat = contributions.T @ contributions * (n / (n - 1))
     u = Influence.from_contributions(
         effects,
@@ -283,28 +285,30 @@ def _jackknife(comparison: SyntheticComparison, asked: Inference, units: RowIden
         loadings=np.eye(len(effects)),
         components=(Component(meat),),
     )
-    how = "jackknife over units, weights kept (Arkhangelsky et al. 2021, Algorithm 3), normal law"
-    return SyntheticResult(effects, u, how)
+    method = "jackknife over units, weights kept (Arkhangelsky et al. 2021, Algorithm 3), normal law"
+    return SyntheticResult(effects, u, method)
 
 
 # -- conformal -------------------------------------------------------------------------------------------------------
 
 
-def _conformal(comparison: SyntheticComparison, asked: Inference, index: pd.Index, proxy: Proxy) -> SyntheticResult:
+def _conformal(comparison: SyntheticComparison, settings: Inference, index: pd.Index, proxy: Proxy) -> SyntheticResult:
     """Residuals under the hypothesis that there is no effect, after treatment beside before."""
     block = comparison.blocks[0]
     treated, donors = comparison.Y[block.rows].mean(axis=0), comparison.Y[comparison.donors]
     n_periods, start = len(treated), block.start
-    estimates = _rows(comparison, asked.by_period)
-    groups = [[t] for t in range(start, n_periods)] if asked.by_period else [list(range(start, n_periods))]
+    estimates = _rows(comparison, settings.by_period)
+    groups = [[t] for t in range(start, n_periods)] if settings.by_period else [list(range(start, n_periods))]
     before = list(range(start))
     tests = [_Test(treated[[*before, *g]], donors[:, [*before, *g]], len(g), proxy) for g in groups]
     null = np.stack([test.scaled(estimate) for test, estimate in zip(tests, estimates, strict=True)], axis=1)
     shifts = len(null) + 1
-    how = f"conformal (Chernozhukov, Wuthrich, Zhu 2021), {shifts:,} cyclic shifts: p-values of at least 1/{shifts:,}"
+    method = (
+        f"conformal (Chernozhukov, Wuthrich, Zhu 2021), {shifts:,} cyclic shifts: p-values of at least 1/{shifts:,}"
+    )
     scale = max(float(comparison.ratio_parts[1]), 1e-9 * float(np.abs(treated).max()), 1e-300)
     inversion = _Pieces(tests, estimates, scale, index)
-    return SyntheticResult(estimates, Draws(null * _TIE, np.eye(len(estimates)), around="null"), how, inversion)
+    return SyntheticResult(estimates, Draws(null * _TIE, np.eye(len(estimates)), around="null"), method, inversion)
 
 
 @dataclass(frozen=True, eq=False)

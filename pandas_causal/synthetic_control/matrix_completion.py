@@ -107,9 +107,9 @@ class MatrixCompletion(SyntheticEstimator):
         short = study.treated[np.isnan(study.Y[study.treated]).any(axis=1)]
         if len(short):
             first = study.labels[short[0]]
-            what = f"{len(short):,} treated units lack periods (the first is {first!r}); only donors may"
+            message = f"{len(short):,} treated units lack periods (the first is {first!r}); only donors may"
             remedy = "complete them, or leave these units out"
-            raise CausalDataError([Problem(panel.names["unit"], what, None, remedy)])
+            raise CausalDataError([Problem(panel.names["unit"], message, None, remedy)])
         return study
 
     def _method(self, study: Study, rng: np.random.Generator) -> CompletionMethod:

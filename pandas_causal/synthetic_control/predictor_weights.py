@@ -150,9 +150,9 @@ class PredictorControl(Blockwise):
         weights, tuning = np.zeros((len(target), len(Y))), np.zeros((len(target), len(self.predictors)))
         places = [self.predictors.index(p) for p in used]
         for k, rows in enumerate(kept_rows(len(Y), excluded)):
-            own, paths = Z[target[k]].mean(axis=0), Y[rows, :start] - Y[target[k], :start].mean(axis=0)
+            target_predictors, paths = Z[target[k]].mean(axis=0), Y[rows, :start] - Y[target[k], :start].mean(axis=0)
             spread = np.vstack([Z[rows], Z[target[k]]]).std(axis=0, ddof=1)
-            differences = (Z[rows] - own) / np.where(spread > 0, spread, 1.0)
+            differences = (Z[rows] - target_predictors) / np.where(spread > 0, spread, 1.0)
             if self.given is None:
                 v, w, _ = search_predictor_weights(differences, paths)
             else:

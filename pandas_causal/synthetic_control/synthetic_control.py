@@ -129,11 +129,11 @@ class SyntheticControl(SyntheticEstimator):
                 "inference='conformal' refits on all periods, after treatment too, and predictors are means from before"
                 " it; use inference='placebo' or 'permutation', or leave covariates and lags out"
             )
-        given: Any = None if self.predictor_weights == "outer" else self.predictor_weights
-        if isinstance(given, Mapping):
-            given = _given(given, [p.name for p in predictors])
+        weights: Any = None if self.predictor_weights == "outer" else self.predictor_weights
+        if isinstance(weights, Mapping):
+            weights = _given(weights, [p.name for p in predictors])
         _complete(predictors, study)
-        return PredictorControl(predictors, study.covariates, given)
+        return PredictorControl(predictors, study.covariates, weights)
 
     def _predictors(self, study: Study) -> tuple[Predictor, ...]:
         """Covariates over their windows, then lags of the outcome."""
@@ -163,9 +163,9 @@ class SyntheticControl(SyntheticEstimator):
         late = [v for v, t in zip(values, at, strict=True) if not 0 <= t < first]
         if late or not at:
             axis = study.panel.axis
-            what = f"holds {late[0]!r}, which is no period" if late else "is empty; give periods"
+            message = f"holds {late[0]!r}, which is no period" if late else "is empty; give periods"
             raise CausalArgumentError(
-                f"{where} {what} of {axis.name} before treatment ({axis.labels[0]} to {axis.labels[first - 1]})"
+                f"{where} {message} of {axis.name} before treatment ({axis.labels[0]} to {axis.labels[first - 1]})"
             )
         return tuple(at)
 
@@ -292,9 +292,11 @@ def _complete(predictors: tuple[Predictor, ...], study: Study) -> None:
     for p, z in zip(predictors, Z[rows].T, strict=True):
         absent = np.flatnonzero(np.isnan(z))
         if len(absent):
-            what = f"has no value in its periods before treatment for {len(absent):,} units (the first is"
-            what += f" {study.labels[rows][absent[0]]!r})"
-            problems.append(Problem(p.name, what, None, "widen its window (windows=), or leave predictor or units out"))
+            message = f"has no value in its periods before treatment for {len(absent):,} units (the first is"
+            message += f" {study.labels[rows][absent[0]]!r})"
+            problems.append(
+                Problem(p.name, message, None, "widen its window (windows=), or leave predictor or units out")
+            )
         elif np.ptp(z) == 0:
             problems.append(Problem(p.name, "is the same for every unit", None, "leave it out"))
     if problems:

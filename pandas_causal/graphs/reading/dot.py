@@ -175,7 +175,7 @@ class _Reader:
                     direct(self.drawing, tail, head, direction)
 
     def _attributes(self) -> dict[str, str]:
-        found: dict[str, str] = {}
+        attributes: dict[str, str] = {}
         if not self._peek("["):
             raise self._error(self._take(), "expected '['")
         while self._peek("["):
@@ -185,33 +185,33 @@ class _Reader:
                     self._take()
                     continue
                 key = self._identifier("an attribute or ']'")
-                found[key] = "true"
+                attributes[key] = "true"
                 if self._peek("="):
                     self._take()
-                    found[key] = self._identifier("a value")
+                    attributes[key] = self._identifier("a value")
             self._take()
-        return found
+        return attributes
 
     # -- tokens ------------------------------------------------------------------------------------------------------
 
     def _tokens(self) -> list[_Token]:
-        found, at, text = [], 0, self.text
+        tokens, at, text = [], 0, self.text
         while at < len(text):
             match = _TOKEN.match(text, at)
             if match is not None and match.lastgroup is not None:
                 if match.lastgroup != "space":
-                    found.append(_Token(match.lastgroup, match[0], at))
+                    tokens.append(_Token(match.lastgroup, match[0], at))
                 at = match.end()
             elif text[at] == "<":
                 end = self._html(at)
-                found.append(_Token("html", text[at:end], at))
+                tokens.append(_Token("html", text[at:end], at))
                 at = end
             elif text[at] == '"' or text.startswith("/*", at):
                 raise self._error(_Token("", "", at), "a quote or comment that is never closed")
             else:
                 raise self._error(_Token("", "", at), f"unexpected {text[at]!r}")
-        found.append(_Token("end", "", len(text)))
-        return found
+        tokens.append(_Token("end", "", len(text)))
+        return tokens
 
     def _html(self, start: int) -> int:
         depth = 0
@@ -237,10 +237,10 @@ class _Reader:
         if token.kind != "sign" or token.text != sign:
             raise self._error(token, f"expected {sign!r}, found {token.text!r}")
 
-    def _identifier(self, what: str) -> str:
+    def _identifier(self, expected: str) -> str:
         token = self._take()
         if token.kind not in ("name", "quoted", "html"):
-            raise self._error(token, f"expected {what}, found {token.text!r}")
+            raise self._error(token, f"expected {expected}, found {token.text!r}")
         return self._value(token)
 
     def _name(self, token: _Token) -> str:
@@ -259,11 +259,11 @@ class _Reader:
         parts = [token.text[1:-1]]
         while self._peek("+"):
             self._take()
-            more = self._take()
-            if more.kind != "quoted":
-                raise self._error(more, "'+' joins quoted texts only")
-            parts.append(more.text[1:-1])
+            joined = self._take()
+            if joined.kind != "quoted":
+                raise self._error(joined, "'+' joins quoted texts only")
+            parts.append(joined.text[1:-1])
         return "".join(parts).replace("\\\n", "").replace('\\"', '"').replace("\\\\", "\\")
 
-    def _error(self, token: _Token, what: str) -> GraphError:
-        return GraphError(f"malformed DOT, {line_and_column(self.text, token.at)}: {what}")
+    def _error(self, token: _Token, message: str) -> GraphError:
+        return GraphError(f"malformed DOT, {line_and_column(self.text, token.at)}: {message}")

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from pandas_causal.errors import GraphError
+from pandas_causal.errors import GraphError, MissingDependencyError
 from pandas_causal.graphs.reading.builder import GraphBuilder, direct, hidden, line_and_column
 from pandas_causal.graphs.reading.dot import read_dot
 
@@ -95,8 +95,9 @@ def _read_statements(text: str) -> GraphBuilder:
             name = word if kind == "name" else re.sub(r"\\(.)", r"\1", word[1:-1], flags=re.DOTALL)
             if last is not None and arrow is None:
                 raise GraphError(
-                    f"{line_and_column(text, start)}: two names, {last!r} and {name!r}, without an arrow between them; separate"
-                    " statements by commas, semicolons or new lines, and put a name that holds spaces in quotes"
+                    f"{line_and_column(text, start)}: two names, {last!r} and {name!r}, without an arrow between them;"
+                    " separate statements by commas, semicolons or new lines, and put a name that holds spaces"
+                    " in quotes"
                 )
             if not name.strip():
                 raise GraphError(f"{line_and_column(text, start)}: an empty name")
@@ -181,7 +182,10 @@ def _read_networkx(graph: Any) -> GraphBuilder:
 
 
 def _read_gml(text: str) -> GraphBuilder:
-    import networkx
+    try:
+        import networkx
+    except ImportError:
+        raise MissingDependencyError("networkx", "networkx") from None
 
     def parsed(label: str) -> Any:
         return networkx.parse_gml(text, label=label)
