@@ -353,8 +353,8 @@ def _whole_graph(
         )
     else:
         passed = bool(p <= alpha)
-        relabelled = f"relabelled graphs {np.median(counts):g} in the median (p {p:.3f})"
-        verdict = f"{n_rejected} rejected without correction, {relabelled}"
+        beside = f"relabelled graphs {np.median(counts):g} in the median (p {p:.3f})"
+        verdict = f"{n_rejected} rejected without correction, {beside}"
     return GraphCheck(passed, table, f"{text}; {verdict}", permuted, p, p_same)
 
 
