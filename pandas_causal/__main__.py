@@ -41,6 +41,11 @@ def warm() -> None:
     panel["y"] = rng.normal(size=N * T) + panel["i"]
     panel["x"], panel["z"] = rng.normal(size=(2, N * T))
     one = panel[(panel["i"] == 1) | np.isinf(panel["g"])]
+    # units seen four times each over 600 periods: too many levels to solve for the effects directly
+    sparse = pd.DataFrame({"i": np.repeat(np.arange(2_000), 4)})
+    sparse["t"] = sparse["i"] % 597 + np.tile(np.arange(4), 2_000)
+    sparse["g"] = np.where(sparse["i"] % 2 == 0, sparse["i"] % 597 + 2, np.inf)
+    sparse["y"] = rng.normal(size=len(sparse))
     ask, staggered, few = (pandas_causal.causal(frame) for frame in (df, panel, one))
     arms: dict[str, Any] = {"treatment": "t", "outcome": "y", "covariates": ["x", "z"]}
     units: dict[str, Any] = {"outcome": "y", "unit": "i", "time": "t", "cohort": "g"}
@@ -55,6 +60,7 @@ def warm() -> None:
         "imputation": lambda: staggered.did(**units, estimator="imputation"),
         "two-way effects": lambda: staggered.did(**units, estimator="two_way").summary(),
         "two-way effects, unbalanced": lambda: pandas_causal.causal(panel[1:]).did(**units, estimator="imputation"),
+        "two-way effects, sparse": lambda: pandas_causal.causal(sparse).did(**units, estimator="two_way"),
         "honest bounds": lambda: staggered.event_study(**units).sensitivity(),
         "honest bounds, smoothness": lambda: staggered.event_study(**units).sensitivity("smoothness"),
         "synthetic control": lambda: few.synthetic_control(**units, estimator="sc"),

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import pandas_causal
 
 
@@ -22,6 +24,7 @@ def test_main_prints_naive_and_adjusted_effect_with_overlap_and_balance():
     assert done.stderr == ""
 
 
+@pytest.mark.slow
 def test_warm_compiles_every_kernel_so_that_a_first_call_compiles_nothing(tmp_path):
     """Every kernel of the package has a file in the cache afterwards, but for those of many rows and all cores."""
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}

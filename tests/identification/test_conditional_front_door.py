@@ -100,4 +100,4 @@ def test_covariates_that_are_not_needed_are_left_out():
 
 def test_none_where_the_mediator_is_confounded_out_of_sight():
     for text in ("a -> m -> y, a <-> y, a <-> m", "a -> m -> y, a <-> y, m <-> y", "a -> m -> y, a <-> y, a -> y"):
-        assert conditional_front_door(CausalGraph(text).identify(treatment="a", outcome="y")) is None
+        assert conditional_front_door(CausalGraph(text).identify(treatment="a", outcome="y").query) is None

@@ -58,6 +58,7 @@ def test_kernels_work_where_no_cache_folder_is_writable(monkeypatch):
             raise RuntimeError("cannot cache function: no locator available")
         return lambda function: function
 
-    monkeypatch.setattr(kernels, "njit", njit)
+    monkeypatch.setattr("numba.njit", njit)
+    monkeypatch.setattr("pandas_causal.kernels.compiling.said", lambda dispatcher: dispatcher)
     assert kernels.kernel(abs)(-3) == 3
     assert asked == [True, False]
