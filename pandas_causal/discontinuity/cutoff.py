@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import NamedTuple, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pandas_causal.discontinuity.bandwidths import Bandwidths, LocalPolynomialSetting, select, without_treatment
 from pandas_causal.discontinuity.bias_correction import Estimate, robust_estimate
 from pandas_causal.discontinuity.local_polynomial import Side
 from pandas_causal.errors import CausalDataError
-from pandas_causal.kernels.arrays import Floats, Ints, Positions
-
-if TYPE_CHECKING:
-    pass
+from pandas_causal.kernels.arrays import Floats, Ints, Positions, Values
 
 __all__ = ["Cutoff", "Part", "Run"]
 
@@ -72,12 +68,12 @@ class Cutoff:
         return self._side(order[:cut][::-1], -1), self._side(order[cut:], 1)
 
     def _side(self, rows: Positions, sign: int) -> Side:
-        def picked(values: NDArray | None) -> NDArray | None:
+        def picked(values: Values | None) -> Values | None:
             return None if values is None else values[rows]
 
         return Side(np.abs(self.z[rows]), self.columns[rows], picked(self.weight), picked(self.cluster), rows, sign)
 
-    def take(self, keep: NDArray) -> Cutoff:
+    def take(self, keep: Values) -> Cutoff:
         """Some rows."""
         return replace(
             self,

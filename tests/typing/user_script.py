@@ -1,5 +1,7 @@
 """A user's script, as type checkers see it. It is checked against the installed package, never run."""
 
+from typing import assert_type
+
 import pandas as pd
 
 import pandas_causal
@@ -29,3 +31,6 @@ folds = CausalKFold(5, treatment="treat", random_state=0)
 covariates: pd.DataFrame = df.drop(columns=["re78"])
 fitted: AIPW = AIPW().fit(covariates, df["re78"], treatment="treat")
 average: Effect = fitted.effect()
+assert_type(AIPW().fit(covariates, df["re78"], treatment="treat"), AIPW)
+assert_type(AIPW().fit(covariates, df["re78"], treatment="treat").effect(), Effect)
+assert_type(AIPW().fit(covariates, df["re78"], treatment="treat").effect().estimate, float)
