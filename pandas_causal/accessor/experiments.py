@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
 from pandas_causal.accessor.base import Questions, names
 from pandas_causal.effect.effect import Effect
 from pandas_causal.inputs.types import Role
-
-if TYPE_CHECKING:
-    pass
-
 
 __all__ = ["ExperimentQuestions"]
 

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pandas_causal.accessor.base import Questions, names
 from pandas_causal.effect.effect import Effect
 from pandas_causal.errors import CausalArgumentError, suggest
 from pandas_causal.inputs.types import Role
-
-if TYPE_CHECKING:
-    pass
-
 
 __all__ = ["MatchingQuestions"]
 

@@ -14,10 +14,9 @@ from pandas_causal.graphs.reading.builder import GraphBuilder
 from pandas_causal.graphs.reading.read import read
 
 if TYPE_CHECKING:
-    from pandas_causal.identification.identification import Identification
-
-if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+    from pandas_causal.identification.identification import Identification
 
 __all__ = ["CausalGraph"]
 

@@ -10,10 +10,9 @@ import pandas as pd
 from pandas_causal.errors import GraphError
 
 if TYPE_CHECKING:
-    from pandas_causal.graphs.graph import CausalGraph
-
-if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+    from pandas_causal.graphs.graph import CausalGraph
 
 __all__ = ["draw", "tables"]
 

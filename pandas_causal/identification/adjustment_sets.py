@@ -11,15 +11,12 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Iterator
 from functools import cached_property
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pandas_causal.errors import GraphError
 from pandas_causal.graphs.reachability import connected
 from pandas_causal.graphs.separation import Separation
 from pandas_causal.identification.query import Query
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["MOST_SETS", "BackDoorSets"]
 

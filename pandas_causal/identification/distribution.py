@@ -16,8 +16,6 @@ from pandas_causal.kernels.arrays import Floats, Positions
 
 if TYPE_CHECKING:
     from pandas_causal.graphs.graph import CausalGraph
-
-if TYPE_CHECKING:
     from pandas_causal.graphs.indexed import IndexedGraph
 
 __all__ = ["columns_of", "plug_in"]

@@ -28,10 +28,8 @@ from pandas_causal.identification.identification import DRAWN
 from pandas_causal.inference.draws_and_variance import Variance
 
 if TYPE_CHECKING:
-    from pandas_causal.identification.identification import Identification
-
-if TYPE_CHECKING:
     from pandas_causal.estimator import CausalEstimator
+    from pandas_causal.identification.identification import Identification
 
 __all__ = ["ate_from_graph", "check_controls", "estimate_from_graph"]
 

@@ -14,9 +14,6 @@ from pandas_causal.plotting.picture import Picture, PlottedEffect
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
 __all__ = ["PICTURES", "draw_bandwidths", "draw_density", "draw_discontinuity", "draw_placebo_cutoffs"]
 
 _SIDES = (("left", BLUE), ("right", ORANGE))

@@ -17,9 +17,6 @@ from pandas_causal.plotting.picture import Picture, PlottedEffect
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
 __all__ = ["PICTURES", "draw_event_study", "draw_group_time", "draw_trends"]
 
 _COLUMNS = ("estimate", "conf_low", "conf_high")

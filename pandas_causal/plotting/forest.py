@@ -15,9 +15,6 @@ from pandas_causal.plotting.picture import Picture, PlottedEffect
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
 __all__ = ["PICTURES", "draw_forest"]
 
 MOST_LABELLED = 40

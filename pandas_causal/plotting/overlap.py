@@ -14,9 +14,6 @@ from pandas_causal.plotting.picture import Picture, PlottedEffect
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
 __all__ = ["PICTURES", "draw_overlap"]
 
 _COLUMNS = ("arm", "propensity_of", "low", "high", "count", "share")

@@ -14,9 +14,6 @@ from pandas_causal.plotting.picture import Picture, PlottedEffect
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
 __all__ = ["PICTURES", "draw_bacon", "draw_honest_bounds"]
 
 _KINDS = {"never treated": BLUE, "later treated": BLUISH_GREEN, "already treated": VERMILLION}
