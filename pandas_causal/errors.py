@@ -93,7 +93,7 @@ class OverlapError(CausalDataError):
 
 
 class GraphError(CausalError):
-    """A graph that is none: a cycle, a self-loop, malformed text, a node nobody knows."""
+    """What was given is not a graph: a cycle, a self-loop, malformed text, a node nobody knows."""
 
 
 class NotIdentifiedError(CausalError):

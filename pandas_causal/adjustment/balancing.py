@@ -21,7 +21,7 @@ from pandas_causal.adjustment.balancing_weights import (
     stable_weights,
 )
 from pandas_causal.adjustment.weighted_means import contrast_weights
-from pandas_causal.arms.balance import balance, largest_difference
+from pandas_causal.arms.balance import balance, balance_score
 from pandas_causal.arms.base import UNCONFOUNDED, ArmComparison
 from pandas_causal.arms.estimands import EstimandPlan, in_words, plan_estimand, targets_of
 from pandas_causal.arms.overlap import weight_summary
@@ -192,9 +192,8 @@ class _BalancingEstimator(ArmComparison):
             raise CausalArgumentError("with base weights or known propensities held-out rows have no weights to score")
         held_out = self.held_out(X, y, treatment, sample_weight, outcome=False)
         weights = self._held_out_weights(held_out.X, held_out.codes, held_out.w)
-        return -largest_difference(
-            held_out.X, held_out.codes, contrast_weights(weights, self.estimand, len(self.arms_))
-        )
+        by_contrast = contrast_weights(weights, self.estimand, len(self.arms_))
+        return balance_score(held_out.X, self.encoder_.names, held_out.codes, by_contrast)
 
 
 class EntropyBalancing(_BalancingEstimator):

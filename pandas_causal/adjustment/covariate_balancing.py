@@ -16,7 +16,7 @@ import pandas as pd
 from sklearn.utils.validation import check_is_fitted
 
 from pandas_causal.adjustment.weighted_means import contrast_weights, hajek_means, weight_slopes
-from pandas_causal.arms.balance import balance, largest_difference
+from pandas_causal.arms.balance import balance, balance_score
 from pandas_causal.arms.base import UNCONFOUNDED, ArmComparison
 from pandas_causal.arms.estimands import in_words, plan_estimand
 from pandas_causal.arms.overlap import arm_weights, weight_summary
@@ -440,8 +440,9 @@ class CovariateBalancingPropensity(ArmComparison):
             arms = range(1, len(self.arms_))
             each = [np.where(codes == 0, e[:, t] / e[:, 0], 1.0) for t in arms]
             weights = np.column_stack(each) * (1.0 if held_out.w is None else held_out.w[:, None])
-            return -largest_difference(Z, codes, weights)
-        return -largest_difference(Z, codes, arm_weights(self.estimand, codes, e, held_out.w))
+        else:
+            weights = arm_weights(self.estimand, codes, e, held_out.w)
+        return balance_score(Z, self.encoder_.names, codes, weights)
 
     def _solve(self, sample: Sample, design: StandardisedMatrix) -> BalancingLogistic:
         """Fit the coefficients, from maximum likelihood on."""

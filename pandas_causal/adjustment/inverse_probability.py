@@ -10,7 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from pandas_causal.adjustment.balancing import EntropyBalancing, StableBalancing
 from pandas_causal.adjustment.weighted_means import hajek_means, propensity_correction
-from pandas_causal.arms.balance import largest_difference
+from pandas_causal.arms.balance import balance_score
 from pandas_causal.arms.base import ArmComparison
 from pandas_causal.arms.estimands import BOUNDED, ESTIMANDS, in_words, plan_estimand
 from pandas_causal.arms.overlap import arm_weights
@@ -153,7 +153,8 @@ class IPW(ArmComparison):
         if self._model is None:
             raise CausalArgumentError("with known propensities there is no model to score")
         Z, codes = held_out.X, held_out.codes
-        return -largest_difference(Z, codes, arm_weights(self.estimand, codes, self._model.on(Z), held_out.w))
+        weights = arm_weights(self.estimand, codes, self._model.on(Z), held_out.w)
+        return balance_score(Z, self.encoder_.names, codes, weights)
 
     def _propensity_model(self, sample: Sample, design: StandardisedMatrix) -> Nuisance:
         """Fit the propensity on all rows, or cross-fit it."""

@@ -9,11 +9,13 @@ import numpy as np
 import pandas as pd
 
 from pandas_causal.effect.check import Check
+from pandas_causal.errors import OverlapError
 from pandas_causal.kernels.arrays import Bools, Codes, Floats
 
-__all__ = ["LIMIT", "balance", "largest_difference", "standardized_differences"]
+__all__ = ["LIMIT", "balance", "balance_score", "largest_difference", "standardized_differences"]
 
 LIMIT = 0.1
+_ROUNDING = 1e-12  # of a covariate's scale
 
 
 def _moments(X: Floats, w: Floats | None) -> tuple[Floats, Floats]:
@@ -30,7 +32,8 @@ def standardized_differences(X: Floats, codes: Codes, a: int, b: int = 0, weight
     """Difference in means of arms a and b in units of the unweighted pooled standard deviation (q,).
 
     The denominator ``sqrt((s_a^2 + s_b^2) / 2)`` is unweighted before and after, so that weighting cannot improve the
-    figure by inflating it. Covariates that vary in neither arm give 0.
+    figure by inflating it. Where a covariate varies in neither arm, a difference is infinite: its sign times inf.
+    Differences below 1e-12 of the covariate's scale are rounding, and 0.
 
     References
     ----------
@@ -43,7 +46,11 @@ def standardized_differences(X: Floats, codes: Codes, a: int, b: int = 0, weight
         _moments(X[first], None if weights is None else weights[first])[0]
         - _moments(X[second], None if weights is None else weights[second])[0]
     )
-    return np.divide(gap, spread, out=np.zeros_like(gap), where=spread > 0)
+    rounding = _ROUNDING * np.abs(X).max(axis=0, initial=0.0)
+    gap[np.abs(gap) <= rounding] = 0.0
+    # the variance of a constant is the rounding of its mean, squared: it must not serve as a scale
+    varies = spread > rounding
+    return np.divide(gap, spread, out=np.where(gap == 0, 0.0, np.copysign(np.inf, gap)), where=varies)
 
 
 def _of_contrast(weights: Floats | None, a: int) -> Floats | None:
@@ -60,6 +67,24 @@ def largest_difference(X: Floats, codes: Codes, weights: Floats | None) -> float
         standardized_differences(X, codes, a, 0, _of_contrast(weights, a)) for a in range(1, int(codes.max()) + 1)
     )
     return max((float(np.abs(gaps).max(initial=0.0)) for gaps in contrasts), default=0.0)
+
+
+def balance_score(X: Floats, names: Sequence[str], codes: Codes, weights: Floats | None) -> float:
+    """Minus the largest difference of held-out rows, for searches over settings.
+
+    Raises
+    ------
+    OverlapError
+        Where a covariate varies in no arm and differs between them: no setting can be ranked.
+    """
+    largest = largest_difference(X, codes, weights)
+    if np.isfinite(largest):
+        return -largest
+    apart = [name for j, name in enumerate(names) if not np.isfinite(largest_difference(X[:, [j]], codes, weights))]
+    raise OverlapError(
+        f"{', '.join(apart)}: constant within the arms of the held-out rows and different between them, so no weights"
+        " balance it; leave it out, coarsen it, or score on more rows"
+    )
 
 
 def weighted_ks(x: Floats, first: Bools, second: Bools, w: Floats) -> float:
@@ -93,7 +118,7 @@ def balance(
     Check
         One row per covariate and contrast: standardised mean difference, variance ratio and Kolmogorov-Smirnov
         distance, before and (with weights) after. Failed when the largest difference, after weighting where there is
-        one, exceeds 0.1.
+        one, exceeds 0.1; that of a covariate constant within the arms and different between them is infinite.
     """
     stages: list[tuple[str, Floats | None]] = [("before", None)] + ([("after", weights)] if weights is not None else [])
     parts = []
@@ -111,9 +136,10 @@ def balance(
     table = pd.concat(parts)
     last = f"smd_{stages[-1][0]}"
     worst = {stage: float(table[f"smd_{stage}"].abs().max()) if len(table) else 0.0 for stage, _ in stages}
-    text = f"largest standardised difference {worst['before']:.2f} before weighting"
+    said = {stage: f"{size:.2f}" if np.isfinite(size) else "infinite" for stage, size in worst.items()}
+    text = f"largest standardised difference {said['before']} before weighting"
     if weights is not None:
-        text += f", {worst['after']:.2f} after"
+        text += f", {said['after']} after"
     if len(table) and worst[stages[-1][0]] > LIMIT:
         text += f" ({table[last].abs().idxmax()})"
     return Check(worst[stages[-1][0]] <= LIMIT, table, text)

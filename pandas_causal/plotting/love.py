@@ -26,7 +26,8 @@ def draw_love(table: pd.DataFrame, ax: Axes | None = None, *, title: str | None 
     """Draw standardised mean differences, hollow before weighting and filled after, with dashed lines at +-0.1.
 
     Covariates are sorted by their largest absolute difference before weighting, the worst at the top; of more than 40,
-    the worst 40 are drawn and the axis says so. Several contrasts have a marker each.
+    the worst 40 are drawn and the axis says so. Several contrasts have a marker each. An infinite difference (constant
+    within the arms, different between them) stands at the edge and says so.
 
     Parameters
     ----------
@@ -59,11 +60,12 @@ def draw_love(table: pd.DataFrame, ax: Axes | None = None, *, title: str | None 
     ax.axvline(0, color=GREY, linewidth=1, zorder=0)
     for x in (-LIMIT, LIMIT):
         ax.axvline(x, color=GREY, linewidth=1, linestyle="--", zorder=0)
+    edge = _edge(table)
     heights = pd.Series(np.arange(len(drawn), 0, -1, dtype=float), index=drawn)
     for k, contrast in enumerate(contrasts):
         part = table[(table["contrast"] == contrast) & table.index.isin(drawn)]
         offset = 0.0 if len(contrasts) == 1 else 0.5 * (0.5 - k / (len(contrasts) - 1))
-        _contrast(ax, part, heights[part.index].to_numpy() + offset, k)
+        _contrast(ax, part, heights[part.index].to_numpy() + offset, k, edge)
     ax.set_yticks(heights.to_numpy(), row_labels(drawn))
     ax.set_ylim(0.4, len(drawn) + 0.6)
     ax.tick_params(axis="y", length=0)
@@ -76,15 +78,35 @@ def draw_love(table: pd.DataFrame, ax: Axes | None = None, *, title: str | None 
     return ax
 
 
-def _contrast(ax: Axes, part: pd.DataFrame, y: Any, k: int) -> None:
+def _edge(table: pd.DataFrame) -> float:
+    """Where infinite differences are drawn: beyond every finite one and the limits."""
+    drawn = table.filter(regex="^smd_").to_numpy(dtype=float)
+    return 1.3 * max(np.abs(drawn[np.isfinite(drawn)]).max(initial=0.0), 2 * LIMIT)
+
+
+def _contrast(ax: Axes, part: pd.DataFrame, y: Any, k: int, edge: float) -> None:
     """Markers of one contrast, joined from before to after."""
     after = "smd_after" in part.columns
+    x = {stage: part[f"smd_{stage}"].clip(-edge, edge) for stage, _, _ in _STAGES[: 1 + after]}
     if after:
-        ax.hlines(y, part["smd_before"], part["smd_after"], colors=GREY, linewidth=0.8, zorder=1)
+        ax.hlines(y, x["before"], x["after"], colors=GREY, linewidth=0.8, zorder=1)
     for stage, colour, filled in _STAGES[: 1 + after]:
         face = colour if filled else "white"
+        for height, value in zip(y, part[f"smd_{stage}"], strict=True):
+            if np.isinf(value):
+                side = np.sign(value)
+                ax.annotate(
+                    "infinite →" if side > 0 else "← infinite",
+                    (side * edge, height),
+                    xytext=(-6 * side, 0),
+                    textcoords="offset points",
+                    ha="right" if side > 0 else "left",
+                    va="center",
+                    fontsize="small",
+                    color=colour,
+                )
         ax.plot(
-            part[f"smd_{stage}"],
+            x[stage],
             y,
             _MARKERS[k % len(_MARKERS)],
             markersize=6,

@@ -54,6 +54,36 @@ def test_table_of_balance():
     assert "(x)" in check.summary
 
 
+def three_arms(n=90):
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"arm": np.arange(n) % 3, "x": rng.normal(size=n)})
+    return frame.assign(z=np.where(frame["arm"] == 0, 5.0, 6.0), m=frame["x"].where(frame["arm"] != 1))
+
+
+def test_a_difference_without_spread_is_infinite_and_fails():
+    check = three_arms().causal.balance(treatment="arm", covariates=["x", "z", "m"])
+    assert check.passed is False
+    assert np.isposinf(check.table.loc["z", "smd_before"]).all()
+    missing = check.table[check.table.index == "m_missing"].set_index("contrast")["smd_before"]
+    assert np.isposinf(missing["1 - 0"])
+    assert missing["2 - 0"] == 0
+    assert "infinite before weighting (z)" in check.summary
+
+
+def test_a_difference_of_rounding_is_none():
+    X = np.array([[0.1 + 0.2], [0.3], [0.1 + 0.2], [0.3], [0.3], [0.3]])
+    assert standardized_differences(X, np.array([0, 0, 0, 1, 1, 1]), 1) == [0.0]
+
+
+def test_a_search_is_told_the_column_that_no_weights_balance():
+    frame = three_arms()
+    X = frame[["x"]].assign(z=frame["x"] > 0)
+    fitted = IPW(propensity_model="ridge").fit(X, np.arange(90.0) % 7, treatment=frame["arm"])
+    apart = frame[["x"]].assign(z=frame["arm"] > 0)
+    with pytest.raises(OverlapError, match=r"^z: constant within the arms of the held-out rows"):
+        fitted.score(apart, treatment=frame["arm"])
+
+
 def test_weighted_ks_counts_repeated_rows():
     counts = RNG.integers(1, 4, N)
     repeated = np.repeat(np.arange(N), counts)

@@ -255,6 +255,15 @@ def test_limits_are_in_the_picture_though_all_is_balanced():
     assert ax.get_xlim()[1] > 0.1
 
 
+def test_infinite_differences_stand_at_the_edge_and_say_so():
+    table = differences()
+    table.iloc[0, table.columns.get_loc("smd_before")] = -np.inf
+    ax = love(table)
+    assert [text.get_text() for text in ax.texts] == ["← infinite"]
+    drawn = np.concatenate([line.get_xdata() for line in ax.lines])
+    assert np.isfinite(drawn.astype(float)).all()
+
+
 def test_without_weights_there_is_no_after():
     ax = love(differences(after=False))
     assert legend_texts(ax) == ["1 - 0, unweighted"]
