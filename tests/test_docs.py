@@ -123,7 +123,11 @@ def page_id(path):
     return path.relative_to(ROOT).as_posix()
 
 
-@pytest.mark.parametrize("path", PAGES, ids=page_id)
+@pytest.mark.parametrize(
+    "path",
+    [pytest.param(page, marks=[pytest.mark.published] if page.name in NEEDS else []) for page in PAGES],
+    ids=page_id,
+)
 @pytest.mark.usefixtures("quiet_figures")
 def test_snippets_run(path, tmp_path, monkeypatch):
     import pandas_causal.errors  # noqa: F401  (own_warnings_allowed reads it)

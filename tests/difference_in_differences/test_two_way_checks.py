@@ -77,6 +77,7 @@ def test_one_cohort_compares_with_never_treated_only():
     assert check.table["kind"].tolist() == ["never treated"]
 
 
+@pytest.mark.published
 def test_bacon_equals_a_peer():
     peer = pytest.importorskip("diff_diff", reason="a peer that may be absent")
     frame = staggered()

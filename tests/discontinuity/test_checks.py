@@ -142,6 +142,7 @@ def test_density_refuses():
 # -- bins --------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.published
 @pytest.mark.parametrize("rule", BIN_RULES)
 @pytest.mark.parametrize("sample", ["senate", "normal", "grid"])
 def test_bins_beside_rdplot(sample, rule):

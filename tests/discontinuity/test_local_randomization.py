@@ -64,6 +64,7 @@ def test_interval_is_the_set_of_effects_the_test_does_not_reject():
         assert (p(tau) > 0.05) == (low < tau < high)
 
 
+@pytest.mark.published
 @pytest.mark.parametrize(
     ("statistic", "peer"), [("difference", "diffmeans"), ("ks", "ksmirnov"), ("rank_sum", "ranksum")]
 )
@@ -87,6 +88,7 @@ def test_fisher_beside_rdlocrand(senators, statistic, peer):
         assert 2 * norm.sf(abs(z)) == pytest.approx(float(other["asy.pvalue"][0]), rel=1e-6)
 
 
+@pytest.mark.published
 def test_windows_beside_rdlocrand(senators):
     rdlocrand = pytest.importorskip("rdlocrand", reason="rdlocrand, the peer, is not installed")
     names = ["class", "termshouse", "termssenate", "population"]
@@ -108,6 +110,7 @@ def test_windows_beside_rdlocrand(senators):
         assert abs(found - row["p-value"]) <= 4.5 * np.sqrt(2 * p * (1 - p) / 1_000) + 2e-3
 
 
+@pytest.mark.published
 def test_window_chosen_by_covariates(senators):
     effect = fit(senators, ["class", "termshouse", "termssenate", "population"])
     windows = effect.diagnostics["windows"].table
@@ -122,11 +125,13 @@ def test_window_chosen_by_covariates(senators):
     assert effect.diagnostics["covariates"].table.shape == (4, 2)
 
 
+@pytest.mark.published
 def test_through_the_accessor(senators):
     effect = senators.causal.fit(LocalRandomization(window=1.0), outcome="vote", running="margin")
     assert effect.estimate == fit(senators, window=1.0).estimate
 
 
+@pytest.mark.published
 def test_same_seed_same_answer(senators):
     assert fit(senators, window=1.0).p_value == fit(senators, window=1.0).p_value
 

@@ -41,6 +41,7 @@ def simulate(design, n, draws, seed):
     return np.mean(covered, axis=0), np.asarray(errors)
 
 
+@pytest.mark.published
 @pytest.mark.parametrize("design", [LEE, LUDWIG_MILLER], ids=["Lee", "Ludwig-Miller"])
 def test_draw_by_draw_like_rdrobust(design):
     rng = np.random.default_rng(11)
