@@ -24,7 +24,7 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *PLACES})
+    return sorted([*PLACES, "__version__"])
 
 
 def _register() -> None:

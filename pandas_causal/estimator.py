@@ -20,7 +20,7 @@ from pandas_causal.estimators import PLACES
 from pandas_causal.inputs.parameters import COMMON, Legal, check_settings
 from pandas_causal.inputs.roles import ROLES, Inputs, resolve
 from pandas_causal.inputs.schemas import check_inputs
-from pandas_causal.inputs.types import Covariates, Outcome, Role
+from pandas_causal.inputs.types import Covariates, Outcome, RoleLike
 
 __all__ = ["SHORT_NAMES", "CausalEstimator", "choose", "fit_columns", "with_settings"]
 
@@ -239,7 +239,7 @@ def fit_columns(
     estimator: CausalEstimator,
     X: pd.DataFrame,
     y: pd.Series[Any],
-    roles: Mapping[str, Role],
+    roles: Mapping[str, RoleLike],
     *,
     level: float | None = None,
     missing: str = "raise",

@@ -68,6 +68,9 @@ DECORATORS = ("kernels", "kernels.compiling")
 # heapq is one of the modules that numba compiles
 PURE = ("numpy", "math", "numba", "heapq", "collections", "typing", "__future__")
 
+# What every module of pictures has.
+EACH = ("PICTURES",)
+
 
 @dataclass(frozen=True)
 class Module:
@@ -225,16 +228,24 @@ def impure_kernels(modules):
 # Names
 
 
-def definitions(tree):
-    return [n for n in tree.body if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)]
+def public_names(tree):
+    """Names that a file defines at its top: functions, classes, and what it assigns; with their lines."""
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            named = [node.name]
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            named = [t.id for t in targets if isinstance(t, ast.Name)]
+        else:
+            continue
+        yield from ((name, node.lineno) for name in named if not name.startswith("_") and name not in EACH)
 
 
 def names_defined_twice(modules):
     places = defaultdict(list)
     for m in modules:
-        for node in definitions(m.tree):
-            if not node.name.startswith("_"):
-                places[node.name].append(f"{m.path}:{node.lineno}")
+        for name, line in public_names(m.tree):
+            places[name].append(f"{m.path}:{line}")
     return [f"{name}: {', '.join(where)}" for name, where in sorted(places.items()) if len(where) > 1]
 
 
@@ -346,6 +357,84 @@ def largest(modules, count=10):
     rooms = Counter(where.split("/")[1] for where in vague)
     lines += ["", f"parameters annotated Any: {len(vague)} of {total} ({len(vague) / max(total, 1):.1%}) {dict(rooms)}"]
     return "\n".join(lines)
+
+
+# Small trees on which every check fails
+
+
+def tree(**files):
+    """Modules made of text, by dotted name with two underscores for each dot."""
+    return [
+        Module(name := key.replace("__", "."), Path(PACKAGE, *name.split(".")).with_suffix(".py"), 1, ast.parse(text))
+        for key, text in files.items()
+    ]
+
+
+def test_a_room_without_floor_is_found():
+    assert rooms_without_floor(tree(inference__bands="")) == []
+    assert rooms_without_floor(tree(somewhere__bands="")) == ["somewhere: name its floor in FLOORS"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "from pandas_causal.effect.check import Check",
+        "import pandas_causal.effect.check",
+        "def f():\n    from pandas_causal.effect.check import Check",
+        "if TYPE_CHECKING:\n    from pandas_causal.effect.check import Check",
+        "from ..effect.check import Check",
+    ],
+)
+def test_an_import_that_goes_up_is_found(text):
+    modules = tree(inference__bands=text, effect__check="from pandas_causal.inference.bands import band")
+    (problem,) = wrong_imports(modules)
+    assert "inference may import lower floors only" in problem
+
+
+def test_an_import_of_a_room_beside_is_found():
+    modules = tree(matching__design="from pandas_causal.adjustment.ipw import IPW", adjustment__ipw="")
+    assert len(wrong_imports(modules)) == 1
+
+
+def test_an_exception_that_nobody_uses_is_found():
+    assert "effect.effect does not import robustness any more" in unused_exceptions(
+        tree(effect__effect="", robustness__bounds="")
+    )
+    used = tree(effect__effect="from pandas_causal.robustness.bounds import bounds", robustness__bounds="")
+    assert unused_exceptions(used) == []
+
+
+def test_a_circle_of_three_files_is_found():
+    text = "def f():\n    from pandas_causal.arms.{} import x"
+    modules = tree(arms__a=text.format("b"), arms__b=text.format("c"), arms__c=text.format("a"))
+    assert circles(modules) == ["arms.a <-> arms.b <-> arms.c"]
+    assert circles(modules[:2]) == []
+
+
+def test_a_kernel_that_imports_more_is_found():
+    assert impure_kernels(tree(matching__kernels="import numpy as np\nfrom pandas_causal.kernels import kernel")) == []
+    assert len(impure_kernels(tree(matching__kernels="import pandas as pd"))) == 1
+    assert len(impure_kernels(tree(kernels__bands="from pandas_causal.effect.check import Check"))) == 1
+
+
+@pytest.mark.parametrize("text", ["def pair(): ...", "class pair: ...", "pair = int", "pair: int = 1"])
+def test_a_name_defined_twice_is_found(text):
+    assert names_defined_twice(tree(arms__a="def pair(): ...")) == []
+    (problem,) = names_defined_twice(tree(arms__a="def pair(): ...", panels__b=text))
+    assert problem.startswith("pair: ")
+
+
+def test_a_private_name_read_elsewhere_is_found():
+    defined = "class Panel:\n    def __init__(self):\n        self._rows = 1"
+    assert private_reads(tree(arms__a=defined, arms__b="class Wide(Panel):\n    rows = lambda self: self._rows")) == []
+    assert len(private_reads(tree(arms__a=defined, arms__b="def f(panel):\n    return panel._rows"))) == 1
+    assert len(private_reads(tree(arms__b="from pandas_causal.arms.a import _rows"))) == 1
+
+
+def test_a_parameter_that_says_nothing_is_counted():
+    modules = tree(arms__a="from typing import Any\nThing = Any\ndef f(a: Any, b: Thing, c: int | Any, d: int): ...")
+    total, vague = annotations(modules)
+    assert (total, len(vague)) == (4, 3)
 
 
 # The package

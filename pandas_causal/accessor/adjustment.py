@@ -10,7 +10,7 @@ from pandas_causal.accessor.base import Questions, names
 from pandas_causal.effect.check import Check
 from pandas_causal.effect.effect import Effect
 from pandas_causal.errors import CausalArgumentError
-from pandas_causal.inputs.types import Model, Role
+from pandas_causal.inputs.types import Model, RoleLike
 
 if TYPE_CHECKING:
     from pandas_causal.estimator import CausalEstimator
@@ -24,16 +24,16 @@ class AdjustmentQuestions(Questions):
     def ate(
         self,
         *,
-        treatment: Role,
+        treatment: RoleLike,
         outcome: Hashable,
         covariates: Sequence[Any] | None = None,
         graph: Any = None,
         post_treatment: Sequence[Any] = (),
         estimand: str | None = None,
         estimator: CausalEstimator | str = "aipw",
-        cluster: Role = None,
-        sample_weight: Role = None,
-        propensity: Role = None,
+        cluster: RoleLike = None,
+        sample_weight: RoleLike = None,
+        propensity: RoleLike = None,
         control: Hashable = None,
         level: float | None = None,
         missing: str = "raise",
@@ -42,7 +42,7 @@ class AdjustmentQuestions(Questions):
 
         Example: ``df.causal.ate(treatment="medication", outcome="readmission", covariates=["age", "severity"])``; see
         :class:`AIPW`. `estimand` and `control` override an instance's own. With `graph` bad controls are refused, and
-        without `covariates` it decides what is estimated, and how: see :func:`graph.estimation.estimate`.
+        without `covariates` it decides what is estimated, and how: see :meth:`Identification.estimate`.
         `post_treatment` names columns that treatment may have moved.
         """
         from pandas_causal.estimator import choose
@@ -86,19 +86,19 @@ class AdjustmentQuestions(Questions):
     def overlap(
         self,
         *,
-        treatment: Role,
+        treatment: RoleLike,
         covariates: Sequence[Any],
         estimand: str = "ATE",
         propensity_model: Model = "ridge",
         control: Hashable = None,
         bound: float = 0.01,
-        sample_weight: Role = None,
+        sample_weight: RoleLike = None,
         missing: str = "raise",
     ) -> Check:
         """Check positivity: propensities by arm, the share near 0 or 1, effective sample sizes.
 
         Example: ``df.causal.overlap(treatment="treat", covariates=["age", "educ"])``; see
-        :func:`diagnostics.overlap.overlap`.
+        :func:`arms.overlap.overlap_check`.
         """
         from pandas_causal.arms.assess import assess_overlap
 
@@ -117,16 +117,16 @@ class AdjustmentQuestions(Questions):
     def balance(
         self,
         *,
-        treatment: Role,
+        treatment: RoleLike,
         covariates: Sequence[Any],
-        weights: Role = None,
+        weights: RoleLike = None,
         control: Hashable = None,
         missing: str = "raise",
     ) -> Check:
         """Compare covariates between arms, before and, given `weights` (a column or array), after weighting.
 
         Example: ``df.causal.balance(treatment="treat", covariates=["age", "educ"])``; see
-        :func:`diagnostics.balance.balance`.
+        :func:`arms.balance.balance`.
         """
         from pandas_causal.arms.assess import assess_balance
 

@@ -9,7 +9,7 @@ import pandas as pd
 
 from pandas_causal.effect.effect import Effect
 from pandas_causal.errors import CausalArgumentError, CausalDataError, Problem, suggest
-from pandas_causal.inputs.types import Role
+from pandas_causal.inputs.types import RoleLike
 
 if TYPE_CHECKING:
     from pandas_causal.estimator import CausalEstimator
@@ -29,7 +29,7 @@ class Questions:
         self,
         estimator: CausalEstimator,
         *,
-        treatment: Role = None,
+        treatment: RoleLike = None,
         outcome: Hashable,
         covariates: Sequence[Any] | None = None,
         level: float | None = None,
@@ -82,7 +82,7 @@ class Questions:
         self,
         estimator: Any,
         *,
-        treatment: Role,
+        treatment: RoleLike,
         outcome: Hashable,
         covariates: list[Any],
         level: float | None = None,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pandas_causal.accessor.base import Questions, names
 from pandas_causal.effect.effect import Effect
 from pandas_causal.errors import CausalArgumentError
-from pandas_causal.inputs.types import Role
+from pandas_causal.inputs.types import RoleLike
 
 if TYPE_CHECKING:
     from pandas_causal.estimator import CausalEstimator
@@ -23,20 +23,20 @@ class PanelQuestions(Questions):
         self,
         *,
         outcome: Hashable,
-        time: Role,
-        unit: Role = None,
-        cohort: Role = None,
-        treatment: Role = None,
-        group: Role = None,
+        time: RoleLike,
+        unit: RoleLike = None,
+        cohort: RoleLike = None,
+        treatment: RoleLike = None,
+        group: RoleLike = None,
         post: Hashable | Sequence[Hashable] = None,
         covariates: Sequence[Any] | None = None,
         estimator: CausalEstimator | str | None = None,
         control_group: str | None = None,
         anticipation: int | None = None,
         base_period: str | None = None,
-        partition: Role = None,
-        cluster: Role = None,
-        sample_weight: Role = None,
+        partition: RoleLike = None,
+        cluster: RoleLike = None,
+        sample_weight: RoleLike = None,
         level: float | None = None,
         missing: str = "raise",
     ) -> Effect:
@@ -71,17 +71,17 @@ class PanelQuestions(Questions):
         self,
         *,
         outcome: Hashable,
-        time: Role,
-        unit: Role = None,
-        cohort: Role = None,
-        treatment: Role = None,
+        time: RoleLike,
+        unit: RoleLike = None,
+        cohort: RoleLike = None,
+        treatment: RoleLike = None,
         covariates: Sequence[Any] | None = None,
         estimator: CausalEstimator | str = "callaway_santanna",
         control_group: str | None = None,
         anticipation: int | None = None,
         base_period: str | None = None,
-        cluster: Role = None,
-        sample_weight: Role = None,
+        cluster: RoleLike = None,
+        sample_weight: RoleLike = None,
         level: float | None = None,
         missing: str = "raise",
     ) -> Effect:
@@ -115,7 +115,7 @@ class PanelQuestions(Questions):
         return effect.aggregate("event")
 
 
-def _refuse_own_cluster(unit: Role, cluster: Role) -> None:
+def _refuse_own_cluster(unit: RoleLike, cluster: RoleLike) -> None:
     if isinstance(cluster, str) and isinstance(unit, str) and cluster == unit:
         raise CausalArgumentError(
             f"every {unit} is one contribution, so errors are clustered by it already; leave cluster= out, or give a"

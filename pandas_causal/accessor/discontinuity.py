@@ -7,7 +7,7 @@ from typing import Any
 
 from pandas_causal.accessor.base import Questions, names
 from pandas_causal.effect.effect import Effect
-from pandas_causal.inputs.types import Role
+from pandas_causal.inputs.types import RoleLike
 
 __all__ = ["DiscontinuityQuestions"]
 
@@ -18,10 +18,10 @@ class DiscontinuityQuestions(Questions):
     def rdd(
         self,
         *,
-        running: Role,
+        running: RoleLike,
         outcome: Hashable,
         cutoff: Any = 0.0,
-        treatment: Role = None,
+        treatment: RoleLike = None,
         covariates: Sequence[Any] | None = None,
         kernel: str = "triangular",
         bandwidth: Any = "mserd",
@@ -29,13 +29,13 @@ class DiscontinuityQuestions(Questions):
         order: int = 1,
         bias_order: int | None = None,
         derivative: int = 0,
-        cluster: Role = None,
+        cluster: RoleLike = None,
         donut: float = 0.0,
         vce: str = "nn",
         mass_points: str = "adjust",
         sharp_bandwidth: bool = False,
         by_cutoff: bool = False,
-        sample_weight: Role = None,
+        sample_weight: RoleLike = None,
         level: float = 0.95,
         missing: str = "raise",
     ) -> Effect:

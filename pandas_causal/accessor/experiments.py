@@ -10,7 +10,7 @@ import pandas as pd
 
 from pandas_causal.accessor.base import Questions, names
 from pandas_causal.effect.effect import Effect
-from pandas_causal.inputs.types import Role
+from pandas_causal.inputs.types import RoleLike
 
 __all__ = ["ExperimentQuestions"]
 
@@ -28,7 +28,7 @@ class ExperimentQuestions(Questions):
     def ab_test(
         self,
         *,
-        treatment: Role,
+        treatment: RoleLike,
         outcome: Hashable,
         covariates: Sequence[Any] = (),
         adjustment: str | None = None,
@@ -38,10 +38,10 @@ class ExperimentQuestions(Questions):
         correction: str | None = None,
         allocation: Any = None,
         anytime_n: int | None = None,
-        strata: Role = None,
-        denominator: Role = None,
-        cluster: Role = None,
-        sample_weight: Role = None,
+        strata: RoleLike = None,
+        denominator: RoleLike = None,
+        cluster: RoleLike = None,
+        sample_weight: RoleLike = None,
         control: Hashable = None,
         level: float = 0.95,
         missing: str = "raise",
@@ -79,10 +79,10 @@ class ExperimentQuestions(Questions):
     def association(
         self,
         *,
-        treatment: Role,
+        treatment: RoleLike,
         outcome: Hashable,
-        cluster: Role = None,
-        sample_weight: Role = None,
+        cluster: RoleLike = None,
+        sample_weight: RoleLike = None,
         control: Hashable = None,
         level: float = 0.95,
         missing: str = "raise",

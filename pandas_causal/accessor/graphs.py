@@ -97,7 +97,7 @@ class StructuralQuestions(Questions):
     ) -> Check:
         """Test the independences that a graph implies, one row per pair of nodes.
 
-        Example: ``df.causal.check_graph(g)``; see :func:`graph.falsification.check_graph`.
+        Example: ``df.causal.check_graph(g)``; see :func:`graphs.check_graph.check_graph`.
         """
         from pandas_causal.graphs.check_graph import check_graph
 

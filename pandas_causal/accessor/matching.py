@@ -8,7 +8,7 @@ from typing import Any
 from pandas_causal.accessor.base import Questions, names
 from pandas_causal.effect.effect import Effect
 from pandas_causal.errors import CausalArgumentError, suggest
-from pandas_causal.inputs.types import Role
+from pandas_causal.inputs.types import RoleLike
 
 __all__ = ["MatchingQuestions"]
 
@@ -19,7 +19,7 @@ class MatchingQuestions(Questions):
     def match(
         self,
         *,
-        treatment: Role,
+        treatment: RoleLike,
         outcome: Hashable,
         covariates: Sequence[Any],
         distance: Any = "propensity",
@@ -32,9 +32,9 @@ class MatchingQuestions(Questions):
         bias_adjust: bool = False,
         method: str = "nearest",
         discard: str | None = None,
-        cluster: Role = None,
-        sample_weight: Role = None,
-        propensity: Role = None,
+        cluster: RoleLike = None,
+        sample_weight: RoleLike = None,
+        propensity: RoleLike = None,
         control: Hashable = None,
         level: float | None = None,
         missing: str = "raise",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pandas_causal.accessor.base import Questions, names
 from pandas_causal.effect.effect import Effect
-from pandas_causal.inputs.types import Role
+from pandas_causal.inputs.types import RoleLike
 
 if TYPE_CHECKING:
     from pandas_causal.estimator import CausalEstimator
@@ -22,10 +22,10 @@ class SyntheticQuestions(Questions):
         self,
         *,
         outcome: Hashable,
-        unit: Role,
-        time: Role,
-        treatment: Role = None,
-        cohort: Role = None,
+        unit: RoleLike,
+        time: RoleLike,
+        treatment: RoleLike = None,
+        cohort: RoleLike = None,
         covariates: Sequence[Any] | None = None,
         estimator: CausalEstimator | str = "sdid",
         inference: str | None = None,

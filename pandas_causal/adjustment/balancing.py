@@ -21,7 +21,7 @@ from pandas_causal.adjustment.balancing_weights import (
     stable_weights,
 )
 from pandas_causal.adjustment.weighted_means import contrast_weights
-from pandas_causal.arms.balance import balance, balance_score
+from pandas_causal.arms.balance import balance, balance_score, largest_difference
 from pandas_causal.arms.base import UNCONFOUNDED, ArmComparison
 from pandas_causal.arms.estimands import EstimandPlan, in_words, plan_estimand, targets_of
 from pandas_causal.arms.overlap import weight_summary
@@ -30,7 +30,7 @@ from pandas_causal.effect.check import Check, Checks
 from pandas_causal.errors import CausalArgumentError, OverlapError
 from pandas_causal.inputs.column_rules import lonely_categories
 from pandas_causal.inputs.parameters import FLAG, NON_NEGATIVE, Legal, at_least
-from pandas_causal.inputs.types import Covariates, Outcome, Role
+from pandas_causal.inputs.types import Covariates, Outcome, RoleLike
 from pandas_causal.kernels.arrays import Codes, Floats, Positions
 from pandas_causal.models.linear import StandardisedMatrix
 
@@ -63,7 +63,7 @@ class _BalancingEstimator(ArmComparison):
         raise NotImplementedError
 
     def _stands_for_itself(self, pair: Pair) -> bool:
-        """Whether an arm's rows count as they are in a population, beside the tilts."""
+        """Whether an arm's own rows belong to the population and keep their weights, beside the weighted rows."""
         return pair[0] == pair[1]
 
     def _fit_tilts(self, sample: Sample, base: Mapping[Pair, Floats] | None) -> EstimandPlan:
@@ -181,7 +181,9 @@ class _BalancingEstimator(ArmComparison):
     def _weights_on(self, design: StandardisedMatrix, tilt: BalancingWeights) -> Floats:
         raise NotImplementedError
 
-    def score(self, X: Covariates, y: Outcome = None, treatment: Role = None, sample_weight: Role = None) -> float:
+    def score(
+        self, X: Covariates, y: Outcome = None, treatment: RoleLike = None, sample_weight: RoleLike = None
+    ) -> float:
         """Minus the largest standardised mean difference of a covariate under the weights of the held-out rows.
 
         The held-out rows get the weights that the fitted coefficients give them. Means of the covariates are compared,
@@ -193,7 +195,9 @@ class _BalancingEstimator(ArmComparison):
         held_out = self.held_out(X, y, treatment, sample_weight, outcome=False)
         weights = self._held_out_weights(held_out.X, held_out.codes, held_out.w)
         by_contrast = contrast_weights(weights, self.estimand, len(self.arms_))
-        return balance_score(held_out.X, self.encoder_.names, held_out.codes, by_contrast)
+        return balance_score(
+            held_out.X, self.encoder_.names, lambda X: largest_difference(X, held_out.codes, by_contrast)
+        )
 
 
 class EntropyBalancing(_BalancingEstimator):
@@ -249,11 +253,11 @@ class EntropyBalancing(_BalancingEstimator):
         X: Covariates,
         y: Outcome = None,
         *,
-        treatment: Role = None,
-        cluster: Role = None,
-        sample_weight: Role = None,
-        propensity: Role = None,
-        base_weight: Role = None,
+        treatment: RoleLike = None,
+        cluster: RoleLike = None,
+        sample_weight: RoleLike = None,
+        propensity: RoleLike = None,
+        base_weight: RoleLike = None,
         missing: str = "raise",
     ) -> Self:
         """Fit; the parameters beside these are those of :meth:`AIPW.fit`.
@@ -412,10 +416,10 @@ class StableBalancing(_BalancingEstimator):
         X: Covariates,
         y: Outcome = None,
         *,
-        treatment: Role = None,
-        cluster: Role = None,
-        sample_weight: Role = None,
-        propensity: Role = None,
+        treatment: RoleLike = None,
+        cluster: RoleLike = None,
+        sample_weight: RoleLike = None,
+        propensity: RoleLike = None,
         missing: str = "raise",
     ) -> Self:
         """Fit; the parameters are those of :meth:`AIPW.fit` (`propensity` only serves the overlap check)."""
@@ -443,7 +447,7 @@ class StableBalancing(_BalancingEstimator):
         return self
 
     def _left(self, sample: Sample, plan: EstimandPlan) -> Check:
-        """What the differences that stand would add, by the slopes of the outcome in the weighted arms."""
+        """Bias left by the imbalance that `tolerance` allows, by the slopes of the outcome in the weighted arms."""
         shifts, largest = np.zeros(len(plan.targets)), np.zeros(len(plan.targets))
         for j, pair in enumerate(plan.targets):
             for source in self._sources(pair, len(sample.arms)):

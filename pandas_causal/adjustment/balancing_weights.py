@@ -90,7 +90,7 @@ def _faces(Z: Floats, base: Floats, target: Floats) -> tuple[Bools, Bools]:
 
 
 def _gram(Z: Floats, v: Floats) -> Floats:
-    """``sum v z z'`` in blocks that stay in the cache; v may be negative nowhere."""
+    """``sum v z z'`` in blocks that stay in the cache; v must not be negative."""
     p = Z.shape[1]
     out = np.zeros((p, p))
     for start in range(0, len(Z), _BLOCK):
@@ -122,7 +122,7 @@ def entropy_weights(
 
     Parameters
     ----------
-    design : Design
+    design : StandardisedMatrix
         Of all rows.
     rows : ndarray (m,) of int
         The arm's.
@@ -366,7 +366,7 @@ def balancing_contributions(
 
     Parameters
     ----------
-    design : Design
+    design : StandardisedMatrix
     tilt : BalancingWeights
     residual : ndarray (m,)
         ``y - mu`` of the arm's rows.

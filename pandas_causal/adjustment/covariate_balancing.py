@@ -16,7 +16,7 @@ import pandas as pd
 from sklearn.utils.validation import check_is_fitted
 
 from pandas_causal.adjustment.weighted_means import contrast_weights, hajek_means, weight_slopes
-from pandas_causal.arms.balance import balance, balance_score
+from pandas_causal.arms.balance import balance, balance_score, largest_difference
 from pandas_causal.arms.base import UNCONFOUNDED, ArmComparison
 from pandas_causal.arms.estimands import in_words, plan_estimand
 from pandas_causal.arms.overlap import arm_weights, weight_summary
@@ -25,7 +25,7 @@ from pandas_causal.effect.check import Check
 from pandas_causal.errors import CausalArgumentError, OverlapError
 from pandas_causal.inputs.column_rules import lonely_categories
 from pandas_causal.inputs.parameters import FLAG, Legal
-from pandas_causal.inputs.types import Covariates, Outcome, Role
+from pandas_causal.inputs.types import Covariates, Outcome, RoleLike
 from pandas_causal.kernels.arrays import Codes, Floats
 from pandas_causal.models.linear import StandardisedMatrix, fit_logistic, logistic_probabilities, softmax
 
@@ -170,7 +170,7 @@ def fit_balancing_logistic(
 
     Parameters
     ----------
-    design : Design
+    design : StandardisedMatrix
     codes : ndarray (n,)
     estimand : {"ATE", "ATT", "ATC"}
     start : ndarray (J, p)
@@ -373,10 +373,10 @@ class CovariateBalancingPropensity(ArmComparison):
         X: Covariates,
         y: Outcome = None,
         *,
-        treatment: Role = None,
-        cluster: Role = None,
-        sample_weight: Role = None,
-        propensity: Role = None,
+        treatment: RoleLike = None,
+        cluster: RoleLike = None,
+        sample_weight: RoleLike = None,
+        propensity: RoleLike = None,
         missing: str = "raise",
     ) -> Self:
         """Fit; the parameters are those of :meth:`AIPW.fit`. Known propensities are refused: nothing is left to fit."""
@@ -430,7 +430,9 @@ class CovariateBalancingPropensity(ArmComparison):
         )
         return self
 
-    def score(self, X: Covariates, y: Outcome = None, treatment: Role = None, sample_weight: Role = None) -> float:
+    def score(
+        self, X: Covariates, y: Outcome = None, treatment: RoleLike = None, sample_weight: RoleLike = None
+    ) -> float:
         """Minus the largest standardised mean difference under the weights the fitted model gives the held-out rows."""
         check_is_fitted(self, "effect_")
         held_out = self.held_out(X, y, treatment, sample_weight, outcome=False)
@@ -442,7 +444,7 @@ class CovariateBalancingPropensity(ArmComparison):
             weights = np.column_stack(each) * (1.0 if held_out.w is None else held_out.w[:, None])
         else:
             weights = arm_weights(self.estimand, codes, e, held_out.w)
-        return balance_score(Z, self.encoder_.names, codes, weights)
+        return balance_score(Z, self.encoder_.names, lambda X: largest_difference(X, codes, weights))
 
     def _solve(self, sample: Sample, design: StandardisedMatrix) -> BalancingLogistic:
         """Fit the coefficients, from maximum likelihood on."""

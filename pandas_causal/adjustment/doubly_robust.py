@@ -19,7 +19,7 @@ from pandas_causal.arms.sample import Sample, collinear, supported, trimmed
 from pandas_causal.errors import CausalArgumentError
 from pandas_causal.inference.influence import repeated_components
 from pandas_causal.inputs.parameters import SHARE, SHARE_OR_NONE, Legal, at_least
-from pandas_causal.inputs.types import Covariates, Model, Outcome, Role
+from pandas_causal.inputs.types import Covariates, Model, Outcome, RoleLike
 from pandas_causal.kernels.arrays import Bools, Codes, Floats, Positions
 from pandas_causal.models import nuisance as nuisances
 from pandas_causal.models.cross_fitting import log_loss, skill
@@ -47,7 +47,7 @@ def aipw_scores(
 
     Parameters
     ----------
-    plan : Plan
+    plan : EstimandPlan
         Parameters wanted (k of them).
     y : ndarray (n,)
     codes : ndarray (n,)
@@ -180,10 +180,10 @@ class _CrossFitted(ArmComparison):
         X: Covariates,
         y: Outcome = None,
         *,
-        treatment: Role = None,
-        cluster: Role = None,
-        sample_weight: Role = None,
-        propensity: Role = None,
+        treatment: RoleLike = None,
+        cluster: RoleLike = None,
+        sample_weight: RoleLike = None,
+        propensity: RoleLike = None,
         missing: str = "raise",
     ) -> Self:
         """Fit.
@@ -255,7 +255,7 @@ class _CrossFitted(ArmComparison):
         )
         return self
 
-    def score(self, X: Covariates, y: Outcome, treatment: Role = None, sample_weight: Role = None) -> float:
+    def score(self, X: Covariates, y: Outcome, treatment: RoleLike = None, sample_weight: RoleLike = None) -> float:
         """Held-out skill of the nuisances: 1 - loss / loss of arm means and shares, averaged.
 
         It ranks nuisance models. It says nothing of the effect.
@@ -349,8 +349,8 @@ class AIPW(_CrossFitted):
     clip : float
         Estimated propensities are bounded to [clip, 1 - clip]; bounded rows are counted.
     trim : float, optional
-        Leave out rows whose propensity is nearer than this to what the estimand cannot bear; counted, and the answer
-        then speaks of the rows left.
+        Leave out rows whose propensity is nearer than this to the 0 or 1 at which the estimand's weights are infinite;
+        counted, and the answer then speaks of the rows left.
     control : level, optional
         Reference arm; else the first category, else the first level in sorted order.
     random_state : int or None

@@ -10,14 +10,14 @@ from sklearn.utils.validation import check_is_fitted
 
 from pandas_causal.adjustment.balancing import EntropyBalancing, StableBalancing
 from pandas_causal.adjustment.weighted_means import hajek_means, propensity_correction
-from pandas_causal.arms.balance import balance_score
+from pandas_causal.arms.balance import balance_score, largest_difference
 from pandas_causal.arms.base import ArmComparison
 from pandas_causal.arms.estimands import BOUNDED, ESTIMANDS, in_words, plan_estimand
 from pandas_causal.arms.overlap import arm_weights
 from pandas_causal.arms.sample import Sample, collinear, supported, trimmed
 from pandas_causal.errors import CausalArgumentError
 from pandas_causal.inputs.parameters import SHARE_OR_NONE, Legal
-from pandas_causal.inputs.types import Covariates, Model, Outcome, Role
+from pandas_causal.inputs.types import Covariates, Model, Outcome, RoleLike
 from pandas_causal.models import nuisance as nuisances
 from pandas_causal.models.folds import draw_folds
 from pandas_causal.models.linear import StandardisedMatrix
@@ -44,7 +44,8 @@ class IPW(ArmComparison):
         enters the standard error (which makes it smaller for the ATE). In all other cases propensities are taken as
         known; ``effect.std_error_method`` says which.
     trim : float, optional
-        Leave out rows whose propensity is nearer than this to what the estimand cannot bear; counted.
+        Leave out rows whose propensity is nearer than this to the 0 or 1 at which the estimand's weights are infinite;
+        counted.
     control : level, optional
         Reference arm.
     random_state : int or None
@@ -91,10 +92,10 @@ class IPW(ArmComparison):
         X: Covariates,
         y: Outcome = None,
         *,
-        treatment: Role = None,
-        cluster: Role = None,
-        sample_weight: Role = None,
-        propensity: Role = None,
+        treatment: RoleLike = None,
+        cluster: RoleLike = None,
+        sample_weight: RoleLike = None,
+        propensity: RoleLike = None,
         missing: str = "raise",
     ) -> Self:
         """Fit; the parameters are those of :meth:`AIPW.fit`."""
@@ -146,7 +147,9 @@ class IPW(ArmComparison):
         )
         return self
 
-    def score(self, X: Covariates, y: Outcome = None, treatment: Role = None, sample_weight: Role = None) -> float:
+    def score(
+        self, X: Covariates, y: Outcome = None, treatment: RoleLike = None, sample_weight: RoleLike = None
+    ) -> float:
         """Minus the largest standardised mean difference under the weights the fitted model gives the held-out rows."""
         check_is_fitted(self, "effect_")
         held_out = self.held_out(X, y, treatment, sample_weight, outcome=False)
@@ -154,7 +157,7 @@ class IPW(ArmComparison):
             raise CausalArgumentError("with known propensities there is no model to score")
         Z, codes = held_out.X, held_out.codes
         weights = arm_weights(self.estimand, codes, self._model.on(Z), held_out.w)
-        return balance_score(Z, self.encoder_.names, codes, weights)
+        return balance_score(Z, self.encoder_.names, lambda X: largest_difference(X, codes, weights))
 
     def _propensity_model(self, sample: Sample, design: StandardisedMatrix) -> Nuisance:
         """Fit the propensity on all rows, or cross-fit it."""

@@ -20,7 +20,7 @@ from pandas_causal.effect.estimates import Estimates, Weighting
 from pandas_causal.errors import CausalArgumentError, CausalDataError, OverlapError
 from pandas_causal.inference.influence import Component, Influence
 from pandas_causal.inference.rows import RowIdentity
-from pandas_causal.inputs.types import Covariates, Outcome, Role
+from pandas_causal.inputs.types import Covariates, Outcome, RoleLike
 from pandas_causal.kernels.arrays import Floats
 from pandas_causal.models import nuisance as nuisances
 from pandas_causal.models.linear import StandardisedMatrix, fit_logistic, logistic_probabilities
@@ -67,10 +67,10 @@ class RegressionAdjustment(ArmComparison):
         X: Covariates,
         y: Outcome = None,
         *,
-        treatment: Role = None,
-        cluster: Role = None,
-        sample_weight: Role = None,
-        propensity: Role = None,
+        treatment: RoleLike = None,
+        cluster: RoleLike = None,
+        sample_weight: RoleLike = None,
+        propensity: RoleLike = None,
         missing: str = "raise",
     ) -> Self:
         """Fit; the parameters are those of :meth:`AIPW.fit` (`propensity` only serves the overlap check).
@@ -184,7 +184,7 @@ class RegressionAdjustment(ArmComparison):
         out = fit.design.on(Z).rows(slice(None)) @ slopes.T
         return np.asarray(out[:, 0] if out.shape[1] == 1 else out)
 
-    def score(self, X: Covariates, y: Outcome, treatment: Role = None, sample_weight: Role = None) -> float:
+    def score(self, X: Covariates, y: Outcome, treatment: RoleLike = None, sample_weight: RoleLike = None) -> float:
         """Held-out skill: 1 - loss / loss of arm means, averaged over arms; it says nothing of the effect."""
         check_is_fitted(self, "effect_")
         held_out, sample = self.held_out(X, y, treatment, sample_weight), self._sample

@@ -20,7 +20,7 @@ def hajek_means(
 
     Parameters
     ----------
-    plan : Plan
+    plan : EstimandPlan
     y : ndarray (n,)
     codes : ndarray (n,)
     propensity : ndarray (n, K)

@@ -27,7 +27,7 @@ class ArmRegression:
 
     Attributes
     ----------
-    design : Design
+    design : StandardisedMatrix
     coefficients : ndarray (K, p)
     bread : ndarray (K, p, p)
         Inverse Gram matrix of every arm.

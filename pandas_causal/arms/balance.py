@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,9 +12,9 @@ from pandas_causal.effect.check import Check
 from pandas_causal.errors import OverlapError
 from pandas_causal.kernels.arrays import Bools, Codes, Floats
 
-__all__ = ["LIMIT", "balance", "balance_score", "largest_difference", "standardized_differences"]
+__all__ = ["BALANCE_LIMIT", "balance", "balance_score", "largest_difference", "standardized_differences"]
 
-LIMIT = 0.1
+BALANCE_LIMIT = 0.1
 _ROUNDING = 1e-12  # of a covariate's scale
 
 
@@ -33,7 +33,8 @@ def standardized_differences(X: Floats, codes: Codes, a: int, b: int = 0, weight
 
     The denominator ``sqrt((s_a^2 + s_b^2) / 2)`` is unweighted before and after, so that weighting cannot improve the
     figure by inflating it. Where a covariate varies in neither arm, a difference is infinite: its sign times inf.
-    Differences below 1e-12 of the covariate's scale are rounding, and 0.
+    Differences below 1e-12 of the covariate's scale are rounding, and 0. Of one row an arm the unit is the standard
+    deviation of the two.
 
     References
     ----------
@@ -41,7 +42,11 @@ def standardized_differences(X: Floats, codes: Codes, a: int, b: int = 0, weight
     eq. (1).
     """
     first, second = codes == a, codes == b
-    spread = np.sqrt((_moments(X[first], None)[1] + _moments(X[second], None)[1]) / 2)
+    both = first | second
+    if both.sum() == 2:  # one row an arm: their spread can only be that of the two
+        spread = X[both].std(axis=0, ddof=1)
+    else:
+        spread = np.sqrt((_moments(X[first], None)[1] + _moments(X[second], None)[1]) / 2)
     gap = (
         _moments(X[first], None if weights is None else weights[first])[0]
         - _moments(X[second], None if weights is None else weights[second])[0]
@@ -69,18 +74,25 @@ def largest_difference(X: Floats, codes: Codes, weights: Floats | None) -> float
     return max((float(np.abs(gaps).max(initial=0.0)) for gaps in contrasts), default=0.0)
 
 
-def balance_score(X: Floats, names: Sequence[str], codes: Codes, weights: Floats | None) -> float:
+def balance_score(X: Floats, names: Sequence[str], largest: Callable[[Floats], float]) -> float:
     """Minus the largest difference of held-out rows, for searches over settings.
+
+    Parameters
+    ----------
+    X : ndarray (n, q)
+    names : sequence of str (q,)
+    largest : callable
+        Of some columns (n, r) of X: their largest absolute standardised difference.
 
     Raises
     ------
     OverlapError
         Where a covariate varies in no arm and differs between them: no setting can be ranked.
     """
-    largest = largest_difference(X, codes, weights)
-    if np.isfinite(largest):
-        return -largest
-    apart = [name for j, name in enumerate(names) if not np.isfinite(largest_difference(X[:, [j]], codes, weights))]
+    worst = largest(X)
+    if np.isfinite(worst):
+        return -worst
+    apart = [name for j, name in enumerate(names) if not np.isfinite(largest(X[:, [j]]))]
     raise OverlapError(
         f"{', '.join(apart)}: constant within the arms of the held-out rows and different between them, so no weights"
         " balance it; leave it out, coarsen it, or score on more rows"
@@ -140,6 +152,6 @@ def balance(
     text = f"largest standardised difference {said['before']} before weighting"
     if weights is not None:
         text += f", {said['after']} after"
-    if len(table) and worst[stages[-1][0]] > LIMIT:
+    if len(table) and worst[stages[-1][0]] > BALANCE_LIMIT:
         text += f" ({table[last].abs().idxmax()})"
-    return Check(worst[stages[-1][0]] <= LIMIT, table, text)
+    return Check(worst[stages[-1][0]] <= BALANCE_LIMIT, table, text)

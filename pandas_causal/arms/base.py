@@ -33,7 +33,7 @@ from pandas_causal.inputs.arms import resolve_arms
 from pandas_causal.inputs.column_rules import as_float, lonely_categories, normalised_weights
 from pandas_causal.inputs.encoding import Encoder
 from pandas_causal.inputs.roles import Inputs, as_frame, resolve
-from pandas_causal.inputs.types import Covariates, Outcome, Role
+from pandas_causal.inputs.types import Covariates, Outcome, RoleLike
 from pandas_causal.kernels.arrays import Bools, Floats
 
 __all__ = ["UNCONFOUNDED", "ArmComparison", "Law"]
@@ -79,7 +79,7 @@ class ArmComparison(CausalEstimator):
         X: Covariates,
         y: Outcome,
         *,
-        treatment: Role,
+        treatment: RoleLike,
         missing: str = "raise",
         control: Hashable = None,
         outcome: bool = True,
@@ -172,7 +172,7 @@ class ArmComparison(CausalEstimator):
         return frame
 
     def held_out(
-        self, X: Covariates, y: Outcome, treatment: Role, sample_weight: Role, *, outcome: bool = True
+        self, X: Covariates, y: Outcome, treatment: RoleLike, sample_weight: RoleLike, *, outcome: bool = True
     ) -> HeldOut:
         """Validate held-out rows for ``score``: every arm must be there, the outcome complete."""
         treatment = self._held_out_treatment(X) if treatment is None else treatment

@@ -41,7 +41,7 @@ BOUNDED = {
     "ATM": "the matched population: rows weighted by the chance of the arm they were least likely to have",
 }
 _KINK = 0.002
-Target = tuple[int | None, int]  # a population (None: everyone) and the arm whose mean outcome it is asked for
+PopulationArm = tuple[int | None, int]  # a population (None: everyone) and the arm whose mean outcome it is asked for
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,13 +61,13 @@ class EstimandPlan:
     """
 
     estimand: str
-    targets: tuple[Target, ...]
+    targets: tuple[PopulationArm, ...]
     loadings: Floats
     index: pd.Index
     names: pd.Index
 
 
-def targets_of(estimand: str, n_arms: int) -> tuple[Target, ...]:
+def targets_of(estimand: str, n_arms: int) -> tuple[PopulationArm, ...]:
     """Population and arm of every mean of an estimand: see :func:`plan_estimand`."""
     if estimand == "ATT":
         return tuple(pair for t in range(1, n_arms) for pair in ((t, 0), (t, t)))
@@ -155,10 +155,10 @@ def target_share(population: int | None, codes: Codes, propensity: Floats, estim
 
 
 def common_support(estimand: str, propensity: Floats, bound: float) -> Bools:
-    """Rows whose propensities stay `bound` away from what the estimand cannot bear.
+    """Rows whose propensities are at least `bound` away from the 0 or 1 at which the estimand's weights are infinite.
 
     ATE, ATO, ATM: every arm; ATT: the control arm (e near 1); ATC: the other arms (e near 0). A propensity at the bound
-    itself     (bounded there by an estimator) counts as beyond.
+    itself (bounded there by an estimator) counts as beyond.
     """
     needed = {"ATT": slice(0, 1), "ATC": slice(1, None)}.get(estimand, slice(None))
     return np.asarray(propensity[:, needed].min(axis=1) > bound)

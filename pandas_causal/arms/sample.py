@@ -53,7 +53,6 @@ class Sample:
     propensity : ndarray (n, K) or None
         Known assignment probabilities.
     rows : RowIdentity
-    n_dropped : int
     """
 
     inputs: Inputs

@@ -29,7 +29,7 @@ from pandas_causal.effect.estimates import Estimates
 from pandas_causal.errors import CausalArgumentError, OverlapWarning, warn
 from pandas_causal.estimator import CausalEstimator
 from pandas_causal.inputs.parameters import ANTICIPATION, Legal, one_of
-from pandas_causal.inputs.types import Covariates, Outcome, Role
+from pandas_causal.inputs.types import Covariates, Outcome, RoleLike
 from pandas_causal.panels.reading import Panel, read_panel
 
 __all__ = ["CallawaySantAnna"]
@@ -130,12 +130,12 @@ class CallawaySantAnna(CausalEstimator):
         X: Covariates,
         y: Outcome = None,
         *,
-        time: Role = None,
-        unit: Role = None,
-        cohort: Role = None,
-        treatment: Role = None,
-        cluster: Role = None,
-        sample_weight: Role = None,
+        time: RoleLike = None,
+        unit: RoleLike = None,
+        cohort: RoleLike = None,
+        treatment: RoleLike = None,
+        cluster: RoleLike = None,
+        sample_weight: RoleLike = None,
         missing: str = "raise",
     ) -> Self:
         """Fit.

@@ -16,7 +16,7 @@ from pandas_causal.effect.estimates import Estimates, Weighting
 from pandas_causal.errors import CausalArgumentError, CausalDataError
 from pandas_causal.inference.few_treated import Treated
 from pandas_causal.inference.influence import Component, Influence, cluster_sums
-from pandas_causal.inputs.types import Role
+from pandas_causal.inputs.types import RoleLike
 from pandas_causal.kernels.arrays import Bools, Floats, Ints, Values
 from pandas_causal.models.fixed_effects import singletons
 from pandas_causal.panels import checks
@@ -46,7 +46,7 @@ _ATT = pd.Index(["ATT"])
 UNTESTED = " (cannot be tested from treatment on; before it: diagnostics['pre_trends'])"
 
 
-def require_unit(estimator: Any, unit: Role) -> None:
+def require_unit(estimator: Any, unit: RoleLike) -> None:
     """Refuse repeated cross-sections where a design follows units."""
     if unit is None:
         raise CausalArgumentError(
@@ -88,7 +88,7 @@ def treated_units(
     leads: Sequence[int] = (),
     untreated_only: bool = False,
 ) -> Treated:
-    """Treated units (and comparison units) behind cells; cohort shares and leads after them rest on no few units."""
+    """Treated and comparison units behind cells, then cohort shares and leads: those rest on no few units."""
     cohorts, n_further = panel.treated_cohorts, n_shares + len(leads)
     cohort_of_cell = np.searchsorted(cohorts, [c.cohort for c in counts.cells])
     source = np.concatenate([cohort_of_cell, np.full(n_further, -1)]).astype(np.intp)

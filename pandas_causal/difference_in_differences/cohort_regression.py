@@ -112,7 +112,7 @@ def _rank(S: Floats, T: int, k: int) -> int:
 
 
 def _places(cohort: Ints, cells: Sequence[tuple[int, int]], n_periods: int) -> list[tuple[Positions, Ints, Ints]]:
-    """Of every cohort: its units, its cells' places among the coefficients, and their periods."""
+    """For each cohort: its units, the positions of its cells among the coefficients, and their periods."""
     first = np.array([g for g, _ in cells], dtype=np.int64)
     period = np.array([t for _, t in cells], dtype=np.int64)
     out = []

@@ -140,7 +140,7 @@ def compare_changes(
     dy : ndarray (n, m)
         Change of the outcome between two periods; m pairs of periods at once.
     treated : ndarray (n,) of bool
-    design : Design (n rows), optional
+    design : StandardisedMatrix (n rows), optional
         Covariates; None compares means.
     w : ndarray (n,), optional
     method : {"dr", "dr_improved", "ipw", "regression"}

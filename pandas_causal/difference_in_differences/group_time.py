@@ -390,7 +390,7 @@ class _Rows:
 def _models(
     panel: Panel, settings: CellSettings, cell: Cell, X: Floats | None, treated: Bools, w: Floats | None
 ) -> tuple[StandardisedMatrix | None, Propensity | None, float]:
-    """Covariates and propensity of one comparison, and the share of the treated that hardly anyone is like."""
+    """Covariates and propensity of one comparison, and the share of the treated with a propensity above 0.99."""
     if X is None:
         return None, None, 0.0
     name = f"cohort {panel.periods[cell.cohort]} in {panel.periods[cell.time]}"

@@ -32,7 +32,7 @@ from pandas_causal.errors import CausalArgumentError, CausalDataError, Problem
 from pandas_causal.estimator import CausalEstimator
 from pandas_causal.inference.influence import Influence
 from pandas_causal.inputs.parameters import ANTICIPATION, FLAG, Legal, at_least, or_none
-from pandas_causal.inputs.types import Covariates, Outcome, Role
+from pandas_causal.inputs.types import Covariates, Outcome, RoleLike
 from pandas_causal.kernels.arrays import Floats, Ints
 from pandas_causal.panels.reading import Panel, read_panel
 
@@ -117,12 +117,12 @@ class ImputationDiD(CausalEstimator):
         X: Covariates,
         y: Outcome = None,
         *,
-        time: Role = None,
-        unit: Role = None,
-        cohort: Role = None,
-        treatment: Role = None,
-        cluster: Role = None,
-        sample_weight: Role = None,
+        time: RoleLike = None,
+        unit: RoleLike = None,
+        cohort: RoleLike = None,
+        treatment: RoleLike = None,
+        cluster: RoleLike = None,
+        sample_weight: RoleLike = None,
         missing: str = "raise",
     ) -> Self:
         """Fit.

@@ -37,7 +37,7 @@ from pandas_causal.inputs.parameters import (
     at_least,
     one_of,
 )
-from pandas_causal.inputs.types import Covariates, Outcome, Role
+from pandas_causal.inputs.types import Covariates, Outcome, RoleLike
 from pandas_causal.kernels.arrays import Floats, Positions
 from pandas_causal.panels.reading import Panel, read_panel
 
@@ -129,12 +129,12 @@ class StackedDiD(CausalEstimator):
         X: Covariates,
         y: Outcome = None,
         *,
-        time: Role = None,
-        unit: Role = None,
-        cohort: Role = None,
-        treatment: Role = None,
-        cluster: Role = None,
-        sample_weight: Role = None,
+        time: RoleLike = None,
+        unit: RoleLike = None,
+        cohort: RoleLike = None,
+        treatment: RoleLike = None,
+        cluster: RoleLike = None,
+        sample_weight: RoleLike = None,
         missing: str = "raise",
     ) -> Self:
         """Fit.

@@ -36,7 +36,7 @@ from pandas_causal.errors import CausalDataError, Problem
 from pandas_causal.estimator import CausalEstimator
 from pandas_causal.inference.influence import Influence
 from pandas_causal.inputs.parameters import ANTICIPATION, Legal
-from pandas_causal.inputs.types import Covariates, Outcome, Role
+from pandas_causal.inputs.types import Covariates, Outcome, RoleLike
 from pandas_causal.kernels.arrays import Positions
 from pandas_causal.panels.reading import Panel, read_panel
 
@@ -52,8 +52,8 @@ class SunAbraham(CausalEstimator):
     over cohorts use the cohorts' shares, whose own estimation enters the standard errors.
 
     It rests on parallel trends of all cohorts in all periods, on no anticipation, and on treatment that stays on.
-    Compared with are the never treated; where there are none, the cohort treated last, its periods from treatment on
-    left out.
+    The comparison group is the never treated; where there are none, the cohort treated last, its periods from
+    treatment on left out.
 
     Parameters
     ----------
@@ -98,12 +98,12 @@ class SunAbraham(CausalEstimator):
         X: Covariates,
         y: Outcome = None,
         *,
-        time: Role = None,
-        unit: Role = None,
-        cohort: Role = None,
-        treatment: Role = None,
-        cluster: Role = None,
-        sample_weight: Role = None,
+        time: RoleLike = None,
+        unit: RoleLike = None,
+        cohort: RoleLike = None,
+        treatment: RoleLike = None,
+        cluster: RoleLike = None,
+        sample_weight: RoleLike = None,
         missing: str = "raise",
     ) -> Self:
         """Fit.

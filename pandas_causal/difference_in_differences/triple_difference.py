@@ -21,7 +21,7 @@ from pandas_causal.estimator import CausalEstimator
 from pandas_causal.inference.few_treated import Treated
 from pandas_causal.inference.influence import Component, Influence
 from pandas_causal.inputs.parameters import Legal, one_of
-from pandas_causal.inputs.types import Covariates, Outcome, Role
+from pandas_causal.inputs.types import Covariates, Outcome, RoleLike
 from pandas_causal.kernels.arrays import Bools, Floats, Ints
 from pandas_causal.models.linear import StandardisedMatrix
 from pandas_causal.panels.first_treatment import two_levels
@@ -93,12 +93,12 @@ class TripleDifference(CausalEstimator):
         X: Covariates,
         y: Outcome = None,
         *,
-        time: Role = None,
-        group: Role = None,
-        partition: Role = None,
-        unit: Role = None,
-        cluster: Role = None,
-        sample_weight: Role = None,
+        time: RoleLike = None,
+        group: RoleLike = None,
+        partition: RoleLike = None,
+        unit: RoleLike = None,
+        cluster: RoleLike = None,
+        sample_weight: RoleLike = None,
         missing: str = "raise",
     ) -> Self:
         """Fit.

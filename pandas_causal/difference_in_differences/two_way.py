@@ -21,7 +21,7 @@ from pandas_causal.estimator import CausalEstimator
 from pandas_causal.inference.few_treated import Treated
 from pandas_causal.inference.influence import Influence
 from pandas_causal.inference.rows import RowIdentity
-from pandas_causal.inputs.types import Covariates, Outcome, Role
+from pandas_causal.inputs.types import Covariates, Outcome, RoleLike
 from pandas_causal.kernels.arrays import Bools, Floats, Ints, Positions, Values
 from pandas_causal.models.fixed_effects import Absorber, counted_parameters, singletons
 from pandas_causal.models.linear import independent_columns
@@ -94,13 +94,13 @@ class DifferenceInDifferences(CausalEstimator):
         X: Covariates,
         y: Outcome = None,
         *,
-        time: Role = None,
-        unit: Role = None,
-        group: Role = None,
-        treatment: Role = None,
-        cohort: Role = None,
-        cluster: Role = None,
-        sample_weight: Role = None,
+        time: RoleLike = None,
+        unit: RoleLike = None,
+        group: RoleLike = None,
+        treatment: RoleLike = None,
+        cohort: RoleLike = None,
+        cluster: RoleLike = None,
+        sample_weight: RoleLike = None,
         missing: str = "raise",
     ) -> Self:
         """Fit.

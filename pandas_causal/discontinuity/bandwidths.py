@@ -308,7 +308,7 @@ def select(
     selector : str
         ``mse`` or ``cer``, then ``rd`` (for the difference), ``two`` (each side its own), ``sum``, ``comb1`` (the
         smaller of rd and sum) or ``comb2`` (the median of the three, side by side).
-    setting : Setting
+    setting : LocalPolynomialSetting
     mass_points : {"adjust", "check", "off"}
 
     References

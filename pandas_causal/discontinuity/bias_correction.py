@@ -124,7 +124,7 @@ def robust_estimate(left: Side, right: Side, bandwidths: Bandwidths, setting: Lo
     ----------
     left, right : Side
     bandwidths : Bandwidths
-    setting : Setting
+    setting : LocalPolynomialSetting
 
     References
     ----------

@@ -37,7 +37,7 @@ class Cutoff:
     weight : ndarray (n,) or None
         Positive sample weights.
     cluster : ndarray (n,), int, or None
-    setting : Setting
+    setting : LocalPolynomialSetting
     bandwidth : str or tuple of two floats
         Selector, or h left and right.
     bias_bandwidth : tuple of two floats, or None

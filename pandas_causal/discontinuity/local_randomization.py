@@ -32,7 +32,7 @@ from pandas_causal.inputs.parameters import (
     number,
     one_of,
 )
-from pandas_causal.inputs.types import Covariates, Outcome, Role
+from pandas_causal.inputs.types import Covariates, Outcome, RoleLike
 from pandas_causal.kernels.arrays import Bools, Floats, Positions
 
 __all__ = ["LocalRandomization"]
@@ -122,7 +122,7 @@ class LocalRandomization(CausalEstimator):
         self.level = level
         self.random_state = random_state
 
-    def fit(self, X: Covariates, y: Outcome = None, *, running: Role = None, missing: str = "raise") -> Self:
+    def fit(self, X: Covariates, y: Outcome = None, *, running: RoleLike = None, missing: str = "raise") -> Self:
         """Fit.
 
         Parameters

@@ -22,7 +22,7 @@ from pandas_causal.errors import AssumptionWarning, CausalArgumentError, CausalD
 from pandas_causal.estimator import CausalEstimator
 from pandas_causal.inference.influence import Component, Influence
 from pandas_causal.inputs.parameters import FLAG, NON_NEGATIVE, Legal, at_least, one_of
-from pandas_causal.inputs.types import Covariates, Outcome, Role
+from pandas_causal.inputs.types import Covariates, Outcome, RoleLike
 from pandas_causal.kernels.arrays import Positions
 
 __all__ = ["RegressionDiscontinuity"]
@@ -147,11 +147,11 @@ class RegressionDiscontinuity(CausalEstimator):
         X: Covariates,
         y: Outcome = None,
         *,
-        running: Role = None,
-        treatment: Role = None,
-        cutoffs: Role = None,
-        cluster: Role = None,
-        sample_weight: Role = None,
+        running: RoleLike = None,
+        treatment: RoleLike = None,
+        cutoffs: RoleLike = None,
+        cluster: RoleLike = None,
+        sample_weight: RoleLike = None,
         missing: str = "raise",
     ) -> Self:
         """Fit.

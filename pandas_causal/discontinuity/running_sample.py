@@ -18,7 +18,7 @@ from pandas_causal.inputs.arms import resolve_arms
 from pandas_causal.inputs.column_rules import as_float, is_numeric
 from pandas_causal.inputs.encoding import Encoder
 from pandas_causal.inputs.roles import Inputs
-from pandas_causal.inputs.types import Covariates, Outcome, Role
+from pandas_causal.inputs.types import Covariates, Outcome, RoleLike
 from pandas_causal.kernels.arrays import Floats, Values
 
 __all__ = ["RunningSample", "prepare_running"]
@@ -100,7 +100,7 @@ class RunningSample:
 
 
 def prepare_running(
-    estimator: CausalEstimator, X: Covariates, y: Outcome, *, running: Role, missing: str, **roles: Any
+    estimator: CausalEstimator, X: Covariates, y: Outcome, *, running: RoleLike, missing: str, **roles: Any
 ) -> RunningSample:
     """Resolve roles, drop rows if asked, read dates as days, validate, encode covariates.
 

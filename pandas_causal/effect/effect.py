@@ -27,7 +27,7 @@ from pandas_causal.inference.draws_and_variance import Draws, Variance
 from pandas_causal.inference.influence import Influence
 from pandas_causal.inference.reference import Normal, Reference, Student
 from pandas_causal.inference.shrinkage import empirical_bayes
-from pandas_causal.inputs.types import Column
+from pandas_causal.inputs.types import ColumnLike
 from pandas_causal.kernels.arrays import Bools, Floats, Positions
 
 if TYPE_CHECKING:
@@ -40,8 +40,9 @@ __all__ = ["Effect"]
 class Effect:
     """Estimates, one row per estimand, with their joint uncertainty, assumptions and diagnostics.
 
-    An estimator supplies `estimates` and `uncertainty`; tables, clusters, contrasts, averages, bands, tests and
-    comparisons are written once, here and in ``inference``. Nothing mutates: every method returns a new object.
+    An estimator supplies `rows`, the estimates with their joint uncertainty; tables, clusters, contrasts, averages,
+    bands, tests and comparisons are written once, here and in ``inference``. Nothing mutates: every method returns a
+    new object.
 
     Attributes
     ----------
@@ -189,7 +190,7 @@ class Effect:
 
     # -- maps of rows ------------------------------------------------------------------------------------------------
 
-    def linear(self, W: ArrayLike | pd.DataFrame, index: Column | None = None) -> Effect:
+    def linear(self, W: ArrayLike | pd.DataFrame, index: ColumnLike | None = None) -> Effect:
         """Map estimates and uncertainty by a matrix (m, rows): any contrast or average at known weights.
 
         Parameters
@@ -202,7 +203,7 @@ class Effect:
         return self._with_rows(self.rows.linear(W, index))
 
     def transform(
-        self, f: Transformation, jac: Transformation | ArrayLike | None = None, index: Column | None = None
+        self, f: Transformation, jac: Transformation | ArrayLike | None = None, index: ColumnLike | None = None
     ) -> Effect:
         """Transform smoothly (ratios, logs, lift) by the delta method.
 
@@ -219,7 +220,7 @@ class Effect:
 
     def aggregate(
         self,
-        by: str | Column | None = None,
+        by: str | ColumnLike | None = None,
         weights: ArrayLike | pd.Series[float] | Effect | None = None,
         population: bool = True,
     ) -> Effect:
@@ -304,7 +305,7 @@ class Effect:
             std_error_method=f"clustered{' two ways' if len(ways) == 2 else ''} ({correction})",
         ).explained()
 
-    def collapse(self, unit: str | Column) -> Effect:
+    def collapse(self, unit: str | ColumnLike) -> Effect:
         """Sum the contributions to a coarser row (unit, household), the rows of later comparisons."""
         name = unit if isinstance(unit, str) else getattr(unit, "name", None) or "unit"
         if not isinstance(self.uncertainty, Influence):
@@ -393,7 +394,10 @@ class Effect:
         return plot_effect(self, kind, ax)
 
     def sensitivity(self, restriction: str | None = None, **settings: Any) -> Any:
-        """Relax what the design rests on; see :func:`sensitivity.parallel_trends.honest_bounds` (event studies)."""
+        """Relax what the design rests on.
+
+        Event studies: see :func:`difference_in_differences.honest_bounds.honest_bounds`.
+        """
         from pandas_causal.robustness import sensitivity_of
 
         return sensitivity_of(self, restriction, **settings)

@@ -19,7 +19,7 @@ from pandas_causal.inference.draws_and_variance import Draws, Variance
 from pandas_causal.inference.influence import Influence, join
 from pandas_causal.inference.reference import Reference
 from pandas_causal.inference.rows import RowIdentity
-from pandas_causal.inputs.types import Column
+from pandas_causal.inputs.types import ColumnLike
 from pandas_causal.kernels.arrays import Bools, Floats, Positions
 
 __all__ = ["Estimates", "Transformation", "Uncertainty", "Weighting", "numeric_jacobian"]
@@ -184,7 +184,7 @@ class Estimates:
             units=None if self.units is None else self.units.take(positions),
         )
 
-    def linear(self, W: ArrayLike | pd.DataFrame, index: Column | None = None) -> Estimates:
+    def linear(self, W: ArrayLike | pd.DataFrame, index: ColumnLike | None = None) -> Estimates:
         """Map by a matrix (m, rows); a DataFrame may name its columns by the rows."""
         if isinstance(W, pd.DataFrame):
             index = W.index if index is None else index
@@ -204,7 +204,7 @@ class Estimates:
         self,
         f: Transformation,
         jac: Transformation | ArrayLike | None = None,
-        index: Column | None = None,
+        index: ColumnLike | None = None,
     ) -> Estimates:
         """Transform by the delta method, the Jacobian at ``centre``; replicates one by one."""
         value: Floats = np.atleast_1d(_numbers(f(self.array), "f(estimates)"))
@@ -255,7 +255,7 @@ class Estimates:
 
     def weighting(
         self,
-        by: str | Column | None,
+        by: str | ColumnLike | None,
         weights: ArrayLike | pd.Series[float] | Estimates | None,
     ) -> Weighting:
         """Find groups and weights; the first attached weighting supplies the default weights."""
@@ -316,7 +316,7 @@ class Estimates:
         if self.bias is not None:
             bias = _group_sums(share * self.bias, codes, len(names))
         marked = None
-        if self.reference_rows is not None:  # an average of nothing but reference rows is one
+        if self.reference_rows is not None:  # an average of reference rows only is a reference row
             others = np.bincount(codes[used & ~self.reference_rows], minlength=len(names))
             marked = others == 0 if (others == 0).any() else None
         return Estimates(_named(mean, names), u, bias=bias, reference_rows=marked, weightings=weighting.then)
@@ -366,7 +366,7 @@ class Estimates:
 
     # -- labels ------------------------------------------------------------------------------------------------------
 
-    def labels_of_rows(self, by: str | Column) -> Column:
+    def labels_of_rows(self, by: str | ColumnLike) -> ColumnLike:
         """Labels of the fitted rows from an array, a Series (aligned on labels) or the name of a column kept at fit."""
         u = self.uncertainty
         if not isinstance(u, Influence):
@@ -415,7 +415,7 @@ def _numbers(values: object, name: str) -> Floats:
         raise CausalArgumentError(f"{name} must hold numbers, got {type(values).__name__}") from None
 
 
-def _named(values: Floats, index: Column | None) -> pd.Series[float]:
+def _named(values: Floats, index: ColumnLike | None) -> pd.Series[float]:
     if index is not None and len(index) != len(values):
         raise CausalArgumentError(f"index names {len(index)} rows, there are {len(values)}")
     return pd.Series(values, index=index, name="estimate")  # type: ignore[arg-type]

@@ -52,5 +52,5 @@ def few_treated_text(rows: Estimates) -> str | None:
 
 
 def is_few_treated_text(text: str) -> bool:
-    """Whether a warning is one of few treated units, which holds for the rows it was said of only."""
+    """Whether a warning is that of few treated units, which applies only to the rows it names."""
     return _FEW_REMEDY in text

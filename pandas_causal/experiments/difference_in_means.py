@@ -32,7 +32,7 @@ from pandas_causal.inference.multiplicity import adjust_p_values
 from pandas_causal.inference.reference import Anytime, anytime_rho
 from pandas_causal.inputs.column_rules import as_float
 from pandas_causal.inputs.parameters import FLAG, Legal, at_least, one_of
-from pandas_causal.inputs.types import Covariates, Outcome, Role
+from pandas_causal.inputs.types import Covariates, Outcome, RoleLike
 from pandas_causal.kernels.arrays import Floats, Values
 from pandas_causal.models.linear import StandardisedMatrix
 
@@ -119,11 +119,11 @@ class DifferenceInMeans(ArmComparison):
         X: Covariates,
         y: Outcome = None,
         *,
-        treatment: Role = None,
-        strata: Role = None,
-        denominator: Role = None,
-        cluster: Role = None,
-        sample_weight: Role = None,
+        treatment: RoleLike = None,
+        strata: RoleLike = None,
+        denominator: RoleLike = None,
+        cluster: RoleLike = None,
+        sample_weight: RoleLike = None,
         missing: str = "raise",
     ) -> Self:
         """Fit.
@@ -172,7 +172,7 @@ class DifferenceInMeans(ArmComparison):
         self.effect_ = self._arrange(sample, plan, means)
         return self
 
-    def score(self, X: Covariates, y: Outcome, treatment: Role = None, sample_weight: Role = None) -> float:
+    def score(self, X: Covariates, y: Outcome, treatment: RoleLike = None, sample_weight: RoleLike = None) -> float:
         """Held-out skill of the (adjusted) arm means: 1 - loss / loss of arm means, averaged; 0 without adjustment."""
         check_is_fitted(self, "effect_")
         held_out, sample = self.held_out(X, y, treatment, sample_weight), self._sample
@@ -203,7 +203,7 @@ class DifferenceInMeans(ArmComparison):
         """Only an adjustment reads covariates."""
         return self.adjustment is not None
 
-    def _check_together(self, strata: Role, denominator: Role, cluster: Role) -> None:
+    def _check_together(self, strata: RoleLike, denominator: RoleLike, cluster: RoleLike) -> None:
         if self.anytime_n is not None and self.alternative != "two-sided":
             raise CausalArgumentError("the anytime-valid sequence (anytime_n=) is two-sided")
         plain = self.adjustment is None and strata is None and denominator is None and cluster is None

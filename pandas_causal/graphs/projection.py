@@ -6,7 +6,7 @@ from pandas_causal.graphs.reachability import AdjacencyLists, Flags
 
 __all__ = ["Projected", "project"]
 
-Pairs = set[tuple[int, int]]
+NodePairs = set[tuple[int, int]]
 
 
 class Projected:
@@ -94,7 +94,7 @@ class Projected:
         return parts
 
 
-def project(graph: AdjacencyLists, hidden: Flags) -> tuple[Pairs, Pairs]:
+def project(graph: AdjacencyLists, hidden: Flags) -> tuple[NodePairs, NodePairs]:
     """Return the directed and the bidirected edges (smaller end first) among the nodes that are not hidden."""
     seen = Projected(graph, hidden)
     directed = {(v, w) for v, below in enumerate(seen.children) for w in below}

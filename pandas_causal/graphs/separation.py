@@ -92,7 +92,7 @@ class Separation:
                 wider = bytearray(side)
                 wider[v] = 1
                 grown = self._enclosed(wider)
-                # A node that would enclose a source or a barred node stays out for good: more only encloses more.
+                # A node that would enclose a source or a barred node stays out for good: adding nodes cannot undo this.
                 if grown is None or any(_both(grown[1], barred)):
                     barred[v], grown = 1, None
                     continue

@@ -1,1 +1,1 @@
-"""."""
+"""What a graph determines: adjustment sets, front doors, instruments, the ID algorithm."""

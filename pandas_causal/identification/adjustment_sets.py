@@ -82,7 +82,9 @@ class BackDoorSets:
 
     @cached_property
     def minimal(self) -> frozenset[Any] | None:
-        """A valid set of which no member can be left out; of these the one nearest to the outcome. None: there is none.
+        """A valid set of which no member can be left out; of these the one nearest to the outcome.
+
+        None if no set is valid.
 
         van der Zander, B. and Liśkiewicz, M. (2019). Finding minimal d-separators in linear time and applications. UAI.
         """

@@ -235,7 +235,7 @@ def _resolve(
 
 
 def _forbidden(q: Query, z: int, speak: WalkText) -> tuple[str, Walk, str]:
-    """Tell a mediator from a descendant, with a causal path: through z, or through the nearest node on one above z."""
+    """Classify z as mediator or descendant, with the causal path that shows it, through z or its ancestor."""
     (a,), (y,) = q.treatments, q.outcomes
     lists = q.lists
     if q.causal[z]:

@@ -12,14 +12,14 @@ from pandas_causal.errors import CausalDataError
 from pandas_causal.identification.formula import Conditional, Expression, Product, Ratio, Sum, factors, postorder
 from pandas_causal.kernels.arrays import Floats, Positions
 
-__all__ = ["MOST_CELLS", "Frequencies", "Table", "evaluate_formula", "multiply", "total"]
+__all__ = ["Frequencies", "Table", "evaluate_formula", "multiply", "total"]
 
-MOST_CELLS = 20_000_000
+_MOST_CELLS = 20_000_000
 
 
 @dataclass(frozen=True)
 class Table:
-    """Numbers by the levels of some variables; NaN where a frame does not say, which 0 times it forgets."""
+    """Numbers by the levels of some variables; NaN where the frame has no such rows; 0 times NaN is 0."""
 
     axes: tuple[int, ...]
     values: Floats
@@ -55,10 +55,10 @@ class Frequencies:
         cells = 1
         for size in shape:
             cells *= size
-        if cells > MOST_CELLS:
+        if cells > _MOST_CELLS:
             listed = ", ".join(f"{self.names[v]} ({self.sizes[v]:,} values)" for v in axes)
             raise CausalDataError(
-                f"the functional needs a table of {cells:,} cells, by {listed}; at most {MOST_CELLS:,} are held. It is"
+                f"the functional needs a table of {cells:,} cells, by {listed}; at most {_MOST_CELLS:,} are held. It is"
                 " for discrete columns: bin those with many values first"
             )
         return shape

@@ -54,7 +54,7 @@ class FrontDoorSets:
 
     @cached_property
     def minimal(self) -> frozenset[Any] | None:
-        """A front-door set of which no part is one, in linear time; None where there is none."""
+        """A minimal front-door set, in linear time; None where there is none."""
         largest = self._largest
         return None if largest is None else self._query.graph.named(self._reduced(largest))
 

@@ -46,7 +46,7 @@ def plug_in_effect(
     n_draws: int,
     random_state: int,
 ) -> Effect:
-    """Contrast the outcome's means in ``found.distribution``; rows, or whole clusters, are drawn with replacement.
+    """Contrast the outcome's means in ``identification.distribution``; rows or clusters are drawn with replacement.
 
     Raises
     ------

@@ -34,7 +34,7 @@ __all__ = ["DRAWN", "Identification", "explain"]
 DRAWN = (
     "the graph is right: what it leaves out, arrows and common causes (<->), is assumed and was not found in the data"
 )
-MOST_NODES = 60  # in larger graphs formulas fill pages and the search for instruments takes seconds
+_MOST_NODES = 60  # in larger graphs formulas fill pages and the search for instruments takes seconds
 LONGEST_FORMULA = 600
 
 
@@ -155,11 +155,14 @@ class Identification:
             functional.expression, self.graph.indexed, df, (self.treatment, self.outcome, self.given), sample_weight
         )
 
-    def estimate(self, df: pd.DataFrame, estimator: CausalEstimator | str | None = None, **asked: Any) -> Effect:
-        """Estimate the average effect by the first route open in the graph; see :func:`graph.estimation.estimate`."""
+    def estimate(self, df: pd.DataFrame, estimator: CausalEstimator | str | None = None, **settings: Any) -> Effect:
+        """Estimate the average effect by the first route open in the graph.
+
+        See :func:`identification.routes.estimate_from_graph`.
+        """
         from pandas_causal.identification.routes import estimate_from_graph
 
-        return estimate_from_graph(self, df, estimator, **asked)
+        return estimate_from_graph(self, df, estimator, **settings)
 
     @cached_property
     def affects(self) -> bool:
@@ -245,7 +248,7 @@ def explain(identification: Identification) -> str:
             f" {_listed(identification.outcome)}: in this graph the effect is 0."
         )
     lines += [_back_door(identification), _front_door(identification)]
-    small = len(identification.graph) <= MOST_NODES
+    small = len(identification.graph) <= _MOST_NODES
     if not identification.identified:
         hedge = identification._hedge
         if hedge is not None:

@@ -14,7 +14,7 @@ from pandas_causal.graphs.reachability import AdjacencyLists, Flags, ancestors, 
 if TYPE_CHECKING:
     from pandas_causal.graphs.indexed import IndexedGraph
 
-__all__ = ["State", "Walk"]
+__all__ = ["OpenWalkSearch", "Walk"]
 
 
 _MOST_STEPS = 20_000
@@ -23,7 +23,7 @@ _MOST_STEPS = 20_000
 Walk = list[tuple[int, str]]  # nodes, each with the edge by which it is reached
 
 
-State = tuple[int, bool, bool]  # node, arrived at an arrow's head, passed the collider that is asked for
+_State = tuple[int, bool, bool]  # node, arrived at an arrow's head, passed the collider that is asked for
 
 
 def is_open(lists: AdjacencyLists, a: int, y: int, held: list[int]) -> bool:
@@ -51,7 +51,7 @@ class OpenWalkSearch:
     opens: Flags
     asked: Flags | None
 
-    def moves(self, state: State) -> Iterator[tuple[State, str]]:
+    def moves(self, state: _State) -> Iterator[tuple[_State, str]]:
         """States that one more edge leads to; y ends a walk, a is not met again."""
         v, head, passed = state
         for w, mark, head_here, head_there in steps_from(self.lists, v):
@@ -66,8 +66,8 @@ class OpenWalkSearch:
 
     def shortest(self) -> Walk | None:
         """Return the shortest walk; without `asked` it is a simple path, since any loop in it can be cut out."""
-        start: State = (self.a, False, self.asked is None)
-        came: dict[State, tuple[State, str] | None] = {start: None}
+        start: _State = (self.a, False, self.asked is None)
+        came: dict[_State, tuple[_State, str] | None] = {start: None}
         queue = deque([start])
         while queue:
             state = queue.popleft()
@@ -84,7 +84,7 @@ class OpenWalkSearch:
     def simple(self) -> tuple[Walk | None, bool]:
         """Return a simple path by depth first, and whether the search was exhausted or successful."""
         alive = self._alive()
-        start: State = (self.a, False, False)
+        start: _State = (self.a, False, False)
         path: Walk = [(self.a, "")]
         on = {self.a}
         stack = [iter([m for m in self.moves(start) if m[0] in alive])]
@@ -106,10 +106,10 @@ class OpenWalkSearch:
             stack.append(iter([m for m in self.moves(state) if m[0] in alive]))
         return None, False
 
-    def _alive(self) -> set[State]:
+    def _alive(self) -> set[_State]:
         """States from which a walk, crossing itself or not, reaches y as asked."""
-        start: State = (self.a, False, False)
-        before: dict[State, list[State]] = {start: []}
+        start: _State = (self.a, False, False)
+        before: dict[_State, list[_State]] = {start: []}
         stack = [start]
         while stack:
             state = stack.pop()
@@ -130,9 +130,9 @@ class OpenWalkSearch:
         return alive
 
 
-def _unwound(came: dict[State, tuple[State, str] | None], state: State) -> Walk:
+def _unwound(came: dict[_State, tuple[_State, str] | None], state: _State) -> Walk:
     out: Walk = []
-    at: State | None = state
+    at: _State | None = state
     while at is not None:
         link = came[at]
         out.append((at[0], "" if link is None else link[1]))

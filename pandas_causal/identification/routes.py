@@ -51,7 +51,7 @@ def check_controls(
     CausalArgumentError
         Marks beside a graph.
     BadControlError, NotIdentifiedError, GraphError
-        As :func:`graph.bad_controls.guard`.
+        As :func:`refuse_bad_controls`.
     """
     if graph is None:
         absent = [c for c in post_treatment if c not in frame.columns]
@@ -76,12 +76,12 @@ def ate_from_graph(
     *,
     treatment: Any,
     outcome: Hashable,
-    **asked: Any,
+    **settings: Any,
 ) -> Effect:
-    """Identify in a graph (or what :class:`CausalGraph` reads) and estimate; the rest is as for :func:`estimate`."""
+    """Identify in a graph, or what :class:`CausalGraph` reads, and estimate as :func:`estimate_from_graph` does."""
     _refuse_marks(post_treatment)
     _names_only(treatment, outcome)
-    return estimate_from_graph(CausalGraph(graph).identify(treatment=treatment, outcome=outcome), frame, **asked)
+    return estimate_from_graph(CausalGraph(graph).identify(treatment=treatment, outcome=outcome), frame, **settings)
 
 
 def estimate_from_graph(
@@ -100,16 +100,17 @@ def estimate_from_graph(
     """Estimate an average effect by the first of these routes that the graph opens.
 
     1. The outcome is not below the treatment: 0, with a warning.
-    2. Back door: adjustment for ``found.backdoor.optimal``, by AIPW unless `estimator` says otherwise.
-    3. Front door: :class:`FrontDoor` through ``found.frontdoor.minimal``, or through mediators that are one given
-       covariates.
-    4. Columns that are discrete: the contrast of the outcome's means in ``found.distribution``, with bootstrap draws.
+    2. Back door: adjustment for ``identification.backdoor.optimal``, by AIPW unless `estimator` says otherwise.
+    3. Front door: :class:`FrontDoor` through ``identification.frontdoor.minimal``, or through mediators that are one
+       given covariates.
+    4. Columns that are discrete: the contrast of the outcome's means in ``identification.distribution``, with bootstrap
+       draws.
 
     An instrument identifies an effect only under assumptions that no graph holds: it is never used here.
 
     Parameters
     ----------
-    found : Identification
+    identification : Identification
         Of one treatment and one outcome, nothing given.
     frame : DataFrame
         Every node that is not latent is a column of it.
@@ -136,7 +137,8 @@ def estimate_from_graph(
     """
     if len(identification.treatment) != 1 or len(identification.outcome) != 1 or identification.given:
         raise CausalArgumentError(
-            "an average effect is that of one treatment on one outcome, nothing given; distribution(df) speaks of more"
+            "an average effect is that of one treatment on one outcome, without given=; for several use"
+            " distribution(df)"
         )
     _check_asked(frame, estimator, level, missing, n_draws, random_state)
     graph, (a,), (y,) = identification.graph, identification.treatment, identification.outcome
@@ -210,7 +212,7 @@ def _no_effect(identification: Identification, frame: pd.DataFrame, control: Has
             Variance(np.zeros(len(index))),
             reference_rows=np.ones(len(index), dtype=bool),
         ),
-        estimand=f"average treatment effect (ATE) of {a} on {y}: 0, for {y} is not below {a} in the graph",
+        estimand=f"average treatment effect (ATE) of {a} on {y}: 0, because {y} is no descendant of {a} in the graph",
         n_obs=len(frame),
         level=0.95 if level is None else level,
         assumptions=(DRAWN,),

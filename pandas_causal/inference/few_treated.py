@@ -1,4 +1,4 @@
-"""How many units stand behind a comparison: an influence function knows nothing of a single one."""
+"""How many units stand behind a comparison: contributions of a side with one unit cannot show its noise."""
 
 from __future__ import annotations
 

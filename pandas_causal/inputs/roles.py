@@ -347,7 +347,7 @@ def _length(y: Outcome) -> int:
 
 
 def _names(frame: pd.DataFrame, value: Any, role: str, multi: bool) -> list[Any] | None:
-    """Return column names if `given` names some, None if it is an array; KeyError for an unknown name."""
+    """Return column names if `value` names some, None if it is an array; KeyError for an unknown name."""
     if isinstance(value, str):
         if value in frame.columns:
             return [value]

@@ -9,12 +9,11 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from pandas.api.extensions import ExtensionArray
 
-__all__ = ["Column", "ColumnNames", "Covariates", "Learner", "Level", "Model", "Outcome", "Role"]
+__all__ = ["ColumnLike", "Covariates", "Learner", "Level", "Model", "Outcome", "RoleLike"]
 
 Level = Hashable  # of a treatment: what its column holds
-ColumnNames = Sequence[Hashable]
-Column = Sequence[Any] | NDArray[Any] | pd.Series | pd.Index | ExtensionArray  # one value per row
-Role = Hashable | Column | pd.DataFrame | None  # a column's name, or the values; None: not given
+ColumnLike = Sequence[Any] | NDArray[Any] | pd.Series | pd.Index | ExtensionArray  # one value per row
+RoleLike = Hashable | ColumnLike | pd.DataFrame | None  # a column's name, or the values; None: not given
 Outcome = ArrayLike | pd.Series | None
 Covariates = pd.DataFrame | ArrayLike | None
 

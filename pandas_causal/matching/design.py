@@ -344,7 +344,8 @@ def _space(data: RowsToMatch, score: Score, settings: MatchSettings) -> Matching
 def _settled(X: Floats, points: Floats, line: Floats, optimal: bool) -> tuple[Floats, Floats]:
     """Coordinates without the noise of rounding, where ties must not be broken by it (it depends on the order of rows).
 
-    Rows with the same covariates get one place; optimal matching, which knows no tolerance, a grid of 1e-11.
+    Rows with the same covariates get one place. Optimal matching compares distances exactly, so its coordinates are
+    rounded to 1e-11.
     """
     order, starts, cell = distinct(X if X.shape[1] else np.zeros((len(X), 1)))
     example = order[starts[:-1]][cell]
@@ -405,6 +406,6 @@ def _refuse(
 
 
 def _up(x: float) -> float:
-    """Four significant digits, rounded up, so that the number does what is said of it."""
+    """Four significant digits, rounded up, so that a caliper of the printed size keeps the row."""
     digit = 10.0 ** (np.floor(np.log10(x)) - 3) if x > 0 else 1.0
     return float(np.ceil(x / digit) * digit)

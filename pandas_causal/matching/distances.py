@@ -225,7 +225,7 @@ def logit(p: Floats) -> Floats:
 
 
 def strata_of(frame: pd.DataFrame, names: list[Any]) -> Positions:
-    """Number of the combination of values of some columns, row by row (missing is a value), in sorted order."""
+    """Code each row by its combination of values in these columns, in sorted order; missing counts as a value."""
     if not names:
         return np.zeros(len(frame), dtype=np.intp)
     codes = np.column_stack([_value_codes(frame[name]) for name in names]).astype(float)

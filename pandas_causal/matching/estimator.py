@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from sklearn.utils.validation import check_is_fitted
 
+from pandas_causal.arms.balance import balance_score
 from pandas_causal.arms.base import UNCONFOUNDED, ArmComparison
 from pandas_causal.arms.estimands import in_words, plan_estimand
 from pandas_causal.arms.sample import Sample, collinear
@@ -22,7 +23,7 @@ from pandas_causal.inference.rows import RowIdentity
 from pandas_causal.inputs.column_rules import as_float
 from pandas_causal.inputs.parameters import FLAG, Legal, at_least, one_of
 from pandas_causal.inputs.schemas import check_inputs
-from pandas_causal.inputs.types import Covariates, Model, Outcome, Role
+from pandas_causal.inputs.types import Covariates, Model, Outcome, RoleLike
 from pandas_causal.kernels.arrays import Floats
 from pandas_causal.matching.design import RowsToMatch, match_targets
 from pandas_causal.matching.propensities import Propensities, fit_scores, held_out_scores
@@ -190,10 +191,10 @@ class Matching(ArmComparison):
         X: Covariates,
         y: Outcome = None,
         *,
-        treatment: Role = None,
-        cluster: Role = None,
-        sample_weight: Role = None,
-        propensity: Role = None,
+        treatment: RoleLike = None,
+        cluster: RoleLike = None,
+        sample_weight: RoleLike = None,
+        propensity: RoleLike = None,
         missing: str = "raise",
     ) -> Self:
         """Match; the parameters are those of :meth:`AIPW.fit`. Without y: the design alone."""
@@ -290,7 +291,9 @@ class Matching(ArmComparison):
         sample, pairwise = self._sample, self._settled.method in ("nearest", "pair")
         return matched_frame(self._targets, sample.inputs.index, sample.codes, sample.arms, self._by_contrast, pairwise)
 
-    def score(self, X: Covariates, y: Outcome = None, treatment: Role = None, sample_weight: Role = None) -> float:
+    def score(
+        self, X: Covariates, y: Outcome = None, treatment: RoleLike = None, sample_weight: RoleLike = None
+    ) -> float:
         """Minus the largest standardised mean difference after matching within the held-out rows, as set here.
 
         Propensities are those of the fitted model.
@@ -303,7 +306,9 @@ class Matching(ArmComparison):
         data = RowsToMatch(held_out.X, self.encoder_.names, frame, held_out.codes, w)
         targets = match_targets(self._plan.targets, data, scores, self._settled, self.random_state, least=1)
         weights = weights_by_contrast(targets, w, held_out.codes, len(self.arms_))
-        return -largest_smd(held_out.X, held_out.codes, weights)
+        return balance_score(
+            held_out.X, self.encoder_.names, lambda columns: largest_smd(columns, held_out.codes, weights)
+        )
 
     # -- private -----------------------------------------------------------------------------------------------------
 

@@ -196,7 +196,7 @@ def links_of_pairs(
 def links_of_strata(
     left: Positions, right: Positions, left_stratum: Positions, right_stratum: Positions, unit: Floats
 ) -> Matches:
-    """Links of every target to all donors of its stratum (stratum -1: of none)."""
+    """Links of every target to all donors of its stratum (-1: in no stratum)."""
     n = int(max(left_stratum.max(initial=-1), right_stratum.max(initial=-1))) + 1
     inside = right_stratum >= 0
     right, right_stratum, unit = right[inside], right_stratum[inside], unit[inside]

@@ -9,10 +9,10 @@ from pandas_causal.kernels.arrays import Bools, Floats, Positions
 from pandas_causal.matching.distances import MatchingSpace
 from pandas_causal.matching.matches import Matches, links_of_pairs
 
-__all__ = ["MOST_CELLS", "MOST_EDGES", "optimal_full", "optimal_pairs"]
+__all__ = ["optimal_full", "optimal_pairs"]
 
-MOST_CELLS = 25_000_000  # of the table of distances within one stratum: 200 MB
-MOST_EDGES = 20_000_000
+_MOST_CELLS = 25_000_000  # of the table of distances within one stratum: 200 MB
+_MOST_EDGES = 20_000_000
 _BLOCK = 1_000_000
 
 
@@ -47,10 +47,10 @@ def optimal_pairs(
         if not len(donors):
             continue
         rows, donors = rows[np.argsort(ranks[0][rows])], donors[np.argsort(ranks[1][donors])]
-        if len(rows) * high * len(donors) > MOST_CELLS:
+        if len(rows) * high * len(donors) > _MOST_CELLS:
             raise CausalDataError(
                 f"optimal pairs of {len(rows):,} rows x {high} with {len(donors):,} donors need a table of"
-                f" {len(rows) * high * len(donors):,} distances, and {MOST_CELLS:,} is the most; split the data with"
+                f" {len(rows) * high * len(donors):,} distances, and {_MOST_CELLS:,} is the most; split the data with"
                 " exact=, or use method='nearest' (or method='full', which lists near pairs only)"
             )
         cost = _table(space, left[rows], right[donors])
@@ -190,7 +190,7 @@ def _ball(
     start, stop = space.windows(targets, others)
     at_row, at_donor = np.empty(len(rows), dtype=np.intp), np.empty(len(donors), dtype=np.intp)
     at_row[targets.cell], at_donor[others.cell] = np.arange(len(rows)), np.arange(len(donors))
-    limit = np.where(np.isfinite(limits) & (limits > 0), limits, -1.0)[at_row]  # who pays nothing saves nothing
+    limit = np.where(np.isfinite(limits) & (limits > 0), limits, -1.0)[at_row]  # a row without cost cannot be improved
     stop = np.where(limit < 0, start, stop)
     counts = np.zeros(len(rows), dtype=np.int64)
     arrays = (
@@ -198,10 +198,10 @@ def _ball(
         space.widths, counts,
     )  # fmt: skip
     within(*arrays, np.empty(0, dtype=np.int64), np.empty(0))
-    if int(counts.sum()) > MOST_EDGES:
+    if int(counts.sum()) > _MOST_EDGES:
         raise CausalDataError(
-            f"full matching would weigh {int(counts.sum()):,} near pairs, and {MOST_EDGES:,} is the most; set caliper=,"
-            " split the data with exact=, or use method='subclass'"
+            f"full matching would weigh {int(counts.sum()):,} near pairs, and {_MOST_EDGES:,} is the most; set"
+            " caliper=, split the data with exact=, or use method='subclass'"
         )
     nearby, far = np.empty(int(counts.sum()), dtype=np.int64), np.empty(int(counts.sum()))
     if len(nearby):

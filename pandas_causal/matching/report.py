@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pandas_causal.arms.balance import LIMIT, balance, largest_difference
+from pandas_causal.arms.balance import BALANCE_LIMIT, balance, largest_difference
 from pandas_causal.arms.overlap import effective_sample_size
 from pandas_causal.effect.check import Check
 from pandas_causal.inputs.arms import Arms
@@ -57,12 +57,13 @@ def largest_smd(X: Floats, codes: Codes, by_contrast: Floats) -> float:
 def balance_note(X: Floats, codes: Codes, by_contrast: Floats) -> list[str]:
     """A note where the balance check fails."""
     worst = largest_smd(X, codes, by_contrast)
-    if worst <= LIMIT:
+    if worst <= BALANCE_LIMIT:
         return []
     return [
         (
             f"the arms are not balanced after matching: the largest standardised difference is {worst:.2f}, above"
-            f" {LIMIT:g} (see diagnostics['balance']; bias_adjust=True, a caliper, or another distance may help)"
+            f" {BALANCE_LIMIT:g} (see diagnostics['balance']; bias_adjust=True, a caliper, or another distance may"
+            " help)"
         )
     ]
 

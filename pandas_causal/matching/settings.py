@@ -148,7 +148,7 @@ def check_against(settings: MatchSettings, frame: pd.DataFrame, n_arms: int, est
                     f" {list(frame.columns)[:8]}"
                 )
             if setting == "caliper" and not is_numeric(frame[name]):
-                raise CausalArgumentError(f"caliper: {name!r} holds labels, which are equal or not; name it in exact=")
+                raise CausalArgumentError(f"caliper: {name!r} is categorical; name it in exact= instead")
     if settings.method in ("full", "cem", "subclass") and n_arms > 2 and estimand == "ATE":
         raise CausalArgumentError(
             f"method={settings.method!r} has no ATE of several arms; use method='nearest', or estimand='ATT' for every"

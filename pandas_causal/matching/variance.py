@@ -32,7 +32,7 @@ class ArmMean:
     v : ndarray (n,)
         Weight of the population's rows, divided by their sum.
     used, used_squared : ndarray (n,)
-        How often every row stands for others: K and K' of :meth:`Links.received`, divided likewise.
+        How often every row stands for others: K and K' of :meth:`Matches.received`, divided likewise.
     residual : ndarray (n,)
         ``sqrt(J / (J + 1)) (y - mean of J neighbours)`` of the rows that are used.
     contributions : ndarray (n,)
@@ -88,13 +88,13 @@ def bias_predictions(design: StandardisedMatrix, y: Floats, rows: Positions, wei
 
 @dataclass(frozen=True, eq=False)
 class Noise:
-    """How the noise of rows that stand for others is found.
+    """How the outcome's variance is estimated, of the rows that stand for others.
 
     Attributes
     ----------
     kind : {"pairs", "neighbours", "score"}
-        By pair: pairs of their own, whose sums vary. "neighbours": against the nearest rows of the same arm. "score":
-        the same, with what the estimation of the propensity matched on adds.
+        "pairs": from the variation of the sums of matched pairs. "neighbours": against the nearest rows of the same
+        arm. "score": as "neighbours", plus the variance from estimating the propensity that rows are matched on.
     matches : int
         Neighbours.
     bias_design : StandardisedMatrix or None

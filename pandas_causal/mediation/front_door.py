@@ -19,7 +19,7 @@ from pandas_causal.inference.influence import repeated_components
 from pandas_causal.inputs.encoding import Encoder
 from pandas_causal.inputs.parameters import SHARE, Legal, at_least
 from pandas_causal.inputs.roles import as_frame
-from pandas_causal.inputs.types import Covariates, Model, Outcome, Role
+from pandas_causal.inputs.types import Covariates, Model, Outcome, RoleLike
 from pandas_causal.kernels.arrays import Codes, Floats, Positions
 from pandas_causal.mediation.front_door_scores import front_door_scores, mediator_overlap
 from pandas_causal.mediation.nested_regression import Nested, fit_nested, nested_report, pairs
@@ -145,10 +145,10 @@ class FrontDoor(ArmComparison):
         X: Covariates,
         y: Outcome = None,
         *,
-        treatment: Role = None,
-        mediators: Role = None,
-        cluster: Role = None,
-        sample_weight: Role = None,
+        treatment: RoleLike = None,
+        mediators: RoleLike = None,
+        cluster: RoleLike = None,
+        sample_weight: RoleLike = None,
         missing: str = "raise",
     ) -> Self:
         """Fit.
@@ -228,7 +228,12 @@ class FrontDoor(ArmComparison):
         return self
 
     def score(
-        self, X: Covariates, y: Outcome, treatment: Role = None, mediators: Role = None, sample_weight: Role = None
+        self,
+        X: Covariates,
+        y: Outcome,
+        treatment: RoleLike = None,
+        mediators: RoleLike = None,
+        sample_weight: RoleLike = None,
     ) -> float:
         """Held-out skill of the nuisances: 1 - loss / loss of arm means and shares, averaged.
 
@@ -343,7 +348,7 @@ class FrontDoor(ArmComparison):
             warned += collinear(sample, StandardisedMatrix.of(sample.X).dropped)
         return checks, warned
 
-    def _held_out_mediators(self, X: Any, mediators: Role) -> pd.DataFrame:
+    def _held_out_mediators(self, X: Any, mediators: RoleLike) -> pd.DataFrame:
         """Mediators of held-out rows: the columns named at fit, or what is given."""
         frame, _ = as_frame(X)
         if mediators is None:

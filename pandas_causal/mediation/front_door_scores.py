@@ -57,7 +57,7 @@ def front_door_scores(
 
     Parameters
     ----------
-    plan : Plan
+    plan : EstimandPlan
         Means wanted (k of them).
     y, codes : ndarray (n,)
     outcome : ndarray (n, K)

@@ -125,7 +125,7 @@ def folds_from_splits(splits: Any, n: int) -> Positions:
         except (TypeError, ValueError, IndexError):
             raise CausalArgumentError(f"cv= must give pairs (train, test) of positions below {n:,}") from None
         if (out[held_out] >= 0).any() or not np.array_equal(np.setdiff1d(np.arange(n), held_out), np.sort(train)):
-            raise CausalArgumentError("cv= must give splits whose test rows hold every row once, and train the others")
+            raise CausalArgumentError("cv= must give splits that test each row exactly once and train on the rest")
         out[held_out] = k
     if (out < 0).any():
         raise CausalArgumentError(f"cv= leaves {int((out < 0).sum()):,} rows in no test fold")

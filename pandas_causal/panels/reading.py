@@ -16,7 +16,7 @@ from pandas_causal.inputs.arms import plain
 from pandas_causal.inputs.column_rules import as_float
 from pandas_causal.inputs.encoding import Encoder
 from pandas_causal.inputs.roles import Inputs
-from pandas_causal.inputs.types import Covariates, Outcome, Role
+from pandas_causal.inputs.types import Covariates, Outcome, RoleLike
 from pandas_causal.kernels.arrays import Bools, Ints, Positions
 from pandas_causal.panels.first_treatment import Timing, UnitPeriods, first_treated_periods
 from pandas_causal.panels.panel import Panel, mean_one
@@ -30,14 +30,14 @@ def read_panel(
     X: Covariates,
     y: Outcome,
     *,
-    time: Role,
-    unit: Role = None,
-    cohort: Role = None,
-    treatment: Role = None,
-    group: Role = None,
+    time: RoleLike,
+    unit: RoleLike = None,
+    cohort: RoleLike = None,
+    treatment: RoleLike = None,
+    group: RoleLike = None,
     post: Hashable | Sequence[Hashable] = None,
-    cluster: Role = None,
-    sample_weight: Role = None,
+    cluster: RoleLike = None,
+    sample_weight: RoleLike = None,
     missing: str = "raise",
     absorbing: bool = True,
     drop_always_treated: bool = True,
@@ -106,7 +106,7 @@ class _Sorted:
     is_panel: bool
 
 
-def _check_arguments(name: str, unit: Role, ways: Mapping[str, Any], post: Hashable | Sequence[Hashable]) -> None:
+def _check_arguments(name: str, unit: RoleLike, ways: Mapping[str, Any], post: Hashable | Sequence[Hashable]) -> None:
     chosen = [role for role, value in ways.items() if value is not None]
     if len(chosen) != 1:
         named = "none of them" if not chosen else " and ".join(f"{role}=" for role in chosen)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["draw_graph"]
 
-MOST_NODES = 150
+_MOST_NODES = 150
 ROW, GAP, PEAK = 0.75, 0.65, 0.5  # inches: from row to row, between layers, and how high an arc rises
 _SOURCE = "the tables of a CausalGraph; call its plot()"
 _FILL = {"treatment": BLUE, "outcome": ORANGE, "adjustment": BLUISH_GREEN, "observed": "white", "latent": "white"}
@@ -59,9 +59,9 @@ def draw_graph(nodes: pd.DataFrame, edges: pd.DataFrame, ax: Axes | None = None,
         Where matplotlib is not installed.
     """
     require(nodes, ("node", "kind"), _SOURCE)
-    if len(nodes) > MOST_NODES:
+    if len(nodes) > _MOST_NODES:
         raise CausalArgumentError(
-            f"the graph has {len(nodes):,} nodes; at most {MOST_NODES} can be told apart in a picture: draw a part"
+            f"the graph has {len(nodes):,} nodes; at most {_MOST_NODES} can be told apart in a picture: draw a part"
         )
     number = {name: k for k, name in enumerate(nodes["node"])}
     ends = [(number[a], number[b]) for a, b in zip(edges["parent"], edges["child"], strict=True)]

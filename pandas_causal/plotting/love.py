@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["PICTURES", "draw_love"]
 
-LIMIT = 0.1
-MOST_COVARIATES = 40
+_LIMIT = 0.1
+_MOST_COVARIATES = 40
 _MARKERS = "os^Dv<>P"
 _STAGES = (("before", VERMILLION, False), ("after", BLUE, True))
 
@@ -54,11 +54,11 @@ def draw_love(table: pd.DataFrame, ax: Axes | None = None, *, title: str | None 
     """
     require(table, ("contrast", "smd_before"), 'effect.diagnostics["balance"].table')
     worst = table["smd_before"].abs().groupby(level=0, sort=False).max().sort_values(ascending=False, kind="stable")
-    drawn = worst.index[:MOST_COVARIATES]
+    drawn = worst.index[:_MOST_COVARIATES]
     contrasts = list(dict.fromkeys(table["contrast"]))
     ax = axes(ax, 6.8, 1.5 + 0.3 * len(drawn) * (1 + 0.25 * (len(contrasts) - 1)))
     ax.axvline(0, color=GREY, linewidth=1, zorder=0)
-    for x in (-LIMIT, LIMIT):
+    for x in (-_LIMIT, _LIMIT):
         ax.axvline(x, color=GREY, linewidth=1, linestyle="--", zorder=0)
     edge = _edge(table)
     heights = pd.Series(np.arange(len(drawn), 0, -1, dtype=float), index=drawn)
@@ -81,7 +81,7 @@ def draw_love(table: pd.DataFrame, ax: Axes | None = None, *, title: str | None 
 def _edge(table: pd.DataFrame) -> float:
     """Where infinite differences are drawn: beyond every finite one and the limits."""
     drawn = table.filter(regex="^smd_").to_numpy(dtype=float)
-    return 1.3 * max(np.abs(drawn[np.isfinite(drawn)]).max(initial=0.0), 2 * LIMIT)
+    return 1.3 * max(np.abs(drawn[np.isfinite(drawn)]).max(initial=0.0), 2 * _LIMIT)
 
 
 def _contrast(ax: Axes, part: pd.DataFrame, y: Any, k: int, edge: float) -> None:

@@ -56,7 +56,7 @@ class FittedModel:
         return len(self.index)
 
     def node(self, node: Hashable) -> Hashable:
-        """Return a node, or say that it is none."""
+        """Return the node, or raise GraphError if the model has no such node."""
         order = self.simulator.order
         if not pd.api.types.is_hashable(node) or node not in order:
             raise GraphError(f"{node!r} is no node of the model{suggest(node, order)}; nodes: {list(order[:10])}")

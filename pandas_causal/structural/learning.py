@@ -28,7 +28,7 @@ __all__ = [
     "treats_as_discrete",
 ]
 
-SHORT_NAMES = ("auto", "linear", "ridge", "boosting", "classifier", "empirical")
+MECHANISM_NAMES = ("auto", "linear", "ridge", "boosting", "classifier", "empirical")
 _FOLDS, _FEWEST = 5, 10
 _SUBSAMPLE = 100_000
 
@@ -61,12 +61,12 @@ def check_spec(node: Hashable, spec: Any, root: bool) -> None:
         Naming the node and the legal ones.
     """
     legal = (
-        f"one of {list(SHORT_NAMES)}, a scikit-learn regressor or classifier, a function of the frame of parents"
+        f"one of {list(MECHANISM_NAMES)}, a scikit-learn regressor or classifier, a function of the frame of parents"
         " (additive noise), or a Mechanism"
     )
     if isinstance(spec, Mechanism):
         return
-    if isinstance(spec, type) or not (callable(spec) or hasattr(spec, "predict") or spec in SHORT_NAMES):
+    if isinstance(spec, type) or not (callable(spec) or hasattr(spec, "predict") or spec in MECHANISM_NAMES):
         raise CausalArgumentError(f"mechanism of {node!r} must be {legal}; got {spec!r}")
     if root and not (isinstance(spec, str) and spec in ("auto", "empirical")):
         raise CausalArgumentError(
@@ -99,7 +99,7 @@ def learn(
     values : ndarray (n,)
     names : list of str
         Of the features of the parents.
-    how : Settings
+    settings : LearningSettings
     """
     if isinstance(spec, Mechanism):
         observed = column.write(values, parents.frame().index, exact=True)
@@ -229,7 +229,7 @@ def _classifier(
 def _probabilities(
     model: Any, X: Floats, codes: Values, K: int, folds: Any, names: list[str], learning: LearningSettings
 ) -> tuple[Floats, Nuisance | None, Positions]:
-    """Probabilities (n, K) of the rows, the fit, and the classes that the rows hold; a single one is certain."""
+    """Probabilities (n, K) of the rows, the fit, and the classes in the rows; one class alone has probability 1."""
     present, compressed = np.unique(codes, return_inverse=True)
     out = np.zeros((len(codes), K))
     if len(present) == 1:

@@ -16,7 +16,7 @@ from pandas_causal.structural.mechanisms import Fitted, Parents
 
 __all__ = ["Simulator"]
 
-State = dict[Any, Values]
+NodeValues = dict[Any, Values]
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,12 +74,12 @@ class Simulator:
         columns = {name: self.columns[name].write(state[name], index, exact=True) for name in names}
         return pd.DataFrame(columns, index=index)
 
-    def sample(self, n: int, interventions: Mapping[Any, Intervention], seed: int | None) -> State:
+    def sample(self, n: int, interventions: Mapping[Any, Intervention], seed: int | None) -> NodeValues:
         """Draw n units, parents first; every node has a stream of random numbers of its own.
 
         A node's noise is the same whatever is done to other nodes, so that two worlds are comparable unit by unit.
         """
-        state: State = {}
+        state: NodeValues = {}
         streams = np.random.default_rng(seed).spawn(len(self.order))
         for k, (node, rng) in enumerate(zip(self.order, streams, strict=True)):
             done, mechanism = interventions.get(node), self.mechanisms[node]
@@ -96,13 +96,13 @@ class Simulator:
 
     def counterfactual(
         self, factual: Mapping[Any, Values], interventions: Mapping[Any, Intervention], seed: int | None
-    ) -> State:
+    ) -> NodeValues:
         """Abduction, action, prediction for every row (Pearl 2009, theorem 7.1.7).
 
         Noise is recovered only where a parent's value changes; elsewhere the factual value stands, to the last digit.
         """
         n = len(next(iter(factual.values())))
-        state: State = {}
+        state: NodeValues = {}
         changed: dict[Any, Bools] = {}
         streams = np.random.default_rng(seed).spawn(len(self.order))
         for k, (node, rng) in enumerate(zip(self.order, streams, strict=True)):

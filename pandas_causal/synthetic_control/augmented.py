@@ -90,7 +90,7 @@ class AugmentedControl(Blockwise):
     demeaned: bool = False
 
     def runs(self, Y: Floats, start: int, target: Ints, excluded: Ints) -> Runs:
-        """See :class:`synthetic.Method`."""
+        """See :class:`comparison.Method`."""
         Y = Y - Y.mean(axis=0)  # weights sum to one: common to both sides, and digits are kept
         before = Y[:, :start]
         weights = unit_weight_table(before, target, excluded, 0.0, intercept=False)

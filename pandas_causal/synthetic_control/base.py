@@ -26,7 +26,7 @@ from pandas_causal.inputs.arms import plain
 from pandas_causal.inputs.column_rules import as_float, is_numeric
 from pandas_causal.inputs.parameters import FLAG, Legal, one_of
 from pandas_causal.inputs.roles import as_frame
-from pandas_causal.inputs.types import Covariates, Outcome, Role
+from pandas_causal.inputs.types import Covariates, Outcome, RoleLike
 from pandas_causal.kernels.arrays import Floats
 from pandas_causal.panels.reading import Panel, read_panel
 from pandas_causal.synthetic_control import checks
@@ -89,10 +89,10 @@ class SyntheticEstimator(CausalEstimator):
         X: Covariates,
         y: Outcome = None,
         *,
-        unit: Role = None,
-        time: Role = None,
-        treatment: Role = None,
-        cohort: Role = None,
+        unit: RoleLike = None,
+        time: RoleLike = None,
+        treatment: RoleLike = None,
+        cohort: RoleLike = None,
         missing: str = "raise",
     ) -> Self:
         """Fit.

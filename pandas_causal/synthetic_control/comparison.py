@@ -216,7 +216,7 @@ class DoubleDifference(Blockwise):
 
 
 def unit_weight_table(before: Floats, target: Ints, excluded: Ints, ridge: float, *, intercept: bool) -> Floats:
-    """Unit weights (runs, N) on the simplex; see ``kernels.simplex``."""
+    """Unit weights (runs, N) on the simplex; see ``simplex_kernels``."""
     from pandas_causal.synthetic_control.simplex import placebo_unit_weights
 
     # period means are common to both sides of the comparison, so taking them out costs nothing and saves digits

@@ -125,7 +125,7 @@ class SyntheticResult:
     """
 
     estimates: Floats
-    uncertainty: Any
+    uncertainty: Influence | Draws
     method: str
     inversion: Inversion | None = None
     placebos: Placebos | None = None
@@ -144,7 +144,7 @@ def infer(
     Parameters
     ----------
     comparison : SyntheticComparison
-    asked : Inference
+    settings : Inference
     index : Index (rows,)
         Names of the rows.
     units : RowIdentity (N,)

@@ -304,7 +304,7 @@ def untreated_cells(Y: Floats, blocks: list[Block]) -> Bools:
 
 @dataclass(frozen=True, eq=False)
 class CompletionMethod:
-    """Counterfactuals from one completion of all untreated cells; see :class:`synthetic.Method`.
+    """Counterfactuals from one completion of all untreated cells; see :class:`comparison.Method`.
 
     Attributes
     ----------

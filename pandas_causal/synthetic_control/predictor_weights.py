@@ -145,7 +145,7 @@ class PredictorControl(Blockwise):
         return replace(self, covariates=self.covariates[rows])
 
     def runs(self, Y: Floats, start: int, target: Ints, excluded: Ints) -> Runs:
-        """See :class:`synthetic.Method`."""
+        """See :class:`comparison.Method`."""
         used, Z = predictor_values(self.predictors, self.covariates, Y, start)
         weights, tuning = np.zeros((len(target), len(Y))), np.zeros((len(target), len(self.predictors)))
         places = [self.predictors.index(p) for p in used]

@@ -7,7 +7,7 @@ from scipy import stats
 from statsmodels.stats.weightstats import DescrStatsW
 
 import pandas_causal
-from pandas_causal import AIPW, IPW
+from pandas_causal import AIPW, IPW, Matching
 from pandas_causal.arms.balance import balance, largest_difference, standardized_differences, weighted_ks
 from pandas_causal.arms.overlap import arm_weights, effective_sample_size, overlap_check, propensity_histogram
 from pandas_causal.errors import CausalArgumentError, OverlapError
@@ -75,10 +75,15 @@ def test_a_difference_of_rounding_is_none():
     assert standardized_differences(X, np.array([0, 0, 0, 1, 1, 1]), 1) == [0.0]
 
 
-def test_a_search_is_told_the_column_that_no_weights_balance():
+def test_of_one_row_an_arm_the_unit_is_the_spread_of_the_two():
+    assert standardized_differences(np.array([[1.0], [2.0]]), np.array([0, 1]), 1) == pytest.approx(np.sqrt(2))
+
+
+@pytest.mark.parametrize("estimator", [IPW(propensity_model="ridge"), Matching()], ids=["IPW", "Matching"])
+def test_a_search_is_told_the_column_that_no_weights_balance(estimator):
     frame = three_arms()
     X = frame[["x"]].assign(z=frame["x"] > 0)
-    fitted = IPW(propensity_model="ridge").fit(X, np.arange(90.0) % 7, treatment=frame["arm"])
+    fitted = estimator.fit(X, np.arange(90.0) % 7, treatment=frame["arm"])
     apart = frame[["x"]].assign(z=frame["arm"] > 0)
     with pytest.raises(OverlapError, match=r"^z: constant within the arms of the held-out rows"):
         fitted.score(apart, treatment=frame["arm"])

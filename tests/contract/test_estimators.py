@@ -24,6 +24,15 @@ def test_all_estimators_are_found():
     assert all(getattr(pandas_causal, c.__name__) is c for c in classes)
 
 
+def test_the_module_of_estimators_holds_them_and_nothing_else():
+    names = {c.__name__ for c in pandas_causal.all_estimators()}
+    space = {}
+    exec("from pandas_causal.estimators import *", space)
+    assert set(space) - {"__builtins__"} == names | {"all_estimators"}
+    assert names <= set(dir(pandas_causal.estimators))
+    assert not hasattr(pandas_causal.estimators, "Effect")
+
+
 @every
 def test_constructor_stores_settings_untouched(estimator):
     cls = type(estimator)

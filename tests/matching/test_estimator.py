@@ -376,7 +376,7 @@ def test_bad_designs():
         ({"method": "subclass", "n_subclasses": 90}, CausalDataError, "90 subclasses need as many rows"),
         ({"method": "subclass", "caliper": 0.2}, CausalArgumentError, "caliper= has no meaning"),
         ({"method": "full", "ratio": 2}, CausalArgumentError, "ratio= has no meaning"),
-        ({"caliper": {"region": 0.2}}, CausalArgumentError, "'region' holds labels.*exact="),
+        ({"caliper": {"region": 0.2}}, CausalArgumentError, "'region' is categorical.*exact="),
     ]  # fmt: skip
     for settings, error, message in cases:
         if error is None:

@@ -15,7 +15,7 @@ from pandas_causal.graphs.reading.builder import GraphBuilder, direct, hidden, l
 
 __all__ = ["read_dot"]
 
-MOST_EDGES = 1_000_000  # {a ...} -> {b ...} multiplies, so a short text can mean any number
+_MOST_EDGES = 1_000_000  # {a ...} -> {b ...} multiplies, so a short text can mean any number
 
 _TOKEN = re.compile(
     r"""(?P<space>\s*(?:\n|\A)[^\S\n]*\#[^\n]*|\s+|//[^\n]*|/\*.*?\*/)
@@ -167,8 +167,8 @@ class _Reader:
         for k, arrow in enumerate(scope.arrows):
             tails, heads = scope.chain[k], scope.chain[k + 1]
             many = len(self.drawing.edges) + len(self.drawing.bidirected) + len(tails) * len(heads)
-            if many > MOST_EDGES:
-                raise self._error(arrow, f"the text stands for more than {MOST_EDGES:,} edges")
+            if many > _MOST_EDGES:
+                raise self._error(arrow, f"the text stands for more than {_MOST_EDGES:,} edges")
             direction = "both" if arrow.text == "<->" else attributes.get("dir", "forward")
             for tail in tails:
                 for head in heads:
