@@ -33,9 +33,10 @@ def main() -> None:
 def warm() -> None:
     """Ask every question that compiles kernels, on small data, so that later first calls find them on disk."""
     rng = np.random.default_rng(0)
-    n, N, T = 300, 24, 10
+    n, N, T = 3_300, 24, 10
     df = pd.DataFrame({"x": rng.normal(size=n), "z": rng.normal(size=n), "t": np.arange(n) % 3 == 0})
     df["y"] = df["x"] + df["t"] + rng.normal(size=n)
+    some = pandas_causal.causal(df[:300])
     panel = pd.DataFrame({"i": np.repeat(np.arange(N), T), "t": np.tile(np.arange(1, T + 1), N)})
     panel["g"] = np.select([panel["i"] % 4 == 1, panel["i"] % 4 == 2], [6.0, 8.0], np.inf)
     panel["y"] = rng.normal(size=N * T) + panel["i"]
@@ -46,16 +47,20 @@ def warm() -> None:
     sparse["t"] = sparse["i"] % 597 + np.tile(np.arange(4), 2_000)
     sparse["g"] = np.where(sparse["i"] % 2 == 0, sparse["i"] % 597 + 2, np.inf)
     sparse["y"] = rng.normal(size=len(sparse))
+    # over a million rows a side, which all cores share
+    many = pd.DataFrame(rng.normal(size=(2_100_000, 2)), columns=["x", "y"])
     ask, staggered, few = (pandas_causal.causal(frame) for frame in (df, panel, one))
     arms: dict[str, Any] = {"treatment": "t", "outcome": "y", "covariates": ["x", "z"]}
     units: dict[str, Any] = {"outcome": "y", "unit": "i", "time": "t", "cohort": "g"}
     questions: dict[str, Callable[[], object]] = {
         "rdd": lambda: ask.rdd(outcome="y", running="x", cutoff=0.0).summary(),
-        "match": lambda: ask.match(**arms),
-        "match without replacement": lambda: ask.match(**arms, replace=False),
-        "match on every covariate": lambda: ask.match(**arms, distance="mahalanobis", bias_adjust=True),
-        "full matching": lambda: ask.match(**arms, method="full"),
-        "match within calipers": lambda: ask.match(**arms, replace=False, order="closest", caliper=1.0),
+        "rdd of many rows": lambda: pandas_causal.causal(many).rdd(outcome="y", running="x", cutoff=0.0).summary(),
+        "match": lambda: some.match(**arms),
+        "match of many rows": lambda: ask.match(**arms),
+        "match without replacement": lambda: some.match(**arms, replace=False),
+        "match on every covariate": lambda: some.match(**arms, distance="mahalanobis", bias_adjust=True),
+        "full matching": lambda: some.match(**arms, method="full"),
+        "match within calipers": lambda: some.match(**arms, replace=False, order="closest", caliper=1.0),
         "did": lambda: staggered.event_study(**units).interval(simultaneous=True),
         "imputation": lambda: staggered.did(**units, estimator="imputation"),
         "two-way effects": lambda: staggered.did(**units, estimator="two_way").summary(),
@@ -66,6 +71,12 @@ def warm() -> None:
         "synthetic control": lambda: few.synthetic_control(**units, estimator="sc"),
         "synthetic control with predictors": lambda: few.synthetic_control(
             **units, estimator="sc", covariates=["x", "z"]
+        ),
+        "band over many rows": lambda: (
+            pandas_causal.RegressionAdjustment()
+            .fit(df[["x", "z"]], df["y"], treatment=df["t"])
+            .effect(df[["x", "z"]])
+            .interval(simultaneous=True)
         ),
         "bootstrap": lambda: pandas_causal.bootstrap(
             pandas_causal.DifferenceInMeans(), df[["t"]], df["y"], treatment="t", n_draws=20

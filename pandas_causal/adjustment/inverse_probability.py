@@ -8,7 +8,6 @@ from typing import ClassVar, Self
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from pandas_causal.adjustment.balancing import EntropyBalancing, StableBalancing
 from pandas_causal.adjustment.weighted_means import hajek_means, propensity_correction
 from pandas_causal.arms.balance import balance_score, largest_difference
 from pandas_causal.arms.base import ArmComparison
@@ -23,7 +22,7 @@ from pandas_causal.models.folds import draw_folds
 from pandas_causal.models.linear import StandardisedMatrix
 from pandas_causal.models.nuisance import Nuisance
 
-__all__ = ["IPW", "EntropyBalancing", "StableBalancing"]
+__all__ = ["IPW"]
 
 
 class IPW(ArmComparison):

@@ -34,7 +34,7 @@ class CausalGraph:
           cause of the two.
         - DOT: text that begins with ``digraph`` or ``strict digraph``; ``a <-> b`` and ``[dir=both]`` are a common
           cause, ``[observed=no]`` and ``[latent=true]`` make a node latent.
-        - GML: text whose first block is ``graph [``.
+        - GML: text whose first block is ``graph [``; it takes the extra ``networkx``.
         - A dict from node to its children; an iterable of pairs (parent, child); a networkx ``DiGraph``.
     bidirected : iterable of pairs, optional
         Further unobserved common causes.

@@ -356,19 +356,18 @@ def _factorized(s: pd.Series[Any]) -> Positions | None:
 
 
 def copies(
-    frame: pd.DataFrame, covariates: Sequence[Any], others: Mapping[str, Any], word: str = "covariate"
+    frame: pd.DataFrame,
+    covariates: Sequence[Any],
+    others: Mapping[str, Any],
+    cluster_name: Any = None,
+    word: str = "covariate",
 ) -> list[Problem]:
     """Covariates (or mediators: `word`) that are another role under another name, or that determine the treatment.
 
-    With a cluster among `others`, a covariate of whole clusters determines nothing unless many clusters share its
-    values.
+    With a cluster, a covariate of whole clusters determines nothing unless many clusters share its values.
     """
     problems = []
-    numbers = {
-        role: as_float(frame[c])
-        for role, c in others.items()
-        if is_numeric(frame[c]) and role in ("outcome", "treatment", "received", "running")
-    }
+    numbers = {role: as_float(frame[c]) for role, c in others.items() if is_numeric(frame[c])}
     both = {"outcome", "treatment"} <= set(numbers) and word == "covariate"
     if both and is_rescaled(numbers["outcome"], numbers["treatment"]):
         problems.append(
@@ -378,7 +377,7 @@ def copies(
     if "treatment" in others:
         codes = _factorized(frame[others["treatment"]])
         codes = None if codes is None or (codes < 0).any() or not 0 < codes.max() < MAX_ARMS else codes
-    cluster = _factorized(frame[others["cluster"]]) if "cluster" in others else None
+    cluster = None if cluster_name is None else _factorized(frame[cluster_name])
     for name in covariates:
         x = frame[name]
         if not is_numeric(x) and not isinstance(x.dtype, pd.CategoricalDtype | pd.StringDtype) and x.dtype != object:

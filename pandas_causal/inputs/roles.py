@@ -94,7 +94,7 @@ ROLES: Mapping[str, Role] = {
     "partition": Role((labels("partition"), missing("partition"))),
     "strata": Role((labels("strata", dates=True), missing("strata"))),
     "denominator": Role((numeric("denominator"), missing("denominator"), infinite("denominator"))),
-    "cluster": Role((labels("cluster", dates=True), missing("cluster"), few_clusters), several=True, copied=True),
+    "cluster": Role((labels("cluster", dates=True), missing("cluster"), few_clusters), several=True),
     "sample_weight": Role(
         (numeric("sample_weight"), missing("sample_weight"), infinite("sample_weight"), non_negative)
     ),

@@ -69,9 +69,11 @@ def build_schema(*, covariates: Sequence[Hashable] = (), **columns: Hashable | S
         checks = [pa.Check(_Passes(rule), name=f"{role} {k}", ignore_na=False) for k, rule in enumerate(rules)]
         checked |= {name: pa.Column(checks=checks, nullable=True, required=True) for name in names}
     originals = {role: names[0] for role, names in named.items() if _is_copied(role) and len(names) == 1}
-    across = [pa.Check(_NoCopies(list(covariates), originals, "covariate"), name="copies")]
+    clusters = named.get("cluster", [])
+    cluster = clusters[0] if len(clusters) == 1 else None
+    across = [pa.Check(_NoCopies(list(covariates), originals, cluster, "covariate"), name="copies")]
     if "mediators" in named:
-        across.append(pa.Check(_NoCopies(named["mediators"], originals, "mediator"), name="mediators"))
+        across.append(pa.Check(_NoCopies(named["mediators"], originals, cluster, "mediator"), name="mediators"))
     rows = [pa.Check(_has_rows, name="rows")]
     return pa.DataFrameSchema(checked, checks=rows + across, strict=False)
 
@@ -93,14 +95,15 @@ class _Passes:
 class _NoCopies:
     """The rules across columns as a pandera check; silent where a column is absent, which is reported by itself."""
 
-    def __init__(self, covariates: list[Any], others: dict[str, Any], word: str) -> None:
-        self.covariates, self.others, self.word = covariates, others, word
+    def __init__(self, covariates: list[Any], others: dict[str, Any], cluster: Any, word: str) -> None:
+        self.covariates, self.others, self.cluster, self.word = covariates, others, cluster, word
 
     def problems(self, frame: pd.DataFrame) -> list[Problem]:
         """Return what is wrong."""
         here = [c for c in self.covariates if c in frame.columns]
         others = {r: c for r, c in self.others.items() if c in frame.columns}
-        return copies(frame, here, others, self.word) if len(frame) else []
+        cluster = self.cluster if self.cluster in frame.columns else None
+        return copies(frame, here, others, cluster, self.word) if len(frame) else []
 
     def __call__(self, frame: pd.DataFrame) -> bool:
         return not self.problems(frame)

@@ -43,7 +43,10 @@ def _largest(directions: Values, columns: Values, out: Values) -> None:
         at = block * _DRAWS
         best = np.zeros(_DRAWS, dtype=np.float32)
         value = np.empty(_DRAWS, dtype=np.float32)
-        local = columns[:, at : at + _DRAWS].copy()
+        local = np.empty((k, _DRAWS), dtype=np.float32)  # one block of draws, which stays in the cache
+        for q in range(k):
+            for b in range(_DRAWS):
+                local[q, b] = columns[q, at + b]
         for j in range(rows):
             for b in range(_DRAWS):
                 value[b] = 0.0
@@ -53,4 +56,5 @@ def _largest(directions: Values, columns: Values, out: Values) -> None:
                     value[b] += weight * local[q, b]
             for b in range(_DRAWS):
                 best[b] = max(best[b], abs(value[b]))
-        out[at : at + _DRAWS] = best
+        for b in range(_DRAWS):
+            out[at + b] = best[b]

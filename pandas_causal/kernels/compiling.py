@@ -1,9 +1,10 @@
-"""Says once, on stderr, that kernels are being compiled, when that takes over two seconds."""
+"""Says once, on stderr, that kernels are being compiled, when a process has spent two seconds on it."""
 
 from __future__ import annotations
 
 import sys
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -26,16 +27,19 @@ def said(dispatcher: Callable[..., Any]) -> Callable[..., Any]:
 
 def _listener(event: Any) -> Any:
     class Listener(event.Listener):
-        """Starts a timer with the outermost compile and stops it with its end."""
+        """Starts a timer of what is left of the two seconds with the outermost compile, and stops it with its end."""
 
         depth = 0
+        left = _AFTER
+        started = 0.0
         timer: threading.Timer | None = None
         done = False
 
         def on_start(self, event: Any) -> None:
             self.depth += 1
             if self.depth == 1 and not self.done and _is_ours(event):
-                self.timer = threading.Timer(_AFTER, self.say)
+                self.started = time.perf_counter()
+                self.timer = threading.Timer(self.left, self.say)
                 self.timer.daemon = True
                 self.timer.start()
 
@@ -43,6 +47,8 @@ def _listener(event: Any) -> Any:
             self.depth -= 1
             if self.depth == 0 and self.timer is not None:
                 self.timer.cancel()
+                self.timer = None
+                self.left = max(self.left - (time.perf_counter() - self.started), 0.0)
 
         def say(self) -> None:
             self.done = True

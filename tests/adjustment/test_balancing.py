@@ -339,7 +339,6 @@ def test_through_the_accessor():
     matched = frame.causal.ate(**question, estimator="ipw", estimand="ATM")
     assert "matched population" in matched.population
     assert matched.diagnostics["overlap"].passed
-    assert pandas_causal.adjustment.inverse_probability.EntropyBalancing is EntropyBalancing
 
 
 # -- what cannot be balanced ------------------------------------------------------------------------------------------
