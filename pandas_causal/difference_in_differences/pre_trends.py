@@ -23,7 +23,7 @@ _LEVEL = 0.05
 _LOG_DRAWS = 16  # base-2 logarithm of the number of quasi-random draws
 
 
-def trend_checks(effect: Any, anticipation: int = 0) -> dict[str, Callable[[], Check]]:
+def trend_checks(effect: Effect, anticipation: int = 0) -> dict[str, Callable[[], Check]]:
     """Checks of the periods before treatment, computed when read; the test's power where one reference period allows.
 
     Parameters
@@ -37,21 +37,21 @@ def trend_checks(effect: Any, anticipation: int = 0) -> dict[str, Callable[[], C
     return checks if effect.reference_rows is None else {**checks, "pre_trend_power": partial(_power, effect)}
 
 
-def _power(effect: Any) -> Check:
+def _power(effect: Effect) -> Check:
     try:
         return pre_trend_power(_by_event(effect))
     except CausalError as error:
         return Check(None, effect.table.iloc[:0], f"power cannot be computed: {error}")
 
 
-def _by_event(effect: Any) -> Any:
+def _by_event(effect: Effect) -> Effect:
     """Rows by event time; what is weak about them was said when the effect was estimated."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", CausalWarning)
         return effect.aggregate("event") if "event" in effect.weightings else effect
 
 
-def pre_trends(effect: Any, anticipation: int = 0) -> Check:
+def pre_trends(effect: Effect, anticipation: int = 0) -> Check:
     """Test that all effects before treatment (and anticipation) are zero at once.
 
     Parameters

@@ -6,6 +6,7 @@ twice in one fold of a cross-fit, where copies would stand in training and test 
 
 from __future__ import annotations
 
+import inspect
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -46,7 +47,7 @@ def bootstrap(
     random_state: int = 0,
     progress: bool = True,
     **roles: Any,
-) -> Any:
+) -> Effect:
     """Refit an estimator on bootstrap weights and return its effect with the draws as uncertainty.
 
     Parameters
@@ -110,6 +111,11 @@ def bootstrap(
     if sums is not None:
         replicates = _from_sums(sums, drawing)
     else:
+        if "sample_weight" not in inspect.signature(estimator.fit).parameters:
+            raise CausalArgumentError(
+                f"bootstrap refits on weights of the rows, and {type(estimator).__name__}.fit takes no sample_weight;"
+                " give it that parameter"
+            )
         refit = _Refit(estimator, X, y, dict(roles))
         replicates = _refits(refit, drawing, len(effect.uncertainty.rows), n_jobs, progress)
     name = {"pairs": "pairs bootstrap", "bayesian": "Bayesian bootstrap"}[method]

@@ -314,7 +314,9 @@ class Effect:
         rows = replace(self.rows, uncertainty=u)
         return replace(self, rows=rows, std_error_method=f"influence function, one row per {name}").explained()
 
-    def interval(self, level: float | None = None, simultaneous: bool = False, random_state: int | None = 0) -> Any:
+    def interval(
+        self, level: float | None = None, simultaneous: bool = False, random_state: int | None = 0
+    ) -> pd.DataFrame:
         """Confidence intervals (rows, 2), pointwise or jointly valid for all rows.
 
         Parameters
@@ -378,7 +380,7 @@ class Effect:
 
         return summary(self)
 
-    def plot(self, kind: str | None = None, ax: Axes | None = None) -> Any:
+    def plot(self, kind: str | None = None, ax: Axes | None = None) -> Axes:
         """Draw the estimand's own picture and return the Axes.
 
         Parameters

@@ -272,7 +272,7 @@ class CausalGraph:
         outcome: Hashable = None,
         adjustment: Iterable[Any] = (),
         ax: Axes | None = None,
-    ) -> Any:
+    ) -> Axes:
         """Draw the graph in layers, causes above their effects; latent nodes and ``<->`` are dashed.
 
         Parameters

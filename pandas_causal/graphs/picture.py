@@ -38,7 +38,7 @@ def tables(
 
 def draw(
     graph: CausalGraph, *, treatment: Hashable, outcome: Hashable, adjustment: Iterable[Any], ax: Axes | None
-) -> Any:
+) -> Axes:
     """Draw a graph; see :func:`pandas_causal.plotting.graph`."""
     from pandas_causal.plotting.graph import draw_graph as picture
 

@@ -173,7 +173,7 @@ class Identification:
         """Say in words whether the effect is identified, by what, and what stands in the way."""
         return explain(self)
 
-    def plot(self, *, adjustment: Iterable[Hashable] | None = None, ax: Axes | None = None) -> Any:
+    def plot(self, *, adjustment: Iterable[Hashable] | None = None, ax: Axes | None = None) -> Axes:
         """Draw the graph with treatment, outcome and an adjustment set coloured.
 
         Parameters

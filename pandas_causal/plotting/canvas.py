@@ -20,7 +20,7 @@ _LABEL_WIDTH = 34
 _TEXT_WIDTH = 72
 
 
-def axes(ax: Axes | None, width: float, height: float) -> Any:
+def axes(ax: Axes | None, width: float, height: float) -> Axes:
     """Return `ax`, or the Axes of a new figure of this size in inches.
 
     Raises

@@ -30,7 +30,7 @@ def draw_discontinuity(
     xlabel: str | None = None,
     ylabel: str | None = None,
     title: str | None = None,
-) -> Any:
+) -> Axes:
     """Draw binned means on both sides of the cutoff, and a polynomial through all rows of each side.
 
     Parameters
@@ -84,7 +84,7 @@ def draw_density(
     cutoff: float = 0.0,
     xlabel: str | None = None,
     title: str | None = None,
-) -> Any:
+) -> Axes:
     """Draw the density of the running variable on each side of the cutoff, with its band.
 
     Parameters
@@ -115,7 +115,7 @@ def draw_density(
 
 def draw_bandwidths(
     table: pd.DataFrame, ax: Axes | None = None, *, ylabel: str | None = None, title: str | None = None
-) -> Any:
+) -> Axes:
     """Draw the bias-corrected estimate and its interval over bandwidths; the one used is filled.
 
     Parameters
@@ -152,7 +152,7 @@ def draw_placebo_cutoffs(
     xlabel: str | None = None,
     ylabel: str | None = None,
     title: str | None = None,
-) -> Any:
+) -> Axes:
     """Draw jumps at cutoffs where none should be, beside the actual one.
 
     Parameters

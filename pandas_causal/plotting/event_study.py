@@ -34,7 +34,7 @@ def draw_event_study(
     xlabel: str | None = None,
     ylabel: str | None = None,
     title: str | None = None,
-) -> Any:
+) -> Axes:
     """Draw effects by periods since treatment, with their intervals and a band that covers all of them at once.
 
     Parameters
@@ -103,7 +103,7 @@ def draw_group_time(
     xlabel: str | None = None,
     label: str | None = None,
     title: str | None = None,
-) -> Any:
+) -> Axes:
     """Draw the cells: a row per cohort, a column per period, colour and number for the effect.
 
     Numbers in bold have an interval without zero; the line is where treatment starts. Above 90 cells only colours are
@@ -189,7 +189,7 @@ def draw_trends(
     xlabel: str | None = None,
     ylabel: str | None = None,
     title: str | None = None,
-) -> Any:
+) -> Axes:
     """Draw the mean outcome of every cohort over time; filled points are treated.
 
     Parameters

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -29,7 +29,7 @@ def draw_forest(
     xlabel: str | None = None,
     title: str | None = None,
     null: float = 0.0,
-) -> Any:
+) -> Axes:
     """Draw estimates with their intervals from top to bottom, and a line at no effect.
 
     Above 40 rows (one per unit, say) rows are sorted by their estimate and not labelled; above 2,000, so many of them

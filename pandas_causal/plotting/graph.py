@@ -32,7 +32,7 @@ _MEANING = {
 }
 
 
-def draw_graph(nodes: pd.DataFrame, edges: pd.DataFrame, ax: Axes | None = None, *, title: str | None = None) -> Any:
+def draw_graph(nodes: pd.DataFrame, edges: pd.DataFrame, ax: Axes | None = None, *, title: str | None = None) -> Axes:
     """Draw a graph in layers from causes at the left to effects at the right.
 
     Treatment, outcome and adjustment set are coloured; latent nodes have a dashed rim, and a dashed arc with two heads

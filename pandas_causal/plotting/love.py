@@ -22,7 +22,7 @@ _MARKERS = "os^Dv<>P"
 _STAGES = (("before", VERMILLION, False), ("after", BLUE, True))
 
 
-def draw_love(table: pd.DataFrame, ax: Axes | None = None, *, title: str | None = None) -> Any:
+def draw_love(table: pd.DataFrame, ax: Axes | None = None, *, title: str | None = None) -> Axes:
     """Draw standardised mean differences, hollow before weighting and filled after, with dashed lines at +-0.1.
 
     Covariates are sorted by their largest absolute difference before weighting, the worst at the top; of more than 40,

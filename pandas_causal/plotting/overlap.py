@@ -22,7 +22,7 @@ _SOURCE = 'effect.diagnostics["propensity"].table'
 
 def draw_overlap(
     table: pd.DataFrame, ax: Axes | None = None, *, treatment: str | None = None, title: str | None = None
-) -> Any:
+) -> Axes:
     """Draw histograms of the propensity by arm.
 
     Two arms: the second arm's histogram above the line and the first's mirrored below; where one side has bars and the

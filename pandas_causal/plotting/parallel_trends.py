@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -26,7 +26,7 @@ def draw_honest_bounds(
     xlabel: str | None = None,
     ylabel: str | None = None,
     title: str | None = None,
-) -> Any:
+) -> Axes:
     """Draw the interval under parallel trends, then one per bound on their violation.
 
     Parameters
@@ -69,7 +69,7 @@ def draw_honest_bounds(
 
 def draw_bacon(
     table: pd.DataFrame, ax: Axes | None = None, *, ylabel: str | None = None, title: str | None = None
-) -> Any:
+) -> Axes:
     """Draw every 2x2 comparison of two-way fixed effects by weight and estimate, and their weighted average.
 
     Parameters

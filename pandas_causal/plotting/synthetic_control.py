@@ -28,7 +28,7 @@ def draw_synthetic(
     xlabel: str | None = None,
     ylabel: str | None = None,
     title: str | None = None,
-) -> Any:
+) -> Axes:
     """Draw the actual and the synthetic outcome, the gap after treatment shaded.
 
     Parameters
@@ -73,7 +73,7 @@ def draw_placebo_gaps(
     xlabel: str | None = None,
     ylabel: str | None = None,
     title: str | None = None,
-) -> Any:
+) -> Axes:
     """Draw the gap of the treated over the gaps of donors that play them.
 
     Parameters
@@ -108,7 +108,7 @@ def draw_placebo_gaps(
 
 def draw_unit_weights(
     table: pd.DataFrame, ax: Axes | None = None, *, xlabel: str | None = None, title: str | None = None
-) -> Any:
+) -> Axes:
     """Draw the weights of the donors that have most, as bars.
 
     Parameters

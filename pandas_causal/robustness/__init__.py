@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from pandas_causal.effect.effect import Effect
 from pandas_causal.errors import CausalArgumentError
+
+if TYPE_CHECKING:
+    from pandas_causal.difference_in_differences.honest_bounds import HonestBounds
 
 __all__ = ["sensitivity_of"]
 
 
-def sensitivity_of(effect: Any, restriction: str | None = None, **settings: Any) -> Any:
+def sensitivity_of(effect: Effect, restriction: str | None = None, **settings: Any) -> HonestBounds:
     """Relax the assumption of an effect; called by ``Effect.sensitivity``.
 
     Raises
