@@ -157,6 +157,6 @@ def test_a_question_loads_its_own_chapter_only(question):
     loaded = run(ASK.format(question=code))
     others = sorted({room(name) for name in loaded} & CHAPTERS - chapters)
     assert not others, f"{question} loads the chapters {others}"
-    heavy = {"numba", "networkx", "matplotlib", "narwhals", "statsmodels", "jinja2", "dask"} - libraries
+    heavy = {"numba", "networkx", "matplotlib", "statsmodels", "jinja2", "dask"} - libraries
     found = sorted(heavy & {name.partition(".")[0] for name in loaded})
     assert not found, f"{question} loads {found}"

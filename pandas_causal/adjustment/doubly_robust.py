@@ -196,7 +196,7 @@ class _CrossFitted(ArmComparison):
             Outcome, in its own units.
         treatment : str or array-like (n,)
             Arms: 0/1, bool, strings or categories.
-        cluster : str, array-like (n,) or list of two names, optional
+        cluster : str, array-like (n,) or list of up to four, optional
             Units that were sampled or treated together: folds keep them whole, errors are clustered.
         sample_weight : str or array-like (n,), optional
             Sampling weights.

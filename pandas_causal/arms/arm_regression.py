@@ -14,7 +14,7 @@ import pandas as pd
 
 from pandas_causal.arms.estimands import EstimandPlan, target_share
 from pandas_causal.errors import CausalDataError
-from pandas_causal.inference.influence import Component, cluster_component, cluster_sums
+from pandas_causal.inference.influence import Component, cluster_component, cluster_sums, square_root, ways_in_words
 from pandas_causal.kernels.arrays import Codes, Floats
 from pandas_causal.models.linear import StandardisedMatrix, group_grams, invert_gram
 
@@ -149,7 +149,7 @@ def means_components(
     """Adjusted means, their raw contributions, and their variance.
 
     Without clusters: HC2 for the coefficients, raw for the covariates averaged over, Student's t with n - p degrees of
-    freedom. One way of clusters: CR2 residuals, G - 1. Two ways: CR1.
+    freedom. One way of clusters: CR2 residuals, G - 1. Several ways: CR1.
 
     References
     ----------
@@ -161,9 +161,9 @@ def means_components(
         adjusted = first * np.sqrt(fit.hc2)[:, None]
         meat = adjusted.T @ adjusted + second.T @ second + first.T @ second + second.T @ first
         return ArmMeans(values, contributions, (Component(meat, fit.df),), "HC2, Student's t")
-    if len(cluster) == 2:
+    if len(cluster) > 1:
         component = cluster_component(contributions, cluster, p=len(values))
-        return ArmMeans(values, contributions, (component,), "clustered two ways (CR1)")
+        return ArmMeans(values, contributions, (component,), f"clustered{ways_in_words(len(cluster))} (CR1)")
     e = cr2_residuals(fit, codes, w, cluster[0])
     _, adjusted, _ = mean_contributions(fit, plan, codes, w, e)
     sums = cluster_sums(adjusted + second, cluster[0]).to_numpy()
@@ -186,7 +186,7 @@ def cr2_residuals(fit: ArmRegression, codes: Codes, w: Floats | None, cluster: A
     order = np.argsort(groups, kind="stable")
     starts = np.flatnonzero(np.append(True, np.diff(groups[order]) != 0))
     root = np.ones(len(codes)) if w is None else np.sqrt(w)
-    halves = [_half(b) for b in fit.bread]
+    halves = [square_root(b) for b in fit.bread]
     out = np.empty(len(codes))
     for rows in np.split(order, starts[1:]):
         U = fit.design.rows(rows) @ halves[codes[rows[0]]] * root[rows][:, None]
@@ -200,8 +200,3 @@ def cr2_residuals(fit: ArmRegression, codes: Codes, w: Floats | None, cluster: A
         adjusted = scaled + UV @ (factor * (UV.T @ scaled))
         out[rows] = np.divide(adjusted, root[rows], out=np.zeros(len(rows)), where=root[rows] > 0)
     return out
-
-
-def _half(matrix: Floats) -> Floats:
-    values, vectors = np.linalg.eigh(matrix)
-    return np.asarray(vectors * np.sqrt(np.maximum(values, 0.0)))

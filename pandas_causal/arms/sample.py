@@ -49,7 +49,7 @@ class Sample:
     w : ndarray (n,) or None
         Sample weights with mean 1.
     clusters : mapping of str to ndarray (n,)
-        Cluster labels by column name: none, one or two ways.
+        Cluster labels by column name, an array a way.
     propensity : ndarray (n, K) or None
         Known assignment probabilities.
     rows : RowIdentity
@@ -70,7 +70,7 @@ class Sample:
 
     @property
     def cluster(self) -> tuple[Values, ...]:
-        """Cluster labels, none, one or two ways."""
+        """Cluster labels, an array a way."""
         return tuple(self.clusters.values())
 
     @property

@@ -30,7 +30,8 @@ from pandas_causal.errors import CausalArgumentError, OverlapWarning, warn
 from pandas_causal.estimator import CausalEstimator
 from pandas_causal.inputs.parameters import ANTICIPATION, Legal, one_of
 from pandas_causal.inputs.types import Covariates, Outcome, RoleLike
-from pandas_causal.panels.reading import Panel, read_panel
+from pandas_causal.panels.panel import Panel
+from pandas_causal.panels.reading import read_panel
 
 __all__ = ["CallawaySantAnna"]
 
@@ -154,7 +155,7 @@ class CallawaySantAnna(CausalEstimator):
             Period in which the unit is first treated, coded as the time is; NaN, 0 or inf if never. Or give
         treatment : str or array-like (n,)
             0/1 row by row, which stays on.
-        cluster : str or array-like (n,), or a list of two, optional
+        cluster : str or array-like (n,), or a list of up to four, optional
             Clusters of whole units.
         sample_weight : str or array-like (n,), optional
         missing : {"raise", "drop"}

@@ -20,7 +20,7 @@ from pandas_causal.inputs.types import RoleLike
 from pandas_causal.kernels.arrays import Bools, Floats, Ints, Values
 from pandas_causal.models.fixed_effects import singletons
 from pandas_causal.panels import checks
-from pandas_causal.panels.reading import Panel
+from pandas_causal.panels.panel import Panel
 
 __all__ = [
     "UNTESTED",

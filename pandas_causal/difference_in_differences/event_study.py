@@ -11,6 +11,7 @@ import pandas as pd
 
 from pandas_causal.effect.effect import Effect
 from pandas_causal.errors import CausalArgumentError, CausalDataError
+from pandas_causal.inference.influence import square_root
 from pandas_causal.kernels.arrays import Floats, Values
 
 __all__ = ["EventStudy", "read_event_study"]
@@ -58,9 +59,7 @@ class EventStudy:
     @property
     def root(self) -> Floats:
         """Matrix R (p, p) with ``R R' = covariance``, which may be singular."""
-        values, vectors = np.linalg.eigh(self.covariance)
-        root: Floats = vectors * np.sqrt(np.clip(values, 0, None))
-        return root
+        return square_root(self.covariance)
 
     @property
     def steps(self) -> Floats:

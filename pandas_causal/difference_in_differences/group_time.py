@@ -12,7 +12,7 @@ from pandas_causal.difference_in_differences.doubly_robust import Propensity, co
 from pandas_causal.errors import CausalDataError, OverlapError, Problem
 from pandas_causal.kernels.arrays import Bools, Floats, Ints, Positions
 from pandas_causal.models.linear import StandardisedMatrix
-from pandas_causal.panels.reading import Panel
+from pandas_causal.panels.panel import Panel
 
 __all__ = [
     "Cell",

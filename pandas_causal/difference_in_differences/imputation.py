@@ -22,7 +22,7 @@ from pandas_causal.kernels.arrays import Bools, Floats, Ints
 from pandas_causal.models.fixed_effects import Absorber, pseudo_inverse
 from pandas_causal.models.linear import independent_columns
 
-__all__ = ["CONSTANT", "Imputed", "Leads", "impute", "lead_effects"]
+__all__ = ["CONSTANT", "Imputed", "Leads", "PanelRows", "impute", "lead_effects"]
 
 CONSTANT = 1e-10
 """Share of a covariate's variance that must be left within units: less is rounding."""

@@ -34,7 +34,8 @@ from pandas_causal.inference.influence import Influence
 from pandas_causal.inputs.parameters import ANTICIPATION, FLAG, Legal, at_least, or_none
 from pandas_causal.inputs.types import Covariates, Outcome, RoleLike
 from pandas_causal.kernels.arrays import Floats, Ints
-from pandas_causal.panels.reading import Panel, read_panel
+from pandas_causal.panels.panel import Panel
+from pandas_causal.panels.reading import read_panel
 
 __all__ = ["ImputationDiD"]
 
@@ -138,7 +139,7 @@ class ImputationDiD(CausalEstimator):
             First treated period, coded as the time is; NaN, 0 or inf if never. Or give
         treatment : str or array-like (n,)
             0/1 row by row, which stays on.
-        cluster : str or array-like (n,), or a list of two, optional
+        cluster : str or array-like (n,), or a list of up to four, optional
             Clusters of whole units.
         sample_weight : str or array-like (n,), optional
         missing : {"raise", "drop"}

@@ -38,7 +38,8 @@ from pandas_causal.inference.influence import Influence
 from pandas_causal.inputs.parameters import ANTICIPATION, Legal
 from pandas_causal.inputs.types import Covariates, Outcome, RoleLike
 from pandas_causal.kernels.arrays import Positions
-from pandas_causal.panels.reading import Panel, read_panel
+from pandas_causal.panels.panel import Panel
+from pandas_causal.panels.reading import read_panel
 
 __all__ = ["SunAbraham"]
 

@@ -25,7 +25,8 @@ from pandas_causal.inputs.types import Covariates, Outcome, RoleLike
 from pandas_causal.kernels.arrays import Bools, Floats, Ints
 from pandas_causal.models.linear import StandardisedMatrix
 from pandas_causal.panels.first_treatment import two_levels
-from pandas_causal.panels.reading import Panel, read_panel
+from pandas_causal.panels.panel import Panel
+from pandas_causal.panels.reading import read_panel
 
 __all__ = ["TripleDifference"]
 
@@ -116,7 +117,7 @@ class TripleDifference(CausalEstimator):
             Two levels: whether it is eligible (1, or the later level).
         unit : str or array-like (n,), optional
             Without it rows are repeated cross-sections.
-        cluster : str or array-like (n,), or a list of two, optional
+        cluster : str or array-like (n,), or a list of up to four, optional
         sample_weight : str or array-like (n,), optional
         missing : {"raise", "drop"}
 

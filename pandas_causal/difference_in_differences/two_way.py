@@ -25,7 +25,8 @@ from pandas_causal.inputs.types import Covariates, Outcome, RoleLike
 from pandas_causal.kernels.arrays import Bools, Floats, Ints, Positions, Values
 from pandas_causal.models.fixed_effects import Absorber, counted_parameters, singletons
 from pandas_causal.models.linear import independent_columns
-from pandas_causal.panels.reading import Panel, read_panel
+from pandas_causal.panels.panel import Panel
+from pandas_causal.panels.reading import read_panel
 
 __all__ = ["DifferenceInDifferences"]
 
@@ -120,7 +121,7 @@ class DifferenceInDifferences(CausalEstimator):
             0/1 row by row; may switch off. Or
         cohort : str or array-like (n,)
             First treated period; NaN, 0 or inf if never.
-        cluster : str or array-like (n,), or a list of two, optional
+        cluster : str or array-like (n,), or a list of up to four, optional
         sample_weight : str or array-like (n,), optional
         missing : {"raise", "drop"}
 
@@ -298,7 +299,7 @@ def _clustered(panel: Panel, u: Influence, factors: list[Ints], n_parameters: in
     sides: tuple[Any, ...] = ()
     if len(panel.treated_cohorts) == 1 and not ever.all():  # the never treated are the only controls
         sides = (np.array([int((ever & behind).sum())]), np.array([int((~ever & behind).sum())]))
-    if len(labels) == 2:
+    if len(labels) > 1:
         u = replace(
             u, treated=Treated.of(source, groups, *sides), factor_p=counted_parameters(n_parameters, factors[1:])
         )

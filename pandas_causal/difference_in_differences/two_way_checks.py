@@ -14,7 +14,7 @@ from pandas_causal.errors import CausalDataError
 from pandas_causal.kernels.arrays import Floats, Ints
 
 if TYPE_CHECKING:
-    from pandas_causal.panels.reading import Panel
+    from pandas_causal.panels.panel import Panel
 
 __all__ = ["bacon_decomposition", "two_way_checks", "two_way_weights"]
 

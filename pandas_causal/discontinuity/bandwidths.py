@@ -25,9 +25,11 @@ __all__ = [
     "Bandwidths",
     "LocalPolynomialSetting",
     "adjusted_outcome",
+    "covariate_coefficients",
     "row_residuals",
     "row_sum_variance",
     "select",
+    "without_treatment",
 ]
 
 SELECTORS = (

@@ -16,7 +16,14 @@ import pandas as pd
 from pandas_causal.errors import CausalDataError
 from pandas_causal.kernels.arrays import Bools, Floats
 
-__all__ = ["STATISTICS", "balance_p_values", "inverted_interval", "nested_windows", "permuted_assignments"]
+__all__ = [
+    "STATISTICS",
+    "balance_p_values",
+    "inverted_interval",
+    "mean_differences",
+    "nested_windows",
+    "permuted_assignments",
+]
 
 _BATCH = 256
 

@@ -22,7 +22,7 @@ from pandas_causal.inference.influence import Influence
 from pandas_causal.inputs.types import Covariates, Outcome
 from pandas_causal.kernels.arrays import Codes, Floats, Positions
 
-__all__ = ["bootstrap", "draw_weights"]
+__all__ = ["SumsOverRows", "bootstrap", "draw_weights"]
 
 _METHODS = ("pairs", "bayesian")
 

@@ -24,7 +24,7 @@ from pandas_causal.errors import (
 )
 from pandas_causal.inference.bands import JointTest, joint_test, simultaneous_critical
 from pandas_causal.inference.draws_and_variance import Draws, Variance
-from pandas_causal.inference.influence import Influence
+from pandas_causal.inference.influence import MOST_WAYS, Influence, ways_in_words
 from pandas_causal.inference.reference import Normal, Reference, Student
 from pandas_causal.inference.shrinkage import empirical_bayes
 from pandas_causal.inputs.types import ColumnLike
@@ -284,25 +284,27 @@ class Effect:
 
         Parameters
         ----------
-        by : array, Series, str, or list of two of them
-            Labels of the fitted rows; a Series is aligned on labels; a string names a column kept at fit.
+        by : array, Series, str, DataFrame, or list of up to four
+            Labels of the fitted rows; a Series is aligned on labels; a string names a column kept at fit. Several ways
+            are combined by inclusion and exclusion (Cameron, Gelbach and Miller 2011).
         small_sample : bool
             Factor G / (G - 1) * (n - 1) / (n - p) and Student's t with G - 1; otherwise the raw sum and the normal.
         """
         if by is None:
-            raise CausalArgumentError("cluster needs labels: an array, a Series, a list of two, or a name kept at fit")
+            raise CausalArgumentError("cluster needs labels: an array, a Series, a list of them, or a name kept at fit")
         if isinstance(by, pd.DataFrame):
-            by = [by[c] for c in by] if by.shape[1] == 2 else by.iloc[:, 0]
-        ways = by if isinstance(by, list | tuple) and len(by) == 2 and not np.isscalar(by[0]) else [by]
-        if isinstance(by, list | tuple) and len(by) == 2 and all(isinstance(b, str) for b in by):
-            ways = by
+            by = [by.iloc[:, j] for j in range(by.shape[1])]
+        listed = isinstance(by, list | tuple) and len(by) > 0
+        named = listed and len(by) <= MOST_WAYS and all(isinstance(b, str) for b in by)  # not a label per row
+        several = named or (listed and not any(np.isscalar(b) for b in by))
+        ways = by if several else [by]
         labels = [self.rows.labels_of_rows(way) for way in ways]
         u = self.uncertainty.cluster(labels, small_sample=small_sample)
         correction = "CR1" if small_sample else "no small-sample factor"
         return replace(
             self,
             rows=replace(self.rows, uncertainty=u),
-            std_error_method=f"clustered{' two ways' if len(ways) == 2 else ''} ({correction})",
+            std_error_method=f"clustered{ways_in_words(len(ways))} ({correction})",
         ).explained()
 
     def collapse(self, unit: str | ColumnLike) -> Effect:

@@ -27,7 +27,7 @@ from pandas_causal.effect.check import Check, Checks
 from pandas_causal.effect.effect import Effect
 from pandas_causal.errors import AssumptionWarning, CausalArgumentError, CausalDataError, warn
 from pandas_causal.experiments.planning import sample_ratio
-from pandas_causal.inference.influence import Component, cluster_component, cluster_sums
+from pandas_causal.inference.influence import Component, cluster_component, cluster_sums, ways_in_words
 from pandas_causal.inference.multiplicity import adjust_p_values
 from pandas_causal.inference.reference import Anytime, anytime_rho
 from pandas_causal.inputs.column_rules import as_float
@@ -352,10 +352,10 @@ def _by_arm(adjusted: Floats, codes: Values, counts: Values) -> tuple[Component,
 
 
 def _clustered(sample: Sample, fit: ArmRegression, weights: Floats) -> tuple[tuple[Component, ...], str]:
-    """CR2 by one set of clusters, by arm where every cluster lies in one arm; CR1 by two."""
-    if len(sample.cluster) == 2:
+    """CR2 by one set of clusters, by arm where every cluster lies in one arm; CR1 by several."""
+    if len(sample.cluster) > 1:
         component = cluster_component(weights * fit.residuals[:, None], sample.cluster, p=weights.shape[1])
-        return (component,), "clustered two ways (CR1)"
+        return (component,), f"clustered{ways_in_words(len(sample.cluster))} (CR1)"
     adjusted = weights * cr2_residuals(fit, sample.codes, sample.w, sample.cluster[0])[:, None]
     sums = cluster_sums(adjusted, sample.cluster[0]).to_numpy()
     touched = cluster_sums((weights > 0).astype(float), sample.cluster[0]).to_numpy() > 0

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
 
-__all__ = ["AdjacencyLists", "ancestors", "connected", "descendants", "flags", "indices", "ranks", "reach"]
+__all__ = ["AdjacencyLists", "Flags", "ancestors", "connected", "descendants", "flags", "indices", "ranks", "reach"]
 
 Flags = bytearray
 _UP, _DOWN = 1, 2  # how a walk arrived at a node: against an arrow (from a child), or at an arrow's head

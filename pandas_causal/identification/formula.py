@@ -11,7 +11,19 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-__all__ = ["ONE", "Conditional", "Expression", "Product", "Ratio", "Sum", "postorder", "product", "ratio", "summed"]
+__all__ = [
+    "ONE",
+    "Conditional",
+    "Expression",
+    "Product",
+    "Ratio",
+    "Sum",
+    "factors",
+    "postorder",
+    "product",
+    "ratio",
+    "summed",
+]
 
 
 @dataclass(frozen=True)

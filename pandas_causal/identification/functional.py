@@ -14,7 +14,7 @@ from pandas_causal.identification.formula_text import latex_name, write
 if TYPE_CHECKING:
     from pandas_causal.graphs.indexed import IndexedGraph
 
-__all__ = ["Functional", "Hedge"]
+__all__ = ["Functional", "Hedge", "braces"]
 
 
 @dataclass(frozen=True, eq=False)

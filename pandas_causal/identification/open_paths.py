@@ -14,7 +14,17 @@ from pandas_causal.graphs.reachability import AdjacencyLists, Flags, ancestors, 
 if TYPE_CHECKING:
     from pandas_causal.graphs.indexed import IndexedGraph
 
-__all__ = ["OpenWalkSearch", "Walk"]
+__all__ = [
+    "OpenWalkSearch",
+    "Walk",
+    "WalkText",
+    "directed_walk",
+    "is_open",
+    "nearest_above",
+    "open_walk_through",
+    "shortest_open_walk",
+    "turning_points",
+]
 
 
 _MOST_STEPS = 20_000
@@ -27,6 +37,7 @@ _State = tuple[int, bool, bool]  # node, arrived at an arrow's head, passed the 
 
 
 def is_open(lists: AdjacencyLists, a: int, y: int, held: list[int]) -> bool:
+    """Whether an open walk leads from a to y, given what is held fixed."""
     return bool(connected(lists, [a], held)[y])
 
 
@@ -147,6 +158,7 @@ def search_open_walks(
 
 
 def shortest_open_walk(lists: AdjacencyLists, a: int, y: int, held: list[int]) -> Walk | None:
+    """The shortest open walk from a to y; None where there is none."""
     return search_open_walks(lists, a, y, held).shortest()
 
 
@@ -202,10 +214,13 @@ class WalkText:
     graph: IndexedGraph
 
     def name(self, v: int) -> Any:
+        """Name of a node."""
         return self.graph.names[v]
 
     def nodes(self, walk: Walk) -> tuple[Any, ...]:
+        """Names of the nodes, in order."""
         return tuple(self.graph.names[v] for v, _ in walk)
 
     def text(self, walk: Walk) -> str:
+        """The walk with its edges drawn: ``a -> b <- c``."""
         return "".join(f" {mark} {self.graph.names[v]}" if mark else str(self.graph.names[v]) for v, mark in walk)

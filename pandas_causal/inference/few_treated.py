@@ -24,7 +24,7 @@ class Support(Protocol):
         ...
 
     def clustered(self, by: Sequence[Any]) -> Support:
-        """Count clusters in place of units; of two ways the coarser."""
+        """Count clusters in place of units; of several ways the coarsest."""
         ...
 
     def compact(self) -> Support:
@@ -80,7 +80,7 @@ class Treated:
         return cls(source, np.eye(n_groups, dtype=bool), counts, groups, most, controls, untreated_only)
 
     def clustered(self, by: Sequence[Any]) -> Treated:
-        """Count clusters in place of units; of two ways the coarser."""
+        """Count clusters in place of units; of several ways the coarsest."""
         return min((self._one_way(labels) for labels in by), key=lambda t: int(t.counts.sum()))
 
     def _one_way(self, labels: Any) -> Treated:

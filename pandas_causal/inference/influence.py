@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -17,9 +18,10 @@ from numpy.typing import NDArray
 from pandas_causal.errors import CausalArgumentError, CausalDataError, CausalError
 from pandas_causal.inference.few_treated import Support, beside
 from pandas_causal.inference.rows import RowIdentity, join_rows
-from pandas_causal.kernels.arrays import Floats, Positions
+from pandas_causal.kernels.arrays import Codes, Floats, Positions
 
 __all__ = [
+    "MOST_WAYS",
     "Component",
     "Influence",
     "cluster_component",
@@ -27,8 +29,11 @@ __all__ = [
     "join",
     "quadratic_forms",
     "repeated_components",
+    "square_root",
+    "ways_in_words",
 ]
 
+MOST_WAYS = 4
 _ROUNDING = 1e-9
 _BLOCK = 131_072
 
@@ -62,11 +67,17 @@ def quadratic_forms(loadings: Floats, matrix: Floats) -> Floats:
         scale = np.square(np.abs(loadings) @ np.sqrt(np.abs(np.diag(matrix))))
         if bool((out < -_ROUNDING * np.maximum(scale, np.finfo(float).tiny)).any()):
             raise CausalError(
-                f"a variance is negative ({out.min():.3g}); two-way clustering does this when one of the ways has few "
+                f"a variance is negative ({out.min():.3g}); clustering several ways does this when one of them has few "
                 "or near-identical clusters: cluster one way, by the level at which treatment was assigned"
             )
         np.maximum(out, 0.0, out=out)
     return out
+
+
+def square_root(covariance: Floats) -> Floats:
+    """Matrix R (k, k) with ``R R' = covariance``, which may be singular."""
+    values, vectors = np.linalg.eigh(covariance)
+    return np.asarray(vectors * np.sqrt(np.maximum(values, 0.0)))
 
 
 def cluster_sums(contributions: Floats, labels: object) -> pd.DataFrame:
@@ -97,14 +108,14 @@ def _one_way(contributions: Floats, labels: object, p: int, small_sample: bool) 
 
 
 def cluster_component(contributions: Floats, by: Sequence[object], *, p: int, small_sample: bool = True) -> Component:
-    """Clustered variance, one way or two ways.
+    """Clustered variance, one way or several ways.
 
     Parameters
     ----------
     contributions : ndarray (n, k)
         Raw contributions, without small-sample factors.
-    by : sequence of one or two arrays (n,)
-        Cluster labels.
+    by : sequence of one to four arrays (n,)
+        Cluster labels, an array a way.
     p : int
         Number of parameters in the factor (n - 1) / (n - p).
     small_sample : bool
@@ -112,18 +123,34 @@ def cluster_component(contributions: Floats, by: Sequence[object], *, p: int, sm
 
     References
     ----------
-    Cameron, Gelbach and Miller (2011), "Robust inference with multiway clustering", JBES, eq. (2.11): each of the three
-    terms carries its own factor.
+    Cameron, Gelbach and Miller (2011), "Robust inference with multiway clustering", JBES, eq. (2.11) and (2.13): each
+    term carries its own factor, and the degrees of freedom are those of the way with the fewest clusters.
     """
-    if len(by) not in (1, 2):
-        raise CausalArgumentError("cluster takes one set of labels or a list of two")
-    meat, groups, extra = _one_way(contributions, by[0], p, small_sample)
-    if len(by) == 2:
-        second, other, extra_b = _one_way(contributions, by[1], p, small_sample)
-        both = pd.MultiIndex.from_arrays([np.asarray(by[0]), np.asarray(by[1])]).to_flat_index()
-        crossed, _, _ = _one_way(contributions, both, p, small_sample)
-        meat, groups, extra = meat + second - crossed, min(groups, other), max(extra, extra_b)
+    if not 1 <= len(by) <= MOST_WAYS:
+        raise CausalArgumentError(f"cluster takes one set of labels or a list of up to {MOST_WAYS}; got {len(by)}")
+    single = [_one_way(contributions, labels, p, small_sample) for labels in by]
+    meat = sum((part for part, _, _ in single), np.zeros_like(single[0][0]))
+    codes = [pd.factorize(_as_key(labels))[0] for labels in by] if len(by) > 1 else []
+    for size in range(2, len(by) + 1):
+        sign = 1.0 if size % 2 else -1.0
+        for ways in combinations(codes, size):
+            crossed, _, _ = _one_way(contributions, _crossed(ways), p, small_sample)
+            meat = meat + sign * crossed
+    groups, extra = min(groups for _, groups, _ in single), max(extra for _, _, extra in single)
     return Component(meat, float(groups - 1) if small_sample else np.inf, extra)
+
+
+def _crossed(ways: Sequence[Codes]) -> Codes:
+    """Codes of the combinations of labels that occur."""
+    out = np.asarray(ways[0], dtype=np.int64)
+    for codes in ways[1:]:
+        out = pd.factorize(out * (int(codes.max(initial=0)) + 1) + codes)[0]
+    return out
+
+
+def ways_in_words(n: int) -> str:
+    """How many ways errors are clustered, for the words that name their method; one way goes without saying."""
+    return "" if n == 1 else f" {('two', 'three', 'four')[n - 2]} ways"
 
 
 def repeated_components(estimates: Floats, contributions: Floats, by: Sequence[object]) -> tuple[Component, ...] | None:
@@ -138,7 +165,7 @@ def repeated_components(estimates: Floats, contributions: Floats, by: Sequence[o
         Of every split.
     contributions : ndarray (n, k)
         Their mean over the splits.
-    by : sequence of none, one or two arrays (n,)
+    by : sequence of arrays (n,), none to four
         Cluster labels.
     """
     M, k = estimates.shape
@@ -267,9 +294,8 @@ class Influence:
 
     def parameter_draws(self, n: int, rng: np.random.Generator) -> Floats:
         """Draw n deviations of the parameters (n, k) from N(0, meat), in parameter space."""
-        values, vectors = np.linalg.eigh(self.meat())
-        root = vectors * np.sqrt(np.maximum(values, 0.0))
-        return rng.standard_normal((n, len(values))) @ root.T
+        root = square_root(self.meat())
+        return rng.standard_normal((n, len(root))) @ root.T
 
     def draws(self, n: int, rng: np.random.Generator) -> Floats:
         """Draw n deviations of the rows reported (n, rows), heavier-tailed where degrees of freedom are few."""
@@ -280,7 +306,7 @@ class Influence:
         return z @ self.loadings.T
 
     def cluster(self, by: Sequence[object], *, small_sample: bool = True) -> Influence:
-        """Cluster the variance by one or two sets of labels (CR1)."""
+        """Cluster the variance by one set of labels or several (CR1)."""
         contributions = self._need_contributions("cluster")
         p = len(self.values) if self.factor_p is None else self.factor_p
         component = cluster_component(contributions, by, p=p, small_sample=small_sample)

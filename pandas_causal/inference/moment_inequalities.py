@@ -23,7 +23,7 @@ import numpy as np
 from pandas_causal.errors import CausalError
 from pandas_causal.kernels.arrays import Bools, Floats
 
-__all__ = ["Inequalities", "confidence_set", "least_favourable", "rejects"]
+__all__ = ["Inequalities", "confidence_set", "least_favourable", "rejects", "union"]
 
 _FIRST_STAGE = 0.1  # share of alpha spent on the least favourable test
 _REACH = 100.0  # standard deviations from the statistic beyond which a truncation point is infinite

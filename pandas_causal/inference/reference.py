@@ -9,7 +9,7 @@ import numpy as np
 
 from pandas_causal.kernels.arrays import Floats
 
-__all__ = ["Anytime", "BoundedBias", "Normal", "Reference", "Student"]
+__all__ = ["Anytime", "BoundedBias", "Normal", "Reference", "Student", "anytime_rho"]
 
 
 class Reference(Protocol):

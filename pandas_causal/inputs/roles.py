@@ -35,7 +35,17 @@ from pandas_causal.inputs.column_rules import (
 from pandas_causal.inputs.types import Covariates, Outcome
 from pandas_causal.kernels.arrays import Bools, Values
 
-__all__ = ["ROLES", "Inputs", "Role", "as_frame", "check_columns", "resolve", "spelled_column", "taken_twice"]
+__all__ = [
+    "COVARIATE",
+    "ROLES",
+    "Inputs",
+    "Role",
+    "as_frame",
+    "check_columns",
+    "resolve",
+    "spelled_column",
+    "taken_twice",
+]
 
 _PIPELINE = (
     "inside a Pipeline a name meets the transformed columns: use set_output(transform='pandas') and "
@@ -355,18 +365,25 @@ def _names(frame: pd.DataFrame, value: Any, role: str, multi: bool) -> list[Any]
     spelled = spelled_column(value, frame)
     if spelled is not None:
         return [spelled]
-    if multi and isinstance(value, list | tuple) and value and all(isinstance(g, str) for g in value):
-        if len(value) == len(frame) and not set(value) <= set(frame.columns):
-            return None
-        for g in value:
-            if g not in frame.columns:
-                raise KeyError(g)
-        return list(value)
+    if _is_strings(value) and all(isinstance(g, str) for g in value):
+        return _listed(frame, value, role, multi)
     if pd.api.types.is_hashable(value) and value in frame.columns:
         return [value]
     if np.isscalar(value):
         raise CausalArgumentError(f"{role}={value!r} is neither a column of X nor an array with one value per row")
     return None
+
+
+def _listed(frame: pd.DataFrame, value: Sequence[str], role: str, multi: bool) -> list[Any] | None:
+    """Column names if a list of strings names columns, None if it holds a value per row."""
+    unknown = [g for g in value if g not in frame.columns]
+    if unknown and (not multi or len(value) == len(frame)):
+        return None
+    if unknown:
+        raise KeyError(unknown[0])
+    if not multi and len(value) > 1 and len(value) != len(frame):
+        raise CausalArgumentError(f"{role}={list(value)!r} names {len(value)} columns; this question takes one")
+    return list(value) if multi or len(value) == 1 else None
 
 
 def spelled_column(value: Any, frame: pd.DataFrame) -> str | None:
@@ -447,8 +464,8 @@ def _as_series(value: Any, role: str, n: int, problems: list[Problem], columns: 
 
 
 def _are_arrays(values: Sequence[Any], n: int) -> bool:
-    """Whether a list holds one or two arrays with a value per row, not the values themselves."""
-    return len(values) in (1, 2) and all(not np.isscalar(g) and hasattr(g, "__len__") and len(g) == n for g in values)
+    """Whether a list holds arrays with a value per row, not the values themselves."""
+    return len(values) > 0 and all(not np.isscalar(g) and hasattr(g, "__len__") and len(g) == n for g in values)
 
 
 def _bare(values: Any) -> Any:

@@ -19,7 +19,7 @@ from pandas_causal.matching.strata import coarsened, subclasses
 from pandas_causal.models.linear import StandardisedMatrix
 from pandas_causal.models.nuisance import Nuisance
 
-__all__ = ["RowsToMatch", "Score", "Target", "match_targets"]
+__all__ = ["OTHER_ARM", "RowsToMatch", "Score", "Target", "match_targets"]
 
 DISCARDED = "outside the common support (discard=)"
 NO_STRATUM = "no row of the other arm in its exact stratum"

@@ -163,7 +163,7 @@ class FrontDoor(ArmComparison):
             Arms: 0/1, bool, strings or categories.
         mediators : str, list of str, array-like (n,) or (n, q), or DataFrame
             What carries the effect: numbers, bools, categories or strings, complete.
-        cluster : str, array-like (n,) or list of two names, optional
+        cluster : str, array-like (n,) or list of up to four, optional
             Units that were sampled or treated together: folds keep them whole, errors are clustered.
         sample_weight : str or array-like (n,), optional
             Sampling weights.

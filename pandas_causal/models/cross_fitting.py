@@ -15,6 +15,7 @@ from pandas_causal.kernels.arrays import Bools, Codes, Floats, Values
 
 __all__ = [
     "MODEL_NAMES",
+    "PredictFunction",
     "check_model",
     "cross_fit",
     "log_loss",
@@ -99,6 +100,7 @@ class PredictFunction:
     columns: tuple[str, ...] | None
 
     def __call__(self, X: Floats) -> Floats:
+        """Predictions (n, 1), or probabilities (n, n_classes)."""
         data = X if self.columns is None else pd.DataFrame(X, columns=list(self.columns))
         if self.n_classes:
             out = np.zeros((len(X), self.n_classes))

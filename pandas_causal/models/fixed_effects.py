@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from pandas_causal.errors import CausalError
 from pandas_causal.kernels.arrays import Bools, Codes, Floats, Ints
 
-__all__ = ["Absorber", "counted_parameters", "is_nested", "singletons"]
+__all__ = ["Absorber", "counted_parameters", "is_nested", "pseudo_inverse", "singletons"]
 
 _DIRECT_LEVELS = 1_000
 _TOLERANCE = 1e-10  # of one round; rounds repeat until the residuals' sums by level are rounding

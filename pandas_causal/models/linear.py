@@ -19,8 +19,13 @@ __all__ = [
     "Logistic",
     "StandardisedMatrix",
     "fit_logistic",
+    "group_grams",
+    "independent_columns",
+    "invert_gram",
     "least_squares",
+    "logistic_probabilities",
     "predict_by_fold",
+    "softmax",
     "solve_gram",
 ]
 

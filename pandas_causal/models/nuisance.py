@@ -37,7 +37,7 @@ from pandas_causal.models.linear import (
     predict_by_fold,
 )
 
-__all__ = ["Nuisance", "TrainingRows", "fit_outcome", "fit_propensity", "is_linear", "report"]
+__all__ = ["Nuisance", "TrainingRows", "arm_loss", "fit_outcome", "fit_propensity", "is_linear", "report"]
 
 _SUBSAMPLE = 100_000
 _FOLDS = 5  # drawn to settle "auto" where none are given
@@ -262,6 +262,7 @@ def _classifies(spec: Model) -> bool:
 
 
 def arm_loss(y: Floats, prediction: Floats, arms: Codes, a: int, w: Floats | None) -> float:
+    """Squared loss of predictions within one arm."""
     inside = arms == a
     return squared_loss(y[inside], prediction[inside], None if w is None else w[inside])
 

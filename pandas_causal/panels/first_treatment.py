@@ -15,7 +15,7 @@ from pandas_causal.inputs.column_rules import as_float, is_numeric
 from pandas_causal.kernels.arrays import Bools, Ints, Positions
 from pandas_causal.panels.periods import NEVER, Periods
 
-__all__ = ["Timing", "UnitPeriods", "first_treated_periods"]
+__all__ = ["Timing", "UnitPeriods", "first_treated_periods", "two_levels"]
 
 
 @dataclass(frozen=True, eq=False)

@@ -22,7 +22,7 @@ from pandas_causal.panels.first_treatment import Timing, UnitPeriods, first_trea
 from pandas_causal.panels.panel import Panel, mean_one
 from pandas_causal.panels.periods import NEVER, Periods, read_axis
 
-__all__ = ["NEVER", "Panel", "read_panel"]
+__all__ = ["read_panel"]
 
 
 def read_panel(

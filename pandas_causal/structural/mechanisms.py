@@ -18,7 +18,7 @@ from pandas_causal.graphs.node_columns import Column
 from pandas_causal.kernels.arrays import Floats, Positions, Values
 from pandas_causal.structural.coupling import argmax_values, gumbel_posterior, invert_cdf, uniform_posterior
 
-__all__ = ["Additive", "Discrete", "DiscreteNoise", "Empirical", "Mechanism", "Own", "Parents", "Skill"]
+__all__ = ["Additive", "Discrete", "DiscreteNoise", "Empirical", "Fitted", "Mechanism", "Own", "Parents", "Skill"]
 
 
 class Mechanism:
@@ -135,17 +135,29 @@ class Fitted(Protocol):
     """What the model asks of the mechanism of a node, on arrays."""
 
     @property
-    def skill(self) -> Skill: ...
+    def skill(self) -> Skill:
+        """Held-out loss beside that of a model without parents."""
+        ...
 
-    def draw(self, n: int, rng: np.random.Generator) -> Values: ...
+    def draw(self, n: int, rng: np.random.Generator) -> Values:
+        """Noise of n units (n,)."""
+        ...
 
-    def value(self, parents: Parents, noise: Values) -> Values: ...
+    def value(self, parents: Parents, noise: Values) -> Values:
+        """Value of the node (n,)."""
+        ...
 
-    def noise(self, parents: Parents, values: Values, rng: np.random.Generator) -> Values: ...
+    def noise(self, parents: Parents, values: Values, rng: np.random.Generator) -> Values:
+        """Noise that gives the observed values (n,)."""
+        ...
 
-    def expected(self, parents: Parents, noise: Values) -> Floats: ...
+    def expected(self, parents: Parents, noise: Values) -> Floats:
+        """Value as a number (n,); its mean over the noise where that is known."""
+        ...
 
-    def residual(self, parents: Parents, values: Values, rng: np.random.Generator) -> Floats | None: ...
+    def residual(self, parents: Parents, values: Values, rng: np.random.Generator) -> Floats | None:
+        """Noise on a scale that independence tests can use (n,); None where there is none."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)

@@ -28,7 +28,8 @@ from pandas_causal.inputs.parameters import FLAG, Legal, one_of
 from pandas_causal.inputs.roles import as_frame
 from pandas_causal.inputs.types import Covariates, Outcome, RoleLike
 from pandas_causal.kernels.arrays import Floats
-from pandas_causal.panels.reading import Panel, read_panel
+from pandas_causal.panels.panel import Panel
+from pandas_causal.panels.reading import read_panel
 from pandas_causal.synthetic_control import checks
 from pandas_causal.synthetic_control.comparison import Block, Method, Runs, layout_of
 from pandas_causal.synthetic_control.conformal import Proxy

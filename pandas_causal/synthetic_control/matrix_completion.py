@@ -14,7 +14,7 @@ from pandas_causal.errors import CausalDataError, CausalError, Problem
 from pandas_causal.inputs.parameters import CV_OR_POSITIVE, Legal, at_least, one_of
 from pandas_causal.inputs.types import Covariates
 from pandas_causal.kernels.arrays import Bools, Floats, Ints
-from pandas_causal.panels.reading import Panel
+from pandas_causal.panels.panel import Panel
 from pandas_causal.synthetic_control.base import UNTOUCHED, Demands, SyntheticEstimator
 from pandas_causal.synthetic_control.comparison import Block, Runs
 from pandas_causal.synthetic_control.study import Study

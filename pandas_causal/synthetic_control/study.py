@@ -9,7 +9,7 @@ import pandas as pd
 
 from pandas_causal.inputs.arms import plain
 from pandas_causal.kernels.arrays import Floats, Ints
-from pandas_causal.panels.reading import Panel
+from pandas_causal.panels.panel import Panel
 from pandas_causal.synthetic_control.comparison import Block
 
 __all__ = ["Study", "period_text"]

@@ -345,6 +345,20 @@ def test_lengths_that_differ(estimator, role):
 
 
 @every
+def test_no_cluster_column_is_left_out_in_silence(estimator):
+    frame = make().assign(ward=lambda d: np.arange(len(d)) * 5 % 23, block=lambda d: np.arange(len(d)) * 3 % 17)
+    one, three = ["site"], ["site", "ward", "block"]
+    question = {"treatment": "medication", "outcome": "recovery", "covariates": COVARIATES}
+    by_one = frame.causal.fit(estimator, **question, cluster=one).std_error
+    try:
+        by_three = frame.causal.fit(estimator, **question, cluster=three).std_error
+    except CausalError as error:
+        assert "column" in str(error) or "variance is negative" in str(error)
+    else:
+        assert by_three != by_one
+
+
+@every
 def test_one_column_has_one_role(estimator):
     frame = make()
     with pytest.raises(CausalDataError, match="medication: is both treatment and cluster; a column has one role"):

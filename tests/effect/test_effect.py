@@ -396,6 +396,16 @@ def test_kept_names_of_two_ways():
     assert effect.cluster(["a", "b"]).std_error == effect.cluster([labels["a"], labels["b"]]).std_error
 
 
+def test_no_way_is_left_out_whichever_form_it_comes_in():
+    labels = pd.DataFrame({"a": np.arange(40) // 2, "b": np.arange(40) % 13, "c": np.arange(40) * 7 % 11})
+    effect = columns_effect(MATRIX[:, :1], clusters={name: labels[name].to_numpy() for name in labels})
+    by_arrays = effect.cluster([labels[name] for name in labels])
+    assert by_arrays.std_error != effect.cluster(labels["a"]).std_error
+    assert "three ways" in by_arrays.std_error_method
+    assert effect.cluster(labels).std_error == by_arrays.std_error
+    assert effect.cluster(["a", "b", "c"]).std_error == by_arrays.std_error
+
+
 # -- draws and pointwise variances -----------------------------------------------------------------------------------
 
 

@@ -47,11 +47,6 @@ def test_two_way_is_a_plus_b_minus_both_each_with_its_factor():
     assert component.df == 9
 
 
-def test_three_ways_are_refused():
-    with pytest.raises(CausalArgumentError, match="list of two"):
-        cluster_component(PSI, [LABELS] * 3, p=3)
-
-
 def test_satterthwaite_is_recomputed_after_a_linear_map():
     a, b = np.diag([1.0, 0.0, 0.0]), np.diag([0.0, 4.0, 0.0])
     u = influence(components=(Component(a, 3.0), Component(b, 7.0)))
@@ -90,6 +85,23 @@ def test_join_shares_parameters_of_one_fit():
     both = join(u.linear([[1, 0, 0]]), u.linear([[0, 1, 0]]))
     assert len(both.values) == 3
     np.testing.assert_allclose(both.covariance(), u.covariance()[:2, :2])
+
+
+def test_three_ways_by_the_signed_sum_over_pairs_of_rows():
+    """Two rows count once if they share any label (Cameron, Gelbach and Miller 2011, eq. 2.13)."""
+    ways = [LABELS, np.tile(np.arange(10), 6), RNG.integers(0, 7, 60)]
+    shares = np.any([a[:, None] == a[None, :] for a in ways], axis=0)
+    raw = cluster_component(PSI, ways, p=3, small_sample=False)
+    assert raw.meat == pytest.approx(PSI.T @ shares @ PSI)
+    named = [np.array([f"c{v}" for v in way]) for way in ways]
+    corrected = cluster_component(PSI, ways, p=3)
+    assert cluster_component(PSI, named[::-1], p=3).meat == pytest.approx(corrected.meat)
+    assert corrected.df == min(len(np.unique(way)) for way in ways) - 1
+
+
+def test_more_than_four_ways_are_refused():
+    with pytest.raises(CausalArgumentError, match="up to 4; got 5"):
+        cluster_component(PSI, [LABELS] * 5, p=3)
 
 
 def test_join_of_one_fit_clustered_two_ways_is_not_taken_for_shared():

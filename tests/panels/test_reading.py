@@ -6,7 +6,8 @@ import pytest
 
 from pandas_causal.errors import CausalArgumentError, CausalDataError
 from pandas_causal.estimator import CausalEstimator
-from pandas_causal.panels.reading import NEVER, read_panel
+from pandas_causal.panels.periods import NEVER
+from pandas_causal.panels.reading import read_panel
 from tests.panels.designs import staggered
 
 NAMES = {"unit": "unit", "time": "time", "cohort": "cohort"}

