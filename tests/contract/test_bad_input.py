@@ -350,12 +350,7 @@ def test_no_cluster_column_is_left_out_in_silence(estimator):
     one, three = ["site"], ["site", "ward", "block"]
     question = {"treatment": "medication", "outcome": "recovery", "covariates": COVARIATES}
     by_one = frame.causal.fit(estimator, **question, cluster=one).std_error
-    try:
-        by_three = frame.causal.fit(estimator, **question, cluster=three).std_error
-    except CausalError as error:
-        assert "column" in str(error) or "variance is negative" in str(error)
-    else:
-        assert by_three != by_one
+    assert frame.causal.fit(estimator, **question, cluster=three).std_error != by_one
 
 
 @every
