@@ -44,7 +44,7 @@ class DiscontinuityQuestions(Questions):
         Example: ``df.causal.rdd(running="margin", outcome="vote", cutoff=0)``; `cutoff` may name a column that holds
         every row's own. See :class:`RegressionDiscontinuity`.
         """
-        from pandas_causal.estimators import RegressionDiscontinuity
+        from pandas_causal.discontinuity.regression_discontinuity import RegressionDiscontinuity
 
         cutoff_column = cutoff if isinstance(cutoff, str) and cutoff in self._frame.columns else None
         estimator = RegressionDiscontinuity(

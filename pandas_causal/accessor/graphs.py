@@ -11,6 +11,7 @@ from pandas_causal.accessor.base import Questions
 from pandas_causal.effect.check import Check
 
 if TYPE_CHECKING:
+    from pandas_causal.graphs import CausalGraph
     from pandas_causal.identification.identification import Identification
 
 __all__ = ["GraphQuestions", "StructuralQuestions"]
@@ -27,12 +28,11 @@ class GraphQuestions(Questions):
         Example: ``df.causal.identify(graph=g, treatment="medication", outcome="readmission").backdoor.optimal``. See
         :class:`CausalGraph` and :class:`Identification`.
         """
-        from pandas_causal.graphs import CausalGraph
         from pandas_causal.identification.distribution import columns_of
         from pandas_causal.inputs.roles import check_columns
 
         check_columns(self._frame)
-        drawn = graph if isinstance(graph, CausalGraph) else CausalGraph(graph)
+        drawn = _drawn(graph)
         columns_of(drawn, self._frame.columns)
         return drawn.identify(treatment=treatment, outcome=outcome, given=given)
 
@@ -114,7 +114,7 @@ class StructuralQuestions(Questions):
         )
 
 
-def _drawn(graph: Any) -> Any:
+def _drawn(graph: Any) -> CausalGraph:
     """Graph from whatever CausalGraph reads."""
     from pandas_causal.graphs import CausalGraph
 

@@ -21,6 +21,7 @@ from pandas_causal.difference_in_differences.cells import (
     treated_units,
 )
 from pandas_causal.difference_in_differences.checks import cell_overlap
+from pandas_causal.difference_in_differences.doubly_robust import METHODS
 from pandas_causal.difference_in_differences.group_time import CellSettings, GroupTime, estimate_cells
 from pandas_causal.difference_in_differences.pre_trends import trend_checks
 from pandas_causal.effect.check import Checks
@@ -97,7 +98,7 @@ class CallawaySantAnna(CausalEstimator):
     """
 
     legal: ClassVar[Mapping[str, Legal]] = {
-        "method": one_of("dr", "dr_improved", "ipw", "regression"),
+        "method": one_of(*METHODS),
         "control_group": one_of("never_treated", "not_yet_treated"),
         "base_period": one_of("varying", "universal"),
         "unbalanced": one_of("pairs", "rows", "balance"),

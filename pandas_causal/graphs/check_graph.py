@@ -330,7 +330,7 @@ def _whole_graph(
     for _ in range(permutations):
         name = dict(zip(observed, (observed[k] for k in rng.permutation(len(observed))), strict=True))
         relabelled.append([_relabel(c, name.__getitem__, observed) for c in claims])
-    new = {_key(c): c for n_rejected in relabelled for c in n_rejected if _key(c) not in known}
+    new = {_key(c): c for relabelled_claims in relabelled for c in relabelled_claims if _key(c) not in known}
     known |= {key: result.p_value for key, (_, result) in zip(new, tester(list(new.values())), strict=True)}
     same: dict[Any, bool] = {}
 

@@ -12,7 +12,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 __all__ = [
-    "ONE",
     "Conditional",
     "Expression",
     "Product",
@@ -90,7 +89,6 @@ class Ratio:
 
 
 Expression = Conditional | Product | Sum | Ratio
-ONE = Product(())
 
 
 def factors(expression: Expression) -> tuple[Expression, ...]:

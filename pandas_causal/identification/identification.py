@@ -290,8 +290,8 @@ def _back_door(identification: Identification) -> str:
 def _front_door(identification: Identification) -> str:
     if not identification.affects or identification.given:
         return ""
-    found_set = identification.frontdoor.minimal
-    return "Front door: none." if found_set is None else f"Front door: through {braces(found_set)}."
+    minimal = identification.frontdoor.minimal
+    return "Front door: none." if minimal is None else f"Front door: through {braces(minimal)}."
 
 
 def _instruments(identification: Identification, small: bool) -> list[str]:

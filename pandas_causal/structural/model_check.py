@@ -123,8 +123,8 @@ def _independence(
             others = simulator.parents[node] if kind == "value" else simulator.order[:k]
             pairs = [(("noise", node), (kind, other)) for other in others]
             pairs = [pair for pair in pairs if pair[0] in features and pair[1] in features]
-            found_p = [feature_test(features[a], features[b]).p_value for a, b in pairs]
-            if found_p:
-                p[k] = min(1.0, len(found_p) * min(found_p))
+            p_values = [feature_test(features[a], features[b]).p_value for a, b in pairs]
+            if p_values:
+                p[k] = min(1.0, len(p_values) * min(p_values))
         out.append(p)
     return out[0], out[1]

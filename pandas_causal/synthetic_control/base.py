@@ -113,10 +113,7 @@ class SyntheticEstimator(CausalEstimator):
         missing : {"raise", "drop"}
             "drop" leaves out rows without outcome or role.
         """
-        if unit is None:
-            raise CausalArgumentError(
-                f"{type(self).__name__}.fit needs unit=, the name of a column of X or an array with one value per row"
-            )
+        self.need("unit", unit)
         panel = read_panel(self, X, y, time=time, unit=unit, cohort=cohort, treatment=treatment, missing=missing)
         study = self._study(panel, X)
         rng = np.random.default_rng(self.random_state)
