@@ -30,7 +30,7 @@ class AdjustmentQuestions(Questions):
         graph: Any = None,
         post_treatment: Sequence[Any] = (),
         estimand: str | None = None,
-        estimator: CausalEstimator | str = "aipw",
+        estimator: CausalEstimator | str | None = None,
         cluster: RoleLike = None,
         sample_weight: RoleLike = None,
         propensity: RoleLike = None,
@@ -38,7 +38,7 @@ class AdjustmentQuestions(Questions):
         level: float | None = None,
         missing: str = "raise",
     ) -> Effect:
-        """Average effect, adjusted for covariates; `estimator` is "aipw", "ipw", "regression", "tmle" or an instance.
+        """Average effect, adjusted for covariates by "aipw" (the default), "ipw", "regression", "tmle" or an instance.
 
         Example: ``df.causal.ate(treatment="medication", outcome="readmission", covariates=["age", "severity"])``; see
         :class:`AIPW`. `estimand` and `control` override an instance's own. With `graph` bad controls are refused, and
@@ -53,14 +53,13 @@ class AdjustmentQuestions(Questions):
 
             self._select(treatment=treatment, covariates=[], outcome=outcome, **roles)
             settings: dict[str, Any] = {"estimand": estimand, "control": control, "level": level, "missing": missing}
-            chosen_estimator = None if isinstance(estimator, str) and estimator == "aipw" else estimator
             return ate_from_graph(
                 self._frame,
                 graph,
                 post_treatment,
                 treatment=treatment,
                 outcome=outcome,
-                estimator=chosen_estimator,
+                estimator=estimator,
                 **settings,
                 **roles,
             )
@@ -70,7 +69,7 @@ class AdjustmentQuestions(Questions):
                 " df.causal.ab_test(...); for the unadjusted difference ask df.causal.association(...); covariates=[]"
                 " says none on purpose"
             )
-        chosen = choose("ate", estimator, {"estimand": estimand, "control": control})
+        chosen = choose("ate", "aipw" if estimator is None else estimator, {"estimand": estimand, "control": control})
         covariates = names(covariates)
         notes: tuple[str, ...] = ()
         if graph is not None or len(names(post_treatment)):

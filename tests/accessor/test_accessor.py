@@ -190,7 +190,7 @@ def test_covariates_of_any_sequence(covariates):
     assert frame.causal.ate(**ROLES, covariates=covariates, estimator="ipw").estimate == want
 
 
-@pytest.mark.parametrize("wrong", ["psm", "AIPW", AIPW, 3, None, [AIPW()]], ids=str)
+@pytest.mark.parametrize("wrong", ["psm", "AIPW", AIPW, 3, [AIPW()]], ids=str)
 def test_wrong_estimator(wrong):
     with pytest.raises(CausalArgumentError, match="'aipw', 'ipw', 'regression', 'tmle'"):
         make().causal.ate(**ALL, estimator=wrong)

@@ -144,6 +144,15 @@ def test_front_door_when_asked_for():
     assert "the front door was asked for (estimator=)" in effect.assumptions[1]
 
 
+def test_a_named_estimator_is_an_order_also_where_it_is_the_default():
+    """The graph opens the front door only: AIPW, asked for by name, is refused and not replaced."""
+    frame = back_door()
+    graph = "a -> m -> y, a <-> y"
+    assert "front door" in frame.causal.ate(**ASKED, graph=graph).estimand
+    with pytest.raises(CausalArgumentError, match="'aipw' does not fit: the graph has no adjustment set"):
+        frame.causal.ate(**ASKED, graph=graph, estimator="aipw")
+
+
 def test_functional_of_discrete_columns():
     frame = napkin()
     effect = frame.causal.ate(**ASKED, graph=NAPKIN)
