@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import ClassVar, Self
+from typing import ClassVar, NamedTuple, Self
 
 import numpy as np
 import pandas as pd
@@ -212,16 +212,23 @@ def fit_balancing_logistic(
     raise NotBalanced(beta)
 
 
-def _objective(
-    design: StandardisedMatrix, codes: Codes, estimand: str, beta: Floats, w: Floats | None
-) -> tuple[float, Floats, Floats, Floats]:
-    """``g' V g / 2``, its gradient (J p,), V and the moments' derivative D at beta.
+class _Objective(NamedTuple):
+    """``g' V g / 2`` at some coefficients: its value, its gradient (J p,), V, and the moments' derivative D."""
+
+    value: float
+    gradient: Floats
+    inverse_covariance: Floats
+    derivative: Floats
+
+
+def _objective(design: StandardisedMatrix, codes: Codes, estimand: str, beta: Floats, w: Floats | None) -> _Objective:
+    """The objective of continuous updating at beta.
 
     With prices ``r = V g`` the gradient is ``D' r`` less half the derivative of ``r' V^-1 r``, r held fixed.
     """
     g, D = _moments(design, codes, estimand, beta, True, w)
     if not np.isfinite(g).all():
-        return np.inf, g, D, D
+        return _Objective(np.inf, g, D, D)
     V = _inverse_covariance(moment_covariance(design, estimand, beta, w))
     J, p = beta.shape
     r = (V @ g).reshape(2 * J, p)
@@ -234,7 +241,7 @@ def _objective(
             price, bend = (k * u).sum(axis=1), np.einsum("nm,nmj->nj", u, slope)
             change += (e[:, c] * price)[:, None] * (price[:, None] * ((np.arange(J) + 1 == c) - e[:, 1:]) + 2 * bend)
         moved += (change if w is None else change * w[at][:, None]).T @ Z
-    return 0.5 * float(g @ V @ g), D.T @ r.ravel() - 0.5 * moved.ravel(), V, D
+    return _Objective(0.5 * float(g @ V @ g), D.T @ r.ravel() - 0.5 * moved.ravel(), V, D)
 
 
 def _continuous_updating(

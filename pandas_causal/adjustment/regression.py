@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import replace
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import pandas as pd
@@ -239,10 +239,17 @@ class RegressionAdjustment(ArmComparison):
         return u.cluster(sample.cluster) if sample.cluster else u
 
 
-def _logistic_means(
-    plan: EstimandPlan, design: StandardisedMatrix, sample: Sample
-) -> tuple[Floats, Floats, Floats, Floats]:
-    """Average logistic predictions by arm, their contributions, coefficients (K, p) and predictions (n, K).
+class _LogisticMeans(NamedTuple):
+    """Average logistic predictions by arm, their contributions, coefficients (K, p) and predictions (n, K)."""
+
+    values: Floats
+    contributions: Floats
+    coefficients: Floats
+    predictions: Floats
+
+
+def _logistic_means(plan: EstimandPlan, design: StandardisedMatrix, sample: Sample) -> _LogisticMeans:
+    """Fit a logistic regression in every arm and average its predictions over each population.
 
     The mean of ``p(z'beta_a)`` over the population moves by ``mean p (1 - p) z`` times the influence of beta_a,
     ``information^-1 z (y - p)``, and by the sampling of the population.
@@ -275,4 +282,4 @@ def _logistic_means(
         slope = (g * p * (1 - p)) @ Z / g.sum()
         contributions[:, j] = g * (p - values[j]) / g.sum()
         contributions[:, j] += np.where(codes == a, unit * (Z @ (inverse[a] @ slope)) * (y - p), 0.0)
-    return values, contributions, coefficients, predictions
+    return _LogisticMeans(values, contributions, coefficients, predictions)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -16,22 +16,31 @@ from pandas_causal.errors import CausalArgumentError
 from pandas_causal.inputs.arms import Arms, resolve_arms
 from pandas_causal.inputs.column_rules import normalised_weights
 from pandas_causal.inputs.encoding import Encoder
-from pandas_causal.inputs.roles import resolve
+from pandas_causal.inputs.roles import Inputs, resolve
 from pandas_causal.inputs.schemas import check_inputs
 from pandas_causal.inputs.types import Model
+from pandas_causal.kernels.arrays import Floats
 from pandas_causal.models import nuisance as nuisances
 from pandas_causal.models.folds import assign_folds
 
 __all__ = ["assess_balance", "assess_overlap"]
 
 
-def _read(
-    X: pd.DataFrame, treatment: Any, control: Hashable, missing: str, **roles: Any
-) -> tuple[Arms, Encoder, Any, Any]:
+class _Design(NamedTuple):
+    """Arms and encoded covariates (n, q), without an outcome."""
+
+    arms: Arms
+    encoder: Encoder
+    X: Floats
+    inputs: Inputs
+
+
+def _read(X: pd.DataFrame, treatment: Any, control: Hashable, missing: str, **roles: Any) -> _Design:
     inputs = resolve(X, None, {"treatment": treatment, **roles}, outcome=False).complete(missing)
     check_inputs(inputs)
     encoder = Encoder.fit(inputs.covariates)
-    return resolve_arms(inputs.roles["treatment"], control), encoder, encoder.transform(inputs.covariates), inputs
+    arms = resolve_arms(inputs.roles["treatment"], control)
+    return _Design(arms, encoder, encoder.transform(inputs.covariates), inputs)
 
 
 def assess_overlap(

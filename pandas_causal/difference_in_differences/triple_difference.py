@@ -148,7 +148,9 @@ class TripleDifference(CausalEstimator):
     def _arrange(self, panel: Panel, data: _Data, notes: tuple[str, ...]) -> Effect:
         """Means or comparisons as one Effect."""
         if panel.covariates:
-            values, contributions, components, contrast = self._adjusted(panel, data)
+            values, contributions = self._adjusted(data)
+            components: tuple[Component, ...] = (Component(contributions.T @ contributions),)
+            contrast = np.array([[1.0, 1.0, -1.0]])
             names, law = ["vs ineligible", "vs untreated group", "vs both"], f"influence function, {self.method}"
             source = np.zeros(3, dtype=np.intp)
         else:
@@ -188,7 +190,7 @@ class TripleDifference(CausalEstimator):
             diagnostics=Checks({"cells": partial(_cell_means, data)}),
         ).explained()
 
-    def _adjusted(self, panel: Panel, data: _Data) -> tuple[Floats, Floats, tuple[Component, ...], Floats]:
+    def _adjusted(self, data: _Data) -> tuple[Floats, Floats]:
         """Three comparisons of the eligible treated, each given the covariates."""
         values, contributions = np.zeros(3), np.zeros((len(data.y), 3))
         for j, other in enumerate((2, 1, 0)):  # treated group ineligible, untreated group eligible, neither
@@ -213,7 +215,7 @@ class TripleDifference(CausalEstimator):
             else:
                 scores = compare_rows(data.y[at], treated, data.after[at], design, w, method=self.method, fitted=fitted)
             values[j], contributions[at, j] = scores.att[0], scores.contributions[:, 0]
-        return values, contributions, (Component(contributions.T @ contributions),), np.array([[1.0, 1.0, -1.0]])
+        return values, contributions
 
 
 @dataclass(frozen=True, eq=False)

@@ -234,8 +234,17 @@ class _Limits(NamedTuple):
         return max(min(h, self.high), self.low) if preliminary else min(h, self.high)
 
 
-def pilot_bandwidth(left: Side, right: Side, kernel: str, mass_points: str) -> tuple[float, int, _Limits, _Limits]:
-    """Rule-of-thumb bandwidth of the preliminary fits, distinct values required within it, limits of each side.
+class Pilot(NamedTuple):
+    """Rule-of-thumb bandwidth of the preliminary fits, distinct values required within it, limits of each side."""
+
+    bandwidth: float
+    n_distinct: int
+    left: _Limits
+    right: _Limits
+
+
+def pilot_bandwidth(left: Side, right: Side, kernel: str, mass_points: str) -> Pilot:
+    """Bandwidth of the preliminary fits.
 
     ``C min(sd, IQR / 1.349) n^(-1/5)``; with mass points n counts distinct values, and where a fifth of the rows repeat
     one the bandwidth holds at least ten distinct values.
@@ -252,7 +261,7 @@ def pilot_bandwidth(left: Side, right: Side, kernel: str, mass_points: str) -> t
         pairs = zip((left, right), counts, strict=True)
         least = [float(side.places[min(check, m) - 1]) + 1e-8 * deviation for side, m in pairs]
     pilot = min(_PILOT[kernel] * spread * n ** (-1 / 5), max(left.reach, right.reach))
-    return max(pilot, *least), check, _Limits(least[0], left.reach), _Limits(least[1], right.reach)
+    return Pilot(max(pilot, *least), check, _Limits(least[0], left.reach), _Limits(least[1], right.reach))
 
 
 def _sorted_quantile(x: Floats, share: float) -> float:

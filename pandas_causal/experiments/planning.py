@@ -65,7 +65,10 @@ def power(
     >>> round(power(0.5, 1.0, 128), 3)
     0.801
     """
-    _check(effect, std, share, alpha, alternative, r_squared, cluster_size, icc)
+    _check(
+        effect, std, share=share, alpha=alpha, alternative=alternative, r_squared=r_squared,
+        cluster_size=cluster_size, icc=icc,
+    )  # fmt: skip
     from scipy import stats
 
     if not isinstance(n, int | float | np.number) or not n >= 4:
@@ -108,7 +111,10 @@ def sample_size(
     >>> sample_size(0.5, 1.0)
     128
     """
-    _check(effect, std, share, alpha, alternative, r_squared, cluster_size, icc)
+    _check(
+        effect, std, share=share, alpha=alpha, alternative=alternative, r_squared=r_squared,
+        cluster_size=cluster_size, icc=icc,
+    )  # fmt: skip
     if not alpha < target < 1:
         raise CausalArgumentError(f"target must lie between alpha and 1, got {target}")
     if effect == 0 or (alternative == "greater" and effect < 0) or (alternative == "less" and effect > 0):
@@ -135,6 +141,7 @@ def sample_size(
 def _check(
     effect: float,
     std: float,
+    *,
     share: float,
     alpha: float,
     alternative: str,

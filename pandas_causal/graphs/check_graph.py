@@ -138,7 +138,7 @@ def check_graph(
     text += f"; {dropped:,} rows with missing values left out" if dropped else ""
     if not permutations:
         return GraphCheck(not failed, table, text)
-    return _whole_graph(graph, claims, tester, table, alpha, permutations, seed, text)
+    return _whole_graph(graph, claims, tester, table, alpha=alpha, permutations=permutations, seed=seed, text=text)
 
 
 def _check_arguments(
@@ -317,6 +317,7 @@ def _whole_graph(
     claims: list[Claim],
     tester: Tester,
     table: pd.DataFrame,
+    *,
     alpha: float,
     permutations: int,
     seed: int,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -121,10 +121,23 @@ def _columns(identification: Identification) -> list[Any]:
     ]
 
 
-def _rows(
-    identification: Identification, frame: pd.DataFrame, roles: Mapping[str, Any], missing: str
-) -> tuple[pd.DataFrame, Floats, Positions | None, int]:
+class _Rows(NamedTuple):
     """Complete rows of the columns that are read, all discrete; weights of mean 1; codes of clusters; rows dropped."""
+
+    frame: pd.DataFrame
+    weight: Floats
+    cluster: Positions | None
+    n_dropped: int
+
+
+def _rows(identification: Identification, frame: pd.DataFrame, roles: Mapping[str, Any], missing: str) -> _Rows:
+    """Read the columns that the functional needs, and the roles.
+
+    Raises
+    ------
+    CausalDataError
+        Columns that are not discrete, and what the rules of the roles refuse.
+    """
     columns, outcome = _columns(identification), identification.outcome[0]
     X = frame[list(dict.fromkeys([*columns, *(v for v in roles.values() if _is_name(v, frame))]))]
     inputs = resolve(X.drop(columns=outcome), frame[outcome], roles, single=("cluster",))
@@ -143,7 +156,7 @@ def _rows(
     order = label_order(used.index)
     if order is not None:  # draws go by label, not by the order of rows
         used, weight, codes = used.iloc[order], weight[order], None if codes is None else codes[order]
-    return used, weight / weight.mean(), codes, int((~keep).sum())
+    return _Rows(used, weight / weight.mean(), codes, int((~keep).sum()))
 
 
 def _by_label(cluster: pd.Series[Any]) -> Positions:

@@ -238,7 +238,7 @@ def _back_door(
     (a,), (y,) = identification.treatment, identification.outcome
     chosen = choose("ate", "aipw" if estimator is None else estimator, {"estimand": estimand, "control": control})
     covariates = [c for c in frame.columns if c in (identification.backdoor.optimal or ())]
-    effect = _fitted(chosen, frame, a, y, covariates, roles, level, missing)
+    effect = _fitted(chosen, frame, a, y, covariates, roles=roles, level=level, missing=missing)
     named = ", ".join(map(str, covariates))
     why = (
         f"adjusting for {named} closes every path of the graph from {a} to {y} that is not causal; of such sets this"
@@ -275,7 +275,9 @@ def _front_door(
     settings = {"estimand": estimand, "control": control}
     chosen = with_settings(FrontDoor() if estimator is None else estimator, settings)
     through, conditioning = ([c for c in frame.columns if c in part] for part in (mediators, covariates))
-    effect = _fitted(chosen, frame, a, y, conditioning, {**roles, "mediators": through}, level, missing)
+    effect = _fitted(
+        chosen, frame, a, y, conditioning, roles={**roles, "mediators": through}, level=level, missing=missing
+    )
     why = (
         f"no observed set closes the paths of the graph from {a} to {y} that are not causal"
         if identification.backdoor.optimal is None
@@ -298,6 +300,7 @@ def _fitted(
     treatment: Hashable,
     outcome: Hashable,
     covariates: list[Any],
+    *,
     roles: Mapping[str, Any],
     level: float | None,
     missing: str,

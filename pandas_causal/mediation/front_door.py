@@ -203,7 +203,14 @@ class FrontDoor(ArmComparison):
         runs = [self._cross_fit(sample, M, plan, rng) for _ in range(self.n_repeats)]
         scores = [
             front_door_scores(
-                plan, sample.y, sample.codes, run.outcome.predictions, run.nested.predictions, run.e, run.r, sample.w
+                plan,
+                sample.y,
+                sample.codes,
+                outcome=run.outcome.predictions,
+                nested=run.nested.predictions,
+                propensity=run.e,
+                given_mediators=run.r,
+                w=sample.w,
             )
             for run in runs
         ]

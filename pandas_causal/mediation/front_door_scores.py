@@ -41,6 +41,7 @@ def front_door_scores(
     plan: EstimandPlan,
     y: Floats,
     codes: Codes,
+    *,
     outcome: Floats,
     nested: Floats,
     propensity: Floats,
