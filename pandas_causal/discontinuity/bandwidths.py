@@ -19,6 +19,7 @@ import numpy as np
 from pandas_causal.discontinuity.local_polynomial import Side, Window
 from pandas_causal.errors import CausalDataError
 from pandas_causal.kernels.arrays import Floats, Positions
+from pandas_causal.models.linear import solve_gram
 
 __all__ = [
     "SELECTORS",
@@ -121,11 +122,14 @@ def adjusted_outcome(jumps: Floats, gamma: Floats, fuzzy: bool) -> Floats:
 
 
 def covariate_coefficients(cross: Floats, n_first: int) -> Floats:
-    """Coefficients gamma (z, n_first) of the covariates, from cross-products of the detrended columns."""
+    """Coefficients gamma (z, n_first) of the covariates, from cross-products of the detrended columns.
+
+    A covariate without variation within the sides, or that those before it explain there, gets the coefficient 0.
+    """
     inside = cross[n_first:, n_first:]
-    scale = np.sqrt(np.maximum(np.diag(inside), np.finfo(float).tiny))
-    solved = np.linalg.lstsq(inside / np.outer(scale, scale), cross[n_first:, :n_first] / scale[:, None], rcond=1e-12)
-    return solved[0] / scale[:, None]
+    scale = np.sqrt(np.where(np.diag(inside) > 0, np.diag(inside), 1.0))
+    solved = solve_gram(inside / np.outer(scale, scale), cross[n_first:, :n_first] / scale[:, None])
+    return solved / scale[:, None]
 
 
 def row_residuals(window: Window, order: int, s: Floats, n: int, setting: LocalPolynomialSetting) -> Floats:

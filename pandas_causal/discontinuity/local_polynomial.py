@@ -20,6 +20,7 @@ from pandas_causal.kernels.arrays import Floats, Ints, Positions
 __all__ = ["KERNELS", "Side", "Window"]
 
 KERNELS = ("triangular", "epanechnikov", "uniform")
+_ROUNDING = 1e-12  # of a column's sum of squares
 _CHUNK = 65_536
 
 
@@ -169,13 +170,19 @@ class Window:
         return equivalent_kernel(self.side.distance[: self.n], self.side.weights, self.h, self._shape, a)
 
     def residual_moments(self, order: int) -> Floats:
-        """Cross-products (m, m) of the columns after the polynomial is taken out, weighted."""
+        """Cross-products (m, m) of the columns after the polynomial is taken out, weighted.
+
+        Of a column that is a polynomial itself only rounding is left, which is no variation: its entries are 0.
+        """
         k, D = order + 1, self.side.columns[: self.n]
         total = np.zeros((D.shape[1], D.shape[1]))
         for start in range(0, self.n, _CHUNK):
             at = slice(start, min(start + _CHUNK, self.n))
             total += (D[at] * self.w[at, None]).T @ D[at]
-        return total - self.moments[:k].T @ self.solve(order, self.moments[:k])
+        left = total - self.moments[:k].T @ self.solve(order, self.moments[:k])
+        explained = np.diag(left) <= _ROUNDING * np.diag(total)
+        left[explained], left[:, explained] = 0.0, 0.0
+        return left
 
     def fitted(self, order: int, values_moments: Floats, n: int | None = None) -> Floats:
         """Polynomial of an order at the n rows nearest to the cutoff, from moments P'W v (order + 1,)."""

@@ -266,7 +266,7 @@ class RegressionDiscontinuity(CausalEstimator):
         effect_in_words = "local effect" if sample.treatment is not None else "effect"
         kind = "change of slope" if self.derivative == 1 else "jump"
         by = f" of {sample.treatment}" if sample.treatment is not None else ""
-        warned = [*sample.notes, *self._weak(sample, parts)]
+        warned = [*sample.notes, *_without_variation(sample, parts), *self._weak(sample, parts)]
         effect = Effect(
             rows=Estimates(
                 estimates,
@@ -387,6 +387,16 @@ def _refuse_unworkable(sample: RunningSample, design: Cutoff, name: str) -> None
                 )
             ]
         )
+
+
+def _without_variation(sample: RunningSample, parts: list[Part]) -> list[str]:
+    """A note on covariates that adjust nothing near the cutoff."""
+    unused = sorted({j for part in parts for j in np.flatnonzero((part.run.estimate.gamma == 0).all(axis=1))})
+    if not unused:
+        return []
+    listed = ", ".join(sample.names[j] for j in unused[:5]) + (", ..." if len(unused) > 5 else "")
+    text = f"{len(unused)} of {len(sample.names)} covariates were left out: within the bandwidth they do not vary on"
+    return [f"{text} either side, or other covariates explain them there ({listed})"]
 
 
 def _uncertainty(sample: RunningSample, parts: list[Part]) -> Influence:

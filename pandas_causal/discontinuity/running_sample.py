@@ -15,7 +15,7 @@ from pandas_causal.errors import CausalArgumentError, CausalDataError, Problem
 from pandas_causal.estimator import CausalEstimator
 from pandas_causal.inference.rows import RowIdentity
 from pandas_causal.inputs.arms import resolve_arms
-from pandas_causal.inputs.column_rules import as_float, is_numeric
+from pandas_causal.inputs.column_rules import as_float, is_numeric, is_rescaled
 from pandas_causal.inputs.encoding import Encoder
 from pandas_causal.inputs.roles import Inputs
 from pandas_causal.inputs.types import Covariates, Outcome, RoleLike
@@ -197,6 +197,18 @@ def _numbers(treatment: pd.Series[Any]) -> pd.Series[Any]:
     return pd.Series(arms.codes.astype(float), index=treatment.index, name=treatment.name)
 
 
+def _refuse_sides(z: Floats, X: Floats, names: list[str]) -> None:
+    """Refuse covariates that tell the sides of the cutoff apart and nothing else: they would take the jump."""
+    side = (z >= 0).astype(float)
+    problems = [
+        Problem(name, "covariate equals the side of the cutoff, possibly rescaled", None, "leave it out")
+        for j, name in enumerate(names)
+        if is_rescaled(X[:, j], side)
+    ]
+    if problems:
+        raise CausalDataError(problems)
+
+
 def _arrays(inputs: Inputs, cutoff: _Cutoff) -> RunningSample:
     outcome, roles = inputs.outcome, inputs.roles
     assert outcome is not None  # noqa: S101 - resolve() has required it
@@ -206,13 +218,15 @@ def _arrays(inputs: Inputs, cutoff: _Cutoff) -> RunningSample:
     encoder = Encoder.fit(inputs.covariates)
     if encoder.dropped:
         cutoff.notes.append(f"constant covariates were left out: {', '.join(encoder.dropped[:5])}")
+    z, matrix = x - (cutoff.value if cutoffs is None else cutoffs), encoder.transform(inputs.covariates)
+    _refuse_sides(z, matrix, encoder.names)
     weight = roles.get("sample_weight")
     received = roles.get("received")
     return RunningSample(
-        z=x - (cutoff.value if cutoffs is None else cutoffs),
+        z=z,
         y=y,
         received=None if received is None else as_float(received),
-        X=encoder.transform(inputs.covariates),
+        X=matrix,
         names=encoder.names,
         weight=None if weight is None else as_float(weight),
         clusters=inputs.ways("cluster"),

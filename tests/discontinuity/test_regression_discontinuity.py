@@ -344,3 +344,42 @@ def test_an_outcome_without_noise_is_answered_or_explained():
     with pytest.warns(StandardErrorWarning, match="standard errors are zero"):
         effect = rdd(pd.DataFrame({"x": x, "y": (x >= 0).astype(float)}))
     assert effect.estimate == pytest.approx(1, abs=1e-9)
+
+
+# -- covariates that adjust nothing ------------------------------------------------------------------------------------
+
+
+def jump_of_two(n=3_000):
+    rng = np.random.default_rng(0)
+    x = rng.uniform(-1, 1, n)
+    right = (x >= 0).astype(float)
+    took = (rng.random(n) < 0.2 + 0.6 * right).astype(float)
+    frame = pd.DataFrame({"x": x, "D": right, "took": took, "c": rng.normal(size=n)})
+    return frame.assign(y=x + 2 * right + 0.3 * frame["c"] + rng.normal(size=n) * 0.5)
+
+
+@pytest.mark.parametrize("scale", [1.0, -3.0])
+@pytest.mark.parametrize("fuzzy", [False, True])
+def test_a_covariate_that_equals_the_side_is_refused(fuzzy, scale):
+    frame = jump_of_two().assign(D=lambda d: scale * d["D"] + 7)
+    received = {"treatment": "took"} if fuzzy else {}
+    with pytest.raises(CausalDataError, match="D: covariate equals the side of the cutoff"):
+        frame.causal.rdd(outcome="y", running="x", covariates=["c", "D"], **received)
+
+
+@pytest.mark.parametrize("fuzzy", [False, True])
+@pytest.mark.parametrize("extra", ["copied", "bent", "far", "jumping copy"])
+def test_covariates_without_variation_of_their_own_are_left_out_and_said(extra, fuzzy):
+    frame = jump_of_two()
+    frame["copied"] = 2 * frame["c"] - 1
+    frame["bent"] = np.where(frame["x"] >= 0, frame["x"], 3 * frame["x"] + 5)  # a line on each side
+    frame["far"] = (frame["x"].abs() > 0.97).astype(float)  # constant within the bandwidth
+    frame["jumping copy"] = frame["c"] + frame["D"]
+    question = {"outcome": "y", "running": "x", "bandwidth": 0.5} | ({"treatment": "took"} if fuzzy else {})
+    alone = frame.causal.rdd(**question, covariates=["c"])
+    both = frame.causal.rdd(**question, covariates=["c", extra])
+    assert alone.warnings == ()
+    assert both.estimate == pytest.approx(alone.estimate, rel=1e-8)
+    assert both.std_error == pytest.approx(alone.std_error, rel=1e-8)
+    assert "1 of 2 covariates were left out: within the bandwidth they do not vary" in both.warnings[0]
+    assert both.warnings[0].endswith(f"({extra})")
