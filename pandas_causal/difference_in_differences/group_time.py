@@ -153,8 +153,9 @@ class GroupTime:
 def plan_cells(cohorts: list[int], n_periods: int, base_period: str, anticipation: int) -> list[Cell]:
     """Cells of all cohorts and their base periods.
 
-    A period from treatment on is compared with the last one before treatment (and anticipation), g - 1 - a. Earlier
-    periods are compared with that one too ("universal") or each with the one before it ("varying").
+    A period from treatment (less anticipation) on is compared with the last one before, g - 1 - a: what units do while
+    they anticipate treatment is an effect of it. Earlier periods are compared with that one too ("universal") or each
+    with the one before it ("varying").
 
     References
     ----------
@@ -167,7 +168,7 @@ def plan_cells(cohorts: list[int], n_periods: int, base_period: str, anticipatio
         if last_clean < 0:
             continue
         for t in range(n_periods):
-            if base_period == "universal" or t >= g:
+            if base_period == "universal" or t >= g - anticipation:
                 cells.append(Cell(g, t, last_clean))
             elif t > 0:
                 cells.append(Cell(g, t, t - 1))

@@ -429,3 +429,17 @@ def test_diagnostics(effect):
     sizes = effect.diagnostics["cohorts"].table
     assert sizes["n_units"].to_dict() == {3: 30, 4: 30, 5: 30, "never treated": 30}
     assert effect.diagnostics["composition"].table.to_numpy().tolist() == [[30] * 6] * 4
+
+
+def test_an_effect_within_the_anticipation_window_is_found_whichever_base():
+    """An effect of 1 from two periods before treatment on, and nothing else: 1 at events -2 and -1, 0 before."""
+    frame = pd.DataFrame({"i": np.repeat(np.arange(40), 8), "t": np.tile(np.arange(8), 40)})
+    frame["g"] = np.where(frame["i"] % 2 == 0, 5.0, np.inf)
+    rng = np.random.default_rng(0)
+    frame["y"] = frame["i"] + frame["t"] ** 2 + (frame["t"] >= frame["g"] - 2) + 1e-6 * rng.normal(size=len(frame))
+    for base in ("varying", "universal"):
+        effect = frame.causal.did(
+            outcome="y", unit="i", time="t", cohort="g", anticipation=2, base_period=base
+        ).aggregate("event")
+        assert effect.estimates[[-2, -1, 0, 1, 2]].to_numpy() == pytest.approx(1, abs=1e-5)
+        assert effect.estimates[[-4, -3]].to_numpy() == pytest.approx(0, abs=1e-5)

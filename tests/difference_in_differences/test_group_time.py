@@ -38,6 +38,8 @@ def test_base_periods_by_hand():
     assert [c for c in universal if c.is_reference] == [(2, 1, 1), (3, 2, 2)]
     early = plan_cells([2, 3], 4, "varying", 1)
     assert [c for c in early if c.time >= c.cohort] == [(2, 2, 0), (2, 3, 0), (3, 3, 1)]
+    earlier = plan_cells([4], 6, "varying", 2)
+    assert earlier == [(4, 1, 0), (4, 2, 1), (4, 3, 1), (4, 4, 1), (4, 5, 1)]  # from 2 on treatment is anticipated
     assert plan_cells([1], 4, "varying", 1) == []  # no period before treatment and anticipation
 
 
