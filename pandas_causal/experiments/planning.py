@@ -14,6 +14,7 @@ from pandas_causal.kernels.arrays import Positions
 
 __all__ = ["power", "sample_ratio", "sample_size"]
 
+_NORMAL = 1e9  # degrees of freedom
 _ALTERNATIVES = ("two-sided", "greater", "less")
 
 
@@ -76,6 +77,13 @@ def power(
     variance = std**2 * (1 - r_squared) * (1 + (cluster_size - 1) * icc)
     noncentrality = effect * np.sqrt(n * share * (1 - share) / variance)
     df = max(n / cluster_size - 2, 1.0)
+    if df > _NORMAL:  # Student's law is the normal there, and scipy's noncentral one is NaN
+        if alternative != "two-sided":
+            return float(
+                stats.norm.cdf(stats.norm.ppf(alpha) + (noncentrality if alternative == "greater" else -noncentrality))
+            )
+        low = stats.norm.ppf(alpha / 2)
+        return float(stats.norm.cdf(low + noncentrality) + stats.norm.cdf(low - noncentrality))
     # far in the tails scipy 1.12 sets the flag of a division by zero beside the right value
     with np.errstate(divide="ignore"):
         if alternative != "two-sided":

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pandas_causal.errors import CausalArgumentError, suggest
+from pandas_causal.errors import CausalArgumentError, CausalDataError, Problem, suggest
 from pandas_causal.kernels.arrays import Codes, Positions
 
 __all__ = ["MAX_ARMS", "Arms", "plain", "resolve_arms"]
@@ -53,6 +53,25 @@ class Arms:
         return [f"{level} - {self.levels[0]}" for level in self.levels[1:]]
 
 
+def _refuse_levels_alike(treatment: pd.Series[Any], levels: list[Any], codes: Positions) -> None:
+    """Refuse two levels that print alike, as 0 and "0" do: no table could tell them apart."""
+    of_text: dict[str, list[int]] = {}
+    for i, level in enumerate(levels):
+        of_text.setdefault(str(level), []).append(i)
+    problems = [
+        Problem(
+            str(treatment.name),
+            f"holds {text} as {' and as '.join(type(levels[i]).__name__ for i in alike)}, which print alike",
+            int(np.isin(codes, alike).sum()),
+            "give the column one type, e.g. .astype(str)",
+        )
+        for text, alike in of_text.items()
+        if len(alike) > 1
+    ]
+    if problems:
+        raise CausalDataError(problems)
+
+
 def resolve_arms(treatment: pd.Series[Any], control: Hashable = None) -> Arms:
     """Code a discrete treatment, the control as 0.
 
@@ -80,6 +99,7 @@ def resolve_arms(treatment: pd.Series[Any], control: Hashable = None) -> Arms:
         rank[order] = np.arange(len(levels))
         codes, levels = rank[codes], [levels[i] for i in order]
         chosen_by = "the first level in sorted order"
+    _refuse_levels_alike(treatment, levels, codes)
     natural = tuple(levels)
     if control is not None:
         matches = [i for i, level in enumerate(levels) if level == plain(control)]

@@ -101,3 +101,13 @@ def test_wrong_allocations_are_refused():
     for wrong in ({0: 0.5, 2: 0.5}, [0.5, 0.25, 0.25], [1.0, 0.0]):
         with pytest.raises(CausalArgumentError, match="allocation"):
             sample_ratio(np.array([10, 10]), [0, 1], wrong)
+
+
+@pytest.mark.parametrize("alternative", ["two-sided", "greater", "less"])
+def test_power_of_any_number_of_rows(alternative):
+    """Where Student's law is the normal one, and on both sides of where we take it for that."""
+    effect = -1e-4 if alternative == "less" else 1e-4
+    below, above = (power(effect, 1.0, n, alternative=alternative) for n in (0.999e9, 1.001e9))
+    assert above == pytest.approx(below, rel=2e-3)
+    assert above > below
+    assert power(effect, 1.0, 1e30, alternative=alternative) == 1

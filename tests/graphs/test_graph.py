@@ -120,6 +120,8 @@ BAD = {
     "undirected DOT": ("graph { a -- b }", "undirected"),
     "undirected edge in DOT": ("digraph { a -- b }", "'--' is no direction"),
     "no direction in DOT": ("digraph { a -> b [dir=none] }", "dir='none'"),
+    "a dotted name in DOT": ("digraph {\n a -> x.1 }", r"line 2, column 7: x.1 is no name in DOT.*quotes: .x.1."),
+    "a name that begins with a digit": ("digraph { 1x -> y }", r"line 1, column 11: 1x is no name in DOT"),
     "two graphs": ("digraph { a -> b }\n digraph { c -> d }", "line 2, column 2: a second graph"),
     "rest after DOT": ("digraph { a -> b } c", "unexpected 'c' after the graph"),
     "empty DOT": ("digraph { }", "empty"),

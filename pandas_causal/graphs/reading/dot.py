@@ -33,6 +33,10 @@ class _Token:
     text: str
     at: int
 
+    @property
+    def end(self) -> int:
+        return self.at + len(self.text)
+
     def is_word(self, *words: str) -> bool:
         return self.kind == "name" and self.text.lower() in words
 
@@ -195,10 +199,14 @@ class _Reader:
     # -- tokens ------------------------------------------------------------------------------------------------------
 
     def _tokens(self) -> list[_Token]:
-        tokens, at, text = [], 0, self.text
+        tokens: list[_Token] = []
+        at, text = 0, self.text
         while at < len(text):
             match = _TOKEN.match(text, at)
             if match is not None and match.lastgroup is not None:
+                if match.lastgroup == "name" and tokens and tokens[-1].kind == "name" and tokens[-1].end == at:
+                    whole = tokens[-1].text + match[0]  # DOT itself reads two names in x.1 and in 1x
+                    raise self._error(tokens[-1], f'{whole} is no name in DOT; put it in quotes: "{whole}"')
                 if match.lastgroup != "space":
                     tokens.append(_Token(match.lastgroup, match[0], at))
                 at = match.end()
