@@ -330,8 +330,44 @@ def _means(sample: Sample, plan: EstimandPlan, design: StandardisedMatrix, varia
         common = np.square(fit.residuals).sum() / freedom
         meat = common * np.diag(np.square(weights).sum(axis=0))  # common / n_a without sample weights
         return ArmMeans(values, contributions, (Component(meat, freedom),), "pooled variance, Student's t")
+    if sample.w is not None:
+        return ArmMeans(values, contributions, _weighted_welch(sample, contributions, weights), "Welch, weighted")
     welch = _by_arm(contributions * np.sqrt(fit.hc2)[:, None], sample.codes, counts)
     return ArmMeans(values, contributions, welch, "Welch")
+
+
+def _weighted_welch(sample: Sample, contributions: Floats, weights: Floats) -> tuple[Component, ...]:
+    """One variance term per arm of weighted means, unbiased whatever the weights where the noise is even.
+
+    With shares ``h = w / sum w`` and ``S = sum h^2`` a residual has variance ``sigma^2 (1 - 2 h + S)``, so that the
+    variance of the mean is ``sum h^2 e^2 / (1 - 2 h + S)``. Equal weights give Welch's. Its degrees of freedom
+    (Satterthwaite) are ``tr(Q)^2 / tr(Q^2)``, Q the matrix of that quadratic form in the noise: ``n_a - 1`` with equal
+    weights, about 1 where one row outweighs the rest.
+
+    Raises
+    ------
+    CausalDataError
+        An arm whose weights are worth fewer than two rows, ``1 / S < 2``.
+    """
+    out = []
+    for a, level in enumerate(sample.arms.levels):
+        inside = sample.codes == a
+        h = weights[inside, a]
+        S = float(h @ h)
+        if S > 0.5 * (1 + 1e-9):
+            raise CausalDataError(
+                f"sample_weight: the {int(inside.sum()):,} rows of arm {level!r} are worth {1 / S:.2f} rows, because"
+                " few of them outweigh the rest; at least 2 are needed to know how they vary: check the weights, or"
+                " cap them"
+            )
+        slack = 1 - 2 * h + S
+        d = np.square(h) / slack
+        D0, D1, D2 = float(d.sum()), float(d @ h), float(d @ np.square(h))
+        own = float((np.square(d) * (1 - 4 * h + 2 * S)).sum())
+        crossed = S**2 * D0**2 + 2 * D0 * D2 + 2 * D1**2 - 4 * S * D0 * D1
+        part = contributions[inside] / np.sqrt(slack)[:, None]
+        out.append(Component(part.T @ part, S**2 / (own + crossed)))
+    return tuple(out)
 
 
 def _mean_weights(sample: Sample) -> Floats:

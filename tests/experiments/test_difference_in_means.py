@@ -34,8 +34,8 @@ Y = [FRAME.loc[FRAME["arm"] == a, "y"].to_numpy() for a in (0, 1)]
 REL = 1e-9
 
 
-def ab_test(outcome="y", **more):
-    return FRAME.causal.ab_test(treatment="arm", outcome=outcome, **more)
+def ab_test(outcome="y", frame=None, **more):
+    return (FRAME if frame is None else frame).causal.ab_test(treatment="arm", outcome=outcome, **more)
 
 
 def fit(roles, outcome="y", **settings):
@@ -80,11 +80,52 @@ def test_parameters_are_the_arm_means():
 
 
 def test_weighted_means_equal_statsmodels_wls():
-    """With treatment in the model, HC2 of weighted least squares is Welch's variance with weights."""
     effect = ab_test(sample_weight="w")
-    theirs = sm.WLS(FRAME["y"], sm.add_constant(FRAME["arm"]), weights=FRAME["w"]).fit(cov_type="HC2")
+    theirs = sm.WLS(FRAME["y"], sm.add_constant(FRAME["arm"]), weights=FRAME["w"]).fit()
     assert effect.estimate == pytest.approx(theirs.params["arm"], rel=REL)
-    assert effect.std_error == pytest.approx(theirs.bse["arm"], rel=REL)
+
+
+def test_variance_and_degrees_of_freedom_of_weighted_means_by_the_matrix_of_the_quadratic_form():
+    """HC2 of weighted least squares misses what one row's weight takes from the others' residuals."""
+    effect = ab_test(sample_weight="w")
+    variance, df = [], []
+    for a in (0, 1):
+        y, w = (FRAME.loc[FRAME["arm"] == a, name].to_numpy() for name in ("y", "w"))
+        h = w / w.sum()
+        M = np.eye(len(h)) - np.outer(np.ones(len(h)), h)  # residuals of the weighted mean
+        Q = M.T @ np.diag(h**2 / np.diag(M @ M.T)) @ M
+        assert np.trace(Q) == pytest.approx(h @ h)  # unbiased
+        variance.append(y @ Q @ y)
+        df.append(np.trace(Q) ** 2 / np.trace(Q @ Q))
+    assert effect.std_error**2 == pytest.approx(sum(variance), rel=REL)
+    assert effect.uncertainty.df()[0] == pytest.approx(
+        sum(variance) ** 2 / sum(v**2 / d for v, d in zip(variance, df, strict=True)), rel=REL
+    )
+
+
+def test_equal_weights_are_none():
+    equal, none = ab_test(sample_weight="w", frame=FRAME.assign(w=2.5)), ab_test()
+    assert equal.std_error == pytest.approx(none.std_error, rel=1e-12)
+    assert equal.uncertainty.df()[0] == pytest.approx(none.uncertainty.df()[0], rel=1e-10)
+
+
+@pytest.mark.parametrize("top", [1.0, 10.0, 40.0])
+def test_a_weight_that_dominates_does_not_shrink_the_error(top):
+    rng, n = np.random.default_rng(1), 60
+    frame = pd.DataFrame({"arm": np.arange(n) % 2, "w": np.where(np.arange(n) == 1, top, 1.0)})
+    effects = [
+        frame.assign(y=rng.normal(size=n)).causal.ab_test(treatment="arm", outcome="y", sample_weight="w")
+        for _ in range(300)
+    ]
+    assert np.mean([e.conf_low < 0 < e.conf_high for e in effects]) > 0.91  # 95% less three binomial errors
+    ratio = np.mean([e.std_error**2 for e in effects]) / np.var([e.estimate for e in effects])
+    assert 0.75 < ratio < 1.35
+
+
+def test_weights_worth_less_than_two_rows_are_refused():
+    frame = FRAME.assign(w=np.where(FRAME.index == FRAME.index[FRAME["arm"] == 1][0], 1e6, 1.0))
+    with pytest.raises(CausalDataError, match=r"sample_weight: the \d+ rows of arm 1 are worth 1.00 rows"):
+        ab_test(sample_weight="w", frame=frame)
 
 
 def test_pooled_variance_with_weights_is_that_of_weighted_means():
