@@ -12,7 +12,14 @@ from pandas_causal.effect.check import Check
 from pandas_causal.errors import OverlapError
 from pandas_causal.kernels.arrays import Bools, Codes, Floats
 
-__all__ = ["BALANCE_LIMIT", "balance", "balance_score", "largest_difference", "standardized_differences"]
+__all__ = [
+    "BALANCE_LIMIT",
+    "balance",
+    "balance_score",
+    "difference_in_words",
+    "largest_difference",
+    "standardized_differences",
+]
 
 BALANCE_LIMIT = 0.1
 _ROUNDING = 1e-12  # of a covariate's scale
@@ -72,6 +79,11 @@ def largest_difference(X: Floats, codes: Codes, weights: Floats | None) -> float
         standardized_differences(X, codes, a, 0, _of_contrast(weights, a)) for a in range(1, int(codes.max()) + 1)
     )
     return max((float(np.abs(gaps).max(initial=0.0)) for gaps in contrasts), default=0.0)
+
+
+def difference_in_words(size: float) -> str:
+    """A largest difference as sentences give it."""
+    return f"{size:.2f}" if np.isfinite(size) else "infinite"
 
 
 def balance_score(X: Floats, names: Sequence[str], largest: Callable[[Floats], float]) -> float:
@@ -148,7 +160,7 @@ def balance(
     table = pd.concat(parts)
     last = f"smd_{stages[-1][0]}"
     worst = {stage: float(table[f"smd_{stage}"].abs().max()) if len(table) else 0.0 for stage, _ in stages}
-    said = {stage: f"{size:.2f}" if np.isfinite(size) else "infinite" for stage, size in worst.items()}
+    said = {stage: difference_in_words(size) for stage, size in worst.items()}
     text = f"largest standardised difference {said['before']} before weighting"
     if weights is not None:
         text += f", {said['after']} after"

@@ -77,17 +77,15 @@ def power(
     variance = std**2 * (1 - r_squared) * (1 + (cluster_size - 1) * icc)
     noncentrality = effect * np.sqrt(n * share * (1 - share) / variance)
     df = max(n / cluster_size - 2, 1.0)
+    signed = -noncentrality if alternative == "less" else noncentrality
     if df > _NORMAL:  # Student's law is the normal there, and scipy's noncentral one is NaN
         if alternative != "two-sided":
-            return float(
-                stats.norm.cdf(stats.norm.ppf(alpha) + (noncentrality if alternative == "greater" else -noncentrality))
-            )
+            return float(stats.norm.cdf(stats.norm.ppf(alpha) + signed))
         low = stats.norm.ppf(alpha / 2)
         return float(stats.norm.cdf(low + noncentrality) + stats.norm.cdf(low - noncentrality))
     # far in the tails scipy 1.12 sets the flag of a division by zero beside the right value
     with np.errstate(divide="ignore"):
         if alternative != "two-sided":
-            signed = noncentrality if alternative == "greater" else -noncentrality
             return float(stats.nct.sf(stats.t.ppf(1 - alpha, df), df, signed))
         critical = stats.t.ppf(1 - alpha / 2, df)
         return float(stats.nct.sf(critical, df, noncentrality) + stats.nct.cdf(-critical, df, noncentrality))

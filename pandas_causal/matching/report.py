@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pandas_causal.arms.balance import BALANCE_LIMIT, balance, largest_difference
+from pandas_causal.arms.balance import BALANCE_LIMIT, balance, difference_in_words, largest_difference
 from pandas_causal.arms.overlap import effective_sample_size
 from pandas_causal.effect.check import Check
 from pandas_causal.inputs.arms import Arms
@@ -61,9 +61,9 @@ def balance_note(X: Floats, codes: Codes, by_contrast: Floats) -> list[str]:
         return []
     return [
         (
-            f"the arms are not balanced after matching: the largest standardised difference is {worst:.2f}, above"
-            f" {BALANCE_LIMIT:g} (see diagnostics['balance']; bias_adjust=True, a caliper, or another distance may"
-            " help)"
+            "the arms are not balanced after matching: the largest standardised difference is"
+            f" {difference_in_words(worst)}, above {BALANCE_LIMIT:g} (see diagnostics['balance']; bias_adjust=True, a"
+            " caliper, or another distance may help)"
         )
     ]
 
