@@ -25,7 +25,7 @@ from pandas_causal.arms.balance import balance, balance_score, largest_differenc
 from pandas_causal.arms.base import UNCONFOUNDED, ArmComparison
 from pandas_causal.arms.estimands import EstimandPlan, in_words, plan_estimand, targets_of
 from pandas_causal.arms.overlap import weight_summary
-from pandas_causal.arms.sample import Sample, check_propensity
+from pandas_causal.arms.sample import Sample, check_propensity, collinear
 from pandas_causal.effect.check import Check, Checks
 from pandas_causal.errors import CausalArgumentError, OverlapError
 from pandas_causal.inputs.column_rules import lonely_categories
@@ -58,6 +58,10 @@ class _BalancingEstimator(ArmComparison):
     ) -> BalancingWeights:
         raise NotImplementedError
 
+    def _standardised(self, X: Floats) -> StandardisedMatrix:
+        """The balanced functions standardised: those that others explain are balanced with them."""
+        return StandardisedMatrix.of(X)
+
     def _sources(self, pair: Pair, K: int) -> list[Pair]:
         """Tilts whose weights add up to those of an arm in a population."""
         raise NotImplementedError
@@ -71,8 +75,10 @@ class _BalancingEstimator(ArmComparison):
         plan = plan_estimand(self.estimand, sample.arms, sample.treatment)
         lonely_categories(sample.inputs.covariates, sample.codes, len(sample.arms), self.estimand)
         K, codes = len(sample.arms), sample.codes
-        self._features = Features.of(sample.X, sample.encoder.names, self.moments, self.interactions)
-        self._design = design = StandardisedMatrix.of(self._features.on(sample.X))
+        levels = sample.encoder.every_level
+        X = levels.on(sample.X)
+        self._features = Features.of(X, levels.names, self.moments, self.interactions)
+        self._design = design = self._standardised(self._features.on(X))
         s = np.ones(len(sample)) if sample.w is None else sample.w
         sums, unit = _arm_sums(design, codes, s, K)
         self._tilts: dict[Pair, BalancingWeights] = {}
@@ -150,8 +156,7 @@ class _BalancingEstimator(ArmComparison):
         levels, names = sample.arms.levels, self._features.names
         checks["balance"] = partial(balance, self._design.X, names, sample.codes, levels, by_contrast)
         checks["weights"] = partial(weight_summary, total, sample.codes, levels)
-        named = [names[j] for j in self._design.dropped if j < sample.X.shape[1]]
-        notes = [f"collinear covariates were left out (explained by those before them): {', '.join(named[:5])}"]
+        notes = collinear(sample, StandardisedMatrix.of(sample.X).dropped) if len(self._design.dropped) else []
         self.effect_ = self.finish(
             sample,
             plan,
@@ -160,7 +165,7 @@ class _BalancingEstimator(ArmComparison):
             estimand=in_words(self.estimand, sample.treatment, sample.outcome),
             std_error_method=method,
             diagnostics=checks,
-            warned=[*warned, *(notes if named else [])],
+            warned=[*warned, *notes],
             assumptions=(*UNCONFOUNDED, assumption),
             facts={"n_balanced": len(self._design.kept), **facts},
         )
@@ -169,7 +174,7 @@ class _BalancingEstimator(ArmComparison):
         """Weights (m, k) that the fitted tilts give other rows."""
         K = len(self.arms_)
         targets = targets_of(self.estimand, K)
-        design = self._design.on(self._features.on(X))
+        design = self._design.on(self._features.on(self.encoder_.every_level.on(X)))
         out = np.zeros((len(codes), len(targets)))
         for j, (population, arm) in enumerate(targets):
             each = np.full(len(codes), float(self._stands_for_itself((population, arm))))
@@ -196,7 +201,7 @@ class _BalancingEstimator(ArmComparison):
         weights = self._held_out_weights(held_out.X, held_out.codes, held_out.w)
         by_contrast = contrast_weights(weights, self.estimand, len(self.arms_))
         return balance_score(
-            held_out.X, self.encoder_.names, lambda X: largest_difference(X, held_out.codes, by_contrast)
+            held_out.X, self.encoder_.every_level, lambda X: largest_difference(X, held_out.codes, by_contrast)
         )
 
 
@@ -468,6 +473,11 @@ class StableBalancing(_BalancingEstimator):
         self, design: StandardisedMatrix, rows: Positions, base: Floats, target: Floats, total: float, unit: Floats
     ) -> BalancingWeights:
         return stable_weights(design, rows, base, target, total, unit, self.tolerance)
+
+    def _standardised(self, X: Floats) -> StandardisedMatrix:
+        """As ever without a tolerance; with one every function has its own, whether or not others explain it."""
+        design = StandardisedMatrix.of(X)
+        return design if self.tolerance == 0 else design.whole()
 
     def _sources(self, pair: Pair, K: int) -> list[Pair]:
         return [] if pair[0] == pair[1] else [pair]

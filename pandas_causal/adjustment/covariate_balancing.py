@@ -16,7 +16,7 @@ import pandas as pd
 from sklearn.utils.validation import check_is_fitted
 
 from pandas_causal.adjustment.weighted_means import contrast_weights, hajek_means, weight_slopes
-from pandas_causal.arms.balance import balance, balance_score, largest_difference
+from pandas_causal.arms.balance import balance_score, largest_difference
 from pandas_causal.arms.base import UNCONFOUNDED, ArmComparison
 from pandas_causal.arms.estimands import in_words, plan_estimand
 from pandas_causal.arms.overlap import arm_weights, weight_summary
@@ -418,8 +418,7 @@ class CovariateBalancingPropensity(ArmComparison):
         checks, warned = self.overlap(sample, e, self.estimand)
         if self.estimand == "ATT" and len(sample.arms) > 2:
             by_contrast = contrast_weights(weights, "ATT", len(sample.arms))
-            names, levels = sample.encoder.names, sample.arms.levels
-            checks["balance"] = partial(balance, sample.X, names, codes, levels, by_contrast)
+            checks["balance"] = partial(sample.balance, by_contrast)
         checks["weights"] = partial(weight_summary, self.weights_[self.used_], codes, sample.arms.levels)
         if self.over_identified:
             checks["specification"] = _specification(fit)
@@ -451,7 +450,7 @@ class CovariateBalancingPropensity(ArmComparison):
             weights = np.column_stack(each) * (1.0 if held_out.w is None else held_out.w[:, None])
         else:
             weights = arm_weights(self.estimand, codes, e, held_out.w)
-        return balance_score(Z, self.encoder_.names, lambda X: largest_difference(X, codes, weights))
+        return balance_score(Z, self.encoder_.every_level, lambda X: largest_difference(X, codes, weights))
 
     def _solve(self, sample: Sample, design: StandardisedMatrix) -> BalancingLogistic:
         """Fit the coefficients, from maximum likelihood on."""
@@ -469,7 +468,7 @@ class CovariateBalancingPropensity(ArmComparison):
         except NotBalanced as error:
             e = logistic_probabilities(design, error.coefficients[None])
             w = arm_weights(self.estimand, codes, np.maximum(e, 1e-12), sample.w)
-            table = balance(sample.X, sample.encoder.names, codes, levels, w).table["smd_after"].abs()
+            table = sample.balance(w).table["smd_after"].abs()
             raise OverlapError(
                 f"no logistic propensity balances the covariates: the nearest leaves {table.max():.2g} standard"
                 f" deviations in {table.idxmax()}; leave out or coarsen what stands in the way, let a difference stand"

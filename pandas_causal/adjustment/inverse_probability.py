@@ -156,7 +156,7 @@ class IPW(ArmComparison):
             raise CausalArgumentError("with known propensities there is no model to score")
         Z, codes = held_out.X, held_out.codes
         weights = arm_weights(self.estimand, codes, self._model.on(Z), held_out.w)
-        return balance_score(Z, self.encoder_.names, lambda X: largest_difference(X, codes, weights))
+        return balance_score(Z, self.encoder_.every_level, lambda X: largest_difference(X, codes, weights))
 
     def _propensity_model(self, sample: Sample, design: StandardisedMatrix) -> Nuisance:
         """Fit the propensity on all rows, or cross-fit it."""

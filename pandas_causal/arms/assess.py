@@ -61,7 +61,9 @@ def assess_overlap(
     weight = inputs.roles.get("sample_weight")
     w = normalised_weights(weight, arms)
     folds = assign_folds(arms.codes, 5, np.random.default_rng(0), labels=inputs.index)
-    rows = nuisances.TrainingRows(matrix, arms.codes, len(arms), w=w, columns=encoder.names)
+    rows = nuisances.TrainingRows(
+        matrix, arms.codes, len(arms), w=w, columns=encoder.names, levels=encoder.for_learners
+    )
     fit = nuisances.fit_propensity(propensity_model, rows, folds)
     return overlap_check(fit.predictions, arms.codes, arms.levels, estimand=estimand, bound=bound, w=w)
 
@@ -70,4 +72,5 @@ def assess_balance(X: pd.DataFrame, treatment: Any, *, weights: Any, control: Ha
     """Compare the arms, covariate by covariate; see :func:`balance`."""
     arms, encoder, matrix, inputs = _read(X, treatment, control, missing, sample_weight=weights)
     w = inputs.roles.get("sample_weight")
-    return balance(matrix, encoder.names, arms.codes, arms.levels, normalised_weights(w, arms))
+    levels = encoder.every_level
+    return balance(levels.on(matrix), levels.names, arms.codes, arms.levels, normalised_weights(w, arms))

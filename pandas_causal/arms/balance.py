@@ -10,6 +10,7 @@ import pandas as pd
 
 from pandas_causal.effect.check import Check
 from pandas_causal.errors import OverlapError
+from pandas_causal.inputs.encoding import EveryLevel
 from pandas_causal.kernels.arrays import Bools, Codes, Floats
 
 __all__ = [
@@ -86,25 +87,28 @@ def difference_in_words(size: float) -> str:
     return f"{size:.2f}" if np.isfinite(size) else "infinite"
 
 
-def balance_score(X: Floats, names: Sequence[str], largest: Callable[[Floats], float]) -> float:
+def balance_score(X: Floats, levels: EveryLevel, largest: Callable[[Floats], float]) -> float:
     """Minus the largest difference of held-out rows, for searches over settings.
 
     Parameters
     ----------
     X : ndarray (n, q)
-    names : sequence of str (q,)
+        Encoded covariates.
+    levels : EveryLevel
+        Of the encoder.
     largest : callable
-        Of some columns (n, r) of X: their largest absolute standardised difference.
+        Of some columns (n, r) of every level: their largest absolute standardised difference.
 
     Raises
     ------
     OverlapError
         Where a covariate varies in no arm and differs between them: no setting can be ranked.
     """
+    X = levels.on(X)
     worst = largest(X)
     if np.isfinite(worst):
         return -worst
-    apart = [name for j, name in enumerate(names) if not np.isfinite(largest(X[:, [j]]))]
+    apart = [name for j, name in enumerate(levels.names) if not np.isfinite(largest(X[:, [j]]))]
     raise OverlapError(
         f"{', '.join(apart)}: constant within the arms of the held-out rows and different between them, so no weights"
         " balance it; leave it out, coarsen it, or score on more rows"

@@ -11,7 +11,6 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 
-from pandas_causal.arms.balance import balance
 from pandas_causal.arms.estimands import EstimandPlan
 from pandas_causal.arms.overlap import arm_weights, overlap_check, propensity_histogram
 from pandas_causal.arms.sample import (
@@ -282,12 +281,10 @@ class ArmComparison(CausalEstimator):
         )
         if weights is None:
             weights = arm_weights(estimand, codes[used], propensity[used], w)
-        X = sample.X if keep is None else sample.X[keep]
-        names = sample.encoder.names
         checks = {
             "overlap": check,
             "propensity": partial(propensity_histogram, propensity[used], codes[used], levels),
-            "balance": partial(balance, X, names, codes[used], levels, weights),
+            "balance": partial(sample.balance, weights, keep),
         }
         if check.passed:
             return checks, []

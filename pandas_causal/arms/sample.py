@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from pandas_causal.arms.balance import balance
 from pandas_causal.arms.estimands import common_support
+from pandas_causal.effect.check import Check
 from pandas_causal.errors import CausalDataError, OverlapError
 from pandas_causal.inference.rows import RowIdentity
 from pandas_causal.inputs.arms import Arms
@@ -80,12 +82,19 @@ class Sample:
 
     def training_rows(self, design: StandardisedMatrix | None = None) -> TrainingRows:
         """These rows, for nuisances."""
-        return TrainingRows(self.X, self.codes, len(self.arms), self.y, self.w, self.columns, design)
+        levels = self.encoder.for_learners
+        return TrainingRows(self.X, self.codes, len(self.arms), self.y, self.w, self.columns, design, levels)
 
     def arm_means(self) -> Floats:
         """Weighted mean outcome of every arm (K,)."""
         w = np.ones(len(self)) if self.w is None else self.w
         return np.bincount(self.codes, weights=w * self.y) / np.bincount(self.codes, weights=w)
+
+    def balance(self, weights: Floats | None = None, keep: Bools | None = None) -> Check:
+        """Balance of the arms under weights, over all rows or those kept; every level of a category has its row."""
+        used, levels = slice(None) if keep is None else keep, self.encoder.every_level
+        X = levels.on(self.X if keep is None else self.X[keep])
+        return balance(X, levels.names, self.codes[used], self.arms.levels, weights)
 
     @property
     def treatment(self) -> str:

@@ -18,7 +18,6 @@ from pandas_causal.arms.arm_regression import (
     fit_arm_regression,
     means_components,
 )
-from pandas_causal.arms.balance import balance
 from pandas_causal.arms.base import ArmComparison, Law
 from pandas_causal.arms.estimands import EstimandPlan, plan_estimand
 from pandas_causal.arms.sample import Sample
@@ -242,7 +241,7 @@ class DifferenceInMeans(ArmComparison):
         if self.allocation is not None:
             checks["sample_ratio"] = sample_ratio(sample.arms.counts, sample.arms.levels, self.allocation)
         if sample.X.shape[1]:
-            checks["balance"] = partial(balance, sample.X, sample.encoder.names, sample.codes, sample.arms.levels)
+            checks["balance"] = sample.balance
         return self.finish(
             sample,
             plan if index is None else replace(plan, index=index),

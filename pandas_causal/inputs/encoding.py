@@ -1,10 +1,16 @@
-"""One preprocessor for mixed frames: covariates of any usable type to one float64 matrix."""
+"""One preprocessor for mixed frames: covariates of any usable type to one float64 matrix.
+
+Models without a penalty need one level of a category left out: the most frequent, so that no name decides what a level
+without rows (in one fold, in one arm) is taken for. What looks at levels one by one (balance, tolerances,
+distances, penalties, trees) needs them all, else its answer depends on how levels are named: :class:`EveryLevel`
+writes them from the same matrix.
+"""
 
 from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import numpy as np
 import pandas as pd
@@ -14,24 +20,32 @@ from pandas_causal.errors import CausalDataError, CausalWarning
 from pandas_causal.inputs.column_rules import as_float, is_numeric
 from pandas_causal.kernels.arrays import Floats
 
-__all__ = ["Encoder"]
+__all__ = ["Encoder", "EveryLevel"]
 
 
 @dataclass(frozen=True, eq=False)
 class _Column:
-    """Encoding of one covariate: a number with its mean for missing values, or levels, the first as reference."""
+    """Encoding of one covariate: a number with its mean for missing values, or levels, the most frequent as reference.
+
+    `counts` are the rows of every level, and of the missing last where there are some.
+    """
 
     name: Any
     mean: float
     levels: tuple[Any, ...] | None
     has_missing: bool
+    counts: tuple[int, ...] = ()
+
+    @property
+    def reference(self) -> int:
+        """Position of the most frequent level, the first of several."""
+        return int(np.argmax(self.counts[: len(self.levels)])) if self.levels else 0
 
     @property
     def outputs(self) -> list[str]:
         if self.levels is not None:
-            return [f"{self.name}_{level}" for level in self.levels[1:]] + (
-                [f"{self.name}_missing"] if self.has_missing else []
-            )
+            names = [f"{self.name}_{level}" for k, level in enumerate(self.levels) if k != self.reference]
+            return names + ([f"{self.name}_missing"] if self.has_missing else [])
         return [str(self.name)] + ([f"{self.name}_missing"] if self.has_missing else [])
 
     def fill(self, x: pd.Series[Any], out: Floats) -> int:
@@ -43,14 +57,43 @@ class _Column:
             unseen = 0
         else:
             codes = pd.Index(self.levels, dtype=object).get_indexer(pd.Index(_plain(x), dtype=object))
-            for k in range(1, len(self.levels)):
-                out[:, k - 1] = codes == k
+            for at, k in enumerate(k for k in range(len(self.levels)) if k != self.reference):
+                out[:, at] = codes == k
             unseen = int(((codes < 0) & ~absent).sum())
         if self.has_missing:
             out[:, -1] = absent
         elif self.levels is not None:
             unseen += int(absent.sum())
         return unseen
+
+
+@dataclass(frozen=True, eq=False)
+class EveryLevel:
+    """The encoded matrix with a column for every level of a category, written from the one without references.
+
+    Attributes
+    ----------
+    names : tuple of str (m,)
+    columns : tuple (m,) of int or tuple of int
+        A column of the encoded matrix; or those of a category's other levels, of which its reference has none.
+    """
+
+    names: tuple[str, ...]
+    columns: tuple[int | tuple[int, ...], ...]
+
+    def beside(self, other: EveryLevel, width: int) -> EveryLevel:
+        """Of a matrix of `width` columns of its own and those of another after them."""
+        moved = (s + width if isinstance(s, int) else tuple(j + width for j in s) for s in other.columns)
+        return EveryLevel((*self.names, *other.names), (*self.columns, *moved))
+
+    def on(self, X: Floats) -> Floats:
+        """The matrix (n, m) of encoded covariates (n, q); X itself where nothing is added."""
+        if self.columns == tuple(range(X.shape[1])):
+            return X
+        out = np.empty((len(X), len(self.columns)), order="F")
+        for k, source in enumerate(self.columns):
+            out[:, k] = X[:, source] if isinstance(source, int) else 1.0 - X[:, list(source)].sum(axis=1)
+        return out
 
 
 def _plain(x: pd.Series[Any]) -> NDArray[np.object_]:
@@ -62,7 +105,7 @@ class Encoder:
     """Encoding learned from one frame.
 
     Numbers stay as they are; missing ones become the mean, with an indicator. Bools become 0/1, categories and strings
-    one column per level but the first (in category or sorted order), missing as a level of its own. Constant
+    one column per level (in category or sorted order) but the most frequent, missing as a level of its own. Constant
     covariates are left out.
 
     Attributes
@@ -98,11 +141,11 @@ class Encoder:
                     continue
                 columns.append(_Column(name, float(as_float(x)[~x.isna().to_numpy()].mean()), None, n_missing > 0))
             else:
-                levels = _levels(x)
+                levels, counts = _levels(x)
                 if len(levels) + (n_missing > 0) < 2:
                     dropped.append(str(name))
                     continue
-                columns.append(_Column(name, 0.0, levels, n_missing > 0))
+                columns.append(_Column(name, 0.0, levels, n_missing > 0, (*counts, *([n_missing] * (n_missing > 0)))))
             if n_missing:
                 imputed[str(name)] = n_missing
         return cls(tuple(columns), tuple(dropped), imputed)
@@ -111,6 +154,41 @@ class Encoder:
     def names(self) -> list[str]:
         """Names of the columns of the matrix."""
         return [o for c in self.columns for o in c.outputs]
+
+    @property
+    def every_level(self) -> EveryLevel:
+        """Every level with a column of its own, in their order, as tables and pictures show them."""
+        return self._with_references()
+
+    @property
+    def for_learners(self) -> EveryLevel:
+        """Every level in the order of their counts, for penalised models and trees, which settle ties by position."""
+        return self._with_references(ordered=True)
+
+    @property
+    def for_distances(self) -> EveryLevel:
+        """As for learners, but a category of two values is one column: that of the rarer."""
+        return self._with_references(ordered=True, pairs=False)
+
+    def _with_references(self, *, ordered: bool = False, pairs: bool = True) -> EveryLevel:
+        names: list[str] = []
+        sources: list[int | tuple[int, ...]] = []
+        at = 0
+        for column in self.columns:
+            own = tuple(range(at, at + len(column.outputs)))
+            at += len(own)
+            if not column.levels:
+                names += column.outputs
+                sources += own
+                continue
+            labels, parts = column.outputs, cast("list[int | tuple[int, ...]]", list(own))
+            labels.insert(column.reference, f"{column.name}_{column.levels[column.reference]}")
+            parts.insert(column.reference, own)
+            order = list(np.argsort(-np.asarray(column.counts), kind="stable")) if ordered else list(range(len(labels)))
+            order = order if pairs or len(own) > 1 else order[1:]
+            names += [labels[k] for k in order]
+            sources += [parts[k] for k in order]
+        return EveryLevel(tuple(names), tuple(sources))
 
     def transform(self, frame: pd.DataFrame) -> Floats:
         """Encode a frame that holds the columns seen at fit, as (n, q) float64; no copy where it is one float block.
@@ -140,7 +218,7 @@ class Encoder:
             if unseen:
                 warnings.warn(
                     f"{column.name}: {unseen:,} rows hold a level (or a missing value) never seen at fit; they are read"
-                    f" as the reference level {column.levels[0] if column.levels else 'mean'!r}",
+                    f" as the reference level {column.levels[column.reference] if column.levels else 'mean'!r}",
                     CausalWarning,
                     stacklevel=3,
                 )
@@ -158,11 +236,15 @@ class Encoder:
         )
 
 
-def _levels(x: pd.Series[Any]) -> tuple[Any, ...]:
+def _levels(x: pd.Series[Any]) -> tuple[tuple[Any, ...], tuple[int, ...]]:
+    """Levels in category or sorted order, and the rows of each."""
     if isinstance(x.dtype, pd.CategoricalDtype):
-        return tuple(x.cat.remove_unused_categories().cat.categories.astype(object))
-    levels = list(pd.unique(pd.Series(_plain(x.dropna()), dtype=object)))
+        used = x.cat.remove_unused_categories().cat
+        counts = np.bincount(used.codes[used.codes >= 0], minlength=len(used.categories))
+        return tuple(used.categories.astype(object)), tuple(counts.tolist())
+    count = dict(pd.Series(_plain(x.dropna()), dtype=object).value_counts(sort=False))
     try:
-        return tuple(sorted(levels))
+        levels = sorted(count)
     except TypeError:
-        return tuple(sorted(levels, key=str))
+        levels = sorted(count, key=str)
+    return tuple(levels), tuple(int(count[level]) for level in levels)

@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 
 from pandas_causal.kernels.arrays import Codes, Floats, Positions
-from pandas_causal.models.linear import independent_columns
 
 __all__ = [
     "DISTANCES",
@@ -22,6 +21,7 @@ __all__ = [
     "strata_of",
 ]
 
+_COLLINEAR = 1e-10
 DISTANCES = ("propensity", "mahalanobis", "robust_mahalanobis", "euclidean")
 
 
@@ -191,12 +191,15 @@ def _ranks(x: Floats, w: Floats) -> Floats:
 
 
 def _whitened(Z: Floats, covariance: Floats) -> Floats:
-    """Z times a root of the inverse covariance, over the columns that those before them do not explain."""
+    """Z times a root of the generalised inverse of a covariance, in which no column comes first.
+
+    Directions of the correlation with a share of variance under 1e-10 are collinearity and count nothing.
+    """
     spread = np.sqrt(np.diag(covariance))
     spread = np.where(spread > 0, spread, 1.0)
-    kept = independent_columns(covariance / np.outer(spread, spread))
-    root = np.linalg.cholesky(covariance[np.ix_(kept, kept)])
-    return np.ascontiguousarray(np.linalg.solve(root, Z[:, kept].T).T)
+    values, vectors = np.linalg.eigh(covariance / np.outer(spread, spread))
+    used = values > _COLLINEAR * len(values)
+    return np.ascontiguousarray((Z / spread) @ (vectors[:, used] / np.sqrt(values[used])))
 
 
 def pooled_sd(X: Floats, codes: Codes, w: Floats | None = None) -> Floats:

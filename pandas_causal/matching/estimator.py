@@ -207,18 +207,18 @@ class Matching(ArmComparison):
         check_against(settings, sample.inputs.covariates, len(sample.arms), self.estimand)
         propensities = self._propensities(sample, plan.targets)
         w = _unit(sample.w, len(sample))
-        data = RowsToMatch(sample.X, sample.encoder.names, sample.inputs.covariates, sample.codes, w)
+        near = sample.encoder.for_distances
+        data = RowsToMatch(near.on(sample.X), near.names, sample.inputs.covariates, sample.codes, w)
         checks, warned = self.overlap(sample, propensities.overall, self.estimand)
         self._targets = match_targets(plan.targets, data, propensities.scores, settings, self.random_state)
         by_contrast = weights_by_contrast(self._targets, w, sample.codes, len(sample.arms))
-        names, levels = sample.encoder.names, sample.arms.levels
-        checks["balance"] = partial(weighted_balance, sample.X, names, sample.codes, levels, by_contrast)
+        checks["balance"] = partial(weighted_balance, sample, by_contrast)
         if propensities.report is not None:
-            checks["nuisance"] = nuisances.report(None, propensities.report, levels)
+            checks["nuisance"] = nuisances.report(None, propensities.report, sample.arms.levels)
         about, notes = population_text(self._targets)
         self._checks = {"matching": matching_check(by_contrast, sample.codes, sample.arms), **checks}
         learners = learner_note(score.model for score in propensities.scores.values()) if _on_score(settings) else []
-        unbalanced = balance_note(sample.X, sample.codes, by_contrast)
+        unbalanced = balance_note(sample, by_contrast)
         self._notes = [*warned, *notes, *learners, *unbalanced, *collinear(sample, propensities.dropped)]
         self._about, self._settled, self._by_contrast = about, settings, by_contrast
         self._sample, self._plan, self._models = sample, plan, propensities.models
@@ -303,11 +303,12 @@ class Matching(ArmComparison):
         scores = held_out_scores(self._models, held_out.X, held_out.codes)
         w = _unit(held_out.w, len(held_out.codes))
         frame = self.new_covariates(X)[self.covariates_]
-        data = RowsToMatch(held_out.X, self.encoder_.names, frame, held_out.codes, w)
+        near = self.encoder_.for_distances
+        data = RowsToMatch(near.on(held_out.X), near.names, frame, held_out.codes, w)
         targets = match_targets(self._plan.targets, data, scores, self._settled, self.random_state, least=1)
         weights = weights_by_contrast(targets, w, held_out.codes, len(self.arms_))
         return balance_score(
-            held_out.X, self.encoder_.names, lambda columns: largest_smd(columns, held_out.codes, weights)
+            held_out.X, self.encoder_.every_level, lambda columns: largest_smd(columns, held_out.codes, weights)
         )
 
     # -- private -----------------------------------------------------------------------------------------------------
@@ -325,6 +326,7 @@ class Matching(ArmComparison):
             labels=sample.inputs.index,
             w=sample.w,
             columns=sample.columns,
+            levels=sample.encoder.for_learners,
             random_state=self.random_state,
         )
 
@@ -335,7 +337,8 @@ class Matching(ArmComparison):
         paired = settings.method == "pair" or (settings.method == "nearest" and not settings.replace)
         on_score = _on_score(settings)
         kind = "pairs" if paired else "score" if on_score and settings.method == "nearest" else "neighbours"
-        noise = Noise(kind, self.variance_matches, StandardisedMatrix.of(sample.X) if self.bias_adjust else None)
+        every = StandardisedMatrix.of(sample.encoder.for_learners.on(sample.X)).whole() if self.bias_adjust else None
+        noise = Noise(kind, self.variance_matches, every)
         means = [arm_mean(target, sample.y, w, sample.codes, noise) for target in targets]
         contributions, components, method = self._variance(sample, means, kind, on_score)
         exact = settings.method in ("cem", "subclass") or self.bias_adjust

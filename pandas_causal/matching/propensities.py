@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from pandas_causal.errors import CausalArgumentError
+from pandas_causal.inputs.encoding import EveryLevel
 from pandas_causal.kernels.arrays import Codes, Floats, Positions
 from pandas_causal.matching.design import Score
 from pandas_causal.models import nuisance as nuisances
@@ -75,6 +76,7 @@ class _Fitter:
     labels: pd.Index
     w: Floats | None
     columns: Sequence[str] | None
+    levels: EveryLevel | None
     seed: int
 
     def __call__(self, rows: Positions, arms: Sequence[int]) -> tuple[Nuisance, StandardisedMatrix]:
@@ -87,6 +89,7 @@ class _Fitter:
             w=None if self.w is None else self.w[at],
             columns=self.columns,
             design=design,
+            levels=self.levels,
         )
         fit = nuisances.in_label_order(
             nuisances.fit_propensity, self.labels[at], self.spec, part, None, random_state=self.seed
@@ -96,7 +99,8 @@ class _Fitter:
 
 def fit_scores(
     targets: Sequence[Key], X: Floats, codes: Codes, n_arms: int, *, spec: Any, known: Floats | None,
-    labels: pd.Index, w: Floats | None, columns: Sequence[str] | None, random_state: int | None,
+    labels: pd.Index, w: Floats | None, columns: Sequence[str] | None, levels: EveryLevel | None,
+    random_state: int | None,
 ) -> Propensities:  # fmt: skip
     """Fit the propensity of every comparison of a plan: what is matched on, or what the overlap check needs.
 
@@ -105,6 +109,7 @@ def fit_scores(
     targets : sequence of (population, arm)
     spec : as ``propensity_model`` of :class:`IPW`
     known : ndarray (n, K) or None
+    columns, levels : as of :class:`TrainingRows`
 
     Raises
     ------
@@ -112,7 +117,7 @@ def fit_scores(
         Where the covariates separate the arms, whatever is matched on: nobody can be compared.
     """
     seed = int(np.random.default_rng(random_state).integers(2**31 - 1))
-    fit = _Fitter(X, codes, spec, labels, w, columns, seed)
+    fit = _Fitter(X, codes, spec, labels, w, columns, levels, seed)
     everyone = np.arange(len(codes))
     whole, design = (None, None) if known is not None else fit(everyone, range(n_arms))
     overall = known if whole is None else whole.predictions

@@ -10,6 +10,7 @@ import pandas as pd
 
 from pandas_causal.arms.balance import BALANCE_LIMIT, balance, difference_in_words, largest_difference
 from pandas_causal.arms.overlap import effective_sample_size
+from pandas_causal.arms.sample import Sample
 from pandas_causal.effect.check import Check
 from pandas_causal.inputs.arms import Arms
 from pandas_causal.kernels.arrays import Codes, Floats
@@ -54,9 +55,9 @@ def largest_smd(X: Floats, codes: Codes, by_contrast: Floats) -> float:
     return worst
 
 
-def balance_note(X: Floats, codes: Codes, by_contrast: Floats) -> list[str]:
+def balance_note(sample: Sample, by_contrast: Floats) -> list[str]:
     """A note where the balance check fails."""
-    worst = largest_smd(X, codes, by_contrast)
+    worst = largest_smd(sample.encoder.every_level.on(sample.X), sample.codes, by_contrast)
     if worst <= BALANCE_LIMIT:
         return []
     return [
@@ -88,12 +89,12 @@ def learner_note(models: Iterable[Nuisance | None]) -> list[str]:
     return []
 
 
-def weighted_balance(
-    X: Floats, names: Sequence[str], codes: Codes, levels: Sequence[Any], by_contrast: Floats
-) -> Check:
+def weighted_balance(sample: Sample, by_contrast: Floats) -> Check:
     """Balance of every contrast under its own weights."""
     if by_contrast.shape[1] == 1:
-        return balance(X, names, codes, levels, by_contrast[:, 0])
+        return sample.balance(by_contrast[:, 0])
+    every, codes, levels = sample.encoder.every_level, sample.codes, sample.arms.levels
+    X, names = every.on(sample.X), every.names
     checks = []
     for t in range(1, len(levels)):
         rows = np.flatnonzero((codes == 0) | (codes == t))

@@ -14,7 +14,7 @@ from pandas_causal.kernels.arrays import Bools, Codes, Floats, Positions
 from pandas_causal.matching.design import Score, Target
 from pandas_causal.matching.matches import Matches
 from pandas_causal.matching.nearest import own_arm_means
-from pandas_causal.models.linear import StandardisedMatrix, group_grams, invert_gram, solve_gram
+from pandas_causal.models.linear import StandardisedMatrix, group_grams, invert_gram, solve_least_norm
 
 __all__ = ["ArmMean", "Noise", "abadie_imbens", "arm_mean", "paired_meat", "usage"]
 
@@ -68,18 +68,21 @@ def usage(target: Target, w: Floats) -> tuple[Floats, Floats, Floats]:
 def bias_predictions(design: StandardisedMatrix, y: Floats, rows: Positions, weight: Floats, arm: object) -> Floats:
     """Predictions (n,) of the outcome by least squares among the matched rows of an arm, weighted by their use.
 
+    A level that no match has shares what the others say of it, whatever the levels are called: of all solutions the
+    shortest is taken.
+
     References
     ----------
     Abadie and Imbens (2011), "Bias-corrected matching estimators for average treatment effects", JBES, section 3.
     """
     part = design.on(design.X[rows])
     grams, moments = group_grams(part, y[rows], np.zeros(len(rows), dtype=np.intp), 1, weight)
-    if len(rows) <= design.p:
+    beta, rank = solve_least_norm(grams[0], moments[0])
+    if len(rows) <= rank:
         raise CausalDataError(
-            f"bias_adjust fits {design.p} coefficients to the {len(rows):,} rows of arm {arm} that are matches; use"
+            f"bias_adjust fits {rank} coefficients to the {len(rows):,} rows of arm {arm} that are matches; use"
             " fewer covariates, a larger ratio=, or bias_adjust=False"
         )
-    beta = solve_gram(grams[0], moments[0])
     out = np.empty(len(y))
     for at, Z in design.blocks():
         out[at] = Z @ beta

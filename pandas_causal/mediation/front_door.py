@@ -298,6 +298,7 @@ class FrontDoor(ArmComparison):
             rows,
             X=np.hstack([rows.X, M[order]]),
             columns=None if names is None else [*names, *self._mediator_encoder.names],
+            levels=sample.encoder.for_learners.beside(self._mediator_encoder.for_learners, rows.X.shape[1]),
         )
         settings: dict[str, Any] = {"random_state": seed, "n_jobs": self.n_jobs}
         by = folds[order]

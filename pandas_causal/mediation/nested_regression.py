@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -77,7 +77,8 @@ def fit_nested(
     names: list[Model] = ["linear"] if is_linear(spec, rows.X) else ["ridge", "boosting"] if auto else [spec]
     design = rows.standardised() if is_linear(spec, rows.X) else None
     makers = [None if design is not None else make_model(m, classify=False, random_state=random_state) for m in names]
-    named = replace(rows, columns=None) if isinstance(spec, str) else rows
+    values, columns = rows.for_learners()
+    given = values if columns is None or isinstance(spec, str) else pd.DataFrame(values, columns=list(columns))
 
     def one(fold: int) -> tuple[Bools, Floats, list[Floats]]:
         held_out, pseudo = folds == fold, inner(fold)
@@ -90,7 +91,7 @@ def fit_nested(
                 if design is not None:
                     block[:, at] = _linear(design, goals, learn, held_out, rows.w)
                 else:
-                    block[:, at] = _learned(model, named, goals, learn, held_out)
+                    block[:, at] = _learned(model, given, rows.w, goals, learn, held_out)
             blocks.append(block)
         return held_out, pseudo[held_out], blocks
 
@@ -137,7 +138,8 @@ def _linear(design: StandardisedMatrix, goals: Floats, learn: Bools, predict: Bo
 
 def _learned(
     model: Any,
-    rows: TrainingRows,
+    X: Floats | pd.DataFrame,
+    w: Floats | None,
     goals: Floats,
     learn: Bools,
     predict: Bools,
@@ -146,8 +148,7 @@ def _learned(
     from sklearn.base import clone
 
     out = np.empty((int(predict.sum()), goals.shape[1]))
-    X, w, columns = rows.X, rows.w, rows.columns
-    known, new = (X[at] if columns is None else pd.DataFrame(X[at], columns=list(columns)) for at in (learn, predict))
+    known, new = X[learn], X[predict]
     for j, goal in enumerate(goals.T):
         fitted = weighted_fit(clone(model), known, goal[learn], None if w is None else w[learn])
         out[:, j] = np.asarray(fitted.predict(new), dtype=float).ravel()

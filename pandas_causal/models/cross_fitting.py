@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from pandas_causal.errors import CausalArgumentError, CausalDataError
+from pandas_causal.inputs.encoding import EveryLevel
 from pandas_causal.inputs.types import Model
 from pandas_causal.kernels.arrays import Bools, Codes, Floats, Values
 
@@ -41,8 +42,11 @@ def check_model(spec: Model, setting: str, method: str) -> None:
         )
 
 
-def make_model(spec: Model, *, classify: bool, random_state: int | None) -> Any:
-    """Return an unfitted scikit-learn model for a short name, or a clone of the user's own."""
+_NEWTON = 200  # columns up to which Newton's method is the fast way to an exact logistic fit
+
+
+def make_model(spec: Model, *, classify: bool, random_state: int | None, width: int = 0) -> Any:
+    """Return an unfitted scikit-learn model for a short name, or a clone of the user's own; `width`: its columns."""
     from sklearn.base import clone
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
     from sklearn.linear_model import LogisticRegression, RidgeCV
@@ -50,7 +54,10 @@ def make_model(spec: Model, *, classify: bool, random_state: int | None) -> Any:
     from sklearn.preprocessing import StandardScaler
 
     if spec == "ridge":
-        model = LogisticRegression(max_iter=1_000) if classify else RidgeCV(np.logspace(-2, 4, 13))
+        # solved until the order of columns shows in no digit that is printed
+        solver = "newton-cholesky" if width <= _NEWTON else "lbfgs"
+        logistic = LogisticRegression(solver=solver, tol=1e-8, max_iter=1_000)
+        model = logistic if classify else RidgeCV(np.logspace(-2, 4, 13))
         return make_pipeline(StandardScaler(), model)
     if spec == "boosting":
         kind = HistGradientBoostingClassifier if classify else HistGradientBoostingRegressor
@@ -93,14 +100,22 @@ def weighted_fit(model: Any, X: Floats | pd.DataFrame, y: Any, w: Floats | None)
 
 @dataclass(frozen=True, eq=False)
 class PredictFunction:
-    """A fitted scikit-learn model as a function of X: predictions, or probabilities of `n_classes` classes."""
+    """A fitted scikit-learn model as a function of X: predictions, or probabilities of `n_classes` classes.
+
+    `levels` adds to X what the model was fitted to beside it.
+    """
 
     model: Any
     n_classes: int
     columns: tuple[str, ...] | None
+    levels: EveryLevel | None = None
 
     def __call__(self, X: Floats) -> Floats:
         """Predictions (n, 1), or probabilities (n, n_classes)."""
+        return self.on_levels(X if self.levels is None else self.levels.on(X))
+
+    def on_levels(self, X: Floats) -> Floats:
+        """The same, of a matrix that has every level already."""
         data = X if self.columns is None else pd.DataFrame(X, columns=list(self.columns))
         if self.n_classes:
             out = np.zeros((len(X), self.n_classes))
@@ -119,6 +134,7 @@ def cross_fit(
     n_classes: int = 0,
     w: Floats | None = None,
     columns: Sequence[str] | None = None,
+    levels: EveryLevel | None = None,
     n_jobs: int | None = None,
 ) -> tuple[Floats, tuple[PredictFunction, ...]]:
     """Predict every row by a model that did not see its fold.
@@ -138,7 +154,9 @@ def cross_fit(
         hold one class only, its probability is 1.
     w : ndarray (n,), optional
     columns : sequence of str, optional
-        Give the model a DataFrame with these names.
+        Give the model a DataFrame with these names (those of `levels`, where there are some).
+    levels : EveryLevel, optional
+        Give the model every level of the categories in X.
     n_jobs : int, optional
 
     Returns
@@ -150,7 +168,8 @@ def cross_fit(
     from sklearn.dummy import DummyClassifier
     from sklearn.utils.parallel import Parallel, delayed
 
-    names = None if columns is None else tuple(columns)
+    X = X if levels is None else levels.on(X)
+    names = None if columns is None else tuple(columns) if levels is None else levels.names
     learn = np.ones(len(X), dtype=bool) if use is None else use
     labels = [None] if folds is None else list(np.unique(folds))
 
@@ -159,13 +178,15 @@ def cross_fit(
         data = X[rows] if names is None else pd.DataFrame(X[rows], columns=list(names))
         alone = n_classes and (y[rows] == y[rows][0]).all()
         chosen = DummyClassifier(strategy="prior") if alone else clone(model)
-        return PredictFunction(weighted_fit(chosen, data, y[rows], None if w is None else w[rows]), n_classes, names)
+        return PredictFunction(
+            weighted_fit(chosen, data, y[rows], None if w is None else w[rows]), n_classes, names, levels
+        )
 
     predictors = Parallel(n_jobs=n_jobs)(delayed(one)(fold) for fold in labels)
     out = np.empty((len(X), max(n_classes, 1)))
     for fold, predictor in zip(labels, predictors, strict=True):
         rows = slice(None) if fold is None else folds == fold
-        out[rows] = predictor(X[rows])
+        out[rows] = predictor.on_levels(X[rows])
     return out, tuple(predictors)
 
 

@@ -27,6 +27,7 @@ __all__ = [
     "predict_by_fold",
     "softmax",
     "solve_gram",
+    "solve_least_norm",
 ]
 
 _BLOCK = 16_384
@@ -83,6 +84,10 @@ class StandardisedMatrix:
         """Collinear columns."""
         return np.setdiff1d(np.arange(self.X.shape[1]), self.kept)
 
+    def whole(self) -> StandardisedMatrix:
+        """The same with the collinear columns: for what bounds, or shrinks, every column by itself."""
+        return StandardisedMatrix(self.X, self.centre, self.scale, np.arange(self.X.shape[1]))
+
     def on(self, X: Floats) -> StandardisedMatrix:
         """Return the same standardisation on other rows."""
         return StandardisedMatrix(X, self.centre, self.scale, self.kept)
@@ -129,6 +134,16 @@ def solve_gram(gram: Floats, moment: Floats) -> Floats:
     if len(kept):
         out[kept] = np.linalg.solve(gram[np.ix_(kept, kept)], moment[kept])
     return out
+
+
+def solve_least_norm(gram: Floats, moment: Floats) -> tuple[Floats, int]:
+    """The shortest solution of the normal equations, and their rank: where columns are collinear none comes first.
+
+    Directions whose eigenvalue is below 1e-10 of the largest count as collinearity.
+    """
+    values, vectors = np.linalg.eigh(gram)
+    used = values > _COLLINEAR * max(float(values[-1]), np.finfo(float).tiny)
+    return vectors[:, used] @ ((vectors[:, used].T @ moment) / values[used]), int(used.sum())
 
 
 def invert_gram(gram: Floats) -> Floats:

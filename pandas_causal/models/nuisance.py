@@ -16,6 +16,7 @@ import pandas as pd
 
 from pandas_causal.effect.check import Check
 from pandas_causal.errors import CausalArgumentError, CausalDataError
+from pandas_causal.inputs.encoding import EveryLevel
 from pandas_causal.inputs.types import Model
 from pandas_causal.kernels.arrays import Codes, Floats, Positions
 from pandas_causal.models.cross_fitting import (
@@ -61,6 +62,8 @@ class TrainingRows:
         Names of the covariates, for learners that were given as objects.
     design : StandardisedMatrix or None
         The same covariates standardised, where that was done before.
+    levels : EveryLevel or None
+        What learners are given in place of X: it adds the levels that X leaves out.
     """
 
     X: Floats
@@ -70,6 +73,7 @@ class TrainingRows:
     w: Floats | None = None
     columns: Sequence[str] | None = None
     design: StandardisedMatrix | None = None
+    levels: EveryLevel | None = None
 
     def __len__(self) -> int:
         return len(self.arms)
@@ -90,6 +94,12 @@ class TrainingRows:
     def standardised(self) -> StandardisedMatrix:
         """The covariates standardised."""
         return StandardisedMatrix.of(self.X) if self.design is None else self.design
+
+    def for_learners(self) -> tuple[Floats, Sequence[str] | None]:
+        """Values and names of the covariates that learners are given."""
+        if self.levels is None:
+            return self.X, self.columns
+        return self.levels.on(self.X), None if self.columns is None else self.levels.names
 
     def outcome(self) -> Floats:
         """The outcome, which a model of it cannot do without."""
@@ -231,7 +241,7 @@ def fit_outcome(
             part = rows.take(at)
             classify = binary and _classifies(name)
             return cross_fit(
-                make_model(name, classify=classify, random_state=random_state),
+                make_model(name, classify=classify, random_state=random_state, width=part.X.shape[1]),
                 part.X,
                 part.outcome().astype(int) if classify else part.outcome(),
                 folds if folds is None or at is None else folds[at],
@@ -239,6 +249,7 @@ def fit_outcome(
                 n_classes=2 if classify else 0,
                 w=part.w,
                 columns=None if isinstance(spec, str) else rows.columns,
+                levels=rows.levels,
                 n_jobs=n_jobs,
             )
 
@@ -302,13 +313,14 @@ def fit_propensity(
     def run(name: Model, at: Positions | None) -> tuple[Floats, tuple[PredictFunction, ...]]:
         part = rows.take(at)
         return cross_fit(
-            make_model(name, classify=True, random_state=random_state),
+            make_model(name, classify=True, random_state=random_state, width=part.X.shape[1]),
             part.X,
             part.arms.astype(int),
             folds if folds is None or at is None else folds[at],
             n_classes=rows.n_arms,
             w=part.w,
             columns=None if isinstance(spec, str) else rows.columns,
+            levels=rows.levels,
             n_jobs=n_jobs,
         )
 

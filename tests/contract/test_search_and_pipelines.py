@@ -169,7 +169,7 @@ def test_score_checks_the_outcome(estimator):
 
 
 def transformer():
-    encode = OneHotEncoder(drop="first", sparse_output=False)
+    encode = OneHotEncoder(sparse_output=False)
     return [("numbers", StandardScaler(), ["age", "severity"]), ("labels", encode, ["region"])]
 
 

@@ -21,14 +21,14 @@ FRAME = pd.DataFrame(
 
 def test_by_hand():
     encoder = Encoder.fit(FRAME)
-    assert encoder.names == ["age", "age_missing", "dose", "smoker", "region_b", "region_missing", "size_m", "size_l"]
+    assert encoder.names == ["age", "age_missing", "dose", "smoker", "region_a", "region_missing", "size_s", "size_l"]
     assert encoder.dropped == ("same",)
     assert encoder.imputed == {"age": 1, "region": 1}
     expected = [
-        [30, 0, 1, 1, 1, 0, 1, 0],
-        [40, 0, 2, 0, 0, 0, 0, 0],
+        [30, 0, 1, 1, 0, 0, 0, 0],
+        [40, 0, 2, 0, 1, 0, 1, 0],
         [40, 1, 3, 1, 0, 1, 0, 1],
-        [50, 0, 4, 1, 1, 0, 1, 0],
+        [50, 0, 4, 1, 0, 0, 0, 0],
     ]
     matrix = encoder.transform(FRAME)
     assert matrix.dtype == np.float64
@@ -56,6 +56,30 @@ def test_every_dtype_gives_the_same_numbers(dtypes):
     if "size" in dtypes:  # strings are sorted, categories keep their order: another reference, the same columns
         coded["size"] = pd.Categorical(coded["size"], ["xs", "s", "m", "l"])
     np.testing.assert_array_equal(Encoder.fit(coded).transform(coded), Encoder.fit(FRAME).transform(FRAME))
+
+
+def test_every_level():
+    encoder = Encoder.fit(FRAME)
+    X = encoder.transform(FRAME)
+    levels = encoder.every_level
+    assert levels.names == (
+        "age", "age_missing", "dose", "smoker", "region_a", "region_b", "region_missing", "size_s", "size_m", "size_l",
+    )  # fmt: skip
+    matrix = levels.on(X)
+    np.testing.assert_array_equal(matrix[:, 4:], [
+        [0, 1, 0, 0, 1, 0], [1, 0, 0, 1, 0, 0], [0, 0, 1, 0, 0, 1], [0, 1, 0, 0, 1, 0],
+    ])  # fmt: skip
+    # the most frequent level first; a tie stays in category order
+    ordered = encoder.for_learners
+    assert ordered.names[4:] == ("region_b", "region_a", "region_missing", "size_m", "size_s", "size_l")
+    np.testing.assert_array_equal(ordered.on(X)[:, 4:], matrix[:, [5, 4, 6, 8, 7, 9]])
+    two = Encoder.fit(pd.DataFrame({"x": [1.0, 2, 3], "sex": ["m", "f", "m"]}))
+    assert two.for_distances.names == ("x", "sex_f")
+    assert two.for_learners.names == ("x", "sex_m", "sex_f")
+    beside = two.every_level.beside(two.for_distances, 2)
+    Z = two.transform(pd.DataFrame({"x": [1.0, 2, 3], "sex": ["m", "f", "m"]}))
+    np.testing.assert_array_equal(beside.on(np.hstack([Z, Z])), [[1, 0, 1, 1, 0], [2, 1, 0, 2, 1], [3, 0, 1, 3, 0]])
+    assert np.shares_memory(Encoder.fit(FRAME[["dose"]]).every_level.on(X[:, 2:3]), X)
 
 
 @pytest.mark.parametrize(
@@ -93,9 +117,9 @@ def test_new_rows():
 
 def test_levels_never_seen_warn_with_their_count():
     encoder = Encoder.fit(FRAME)
-    with pytest.warns(CausalWarning, match=r"region: 2 rows hold a level .*never seen at fit.* reference level 'a'"):
+    with pytest.warns(CausalWarning, match=r"region: 2 rows hold a level .*never seen at fit.* reference level 'b'"):
         matrix = encoder.transform(FRAME.assign(region=["z", "a", "y", "b"]))
-    np.testing.assert_array_equal(matrix[:, encoder.names.index("region_b")], [0, 0, 0, 1])
+    np.testing.assert_array_equal(matrix[:, encoder.names.index("region_a")], [0, 1, 0, 0])
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
@@ -127,4 +151,4 @@ def test_no_columns():
 
 def test_labels_of_mixed_types_and_dates_of_no_order():
     frame = pd.DataFrame({"c": pd.Series([1, "a", 2.5, "a"], dtype=object)})
-    assert Encoder.fit(frame).transform(frame).sum(axis=1).tolist() == [0, 1, 1, 1]
+    assert Encoder.fit(frame).transform(frame).sum(axis=1).tolist() == [1, 0, 1, 0]

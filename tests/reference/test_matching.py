@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pandas_causal import Matching
+from pandas_causal import Matching, StableBalancing
 from pandas_causal.errors import OverlapWarning
+from tests.reference_data import REFERENCE
 
 causaldata = pytest.importorskip("causaldata", reason="the published data sets come with causaldata")
 pytestmark = pytest.mark.filterwarnings("ignore::pandas_causal.errors.OverlapWarning")  # few of the CPS are like them
@@ -113,3 +114,21 @@ def test_optimal_pairs_beat_greedy_ones(frame):
 def test_weak_overlap_is_said(frame):
     with pytest.warns(OverlapWarning, match="weak overlap"):
         match(frame)
+
+
+@pytest.mark.parametrize("black", ["black", "zz"])
+def test_every_level_of_a_category_is_judged(black):
+    """MatchIt's lalonde, 1:1 on the propensity: race differs by 1.67 before, .97 after, in any naming."""
+    frame = pd.read_csv(REFERENCE / "peers/lalonde/lalonde.csv")
+    frame["race"] = frame["race"].replace("black", black)
+    columns = ["age", "educ", "race", "married", "nodegree", "re74", "re75"]
+    question = {"treatment": "treat", "outcome": "re78", "covariates": columns}
+    effect = frame.causal.match(**question, replace=False)
+    table = effect.diagnostics["balance"].table
+    assert table.loc[f"race_{black}", "smd_before"] == pytest.approx(1.668, abs=5e-4)
+    assert table.loc[f"race_{black}", "smd_after"] == pytest.approx(0.971, abs=5e-4)
+    assert f"0.97 after (race_{black})" in effect.diagnostics["balance"].summary
+    stable = frame.causal.ate(**question, estimator=StableBalancing(estimand="ATT", tolerance=0.1))
+    assert stable.estimate == pytest.approx(1340.56, abs=0.01)
+    table = stable.diagnostics["balance"].table
+    assert 0.095 < table["smd_after"].abs().max() <= 0.1
