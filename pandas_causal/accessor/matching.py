@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from typing import Any
 
+import pandas as pd
+
 from pandas_causal.accessor.base import Questions, names
 from pandas_causal.effect.effect import Effect
 from pandas_causal.errors import CausalArgumentError, suggest
@@ -52,6 +54,8 @@ class MatchingQuestions(Questions):
         if unknown:
             hint = suggest(unknown[0], Matching().get_params())
             raise CausalArgumentError(f"match has no setting {unknown[0]!r}{hint}; further settings: {list(further)}")
+        listed = isinstance(exact, list | tuple | pd.Index)
+        besides = [name for name in exact if name not in names(covariates)] if listed else []
         estimator = Matching(
             method=method,
             estimand=estimand,
@@ -59,7 +63,7 @@ class MatchingQuestions(Questions):
             ratio=ratio,
             replace=replace,
             caliper=caliper,
-            exact=exact,
+            exact=[name for name in exact if name not in besides] if besides else exact,
             order=order,
             discard=discard,
             bias_adjust=bias_adjust,
@@ -75,5 +79,6 @@ class MatchingQuestions(Questions):
             cluster=cluster,
             sample_weight=sample_weight,
             propensity=propensity,
+            strata=besides or None,
             missing=missing,
         )

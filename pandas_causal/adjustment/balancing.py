@@ -25,10 +25,10 @@ from pandas_causal.arms.balance import balance, balance_score, largest_differenc
 from pandas_causal.arms.base import UNCONFOUNDED, ArmComparison
 from pandas_causal.arms.estimands import EstimandPlan, in_words, plan_estimand, targets_of
 from pandas_causal.arms.overlap import weight_summary
-from pandas_causal.arms.sample import Sample, check_propensity, collinear
+from pandas_causal.arms.positivity import refuse_separation
+from pandas_causal.arms.sample import CheckPropensity, Sample, check_propensity, collinear
 from pandas_causal.effect.check import Check, Checks
 from pandas_causal.errors import CausalArgumentError, OverlapError
-from pandas_causal.inputs.column_rules import lonely_categories
 from pandas_causal.inputs.parameters import FLAG, NON_NEGATIVE, Legal, at_least
 from pandas_causal.inputs.types import Covariates, Outcome, RoleLike
 from pandas_causal.kernels.arrays import Codes, Floats, Positions
@@ -73,7 +73,7 @@ class _BalancingEstimator(ArmComparison):
     def _fit_tilts(self, sample: Sample, base: Mapping[Pair, Floats] | None) -> EstimandPlan:
         """Lay out what is balanced and solve every tilt that the estimand needs."""
         plan = plan_estimand(self.estimand, sample.arms, sample.treatment)
-        lonely_categories(sample.inputs.covariates, sample.codes, len(sample.arms), self.estimand)
+        refuse_separation(sample.inputs.covariates, sample.codes, sample.arms.levels, self.estimand)
         K, codes = len(sample.arms), sample.codes
         levels = sample.encoder.every_level
         X = levels.on(sample.X)
@@ -140,7 +140,7 @@ class _BalancingEstimator(ArmComparison):
         self,
         sample: Sample,
         plan: EstimandPlan,
-        propensity: Floats,
+        propensity: CheckPropensity,
         method: str,
         assumption: str,
         facts: Mapping[str, Any],
@@ -151,7 +151,8 @@ class _BalancingEstimator(ArmComparison):
         total = weights.sum(axis=1)
         self.weights_ = np.zeros(len(self.used_))
         self.weights_[self.used_] = total
-        checks, warned = self.overlap(sample, propensity, self.estimand, weights=total)
+        checks, warned = self.overlap(sample, propensity.values, self.estimand, weights=total)
+        warned += propensity.notes
         by_contrast = contrast_weights(weights, self.estimand, len(sample.arms))
         levels, names = sample.arms.levels, self._features.names
         checks["balance"] = partial(balance, self._design.X, names, sample.codes, levels, by_contrast)
@@ -299,7 +300,7 @@ class EntropyBalancing(_BalancingEstimator):
         self._conclude(
             sample,
             plan,
-            self._odds(sample, base),
+            CheckPropensity(self._odds(sample, base), []),
             "influence function: weights and target means estimated together, normal law",
             "means of the outcome are linear in the balanced functions, or the log odds of treatment are",
             {"moments": self.moments, "interactions": self.interactions},

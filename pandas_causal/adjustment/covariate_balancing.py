@@ -20,10 +20,10 @@ from pandas_causal.arms.balance import balance_score, largest_difference
 from pandas_causal.arms.base import UNCONFOUNDED, ArmComparison
 from pandas_causal.arms.estimands import in_words, plan_estimand
 from pandas_causal.arms.overlap import arm_weights, weight_summary
+from pandas_causal.arms.positivity import refuse_separation
 from pandas_causal.arms.sample import Sample, collinear, supported
 from pandas_causal.effect.check import Check
 from pandas_causal.errors import CausalArgumentError, OverlapError
-from pandas_causal.inputs.column_rules import lonely_categories
 from pandas_causal.inputs.parameters import FLAG, Legal
 from pandas_causal.inputs.types import Covariates, Outcome, RoleLike
 from pandas_causal.kernels.arrays import Codes, Floats
@@ -403,7 +403,7 @@ class CovariateBalancingPropensity(ArmComparison):
                 " EntropyBalancing(), which calibrates them to balance"
             )
         plan = plan_estimand(self.estimand, sample.arms, sample.treatment)
-        lonely_categories(sample.inputs.covariates, sample.codes, len(sample.arms), self.estimand)
+        refuse_separation(sample.inputs.covariates, sample.codes, sample.arms.levels, self.estimand)
         self._design = design = StandardisedMatrix.of(sample.X)
         fit = self._solve(sample, design)
         self._fit, codes = fit, sample.codes

@@ -237,7 +237,9 @@ class _CrossFitted(ArmComparison):
         contributions = scores[0][1] if len(scores) == 1 else np.mean([s[1] for s in scores], axis=0)
         self._store(runs, sample)
         clipped = int(self._n_clipped)
-        checks, warned = self.overlap(sample, runs[0].e, self.estimand, keeps[0], clipped)
+        checks, warned = self.overlap(
+            sample, runs[0].e, self.estimand, keeps[0], clipped, out_of_fold=runs[0].propensity is not None
+        )
         checks["nuisance"] = nuisances.report(runs[0].outcome, runs[0].propensity, sample.arms.levels)
         n_trimmed, about, notes = trimmed(len(sample), keeps[0], self.trim)
         self.effect_ = self.finish(

@@ -126,7 +126,9 @@ class IPW(ArmComparison):
             method = "influence function, estimation of the logistic propensity included, normal law"
         self.weights_ = np.zeros(len(self.used_))
         self.weights_[self.used_] = arm_weights(self.estimand, sample.codes, e, unit)
-        checks, warned = self.overlap(sample, e, self.estimand, keep)
+        checks, warned = self.overlap(
+            sample, e, self.estimand, keep, out_of_fold=model is not None and not model.in_sample
+        )
         if model is not None:
             checks["nuisance"] = nuisances.report(None, model, sample.arms.levels)
         n_trimmed, about, notes = trimmed(len(sample), keep, self.trim)

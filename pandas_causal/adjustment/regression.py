@@ -109,7 +109,9 @@ class RegressionAdjustment(ArmComparison):
         self.coefficients_ = pd.DataFrame(
             coefficients, index=pd.Index(sample.arms.levels, name=sample.treatment), columns=columns
         )
-        checks, warned = self.overlap(sample, check_propensity(sample, design), self.estimand)
+        propensity = check_propensity(sample, design)
+        checks, warned = self.overlap(sample, propensity.values, self.estimand)
+        warned += propensity.notes
         checks["nuisance"] = self._fit_report(sample, predictions)
         warned += collinear(sample, design.dropped)
         lost = 0 if self._fit is None else int((np.einsum("aii->ai", self._fit.bread) == 0).sum())

@@ -65,7 +65,9 @@ def assess_overlap(
         matrix, arms.codes, len(arms), w=w, columns=encoder.names, levels=encoder.for_learners
     )
     fit = nuisances.fit_propensity(propensity_model, rows, folds)
-    return overlap_check(fit.predictions, arms.codes, arms.levels, estimand=estimand, bound=bound, w=w)
+    return overlap_check(
+        fit.predictions, arms.codes, arms.levels, estimand=estimand, bound=bound, w=w, out_of_fold=True
+    )
 
 
 def assess_balance(X: pd.DataFrame, treatment: Any, *, weights: Any, control: Hashable, missing: str) -> Check:

@@ -13,6 +13,7 @@ import pandas as pd
 
 from pandas_causal.arms.estimands import EstimandPlan
 from pandas_causal.arms.overlap import arm_weights, overlap_check, propensity_histogram
+from pandas_causal.arms.positivity import refuse_separation
 from pandas_causal.arms.sample import (
     HeldOut,
     Sample,
@@ -29,7 +30,7 @@ from pandas_causal.inference.influence import Component, Influence
 from pandas_causal.inference.reference import Reference, Student
 from pandas_causal.inference.rows import RowIdentity
 from pandas_causal.inputs.arms import resolve_arms
-from pandas_causal.inputs.column_rules import as_float, lonely_categories, normalised_weights
+from pandas_causal.inputs.column_rules import as_float, normalised_weights
 from pandas_causal.inputs.encoding import Encoder
 from pandas_causal.inputs.roles import Inputs, as_frame, resolve
 from pandas_causal.inputs.types import Covariates, Outcome, RoleLike
@@ -269,16 +270,26 @@ class ArmComparison(CausalEstimator):
         keep: Bools | None = None,
         clipped: int = 0,
         weights: Floats | None = None,
+        out_of_fold: bool = False,
     ) -> tuple[dict[str, Any], list[str]]:
-        """Overlap and balance under the weights given, or the estimand's, and a warning where positivity is weak."""
+        """Overlap and balance under the weights given, or the estimand's, and a warning where positivity is weak.
+
+        `out_of_fold` says that no propensity is that of a row its model was fitted to.
+
+        Raises
+        ------
+        OverlapError
+            Where one covariate, or the propensities, separate the arms.
+        """
         codes = sample.codes
         used = slice(None) if keep is None else keep
-        lonely_categories(sample.inputs.covariates[used], codes[used], len(sample.arms), estimand)
+        refuse_separation(sample.inputs.covariates[used], codes[used], sample.arms.levels, estimand)
         w = None if sample.w is None else sample.w[used]
         levels = sample.arms.levels
         check = overlap_check(
-            propensity[used], codes[used], levels, estimand=estimand, w=w, clipped=clipped, weights=weights
-        )
+            propensity[used], codes[used], levels, estimand=estimand, w=w, clipped=clipped, weights=weights,
+            out_of_fold=out_of_fold,
+        )  # fmt: skip
         if weights is None:
             weights = arm_weights(estimand, codes[used], propensity[used], w)
         checks = {

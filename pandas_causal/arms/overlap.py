@@ -49,6 +49,7 @@ def overlap_check(
     w: Floats | None = None,
     clipped: int = 0,
     weights: Floats | None = None,
+    out_of_fold: bool = False,
 ) -> Check:
     """Summarise propensities by arm: quantiles, share beyond the bound, effective sample size under the weights.
 
@@ -69,6 +70,9 @@ def overlap_check(
         Propensities an estimator bounded, for the record.
     weights : ndarray (n,), optional
         Weights really used, sample weights included; by default those of the propensities.
+    out_of_fold : bool
+        Whether propensities are of models that did not see the row: then they separate the arms where they classify
+        every row rightly; else only where every one exceeds 0.99.
 
     Returns
     -------
@@ -83,7 +87,8 @@ def overlap_check(
     if not isinstance(bound, int | float | np.number) or not 0 < bound < 0.5:
         raise CausalArgumentError(f"the bound must lie between 0 and 0.5, got {bound}")
     received = propensity[np.arange(len(codes)), codes]
-    if len(levels) == 2 and float(received.min()) > 0.99:
+    right = out_of_fold and bool((propensity.argmax(axis=1) == codes).all())
+    if right or (len(levels) == 2 and float(received.min()) > 0.99):
         raise OverlapError(
             "perfect separation: the covariates predict the treatment of every row with certainty, so no row has a "
             "comparable one in the other arm; leave out what decides treatment, or restrict the data with trim="

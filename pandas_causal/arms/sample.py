@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -12,7 +12,7 @@ import pandas as pd
 from pandas_causal.arms.balance import balance
 from pandas_causal.arms.estimands import common_support
 from pandas_causal.effect.check import Check
-from pandas_causal.errors import CausalDataError, OverlapError
+from pandas_causal.errors import CausalDataError, OverlapError, OverlapWarning, warn
 from pandas_causal.inference.rows import RowIdentity
 from pandas_causal.inputs.arms import Arms
 from pandas_causal.inputs.column_rules import as_float
@@ -24,6 +24,7 @@ from pandas_causal.models.linear import StandardisedMatrix
 from pandas_causal.models.nuisance import TrainingRows, arm_loss, fit_propensity
 
 __all__ = [
+    "CheckPropensity",
     "HeldOut",
     "Sample",
     "check_propensity",
@@ -189,14 +190,34 @@ def supported(
     return keep, propensity if keep is None else np.where(keep[:, None], propensity, 1 / len(levels))
 
 
-def check_propensity(sample: Sample, design: StandardisedMatrix) -> Floats:
-    """Propensities for the overlap check: given, logistic, or ridge where the logistic model does not exist."""
+_SPLIT = (
+    "a linear score of the covariates splits the arms of these rows: none has a counterpart they do not set apart,"
+    " and the answer rests on the outcome model alone (see df.causal.overlap)"
+)
+
+
+class CheckPropensity(NamedTuple):
+    """Propensities (n, K) of an estimator that needs none, for its overlap check, and what fitting them showed."""
+
+    values: Floats
+    notes: list[str]
+
+
+def check_propensity(sample: Sample, design: StandardisedMatrix) -> CheckPropensity:
+    """Propensities for the overlap check: given, logistic, or ridge where the logistic model does not exist.
+
+    Warns
+    -----
+    OverlapWarning
+        Where it does not, since a linear score splits the arms.
+    """
     if sample.propensity is not None:
-        return sample.propensity
+        return CheckPropensity(sample.propensity, [])
     try:
-        return fit_propensity("linear", sample.training_rows(design), None).predictions
+        return CheckPropensity(fit_propensity("linear", sample.training_rows(design), None).predictions, [])
     except OverlapError:
-        return fit_propensity("ridge", sample.training_rows(), None).predictions
+        warn(_SPLIT, OverlapWarning)
+        return CheckPropensity(fit_propensity("ridge", sample.training_rows(), None).predictions, [_SPLIT])
 
 
 def collinear(sample: Sample, dropped: Positions) -> list[str]:

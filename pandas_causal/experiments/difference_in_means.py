@@ -134,8 +134,8 @@ class DifferenceInMeans(ArmComparison):
         y : array-like (n,)
             Outcome.
         treatment : str or array-like (n,)
-        strata : str or array-like (n,), optional
-            Blocks: means are compared within and averaged by the blocks' shares.
+        strata : str, list of str or array-like (n,), optional
+            Blocks: means are compared within and averaged by the blocks' shares. Of several columns, combinations.
         denominator : str or array-like (n,), optional
             Ratio metric: the metric of an arm is mean outcome / mean denominator.
         cluster : str or array-like (n,), optional
@@ -156,7 +156,7 @@ class DifferenceInMeans(ArmComparison):
         )
         self._check_together(strata, denominator, cluster)
         plan = plan_estimand("ATE", sample.arms, sample.treatment)
-        strata_values = sample.inputs.roles.get("strata")
+        strata_values = sample.inputs.joint("strata")
         design = StandardisedMatrix.of(_columns(sample, strata_values, adjust=self.adjustment == "lin"))
         ratio = sample.inputs.roles.get("denominator")
         if ratio is not None:

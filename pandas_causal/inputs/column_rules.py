@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pandas_causal.errors import CausalDataError, OverlapError, Problem
+from pandas_causal.errors import CausalDataError, Problem
 from pandas_causal.inputs.arms import MAX_ARMS, Arms, plain
 from pandas_causal.kernels.arrays import Codes, Floats, Positions
 
@@ -26,7 +26,6 @@ __all__ = [
     "is_numeric",
     "is_rescaled",
     "labels",
-    "lonely_categories",
     "missing",
     "non_negative",
     "normalised_weights",
@@ -37,7 +36,6 @@ __all__ = [
 ]
 
 Rule = Callable[["pd.Series[Any]"], Problem | None]
-_RARE = 20
 _MAX_LEVELS = 1_000
 _LARGEST = 1e150
 _SCALED = (
@@ -400,40 +398,6 @@ def copies(
                     _named(x, f"{word} {reproduction}", None, "leave it out: no comparison remains within its values")
                 )
     return problems
-
-
-def _two_valued(x: pd.Series[Any]) -> bool:
-    values = as_float(x)
-    low, high = np.nanmin(values), np.nanmax(values)
-    return bool(((values == low) | (values == high) | np.isnan(values)).all())
-
-
-def lonely_categories(covariates: pd.DataFrame, codes: Codes, n_arms: int, estimand: str) -> None:
-    """Raise OverlapError for a category whose 20 or more target rows lack an arm they are compared with.
-
-    Two-valued numbers are categories too. The target is everyone (ATE, ATO, ATM), each treated arm beside the control
-    (ATT), or the controls beside every arm (ATC).
-    """
-    problems = []
-    for name in covariates.columns:
-        x = covariates[name]
-        if is_numeric(x) and not pd.api.types.is_bool_dtype(x.dtype) and not _two_valued(x):
-            continue
-        groups, levels = pd.factorize(x)
-        known = groups >= 0
-        cells = np.bincount(groups[known] * n_arms + codes[known], minlength=len(levels) * n_arms).reshape(-1, n_arms)
-        if estimand == "ATT":
-            rows = np.where(cells[:, :1] == 0, cells[:, 1:], 0).max(axis=1)
-        else:
-            target = cells[:, 0] if estimand == "ATC" else cells.sum(axis=1)
-            rows = np.where((cells == 0).any(axis=1), target, 0)
-        for level, n in zip(levels, rows, strict=True):
-            if n >= _RARE:
-                message = f"category {level!r} has {n:,} rows and never an arm they are compared with"
-                remedy = "leave these rows out (trim= does where a propensity is fitted), or merge the category"
-                problems.append(_named(x, message, int(n), remedy))
-    if problems:
-        raise OverlapError(problems)
 
 
 def normalised_weights(values: pd.Series[Any] | None, arms: Arms) -> Floats | None:

@@ -102,7 +102,7 @@ ROLES: Mapping[str, Role] = {
     "cohort": Role((labels("cohort", dates=True),), may_miss=True),  # missing: never treated
     "group": Role((labels("group"), missing("group"))),
     "partition": Role((labels("partition"), missing("partition"))),
-    "strata": Role((labels("strata", dates=True), missing("strata"))),
+    "strata": Role((labels("strata", dates=True), missing("strata")), several=True),
     "denominator": Role((numeric("denominator"), missing("denominator"), infinite("denominator"))),
     "cluster": Role((labels("cluster", dates=True), missing("cluster"), few_clusters), several=True),
     "sample_weight": Role(
@@ -171,6 +171,14 @@ class Inputs:
             return {}
         columns = [values] if isinstance(values, pd.Series) else [values[name] for name in values]
         return {str(column.name): column.to_numpy() for column in columns}
+
+    def joint(self, role: str) -> pd.Series[Any] | None:
+        """A role as one column: of several the combinations of their values; None where it was not given."""
+        values = self.roles.get(role)
+        if values is None or isinstance(values, pd.Series):
+            return values
+        combined = pd.Series(list(zip(*(values[name] for name in values), strict=True)), index=values.index)
+        return combined.rename(" x ".join(map(str, values.columns)))
 
     def held_out_problems(self) -> list[Problem]:
         """What is wrong with rows that only score a fitted model."""

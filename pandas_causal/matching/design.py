@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from pandas_causal.errors import CausalDataError
-from pandas_causal.kernels.arrays import Codes, Floats, Positions
+from pandas_causal.kernels.arrays import Codes, Floats, Positions, Values
 from pandas_causal.matching.distances import MatchingSpace, coordinates, distinct, logit, pooled_sd, strata_of
 from pandas_causal.matching.matches import Matches, links_of_strata
 from pandas_causal.matching.nearest import canonical_rank, nearest_caliper, nearest_links, without_replacement
@@ -44,6 +44,8 @@ class RowsToMatch:
     codes : ndarray (n,)
     w : ndarray (n,)
         Sample weights.
+    strata : mapping of str to ndarray (n,)
+        Further labels that must be equal.
     """
 
     X: Floats
@@ -51,6 +53,12 @@ class RowsToMatch:
     frame: pd.DataFrame
     codes: Codes
     w: Floats
+    strata: Mapping[str, Values] = field(default_factory=dict)
+
+    @property
+    def labels(self) -> pd.DataFrame:
+        """Covariates, and the further labels under names of their own."""
+        return self.frame.assign(**{f"strata {name}": values for name, values in self.strata.items()})
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,15 +71,22 @@ class Score:
         Rows of the arms compared.
     upper : int
         Code of the arm whose probability `values` holds.
-    values : ndarray (m,)
+    values : ndarray (m,) or None
+        None where nothing asks for them.
     model, design : the model and what it was fitted on; None where propensities are known
     """
 
     rows: Positions
     upper: int
-    values: Floats
+    values: Floats | None
     model: Nuisance | None = None
     design: StandardisedMatrix | None = None
+
+    @property
+    def known(self) -> Floats:
+        """The values, where something asks for them."""
+        assert self.values is not None  # noqa: S101 - settings that read them say so in `needs_propensity`
+        return self.values
 
 
 @dataclass(frozen=True, eq=False)
@@ -231,14 +246,23 @@ def _nearest(search: _Search, rng: np.random.Generator) -> tuple[Matches, str]:
             raise CausalDataError(f"ratio={need} asks for more rows than the {len(right):,} there are to match with")
         return nearest_links(space, left, right, settings.ratio, search.donor_weights), TOO_FEW
     _refuse_too_few_donors(search)
-    score = search.score
-    values = score.values[np.searchsorted(score.rows, left)]
-    likely = values if search.arm != score.upper else 1 - values
     links = without_replacement(
-        space, left, right, settings.ratio, search.donor_weights, order=settings.order, hardness=likely,
+        space, left, right, settings.ratio, search.donor_weights, order=settings.order, hardness=_hardness(search),
         ranks=search.ranks, rng=rng,
     )  # fmt: skip
     return links, NONE_LEFT
+
+
+def _hardness(search: _Search) -> Floats:
+    """How hard every target is to match: its propensity to be in its own arm, or the distance of its nearest donor."""
+    score, left = search.score, search.left
+    if score.values is not None:
+        values = score.values[np.searchsorted(score.rows, left)]
+        return np.asarray(values if search.arm != score.upper else 1 - values)
+    nearest = nearest_links(search.space, left, search.right, (1, 1), np.ones(len(search.right)))
+    out = np.full(len(left), np.inf)
+    out[nearest.matched] = nearest.distance[nearest.starts[nearest.left_cell[nearest.matched]]]
+    return out
 
 
 def _optimal_pairs(search: _Search, _rng: np.random.Generator) -> tuple[Matches, str]:
@@ -276,7 +300,7 @@ def _subclassified(search: _Search, _rng: np.random.Generator) -> tuple[Matches,
     aim = np.isin(score.rows, search.left) | (search.population is None)
     cells = np.full(len(group), -1)
     cells[score.rows] = subclasses(
-        score.values, aim, search.settings.n_subclasses, group[score.rows], search.data.w[score.rows]
+        score.known, aim, search.settings.n_subclasses, group[score.rows], search.data.w[score.rows]
     )
     return _in_strata(search, cells)
 
@@ -316,15 +340,15 @@ def _space(data: RowsToMatch, score: Score, settings: MatchSettings) -> Matching
         out[rows] = values
         return out
 
-    if settings.distance == "propensity" or settings.method == "subclass":
-        points = np.ascontiguousarray(score.values[:, None])
+    if settings.on_propensity:
+        points = np.ascontiguousarray(score.known[:, None])
     else:
         distance = "euclidean" if settings.method == "cem" else settings.distance
         points = coordinates(distance, data.X[rows], data.codes[rows], data.w[rows])
-    line = logit(score.values)
+    line = np.zeros(len(rows)) if score.values is None else logit(score.values)  # only calipers read it
     if settings.method in ("pair", "full") or not settings.replace:
         points, line = _settled(data.X[rows], points, line, settings.method in ("pair", "full"))
-    group = strata_of(data.frame, list(settings.exact))
+    group = strata_of(data.labels, [*settings.exact, *(f"strata {name}" for name in data.strata)])
     filters, widths = [], []
     if "propensity" in settings.caliper:
         filters.append(line)
@@ -361,8 +385,8 @@ def _outside(score: Score, codes: Codes, discard: str | None) -> Positions:
     out = np.zeros(len(upper), dtype=bool)
     for side, inside in (("treated", upper), ("control", ~upper)):
         if discard in (side, "both"):
-            low, high = score.values[~inside].min(), score.values[~inside].max()
-            out |= inside & ((score.values < low) | (score.values > high))
+            low, high = score.known[~inside].min(), score.known[~inside].max()
+            out |= inside & ((score.known < low) | (score.known > high))
     return score.rows[out]
 
 

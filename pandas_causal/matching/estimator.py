@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 from pandas_causal.arms.balance import balance_score
 from pandas_causal.arms.base import UNCONFOUNDED, ArmComparison
 from pandas_causal.arms.estimands import in_words, plan_estimand
+from pandas_causal.arms.positivity import refuse_separation
 from pandas_causal.arms.sample import Sample, collinear
 from pandas_causal.effect.effect import Effect
 from pandas_causal.errors import CausalArgumentError, CausalDataError, CausalError
@@ -26,7 +27,7 @@ from pandas_causal.inputs.schemas import check_inputs
 from pandas_causal.inputs.types import Covariates, Model, Outcome, RoleLike
 from pandas_causal.kernels.arrays import Floats
 from pandas_causal.matching.design import RowsToMatch, match_targets
-from pandas_causal.matching.propensities import Propensities, fit_scores, held_out_scores
+from pandas_causal.matching.propensities import Propensities, fit_scores, held_out_scores, scores_without_values
 from pandas_causal.matching.report import (
     balance_note,
     largest_smd,
@@ -34,11 +35,12 @@ from pandas_causal.matching.report import (
     matched_frame,
     matching_check,
     population_text,
+    support_check,
     unmatched_frame,
     weighted_balance,
     weights_by_contrast,
 )
-from pandas_causal.matching.settings import MatchSettings, check_against, read_settings
+from pandas_causal.matching.settings import check_against, read_settings
 from pandas_causal.matching.variance import ArmMean, Noise, abadie_imbens, arm_mean, paired_meat
 from pandas_causal.models import nuisance as nuisances
 from pandas_causal.models.linear import StandardisedMatrix
@@ -82,8 +84,9 @@ class Matching(ArmComparison):
     exact : list of str, optional
         Covariates that must be equal.
     order : {"largest", "smallest", "closest", "random"}
-        Without replacement: which unit chooses first, by its propensity to be in its own arm, or the closest pair of
-        all. Ties never go by the order of rows, but by propensity, covariates in their order, and label.
+        Without replacement: which unit chooses first, by its propensity to be in its own arm (by the distance of its
+        nearest match, where no propensity is in use), or the closest pair of all. Ties never go by the order of rows,
+        but by propensity, covariates in their order, and label.
     discard : {None, "treated", "control", "both"}
         Leave out units beyond the other arm's range of propensities.
     bias_adjust : bool
@@ -110,7 +113,9 @@ class Matching(ArmComparison):
         One row per match, or, in sets and strata, per matched row; by the labels of X.
     unmatched_ : DataFrame
         Rows left out, by contrast, arm and reason.
-    propensity_ : ndarray (n, K)
+    propensity_ : ndarray (n, K) or None
+        None where no distance, caliper or `discard` uses one: none is fitted then, and overlap is judged by categories
+        and by rows without a match.
 
     Notes
     -----
@@ -195,34 +200,53 @@ class Matching(ArmComparison):
         cluster: RoleLike = None,
         sample_weight: RoleLike = None,
         propensity: RoleLike = None,
+        strata: RoleLike = None,
         missing: str = "raise",
     ) -> Self:
-        """Match; the parameters are those of :meth:`AIPW.fit`. Without y: the design alone."""
+        """Match; the parameters are those of :meth:`AIPW.fit`. Without y: the design alone.
+
+        Parameters
+        ----------
+        strata : str, list of str, array-like (n,) or DataFrame, optional
+            Labels that must be equal, as those of `exact`, but no covariates: no distance or model reads them.
+        """
         sample = self.prepare(
             X, y, treatment=treatment, missing=missing, control=self.control, outcome=False, cluster=cluster,
-            sample_weight=sample_weight, propensity=propensity,
+            sample_weight=sample_weight, propensity=propensity, strata=strata,
         )  # fmt: skip
         plan = plan_estimand(self.estimand, sample.arms, sample.treatment)
         settings = read_settings(self)
         check_against(settings, sample.inputs.covariates, len(sample.arms), self.estimand)
-        propensities = self._propensities(sample, plan.targets)
+        propensities = self._propensities(sample, plan.targets) if settings.needs_propensity else None
         w = _unit(sample.w, len(sample))
         near = sample.encoder.for_distances
-        data = RowsToMatch(near.on(sample.X), near.names, sample.inputs.covariates, sample.codes, w)
-        checks, warned = self.overlap(sample, propensities.overall, self.estimand)
-        self._targets = match_targets(plan.targets, data, propensities.scores, settings, self.random_state)
+        labels = sample.inputs.ways("strata")
+        data = RowsToMatch(near.on(sample.X), near.names, sample.inputs.covariates, sample.codes, w, labels)
+        checks: dict[str, Any] = {}
+        warned: list[str] = []
+        if propensities is None:
+            refuse_separation(sample.inputs.covariates, sample.codes, sample.arms.levels, self.estimand)
+            scores = scores_without_values(plan.targets, sample.codes, len(sample.arms))
+        else:
+            checks, warned = self.overlap(sample, propensities.overall, self.estimand)
+            scores = dict(propensities.scores)
+        self._targets = match_targets(plan.targets, data, scores, settings, self.random_state)
+        if propensities is None:
+            checks["overlap"] = support_check(self._targets)
         by_contrast = weights_by_contrast(self._targets, w, sample.codes, len(sample.arms))
         checks["balance"] = partial(weighted_balance, sample, by_contrast)
-        if propensities.report is not None:
+        if propensities is not None and propensities.report is not None:
             checks["nuisance"] = nuisances.report(None, propensities.report, sample.arms.levels)
         about, notes = population_text(self._targets)
         self._checks = {"matching": matching_check(by_contrast, sample.codes, sample.arms), **checks}
-        learners = learner_note(score.model for score in propensities.scores.values()) if _on_score(settings) else []
+        learners = learner_note(score.model for score in scores.values()) if settings.on_propensity else []
         unbalanced = balance_note(sample, by_contrast)
-        self._notes = [*warned, *notes, *learners, *unbalanced, *collinear(sample, propensities.dropped)]
+        self._notes = [*warned, *notes, *learners, *unbalanced]
+        self._notes += [] if propensities is None else collinear(sample, propensities.dropped)
         self._about, self._settled, self._by_contrast = about, settings, by_contrast
-        self._sample, self._plan, self._models = sample, plan, propensities.models
-        self.propensity_ = propensities.overall
+        self._sample, self._plan = sample, plan
+        self._models = None if propensities is None else propensities.models
+        self.propensity_ = None if propensities is None else propensities.overall
         self.unmatched_ = unmatched_frame(self._targets, by_contrast, sample.codes, sample.arms)
         weights = np.zeros((len(self.used_), by_contrast.shape[1]))
         weights[self.used_] = by_contrast
@@ -300,7 +324,10 @@ class Matching(ArmComparison):
         """
         check_is_fitted(self, "weights_")
         held_out = self.held_out(X, y, treatment, sample_weight, outcome=False)
-        scores = held_out_scores(self._models, held_out.X, held_out.codes)
+        if self._models is None:
+            scores = scores_without_values(self._plan.targets, held_out.codes, len(self.arms_))
+        else:
+            scores = held_out_scores(self._models, held_out.X, held_out.codes)
         w = _unit(held_out.w, len(held_out.codes))
         frame = self.new_covariates(X)[self.covariates_]
         near = self.encoder_.for_distances
@@ -314,7 +341,7 @@ class Matching(ArmComparison):
     # -- private -----------------------------------------------------------------------------------------------------
 
     def _propensities(self, sample: Sample, targets: tuple[tuple[int | None, int], ...]) -> Propensities:
-        """Propensities of every comparison: what is matched on, or for the overlap check alone."""
+        """Propensities of every comparison."""
         is_model = not isinstance(self.distance, str)
         return fit_scores(
             targets,
@@ -335,7 +362,7 @@ class Matching(ArmComparison):
         settings, plan, targets = self._settled, self._plan, self._targets
         w = _unit(sample.w, len(sample))
         paired = settings.method == "pair" or (settings.method == "nearest" and not settings.replace)
-        on_score = _on_score(settings)
+        on_score = settings.on_propensity
         kind = "pairs" if paired else "score" if on_score and settings.method == "nearest" else "neighbours"
         every = StandardisedMatrix.of(sample.encoder.for_learners.on(sample.X)).whole() if self.bias_adjust else None
         noise = Noise(kind, self.variance_matches, every)
@@ -387,8 +414,3 @@ class Matching(ArmComparison):
 
 def _unit(w: Floats | None, n: int) -> Floats:
     return np.ones(n) if w is None else w
-
-
-def _on_score(settings: MatchSettings) -> bool:
-    """Whether rows are matched on their propensity."""
-    return settings.method == "subclass" or (settings.method != "cem" and settings.distance == "propensity")

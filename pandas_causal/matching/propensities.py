@@ -17,7 +17,7 @@ from pandas_causal.models import nuisance as nuisances
 from pandas_causal.models.linear import StandardisedMatrix
 from pandas_causal.models.nuisance import Nuisance
 
-__all__ = ["Propensities", "ScoreModel", "fit_scores", "held_out_scores"]
+__all__ = ["Propensities", "ScoreModel", "fit_scores", "held_out_scores", "scores_without_values"]
 
 Key = tuple[int | None, int]
 
@@ -149,6 +149,20 @@ def fit_scores(
     unpenalised = design is not None and whole is not None and whole.logistic is not None
     dropped = design.dropped if design is not None and unpenalised else np.empty(0, dtype=np.intp)
     return Propensities(overall, scores, models, whole, dropped)
+
+
+def scores_without_values(targets: Sequence[Key], codes: Codes, n_arms: int) -> dict[Key, Score]:
+    """The rows of every comparison of a plan, where nothing asks for their propensities."""
+    out: dict[Key, Score] = {}
+    for population, arm in targets:
+        if population == arm:
+            continue
+        if population is None and n_arms > 2:
+            out[population, arm] = Score(np.arange(len(codes)), arm, None)
+            continue
+        low, high = (0, 1) if population is None else (min(population, arm), max(population, arm))
+        out[population, arm] = Score(np.flatnonzero((codes == low) | (codes == high)), high, None)
+    return out
 
 
 def held_out_scores(models: Mapping[Key, ScoreModel], X: Floats, codes: Codes) -> dict[Key, Score]:

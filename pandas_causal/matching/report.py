@@ -25,6 +25,7 @@ __all__ = [
     "matched_frame",
     "matching_check",
     "population_text",
+    "support_check",
     "unmatched_frame",
     "weighted_balance",
     "weights_by_contrast",
@@ -145,6 +146,26 @@ def matching_check(by_contrast: Floats, codes: Codes, arms: Arms) -> Check:
         for row in table.itertuples()
     ]
     return Check(None, table.set_index(["contrast", "arm"]), "matched: " + ", ".join(parts[:4]))
+
+
+def support_check(targets: Sequence[Target]) -> Check:
+    """Share of the target's rows that found a match, by comparison, where no propensity judges overlap.
+
+    Returns
+    -------
+    Check
+        Failed when over 5% of a target's rows have none.
+    """
+    rows = []
+    for target in targets:
+        if target.links is None:
+            continue
+        out = len(np.unique(np.concatenate([np.empty(0, dtype=np.intp), *target.lost.values()])))
+        rows.append((target.population, target.arm, len(target.rows), out, out / max(len(target.rows) + out, 1)))
+    table = pd.DataFrame(rows, columns=["population", "arm", "matched", "unmatched", "share_unmatched"])
+    worst = float(table["share_unmatched"].max()) if len(table) else 0.0
+    text = f"{100 * worst:.1f}% of target rows have no match (no propensity is fitted: nothing here uses one)"
+    return Check(worst <= 0.05, table.set_index(["population", "arm"]), text)
 
 
 def population_text(targets: Sequence[Target]) -> tuple[str, list[str]]:

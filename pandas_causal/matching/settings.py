@@ -181,3 +181,13 @@ class MatchSettings:
     discard: str | None
     n_subclasses: int
     cutpoints: Any
+
+    @property
+    def on_propensity(self) -> bool:
+        """Whether rows are matched on their propensity."""
+        return self.method == "subclass" or (self.method != "cem" and self.distance == "propensity")
+
+    @property
+    def needs_propensity(self) -> bool:
+        """Whether a distance, a caliper or what is discarded asks for a propensity."""
+        return self.on_propensity or "propensity" in self.caliper or self.discard is not None

@@ -203,7 +203,7 @@ def test_a_category_with_one_arm_is_refused_where_the_target_holds_it(arm, estim
     if not refused:
         assert np.isfinite(ask().std_error)
         return
-    with pytest.raises(OverlapError, match="'lonely' has 25 rows"):
+    with pytest.raises(OverlapError, match=r"category 'lonely' in 25 rows and never in arm \d"):
         ask()
 
 

@@ -20,11 +20,9 @@ FEW = "30 covariates for 15 rows: no weights balance them"
 HULL = "5 covariates for 8 rows of an arm: no weights reach the other arm's means"
 ONE_ARM = "missing values in one arm only: no weights balance their indicator"
 PICKLES = {"check_estimators_pickle": ONE_ARM, "check_sample_weight_equivalence_on_dense_data": FEW}
+SEPARATED = {"check_sample_weight_equivalence_on_dense_data": "30 covariates for 15 rows separate the arms, refused"}
 EXPECTED = {
-    "MatchingTwin": COPIES
-    | {
-        "check_sample_weight_equivalence_on_dense_data": "30 covariates for 15 rows: two separate the arms, refused",
-    },
+    **{f"{name}Twin": COPIES | SEPARATED for name in ("AIPW", "TMLE", "IPW", "Matching")},
     "EntropyBalancingTwin": COPIES
     | PICKLES
     | {"check_estimators_dtypes": HULL, "check_n_features_in_after_fitting": HULL},

@@ -223,3 +223,13 @@ def test_control_of_another_number_type_and_an_unknown_one():
         CausalArgumentError, match=r"control='placbo' is no level of 'arm' \(did you mean 'placebo'\?\)"
     ):
         resolve_arms(pd.Series(["placebo", "drug"], name="arm"), "placbo")
+
+
+def test_several_columns_of_strata_are_their_combinations():
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"t": np.arange(80) % 2, "a": np.arange(80) // 40, "b": np.arange(80) // 20 % 2})
+    frame["y"] = frame["t"] + 3 * frame["a"] - frame["b"] + rng.normal(size=80)
+    one = frame.assign(both=2 * frame["a"] + frame["b"]).causal.ab_test(treatment="t", outcome="y", strata="both")
+    two = frame.causal.ab_test(treatment="t", outcome="y", strata=["a", "b"])
+    assert two.estimate == pytest.approx(one.estimate, rel=1e-12)
+    assert two.std_error == pytest.approx(one.std_error, rel=1e-12)

@@ -446,12 +446,38 @@ def test_errors_say_where_the_propensity_is_taken_as_known():
 @pytest.mark.parametrize(
     "settings", [{"distance": "mahalanobis"}, {"method": "cem", "cutpoints": 3}, {"distance": "euclidean"}]
 )
-def test_separated_arms_are_refused_whatever_is_matched_on(settings):
+def test_separated_arms_read_as_unbalanced_where_no_propensity_is_fitted(settings):
     rng = np.random.default_rng(5)
     X = pd.DataFrame(rng.normal(size=(400, 2)), columns=["a", "b"])
     t = (X.sum(axis=1) > 0.8).astype(int)
+    model = Matching(**settings).fit(X, X["a"] + t, treatment=t)
+    assert model.propensity_ is None
+    assert not model.effect().diagnostics["balance"].passed
+    assert any("not balanced after matching" in text for text in model.effect().warnings)
+    assert "propensity" not in model.effect().diagnostics
     with pytest.raises(OverlapError, match="separat"):
-        Matching(**settings).fit(X, X["a"] + t, treatment=t)
+        Matching().fit(X, X["a"] + t, treatment=t)
+
+
+def test_no_propensity_is_fitted_that_nothing_uses():
+    """Ten rows whose covariates split the arms: pairs by distance within g, difference 2."""
+    frame = pd.DataFrame({"g": list("aabbccddee"), "x": [0.0, 1, 2, 3.5, 4, 5, 6, 7.5, 8, 9], "t": [0, 1] * 5})
+    noise = np.array([0.1, 0.1, -0.2, 0.0, 0.3, 0.2, 0.0, -0.1, 0.1, 0.1])
+    frame["y"] = frame["g"].map({"a": 1.0, "b": 4.0, "c": 2.0, "d": 0.0, "e": 7.0}) + 2 * frame["t"] + noise
+    question = {"treatment": "t", "outcome": "y", "distance": "mahalanobis", "variance_matches": 1}
+    for covariates in (["x"], ["x", "g"]):  # exact= need not be a covariate
+        for more in ({}, {"replace": False}, {"replace": False, "order": "smallest"}):
+            effect = frame.causal.match(**question, covariates=covariates, exact=["g"], **more)
+            assert effect.estimate == pytest.approx(2.0, abs=1e-12)
+            check = effect.diagnostics["overlap"]
+            assert check.passed
+            assert check.summary.startswith("0.0% of target rows have no match")
+    with pytest.raises(CausalDataError, match="h: is given as strata but is no column"):
+        frame.causal.match(**question, covariates=["x"], exact=["h"])
+    far = frame.assign(g=["a", "a", "b", "b", "c", "c", "d", "d", "e", "f"])
+    lost = far.causal.match(**question, covariates=["x"], exact=["g"]).diagnostics["overlap"]
+    assert not lost.passed
+    assert lost.table["share_unmatched"].tolist() == [0.2]
 
 
 @pytest.mark.parametrize("bins", [8, 10, None])
