@@ -78,7 +78,7 @@ def test_cross_fitted_propensities_that_are_always_right():
     X = pd.DataFrame(rng.normal(size=(300, 3)), columns=list("abc"))
     X = X[np.abs(X["a"] + X["b"]) > 1.0].reset_index(drop=True)
     t = (X["a"] + X["b"] > 0).astype(int).rename("t")
-    frame = X.assign(t=t, y=X["c"] + t)
+    frame = X.assign(t=t, y=X["c"] + t + rng.normal(size=len(X)))
     question = {"treatment": "t", "outcome": "y", "covariates": list("abc")}
     boosted = {"outcome_model": "linear", "propensity_model": "ridge"}
     for name in (AIPW(**boosted), TMLE(**boosted), IPW(propensity_model="ridge", cv=5)):
