@@ -109,9 +109,7 @@ def test_pre_trends_reject_as_often_as_they_say():
         frame, y = draw(rng)
         effect = refit(CallawaySantAnna(), frame.drop(columns="x"), y, unit="unit", time="time", cohort="cohort")
         rejected.append(not effect.diagnostics["pre_trends"].passed)
-    assert (
-        abs(np.mean(rejected) - 0.05) <= slack(draws) + 0.01
-    )  # Wald with four effects and 200 units is a little liberal
+    assert abs(np.mean(rejected) - 0.05) <= slack(draws) + 0.005  # the covariance of six cells is estimated
 
 
 @pytest.mark.slow
