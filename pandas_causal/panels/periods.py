@@ -13,7 +13,7 @@ import pandas as pd
 from pandas_causal.errors import CausalArgumentError, CausalDataError, Problem
 from pandas_causal.inputs.arms import plain
 from pandas_causal.inputs.column_rules import as_float, is_numeric
-from pandas_causal.kernels.arrays import Floats, Ints
+from pandas_causal.kernels.arrays import Bools, Floats, Ints
 
 __all__ = ["NEVER", "Periods", "read_axis"]
 
@@ -22,6 +22,7 @@ NEVER = int(np.iinfo(np.int32).max)
 
 _FREQUENCIES = ("Y", "Q", "M", "W", "D", "h", "min", "s")
 _UNMATCHED = -1 - NEVER
+_DATED = (date, pd.Period, np.datetime64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,14 +67,16 @@ class Periods:
         bad = of_unique == _UNMATCHED
         if bad.any():
             counts = np.bincount(codes[codes >= 0], minlength=len(of_unique))
-            first = uniques[int(np.flatnonzero(bad)[0])]
+            first = plain(uniques[int(np.flatnonzero(bad)[0])])
+            shown = _text(first) if isinstance(first, _DATED) else repr(first)
             raise CausalDataError(
                 [
                     Problem(
                         str(values.name),
-                        f"holds {plain(first)!r}, which is no period of {self.name} ({self._range()})",
+                        f"holds {shown}, which is no period of {self.name} ({self._range()})",
                         int(counts[bad].sum()),
-                        "give the period of first treatment, coded as the time is; never treated is NaN, 0 or inf",
+                        f"give the period of first treatment, coded as the time is{self._remedy(first)}; never treated"
+                        " is NaN, 0 or inf",
                     )
                 ]
             )
@@ -84,12 +87,23 @@ class Periods:
 
     def position(self, value: object) -> int:
         """Position of one period; see :meth:`positions`."""
+        name = f"period {value!r}"
         if self.kind in ("dates", "periods") and isinstance(value, str | date):
-            try:
-                value = pd.Timestamp(value)
+            try:  # text names as much time as it says: "2003" a year, "2003-05" a month
+                value = pd.Period(value) if isinstance(value, str) else pd.Timestamp(value)
             except ValueError:
                 raise CausalArgumentError(f"{value!r} is no date; {self.name} runs from {self._range()}") from None
-        return int(self.positions(pd.Series([value], name=f"period {value!r}").infer_objects())[0])
+        return int(self.positions(pd.Series([value], name=name).infer_objects())[0])
+
+    def _remedy(self, value: Any) -> str:
+        """The period that a date lies in, where it lies inside one."""
+        if self.kind not in ("dates", "periods") or not isinstance(value, _DATED):
+            return ""
+        at = (_ordinals(pd.Series([value]), self.frequency)[0] - self.origin) / self.step
+        if not (np.isfinite(at) and at == np.round(at) and 0 <= at < len(self)):
+            return ""
+        later = f" or {_text(self.labels[int(at) + 1])}, the next" if at + 1 < len(self) else ""
+        return f" ({_text(self.labels[int(at)])}, the period it lies in{later})"
 
     def _range(self) -> str:
         return f"{_text(self.labels[0])} to {_text(self.labels[-1])}"
@@ -115,12 +129,30 @@ class Periods:
         if self.kind in ("dates", "periods") and _is_time(uniques):
             steps = (_ordinals(uniques, self.frequency) - self.origin) / self.step
             near = np.abs(steps - np.round(steps)) < 1e-6
-            return np.where(near, np.round(steps), _UNMATCHED).astype(np.int64)
+            at = np.where(near, np.round(steps), _UNMATCHED).astype(np.int64)
+            return np.where(self._coded_alike(uniques, at), at, _UNMATCHED)
         if self.kind == "labels":
             at = self.labels.astype(object).get_indexer(pd.Index(uniques.astype(object)))
             never = np.isin(uniques.astype(str), ("0", "inf")) & (at < 0)
             return np.where(never, NEVER, np.where(at >= 0, at, _UNMATCHED)).astype(np.int64)
         return out
+
+    def _coded_alike(self, values: pd.Series[Any], at: Ints) -> Bools:
+        """Whether dates are the start of a period, its own date or the whole of it: one inside it is no period.
+
+        A period beyond those seen may be named by any date that is as far into it as the periods seen are into theirs.
+        """
+        if isinstance(values.dtype, pd.PeriodDtype) and pd.PeriodIndex(values).freqstr == self.frequency:
+            return np.ones(len(values), dtype=bool)
+        own = _into_period(values, self.frequency)
+        seen = np.zeros((len(self), 2))
+        if self.kind == "dates":
+            seen = _into_period(pd.Series(self.labels), self.frequency)
+        inside = (at >= 0) & (at < len(self))
+        same = own[:, 0] == seen[np.where(inside, at, 0), 0]
+        like_some = np.isin(own[:, 0], seen[:, 0]) | np.isin(own[:, 1], seen[:, 1])
+        alike: Bools = (own[:, 0] == 0) | np.where(inside, same, like_some)
+        return alike
 
 
 def read_axis(time: pd.Series[Any]) -> tuple[Periods, Ints]:
@@ -203,6 +235,25 @@ def _ordinals(values: pd.Series[Any], frequency: str | None) -> Floats:
     else:
         index = pd.PeriodIndex(_dates(values).dt.to_period(frequency))
     return np.asarray(index.astype("int64"), dtype=np.float64)
+
+
+def _into_period(values: pd.Series[Any], frequency: str | None) -> Floats:
+    """How far dates (or starts of periods) lie into periods of a frequency, from their start and from their end (n, 2).
+
+    NaN where a period is longer than those: it does not say which of them is meant.
+    """
+    if isinstance(values.dtype, pd.PeriodDtype):
+        given = pd.PeriodIndex(values)
+        dates = given.start_time
+        long = np.asarray(given.end_time > dates.to_period(frequency).end_time)
+    else:
+        dates = pd.DatetimeIndex(_dates(values))
+        long = np.zeros(len(dates), dtype=bool)
+    periods = dates.to_period(frequency)
+    out = np.column_stack([(dates - end).to_numpy().astype("timedelta64[ns]").astype(np.float64)
+                           for end in (periods.start_time, periods.end_time)])  # fmt: skip
+    out[long] = np.nan
+    return out
 
 
 def _frequency(dates: pd.Series[Any]) -> str:
