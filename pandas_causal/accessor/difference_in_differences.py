@@ -43,8 +43,8 @@ class PanelQuestions(Questions):
         """Difference in differences: "callaway_santanna" unless `estimator` says otherwise; the 2x2 with `group`.
 
         Example: ``df.causal.did(outcome="lemp", unit="countyreal", time="year", cohort="first.treat")``; `estimator`
-        is also "imputation", "sun_abraham", "two_way", "stacked", "triple_difference" or an instance. See
-        :class:`CallawaySantAnna` and, for ``group="nj", post=1993``, :class:`DifferenceInDifferences`.
+        is also "imputation", "sun_abraham", "two_way", "stacked", "triple_difference", "random_timing" or an instance.
+        See :class:`CallawaySantAnna` and, for ``group="nj", post=1993``, :class:`DifferenceInDifferences`.
         """
         from pandas_causal.estimator import choose
 
@@ -95,7 +95,7 @@ class PanelQuestions(Questions):
         _refuse_own_cluster(unit, cluster)
         settings = {"control_group": control_group, "anticipation": anticipation, "base_period": base_period}
         effect = self._fit(
-            choose("did", estimator, settings, {"base_period": "universal"}),
+            choose("did", estimator, settings, {"base_period": "universal", "average": "event"}),
             treatment=treatment,
             outcome=outcome,
             covariates=names([] if covariates is None else covariates),
@@ -107,6 +107,8 @@ class PanelQuestions(Questions):
             sample_weight=sample_weight,
             missing=missing,
         )
+        if effect.estimates.index.name == "event":
+            return effect
         if "event" not in effect.weightings:
             raise CausalArgumentError(
                 f"{type(effect.estimator).__name__} gives no effects by event time with these settings; use one of"
