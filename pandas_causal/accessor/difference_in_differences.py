@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pandas_causal.accessor.base import Questions, names
 from pandas_causal.effect.effect import Effect
 from pandas_causal.errors import CausalArgumentError
+from pandas_causal.inputs.arms import plain
 from pandas_causal.inputs.types import RoleLike
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ class PanelQuestions(Questions):
         from pandas_causal.estimator import choose
 
         _refuse_own_cluster(unit, cluster)
+        self._refuse_flag(post, time)
         chosen = ("callaway_santanna" if group is None else "two_way") if estimator is None else estimator
         settings = {"control_group": control_group, "anticipation": anticipation, "base_period": base_period}
         return self._fit(
@@ -115,6 +117,21 @@ class PanelQuestions(Questions):
                 f" {[name for name in SHORT_NAMES['did'] if name not in ('two_way', 'triple_difference')]}"
             )
         return effect.aggregate("event")
+
+    def _refuse_flag(self, post: Any, time: RoleLike) -> None:
+        """Refuse the name of a column of flags where a period is wanted, naming the period that the flags begin in."""
+        frame = self._frame
+        if not isinstance(post, str) or not isinstance(time, str) or not {post, time} <= set(frame.columns):
+            return
+        flags, periods = frame[post], frame[time]
+        if bool((periods.astype(str) == post).any()) or not flags.dropna().isin([0, 1]).all():
+            return
+        marked = periods[flags.fillna(0).astype(bool)]
+        first = f"post={plain(marked.min())!r}, the first that it marks" if len(marked) else f"a value of {time}"
+        raise CausalArgumentError(
+            f"post= takes the first treated period, and {post!r} is a column of flags: give {first}, or treatment= row"
+            " by row"
+        )
 
 
 def _refuse_own_cluster(unit: RoleLike, cluster: RoleLike) -> None:

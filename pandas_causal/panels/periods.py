@@ -39,6 +39,8 @@ class Periods:
     frequency : str or None
         How dates are counted ("Y", "Q", "M", ...).
     name : str
+    ordered : bool
+        Whether labels are categories whose order was given.
     """
 
     labels: pd.Index
@@ -47,9 +49,15 @@ class Periods:
     step: float
     frequency: str | None
     name: str
+    ordered: bool = False
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @property
+    def alphabetical(self) -> bool:
+        """Whether the order is that of words in the alphabet, which need not be that of time."""
+        return self.kind == "labels" and not self.ordered and not any(re.search(r"\d", str(v)) for v in self.labels)
 
     def positions(self, values: pd.Series[Any]) -> Ints:
         """Positions of first treated periods; NEVER for missing and infinite values (and 0 where that is no period).
@@ -86,14 +94,32 @@ class Periods:
         return out
 
     def position(self, value: object) -> int:
-        """Position of one period; see :meth:`positions`."""
-        name = f"period {value!r}"
+        """Position of one period; see :meth:`positions`.
+
+        Raises
+        ------
+        CausalArgumentError
+            For what is no period.
+        """
+        given = value
         if self.kind in ("dates", "periods") and isinstance(value, str | date):
             try:  # text names as much time as it says: "2003" a year, "2003-05" a month
                 value = pd.Period(value) if isinstance(value, str) else pd.Timestamp(value)
             except ValueError:
                 raise CausalArgumentError(f"{value!r} is no date; {self.name} runs from {self._range()}") from None
-        return int(self.positions(pd.Series([value], name=name).infer_objects())[0])
+        values = _plain_dtype(pd.Series([value]).infer_objects())
+        if values.isna()[0]:
+            at = _UNMATCHED
+        elif self.kind == "numbers" and is_numeric(values):  # 0 is a period like others here
+            at = int(self._counted(as_float(values))[0])
+        else:
+            at = int(self._positions(values)[0])
+        if at in (_UNMATCHED, NEVER):
+            raise CausalArgumentError(
+                f"{given!r} is no period of {self.name} ({self._range()}); give one of its periods, coded as they are"
+                f"{self._remedy(plain(values[0]))}"
+            )
+        return at
 
     def _remedy(self, value: Any) -> str:
         """The period that a date lies in, where it lies inside one."""
@@ -122,20 +148,22 @@ class Periods:
                 )
             out[never] = NEVER
             if self.kind == "numbers":
-                steps = (values[~never] - self.origin) / self.step
-                near = np.abs(steps - np.round(steps)) < 1e-6
-                out[~never] = np.where(near, np.round(steps), _UNMATCHED)
+                out[~never] = self._counted(values[~never])
             return out
         if self.kind in ("dates", "periods") and _is_time(uniques):
-            steps = (_ordinals(uniques, self.frequency) - self.origin) / self.step
-            near = np.abs(steps - np.round(steps)) < 1e-6
-            at = np.where(near, np.round(steps), _UNMATCHED).astype(np.int64)
+            at = self._counted(_ordinals(uniques, self.frequency))
             return np.where(self._coded_alike(uniques, at), at, _UNMATCHED)
         if self.kind == "labels":
             at = self.labels.astype(object).get_indexer(pd.Index(uniques.astype(object)))
             never = np.isin(uniques.astype(str), ("0", "inf")) & (at < 0)
             return np.where(never, NEVER, np.where(at >= 0, at, _UNMATCHED)).astype(np.int64)
         return out
+
+    def _counted(self, ordinals: Floats) -> Ints:
+        """Steps from the first period; unmatched where they are not whole."""
+        steps = (np.where(np.isfinite(ordinals), ordinals, np.nan) - self.origin) / self.step
+        whole = np.abs(steps - np.round(steps)) < 1e-6
+        return np.where(whole, np.round(np.where(whole, steps, 0.0)), _UNMATCHED).astype(np.int64)
 
     def _coded_alike(self, values: pd.Series[Any], at: Ints) -> Bools:
         """Whether dates are the start of a period, its own date or the whole of it: one inside it is no period.
@@ -171,7 +199,7 @@ def read_axis(time: pd.Series[Any]) -> tuple[Periods, Ints]:
     if ordered:
         used = np.unique(time.cat.codes.to_numpy())
         labels = pd.Index(time.cat.categories[used].astype(object), name=name)
-        axis = Periods(labels, "labels", 0.0, 1.0, None, name)
+        axis = Periods(labels, "labels", 0.0, 1.0, None, name, ordered=True)
         return _enough(axis), np.searchsorted(used, time.cat.codes.to_numpy()).astype(np.int64)
     values = _plain_dtype(time)
     codes, uniques = pd.factorize(values, use_na_sentinel=True)
@@ -294,13 +322,15 @@ def _label_order(labels: pd.Series[Any]) -> Floats:
     plain = sorted(range(len(texts)), key=lambda i: texts[i])
     by_number = sorted(plain, key=natural)
     by_calendar = sorted(plain, key=lambda i: (*_year_month(texts[i]), natural(i)))
-    if plain != by_number or plain != by_calendar:
+    by_words = sorted(plain, key=lambda i: _before_or_after(texts[i]))
+    if plain != by_number or plain != by_calendar or plain != by_words:
         shown = [texts[i] for i in plain[:4]]
         raise CausalDataError(
             [
                 Problem(
                     str(labels.name),
-                    f"holds labels whose order is unclear (sorted as text: {', '.join(shown)}, ...)",
+                    f"holds labels whose order is unclear (in alphabetical order: {', '.join(shown)}"
+                    f"{', ...' if len(plain) > 4 else ''})",
                     None,
                     "give numbers, dates, or an ordered categorical: pd.Categorical(..., categories=[...],"
                     " ordered=True)",
@@ -315,6 +345,15 @@ def _label_order(labels: pd.Series[Any]) -> Floats:
 _YEAR = re.compile(r"(?<!\d)(?:1[5-9]|20|21)\d\d(?!\d)")
 _MONTH = re.compile(r"(?<![a-z])(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)(?:[a-z]*)", re.IGNORECASE)
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+
+
+_BEFORE = re.compile(r"(?<![a-z])(before|pre|prior|baseline)(?![a-z])", re.IGNORECASE)
+_AFTER = re.compile(r"(?<![a-z])(after|post|afterwards|endline)(?![a-z])", re.IGNORECASE)
+
+
+def _before_or_after(text: str) -> int:
+    """0 for a label that says before, 1 for one that says after, alike for the others."""
+    return int(bool(_AFTER.search(text))) - int(bool(_BEFORE.search(text)))
 
 
 def _year_month(text: str) -> tuple[int, int]:

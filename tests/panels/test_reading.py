@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from pandas_causal import CallawaySantAnna
 from pandas_causal.errors import CausalArgumentError, CausalDataError
 from pandas_causal.estimator import CausalEstimator
 from pandas_causal.panels.periods import NEVER
@@ -121,7 +122,10 @@ def test_a_start_inside_a_period_is_refused_whatever_the_kind_of_time(kind):
 
 def test_a_date_inside_a_period_is_told_the_periods_beside_it():
     frame = small().assign(group=lambda f: f["unit"] == "a", time=lambda f: date(f["time"], "-01-01"))
-    with pytest.raises(CausalDataError, match=r"\(2002-01-01, the period it lies in or 2003-01-01, the next\)"):
+    with pytest.raises(
+        CausalArgumentError,
+        match=r"'2002-03-01' is no period of time .*\(2002-01-01, the period it lies in or 2003-01-01, the next\)",
+    ):
         read(frame, cohort=None, group="group", settings={"post": "2002-03-01"})
 
 
@@ -132,6 +136,63 @@ def test_starts_beyond_the_periods_seen_may_be_dated_as_those_are():
     frame["time"] = ends[frame["time"] - 2001]
     frame["cohort"] = frame["cohort"].map({2002: ends[1], 2003: pd.Timestamp("2001-04-30"), 0: pd.NaT})
     assert read(frame).cohort.tolist() == [1, 3, NEVER]
+
+
+def grouped(**columns):
+    return small().assign(group=lambda f: f["unit"] == "a", **columns)
+
+
+@pytest.mark.parametrize("words", [{2001: "before", 2002: "after"}, {2001: "Pre", 2002: "Post"}])
+def test_words_that_say_before_and_after_are_not_put_in_alphabetical_order(words):
+    frame = grouped()[lambda f: f["time"] < 2003]
+    frame["time"] = frame["time"].map(words)
+    before, after = words.values()
+    with pytest.raises(CausalDataError, match=rf"in alphabetical order: {after}, {before}\).*ordered=True"):
+        read(frame, cohort=None, group="group", settings={"post": after})
+    frame["time"] = pd.Categorical(frame["time"], [before, after], ordered=True)
+    panel = read(frame, cohort=None, group="group", settings={"post": after})
+    assert panel.cohort.tolist() == [1, NEVER, NEVER]
+    assert panel.notes == ()
+
+
+def test_an_alphabetical_order_of_words_is_said():
+    frame = grouped(time=lambda f: f["time"].map({2001: "old", 2002: "new", 2003: "newest"}))
+    panel = read(frame, cohort=None, group="group", settings={"post": "newest"})
+    assert panel.notes == ("periods of time are words, taken in alphabetical order: new, newest, old",)
+    with pytest.raises(CausalArgumentError, match=r"post= is the first period .*in alphabetical order: if that is not"):
+        read(frame, cohort=None, group="group", settings={"post": "new"})
+
+
+@pytest.mark.parametrize("flags", [True, [False, True], np.array([0, 1, 1] * 3), pd.Series([0.0, 1, 1] * 3)])
+def test_flags_are_no_first_period(flags):
+    with pytest.raises(CausalArgumentError, match=r"a value of time \(2001 to 2003\), and got flags"):
+        read(grouped(), cohort=None, group="group", settings={"post": flags})
+    zero = grouped(time=lambda f: f["time"] - 2001)
+    assert read(zero, cohort=None, group="group", settings={"post": 1}).cohort.tolist() == [1, NEVER, NEVER]
+    with pytest.raises(CausalArgumentError, match="post= is the first period"):
+        read(zero, cohort=None, group="group", settings={"post": 0})
+
+
+@pytest.mark.parametrize("post", ["soon", np.nan, 2002.5, np.inf])
+def test_what_is_no_period(post):
+    with pytest.raises(CausalArgumentError, match=r"is no period of time \(2001 to 2003\)"):
+        read(grouped(), cohort=None, group="group", settings={"post": post})
+
+
+def test_a_column_of_flags_is_answered_with_the_period_it_begins_in():
+    frame = grouped(after=lambda f: f["time"] >= 2002)
+    names = {"outcome": "y", "unit": "unit", "time": "time", "group": "group"}
+    with pytest.raises(CausalArgumentError, match="'after' is a column of flags: give post=2002, the first that it"):
+        frame.causal.did(**names, post="after")
+
+
+def test_levels_of_the_index_are_no_columns():
+    frame = small().set_index(["unit", "time"])
+    names = {"unit": "unit", "time": "time", "cohort": "cohort"}
+    with pytest.raises(CausalDataError, match=r"unit: is given as unit and is a level of the index.*reset_index\(\)"):
+        frame.causal.did(outcome="y", **names)
+    with pytest.raises(CausalDataError, match=r"X\.reset_index\(\), and y alike"):
+        CallawaySantAnna().fit(frame[["cohort"]], frame["y"], **names)
 
 
 def test_arrow():
