@@ -159,12 +159,12 @@ class TripleDifference(CausalEstimator):
             names, law = ["vs ineligible", "vs untreated group", "vs both"], f"influence function, {self.method}"
             source = np.zeros(3, dtype=np.intp)
         else:
-            values, contributions, components = group_means(data.y, data.code, data.n_means, data.w)
             contrast = np.array([[1.0, -1.0, -1.0, 1.0]])
             names, law = list(_GROUPS), "Welch"
             if data.n_means == 8:
                 contrast = np.hstack([-contrast, contrast])
                 names = [f"{name}, {when}" for when in ("before", "after") for name in _GROUPS]
+            values, contributions, components = group_means(data.y, data.code, names, data.w)
             source = np.where(np.arange(len(names)) == len(names) - 1, 0, -1)
         u = Influence.from_contributions(
             values, contributions, panel.units, names=pd.Index(names, name="parameter"), loadings=contrast,
