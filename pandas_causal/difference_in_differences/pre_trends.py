@@ -101,6 +101,8 @@ class _Tested(NamedTuple):
         Rows before treatment, reference rows apart.
     n_units : float
         Independent units or clusters.
+    kind : str
+        "units" or "clusters".
     test : JointTest or None
     problem : str
         Why there is no test.
@@ -108,6 +110,7 @@ class _Tested(NamedTuple):
 
     rows: int
     n_units: float
+    kind: str
     test: JointTest | None
     problem: str = ""
 
@@ -123,8 +126,11 @@ class _Tested(NamedTuple):
             return f"cannot be tested: {self.problem}"
         test = self.test
         law = f"chi2({test.df_num})" if np.isinf(test.df_denom) else f"F({test.df_num}, {test.df_denom:g})"
-        p = "p < 0.001" if test.p_value < 0.001 else f"p = {test.p_value:.3f}"
-        return f"{law} = {test.statistic:.2f}, {p}"
+        return f"{law} = {test.statistic:.2f}, {_p_in_words(test)}"
+
+
+def _p_in_words(test: JointTest) -> str:
+    return "p < 0.001" if test.p_value < 0.001 else f"p = {test.p_value:.3f}"
 
 
 def _tested(rows: Estimates, anticipation: int) -> _Tested:
@@ -135,16 +141,17 @@ def _tested(rows: Estimates, anticipation: int) -> _Tested:
     u = rows.uncertainty
     n_units = len(u.rows) if isinstance(u, Influence) and u.rows is not None else np.inf
     n_units = float(min(n_units, u.df().min(initial=np.inf) + 1))
+    kind = "clusters" if isinstance(u, Influence) and u.clustering is not None else "units"
     with np.errstate(invalid="ignore"):
         known = np.flatnonzero(before & np.isfinite(rows.std_errors) & (rows.std_errors > 0))
     n = int(before.sum())
     if not len(known):
-        return _Tested(n, n_units, None, "no effect before treatment has a standard error")
+        return _Tested(n, n_units, kind, None, "no effect before treatment has a standard error")
     try:
         part = _determined(rows.take(known))
-        return _Tested(n, n_units, joint_test(part.uncertainty, part.centre, n_units))
+        return _Tested(n, n_units, kind, joint_test(part.uncertainty, part.centre, n_units))
     except CausalDataError as error:
-        return _Tested(n, n_units, None, str(error))
+        return _Tested(n, n_units, kind, None, str(error))
 
 
 def _determined(rows: Estimates) -> Estimates:
@@ -171,14 +178,17 @@ def _verdict(cells: _Tested | None, events: _Tested) -> Check:
         return Check(None, table.iloc[:0], "there is no period before treatment to test, besides the base period")
     chosen = both[name]
     assert chosen is not None  # noqa: S101 - named among both
-    plural = "s" if chosen.rows != 1 else ""
-    kind = "by cohort and period" if name == _CELLS else "by event time"
-    text = f"{chosen.rows} effect{plural} before treatment, {kind}, jointly zero: {chosen.words}"
-    if name == _EVENTS and cells is not None:
-        many = f"{cells.rows} by cohort and period are over a tenth of the {cells.n_units:g} units or clusters"
-        text += f" ({many}: {cells.words})" if cells.test is not None else f" (by cohort and period: {cells.words})"
-    elif name == _CELLS and events.test is not None and cells is not None and cells.rows > events.rows:
-        text += f" (by event time: {events.words})"
+    kind = "cell" if name == _CELLS else "event time"
+    said = f"{chosen.rows} {kind}{'s' if chosen.rows != 1 else ''}"
+    text = f"{said} before treatment, jointly zero: {chosen.words}"
+    if name == _CELLS and events.test is not None:
+        text += f"; by event time {_p_in_words(events.test)}"
+    elif cells is not None and cells.test is not None:
+        text = (
+            f"{cells.rows} cells are too many for {cells.n_units:g} {cells.kind}; {said}, jointly zero: {chosen.words}"
+        )
+    elif cells is not None and chosen.test is not None:
+        text += f"; {cells.rows} cells {cells.words}"
     return Check(None if chosen.test is None else bool(chosen.test.p_value >= _LEVEL), table, text)
 
 

@@ -361,4 +361,4 @@ def _random_timing(panel: Panel, rollout: Rollout) -> Check:
     weighting = Weighting(own_sizes.astype(float), pd.Index(group), {}, pd.Index(events, name="event"), "")
     rows = Estimates(pd.Series(values, index=index, name="estimate"), u, weightings={"event": weighting})
     check = pre_trends(Effect(rows=rows, estimand="", n_obs=len(panel)))
-    return replace(check, summary=f"cohorts beside the last to start: {check.summary}")
+    return replace(check, summary=f"cohorts beside the last, {check.summary}")

@@ -425,7 +425,7 @@ def test_diagnostics(effect):
     check = effect.diagnostics["pre_trends"]
     assert check.passed
     assert check.table["effects"].tolist() == [6, 3]
-    assert "6 effects before treatment" in check.summary
+    assert "6 cells before treatment" in check.summary
     sizes = effect.diagnostics["cohorts"].table
     assert sizes["n_units"].to_dict() == {3: 30, 4: 30, 5: 30, "never treated": 30}
     assert effect.diagnostics["composition"].table.to_numpy().tolist() == [[30] * 6] * 4

@@ -134,7 +134,7 @@ def test_random_timing_is_checked_by_levels_and_trends(frame):
     apart = frame.assign(y=frame["y"] + 2 * (frame["cohort"] == 4))
     check = apart.causal.did(**ROLES, estimator="random_timing").diagnostics["random_timing"]
     assert check.passed is False
-    assert "cohorts beside the last to start" in check.summary
+    assert "cohorts beside the last, 9 cells before treatment, jointly zero" in check.summary
 
 
 def test_what_it_refuses(frame):
