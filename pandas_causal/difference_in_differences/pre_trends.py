@@ -182,7 +182,7 @@ def _verdict(cells: _Tested | None, events: _Tested) -> Check:
     said = f"{chosen.rows} {kind}{'s' if chosen.rows != 1 else ''}"
     text = f"{said} before treatment, jointly zero: {chosen.words}"
     if name == _CELLS and events.test is not None:
-        text += f"; by event time {_p_in_words(events.test)}"
+        text += f"; by event {_p_in_words(events.test)}"
     elif cells is not None and cells.test is not None:
         text = (
             f"{cells.rows} cells are too many for {cells.n_units:g} {cells.kind}; {said}, jointly zero: {chosen.words}"

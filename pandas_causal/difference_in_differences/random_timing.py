@@ -352,7 +352,10 @@ def _random_timing(panel: Panel, rollout: Rollout) -> Check:
     values = np.array([means[c, t] - means[last, t] for c, t in pairs])
     index = cell_index(panel, cells)
     names = pd.Index([str(label) for label in index], name="parameter")
-    u = Influence.from_contributions(values, contributions, panel.units, names=names)
+    unbiased = contributions * np.sqrt(sizes / np.maximum(sizes - 1, 1))[codes][:, None]
+    u = Influence.from_contributions(
+        values, contributions, panel.units, names=names, components=(Component(unbiased.T @ unbiased),)
+    )
     source = np.array([c for c, _ in pairs], dtype=np.intp)
     groups = np.where(codes == last, -1, codes).astype(np.intp)
     own_sizes = sizes[source]

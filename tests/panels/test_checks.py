@@ -29,7 +29,7 @@ def test_pre_trends_are_hotellings_test_of_all_cells(frame):
         statistic = b @ np.linalg.solve(v, b) * (G - r) / (G * r)
         row = check.table.loc[name]
         assert [row["statistic"], row["p_value"]] == pytest.approx([statistic, stats.f.sf(statistic, r, G - r)])
-        words = f"F({r}, {G - r}) = {statistic:.2f}, " if name == "cohorts and periods" else "; by event time "
+        words = f"F({r}, {G - r}) = {statistic:.2f}, " if name == "cohorts and periods" else "; by event "
         assert f"{words}p = {row['p_value']:.3f}" in check.summary
     assert check.table["effects"].tolist() == [6, 3]
     assert check.table["decides"].tolist() == [True, False]
