@@ -67,7 +67,7 @@ class CallawaySantAnna(CausalEstimator):
         more).
     base_period : {"varying", "universal"}
         What periods before treatment are compared with: each with the one before it, or all with g - 1, the reference
-        row. From treatment on both are g - 1.
+        row. From treatment on both are g - 1. Pictures of event times compare all with g - 1 whichever is chosen.
     anticipation : int
         Periods before treatment in which units may react already; base periods move back by as many.
     unbalanced : {"pairs", "rows", "balance"}

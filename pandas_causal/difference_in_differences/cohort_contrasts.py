@@ -97,7 +97,7 @@ def average_contrasts(rollout: Rollout, average: str) -> Contrasts:
 
     References
     ----------
-    RS, section 2.3, eq. (2) to (5).
+    RS, on aggregate causal parameters.
     """
     starts, sizes, T = rollout.starts, rollout.sizes.astype(float), rollout.n_periods
     cells = [(c, t) for c, g in enumerate(starts) for t in range(int(g), T) if (starts > t).any()]
@@ -136,8 +136,8 @@ class Moments(NamedTuple):
     mean : ndarray (draws, 4)
         Of level and double of the outcome, then of the treatment: what an effect of one adds to them.
     variance : ndarray (draws, 4, 4)
-        ``sum_g S_g / N_g``, S_g the covariance within cohort g (RS, eq. 9, without the term in effects that differ,
-        which no data show); of cohorts of one unit nothing is known, and nothing counted.
+        ``sum_g S_g / N_g``, S_g the covariance within cohort g (RS, without the term in effects that differ, which no
+        data show); of cohorts of one unit nothing is known, and nothing counted.
     """
 
     mean: Floats
@@ -162,7 +162,7 @@ def adjusted(moments: Moments, beta: float | None, effect: float = 0.0) -> Adjus
 
     References
     ----------
-    RS, eq. (7) for beta* = Var(X)^-1 Cov(X, theta), eq. (10) for Neyman's variance.
+    RS: the plug-in efficient estimator, beta* = Var(X)^-1 Cov(X, theta), and Neyman's variance of it.
     """
     level, double = np.array([1.0, 0.0, -effect, 0.0]), np.array([0.0, 1.0, 0.0, -effect])
     own, other = moments.variance @ level, moments.variance @ double

@@ -81,7 +81,7 @@ def pre_trends(effect: Effect, anticipation: int = 0, cells: Callable[[], Estima
 
     References
     ----------
-    Callaway and Sant'Anna (2021), section 4, on testing all group-time effects before treatment; Roth (2022), "Pretest
+    Callaway and Sant'Anna (2021), on testing all group-time effects before treatment; Roth (2022), "Pretest
     with caution", American Economic Review: Insights, on what passing the test does not show.
     """
     with warnings.catch_warnings():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import ClassVar, Self
 
 import numpy as np
@@ -92,7 +92,7 @@ class RandomTiming(CausalEstimator):
     Notes
     -----
     Fisher's test divides by the standard error where every cohort has 10 units or more: it then holds in large samples
-    for no *average* effect too (section 4.3 of the paper). With fewer the estimate itself is ranked. Units are what is
+    for no *average* effect too, as the paper shows. With fewer the estimate itself is ranked. Units are what is
     assigned: where states or schools start together, average their rows first
     (``df.groupby([state, year], as_index=False).mean()``).
 
@@ -102,7 +102,7 @@ class RandomTiming(CausalEstimator):
     References
     ----------
     Roth and Sant'Anna (2023), "Efficient estimation for staggered rollout designs", Journal of Political Economy
-    Microeconomics 1, sections 3 and 4; Fisher (1935), "The Design of Experiments".
+    Microeconomics 1; Fisher (1935), "The Design of Experiments".
     """
 
     legal: ClassVar[Mapping[str, Legal]] = {
@@ -294,13 +294,17 @@ class _Test:
     beta: float | None
     studentised: bool
 
+    @cached_property
+    def rounding(self) -> float:
+        """What counts as zero: outcomes without noise leave it of an estimate and of its standard error."""
+        spread = float(np.sqrt(self.null.variance[:, 0, 0].max(initial=0.0)))
+        return max(1e-10 * max(abs(float(self.actual.mean[0, 0])), spread), 1e-300)
+
     def statistics(self, moments: Moments, effect: float) -> Floats:
         """Estimates of what an effect, the same for all, leaves; divided by their standard errors if asked."""
         found = adjusted(moments, self.beta, effect)
-        if not self.studentised:
-            return found.estimate
-        se = found.std_error
-        return np.divide(found.estimate, se, out=np.zeros_like(se), where=se > 0)
+        estimate = np.where(np.abs(found.estimate) <= self.rounding, 0.0, found.estimate)
+        return estimate / np.maximum(found.std_error, self.rounding) if self.studentised else estimate
 
     def p_value(self, effect: float) -> float:
         """Share of assignments, the actual one included, whose statistic is at least as large."""

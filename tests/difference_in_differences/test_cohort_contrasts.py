@@ -20,7 +20,7 @@ ROLLOUT = Rollout.of(np.array([1, 1, 1, 9, 9, 9, 9]), 2)
 
 
 def test_two_cohorts_and_two_periods_by_hand():
-    """beta* of equation (7): slopes pooled by the cohorts' variances over their sizes."""
+    """beta*: slopes pooled by the cohorts' variances over their sizes."""
     moments = rollout_moments(Y, ROLLOUT, average_contrasts(ROLLOUT, "simple"), 0)
     one, none = Y[:3], Y[3:]
     S1, S0 = np.cov(one.T), np.cov(none.T)

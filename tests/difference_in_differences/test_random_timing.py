@@ -107,6 +107,16 @@ def test_studentised_tests_rank_t_statistics(frame):
     assert high == pytest.approx(normal.conf_high, abs=0.2)
 
 
+@pytest.mark.parametrize("adjustment", ["efficient", "did"])
+def test_outcomes_without_noise(frame, adjustment):
+    """The effect itself is accepted and nothing beside it; rounding is no noise to divide by."""
+    exact = frame.assign(y=0.3 * frame["time"] + 2.0 * frame["treated"])
+    effect = exact.causal.did(**ROLES, estimator=RandomTiming(adjustment=adjustment, inference="fisher", n_draws=99))
+    assert effect.p_value == pytest.approx(0.01)
+    ((low, high),) = effect.confidence_set().to_numpy()
+    assert (low, high) == pytest.approx((2, 2), abs=1e-6)
+
+
 @pytest.mark.parametrize("adjustment", ["efficient", "did", "none"])
 def test_invariances(frame, adjustment):
     def numbers(f, **roles):
