@@ -21,6 +21,7 @@ from pandas_causal.arms.estimands import plan_estimand as plan_estimand
 from pandas_causal.difference_in_differences.callaway_santanna import CallawaySantAnna as CallawaySantAnna
 from pandas_causal.difference_in_differences.imputation_did import ImputationDiD as ImputationDiD
 from pandas_causal.difference_in_differences.pre_trends import pre_trend_power as pre_trend_power
+from pandas_causal.difference_in_differences.random_timing import RandomTiming as RandomTiming
 from pandas_causal.difference_in_differences.stacked_did import StackedDiD as StackedDiD
 from pandas_causal.difference_in_differences.sun_abraham import SunAbraham as SunAbraham
 from pandas_causal.difference_in_differences.triple_difference import TripleDifference as TripleDifference

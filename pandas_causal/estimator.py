@@ -39,6 +39,7 @@ SHORT_NAMES: Mapping[str, Mapping[str, tuple[str, Mapping[str, object]]]] = {
         "two_way": ("DifferenceInDifferences", {}),
         "stacked": ("StackedDiD", {}),
         "triple_difference": ("TripleDifference", {}),
+        "random_timing": ("RandomTiming", {}),
     },
     "synthetic_control": {
         "sdid": ("SyntheticDiD", {}),

@@ -138,6 +138,9 @@ class Questions:
 
     def _absent(self, name: Hashable, role: str) -> Problem:
         columns = self._frame.columns
+        if name in self._frame.index.names:
+            message = f"is given as {role} and is a level of the index, not a column"
+            return Problem(str(name), message, None, "make it a column: df.reset_index()")
         known = ", ".join(map(str, columns[:8])) + (", ..." if len(columns) > 8 else "")
         return Problem(
             str(name),

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any, ClassVar, Self
 
 import numpy as np
 import pandas as pd
+from sklearn.base import clone
 
 from pandas_causal.difference_in_differences.cells import (
     cell_index,
@@ -65,7 +67,7 @@ class CallawaySantAnna(CausalEstimator):
         more).
     base_period : {"varying", "universal"}
         What periods before treatment are compared with: each with the one before it, or all with g - 1, the reference
-        row. From treatment on both are g - 1.
+        row. From treatment on both are g - 1. Pictures of event times compare all with g - 1 whichever is chosen.
     anticipation : int
         Periods before treatment in which units may react already; base periods move back by as many.
     unbalanced : {"pairs", "rows", "balance"}
@@ -176,19 +178,24 @@ class CallawaySantAnna(CausalEstimator):
         if self.control_group == "never_treated":
             panel.require_never_treated()
         panel = self._balance(panel)
+        group_time = self._cells(panel, self.base_period)
+        self.cells_ = _describe(panel, group_time)
+        effect = self._arrange(panel, group_time, self.base_period)
+        twin = None if self.base_period == "universal" else partial(_from_one_base, clone(self), panel)
+        self.effect_ = replace(effect, pictured=twin)
+        return self
+
+    # -- private -----------------------------------------------------------------------------------------------------
+
+    def _cells(self, panel: Panel, base_period: str) -> GroupTime:
         by_rows = not panel.is_panel or (not panel.balanced and self.unbalanced == "rows")
         if by_rows and self.method == "dr_improved":
             raise CausalArgumentError("method='dr_improved' compares changes of units; for rows use 'dr'")
         settings = CellSettings(
-            control_group=self.control_group, base_period=self.base_period, anticipation=self.anticipation,
+            control_group=self.control_group, base_period=base_period, anticipation=self.anticipation,
             method=self.method, by_rows=by_rows,
         )  # fmt: skip
-        group_time = estimate_cells(panel, settings, cohort_shares(panel, panel.treated_cohorts))
-        self.cells_ = _describe(panel, group_time)
-        self.effect_ = self._arrange(panel, group_time)
-        return self
-
-    # -- private -----------------------------------------------------------------------------------------------------
+        return estimate_cells(panel, settings, cohort_shares(panel, panel.treated_cohorts))
 
     def _balance(self, panel: Panel) -> Panel:
         """Leave out units that lack periods, where asked."""
@@ -203,7 +210,7 @@ class CallawaySantAnna(CausalEstimator):
             kept.require_never_treated()
         return kept
 
-    def _arrange(self, panel: Panel, group_time: GroupTime) -> Effect:
+    def _arrange(self, panel: Panel, group_time: GroupTime, base_period: str) -> Effect:
         """Cells and cohort shares as parameters of one Effect."""
         index = cell_index(panel, group_time.cells)
         u = cell_uncertainty(panel, group_time, index)
@@ -229,7 +236,7 @@ class CallawaySantAnna(CausalEstimator):
             warnings=tuple(warned),
             std_error_method=method,
             population="units treated within the periods seen" if panel.is_panel else "rows of treated cohorts",
-            facts=self._facts(panel, group_time),
+            facts={**self._facts(panel, group_time), "base_period": base_period},
         ).explained()
         return replace(effect, diagnostics=Checks(self._diagnostics(panel, effect, overlap)))
 
@@ -268,11 +275,15 @@ class CallawaySantAnna(CausalEstimator):
         return {
             **panel_facts(panel),
             "control_group": self.control_group,
-            "base_period": self.base_period,
             "anticipation": self.anticipation,
             "method": self.method,
             "cells_left_out": len(group_time.left_out),
         }
+
+
+def _from_one_base(estimator: CallawaySantAnna, panel: Panel) -> Effect:
+    """The study with every period compared with the last one before treatment, as pictures of event times want it."""
+    return estimator._arrange(panel, estimator._cells(panel, "universal"), "universal")
 
 
 def _describe(panel: Panel, group_time: GroupTime) -> pd.DataFrame:

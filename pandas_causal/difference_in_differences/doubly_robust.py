@@ -22,6 +22,7 @@ __all__ = [
     "compare_changes",
     "compare_rows",
     "propensity",
+    "separating_column",
 ]
 
 METHODS = ("dr", "dr_improved", "ipw", "regression")
@@ -80,6 +81,30 @@ def propensity(design: StandardisedMatrix, treated: Bools, w: Floats | None, *, 
     e = np.minimum(e, _LARGEST)
     trimmed = ~treated & (e >= _TRIM)
     return Propensity(e, information, np.where(trimmed, 0.0, e / (1 - e)), int(trimmed.sum()))
+
+
+def separating_column(X: Floats, treated: Bools, names: list[str]) -> str:
+    """The first column whose values split the groups, in words with what to do about it; "" if none does alone.
+
+    Parameters
+    ----------
+    X : ndarray (n, q)
+    treated : ndarray (n,) of bool
+    names : list of str (q,)
+        An indicator of missing values ends in "_missing".
+    """
+    for name, x in zip(names, X.T, strict=True):
+        one, none = x[treated], x[~treated]
+        if name.endswith("_missing") and one.min() == one.max() != none.min() == none.max():
+            who, other = ("treated", "untreated") if one[0] == 1 else ("untreated", "treated")
+            column = name.removesuffix("_missing")
+            return (
+                f"{column} is missing for all the {who} of this comparison and for none of the {other}: give its values"
+                f" there, or leave {column} out"
+            )
+        if one.min() > none.max() or one.max() < none.min():
+            return f"{name} alone splits them: leave it out"
+    return ""
 
 
 def calibrated_odds(design: StandardisedMatrix, treated: Bools, w: Floats | None) -> Floats:

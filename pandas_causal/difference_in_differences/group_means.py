@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
+from pandas_causal.errors import CausalDataError
 from pandas_causal.inference.influence import Component
+from pandas_causal.inference.weighted_means import weighted_mean_law
 from pandas_causal.kernels.arrays import Codes, Floats
 from pandas_causal.models.linear import independent_columns
 
@@ -28,20 +31,27 @@ class Means(NamedTuple):
     components: tuple[Component, ...]
 
 
-def group_means(y: Floats, group: Codes, n_groups: int, w: Floats | None = None) -> Means:
+def group_means(y: Floats, group: Codes, names: Sequence[str], w: Floats | None = None) -> Means:
     """Weighted means of groups, each with a variance and degrees of freedom of its own (Welch 1947).
 
-    The variance is HC2's, ``n / (n - 1) sum w^2 (y - mean)^2 / (sum w)^2``; of a group with one row it is 0, and
+    The variance is that of :func:`weighted_mean_law`, without weights ``s^2 / n``; of a group with one row it is 0, and
     whoever counts treated units says that it is unknown.
 
     Parameters
     ----------
     y : ndarray (n,)
     group : ndarray (n,)
-        0, ..., n_groups - 1; every group has rows.
-    n_groups : int
+        Positions in `names`; every group has rows.
+    names : sequence of str
+        Of the groups, for messages.
     w : ndarray (n,), optional
+
+    Raises
+    ------
+    CausalDataError
+        A group of several rows whose weights are worth fewer than two.
     """
+    n_groups = len(names)
     weight = np.ones(len(y)) if w is None else w
     n = np.bincount(group, minlength=n_groups)
     total = np.bincount(group, weight, n_groups)
@@ -50,12 +60,15 @@ def group_means(y: Floats, group: Codes, n_groups: int, w: Floats | None = None)
     residual = weight * (y - values[group]) / total[group]
     contributions = np.zeros((len(y), n_groups))
     contributions[np.arange(len(y)), group] = residual
-    variance = np.bincount(group, residual**2, n_groups) * n / np.maximum(n - 1, 1)
     components = []
-    for k in range(n_groups):
-        meat = np.zeros((n_groups, n_groups))
-        meat[k, k] = variance[k]
-        components.append(Component(meat, float(max(n[k] - 1, 1))))
+    for k, name in enumerate(names):
+        inside, meat = group == k, np.zeros((n_groups, n_groups))
+        law = weighted_mean_law(weight[inside] / total[k])
+        if n[k] > 1:
+            if not law.known:
+                raise CausalDataError(law.refusal(f"{n[k]:,} rows of the {name}"))
+            meat[k, k] = (np.square(residual[inside]) / law.slack).sum()
+        components.append(Component(meat, law.df))
     return Means(values, contributions, tuple(components))
 
 

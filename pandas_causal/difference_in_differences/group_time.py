@@ -8,7 +8,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pandas_causal.difference_in_differences.doubly_robust import Propensity, compare_changes, compare_rows, propensity
+from pandas_causal.difference_in_differences.doubly_robust import (
+    Propensity,
+    compare_changes,
+    compare_rows,
+    propensity,
+    separating_column,
+)
 from pandas_causal.errors import CausalDataError, OverlapError, Problem
 from pandas_causal.kernels.arrays import Bools, Floats, Ints, Positions
 from pandas_causal.models.linear import StandardisedMatrix
@@ -407,10 +413,11 @@ def _models(
     try:
         fitted = propensity(design, treated, w, improved=settings.method == "dr_improved")
     except OverlapError:
+        why = separating_column(X, treated, panel.covariates) or "leave out the covariate that decides treatment"
         raise OverlapError(
             f"{name} ({int(treated.sum()):,} treated, {int((~treated).sum()):,} untreated): the covariates separate the"
-            " cohort from its comparison units, so that no weights make them alike; leave out the covariate that"
-            " decides treatment, or use CallawaySantAnna(method='regression'), which extrapolates"
+            f" cohort from its comparison units, so that no weights make them alike; {why}, or use"
+            " CallawaySantAnna(method='regression'), which extrapolates"
         ) from None
     weight = np.ones(len(treated)) if w is None else w
     extreme = float(weight[treated & (fitted.e > 0.99)].sum() / weight[treated].sum())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import ClassVar, Self
@@ -22,14 +22,16 @@ from pandas_causal.difference_in_differences.cells import (
     require_unit,
     treated_units,
 )
+from pandas_causal.difference_in_differences.cohort_regression import cohort_period_regression
 from pandas_causal.difference_in_differences.group_time import Cell, CellCounts
 from pandas_causal.difference_in_differences.imputation import Leads, impute, lead_effects
-from pandas_causal.difference_in_differences.pre_trends import pre_trends
+from pandas_causal.difference_in_differences.pre_trends import trend_checks
 from pandas_causal.effect.check import Checks
 from pandas_causal.effect.effect import Effect
 from pandas_causal.effect.estimates import Estimates
 from pandas_causal.errors import CausalArgumentError, CausalDataError, Problem
 from pandas_causal.estimator import CausalEstimator
+from pandas_causal.inference.few_treated import Treated
 from pandas_causal.inference.influence import Influence
 from pandas_causal.inputs.parameters import ANTICIPATION, FLAG, Legal, at_least, or_none
 from pandas_causal.inputs.types import Covariates, Outcome, RoleLike
@@ -182,21 +184,19 @@ class ImputationDiD(CausalEstimator):
     def _arrange(self, panel: Panel, imputed: _Imputed, leads: Leads) -> Effect:
         """Cells, then leads, as one Effect."""
         index = cell_index(panel, imputed.cells, leads.events)
-        u = Influence.from_contributions(
+        counts = CellCounts(imputed.cells, imputed.n_treated, imputed.n_untreated)
+        u = _uncertainty(
+            panel,
             np.concatenate([imputed.effects, leads.effects]),
             np.hstack([imputed.contributions, leads.contributions]),
-            panel.units,
-            names=pd.Index([str(label) for label in index], name="parameter"),
+            index,
+            treated_units(panel, counts, leads=leads.events),
         )
-        counts = CellCounts(imputed.cells, imputed.n_treated, imputed.n_untreated)
-        u = replace(u, treated=treated_units(panel, counts, leads=leads.events), factor_p=1)
         method = f"imputation (Borusyak et al. 2024), one row per {panel.units.labels.name}"
         if self.leave_out:
             method += ", leave-out averages"
         if panel.clusters:
-            ways = panel.unit_clusters()
-            u = replace(u, clusters=ways).cluster(tuple(ways.values()))
-            method += f", clustered by {' and '.join(ways)} (CR1)"
+            method += f", clustered by {' and '.join(panel.clusters)} (CR1)"
         conditional = ", given the covariates" if panel.covariates else ""
         early = f" more than {self.anticipation} periods" if self.anticipation else ""
         weights = known_weights(imputed.cells, imputed.mass, len(leads.events))
@@ -219,8 +219,46 @@ class ImputationDiD(CausalEstimator):
             population="treated rows of this sample that can be imputed",
             facts={**panel_facts(panel), "anticipation": self.anticipation, "n_imputed_rows": len(imputed.table)},
         ).explained()
-        diagnostics = {"pre_trends": partial(pre_trends, effect, self.anticipation), **panel_checks(panel)}
-        return replace(effect, diagnostics=Checks(diagnostics))
+        trends = trend_checks(effect, self.anticipation, partial(_leads_of_cohorts, panel, leads.events))
+        return replace(effect, diagnostics=Checks({**trends, **panel_checks(panel)}))
+
+
+def _uncertainty(panel: Panel, values: Floats, contributions: Floats, index: pd.Index, treated: Treated) -> Influence:
+    """Contributions of units, clustered where clusters were given."""
+    names = pd.Index([str(label) for label in index], name="parameter")
+    u = Influence.from_contributions(values, contributions, panel.units, names=names)
+    u = replace(u, treated=treated, factor_p=1)
+    if not panel.clusters:
+        return u
+    ways = panel.unit_clusters()
+    return replace(u, clusters=ways).cluster(tuple(ways.values()))
+
+
+def _leads_of_cohorts(panel: Panel, leads: Sequence[int]) -> Estimates:
+    """The leads of every cohort by itself, from the same untreated rows, beside the cohort's own earliest period.
+
+    Without never-treated units the last cohort is the one that the others are compared with.
+    """
+    cohort = panel.cohort[panel.unit]
+    untreated = panel.event <= max(leads, default=-1)
+    compared = panel.treated_cohorts.tolist()
+    cells = []
+    for g in compared if panel.never.any() else compared[:-1]:
+        seen = np.unique(panel.time[untreated & (cohort == g)])
+        cells += [Cell(g, int(t), -1) for t in seen[1:] if t - g in leads]
+    fitted = cohort_period_regression(
+        panel_rows(panel).take(untreated), panel.cohort, [(c.cohort, c.time) for c in cells]
+    )
+    reached = np.flatnonzero(fitted.reached)
+    cells = [cells[k] for k in reached]
+    sides = np.zeros((2, len(cells)), dtype=np.int64)
+    for k, cell in enumerate(cells):
+        own = cohort[untreated & (panel.time == cell.time)] == cell.cohort
+        sides[:, k] = own.sum(), (~own).sum()
+    index, effects = cell_index(panel, cells), fitted.effects[reached]
+    treated = treated_units(panel, CellCounts(cells, *sides))
+    u = _uncertainty(panel, effects, fitted.contributions[:, reached], index, treated)
+    return Estimates(pd.Series(effects, index=index, name="estimate"), u)
 
 
 @dataclass(frozen=True, eq=False)

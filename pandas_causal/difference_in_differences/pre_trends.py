@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -13,27 +13,33 @@ import pandas as pd
 from pandas_causal.difference_in_differences.event_study import EventStudy, read_event_study
 from pandas_causal.effect.check import Check
 from pandas_causal.effect.effect import Effect
+from pandas_causal.effect.estimates import Estimates
 from pandas_causal.errors import CausalArgumentError, CausalDataError, CausalError, CausalWarning
+from pandas_causal.inference.bands import JointTest, joint_test
+from pandas_causal.inference.influence import Influence
 from pandas_causal.inference.reference import Student
 from pandas_causal.kernels.arrays import Bools, Floats
+from pandas_causal.models.linear import independent_columns
 
 __all__ = ["pre_trend_power", "pre_trends", "trend_checks"]
 
 _LEVEL = 0.05
+_UNITS_PER_ROW = 10  # fewer units or clusters than that for every effect: its joint law is poorly known
+_CELLS, _EVENTS = "cohorts and periods", "event times"
 _LOG_DRAWS = 16  # base-2 logarithm of the number of quasi-random draws
 
 
-def trend_checks(effect: Effect, anticipation: int = 0) -> dict[str, Callable[[], Check]]:
+def trend_checks(
+    effect: Effect, anticipation: int = 0, cells: Callable[[], Estimates] | None = None
+) -> dict[str, Callable[[], Check]]:
     """Checks of the periods before treatment, computed when read; the test's power where one reference period allows.
 
     Parameters
     ----------
-    effect : Effect
-        One row per event time, or with a weighting "event" that leads there.
-    anticipation : int
-        Periods before treatment in which effects may be.
+    effect, anticipation, cells
+        See :func:`pre_trends`.
     """
-    checks: dict[str, Callable[[], Check]] = {"pre_trends": partial(pre_trends, effect, anticipation)}
+    checks: dict[str, Callable[[], Check]] = {"pre_trends": partial(pre_trends, effect, anticipation, cells)}
     return checks if effect.reference_rows is None else {**checks, "pre_trend_power": partial(_power, effect)}
 
 
@@ -51,49 +57,148 @@ def _by_event(effect: Effect) -> Effect:
         return effect.aggregate("event") if "event" in effect.weightings else effect
 
 
-def pre_trends(effect: Effect, anticipation: int = 0) -> Check:
+def pre_trends(effect: Effect, anticipation: int = 0, cells: Callable[[], Estimates] | None = None) -> Check:
     """Test that all effects before treatment (and anticipation) are zero at once.
+
+    Every cohort's effect in every period before treatment is tested: averages by event time would hide trends of
+    cohorts that cancel. Where these cells are more than a tenth of the units (or clusters), their joint law is poorly
+    known and the test of the averages by event time is the verdict.
 
     Parameters
     ----------
     effect : Effect
-        One row per event time, or with a weighting "event" that leads there.
+        One row per cohort and period with a weighting "event", or one row per event time.
     anticipation : int
         Periods before treatment in which effects may be.
+    cells : callable, optional
+        Returns the effects by cohort and period before treatment, where `effect` has them by event time only.
 
     Returns
     -------
     Check
-        The table holds the effects before treatment. A test that does not reject is no proof of parallel trends: its
-        power is that of the periods at hand.
+        The table holds both tests, the one that decides marked. A test that does not reject is no proof of parallel
+        trends: its power is that of the periods at hand.
 
     References
     ----------
-    Roth (2022), "Pretest with caution", American Economic Review: Insights, on what passing the test does not show.
+    Callaway and Sant'Anna (2021), on testing all group-time effects before treatment; Roth (2022), "Pretest
+    with caution", American Economic Review: Insights, on what passing the test does not show.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", CausalWarning)
-        return _tested(_by_event(effect), anticipation)
+        events = _tested(_by_event(effect).rows, anticipation)
+        of_cells = cells() if cells is not None else effect.rows if "event" in effect.weightings else None
+        each = None if of_cells is None else _tested(of_cells, anticipation)
+    return _verdict(each, events)
 
 
-def _tested(events: Any, anticipation: int) -> Check:
-    at = np.array([int(e) for e in events.estimates.index])
-    before = at < -anticipation
-    if events.reference_rows is not None:
-        before &= ~events.reference_rows
-    table = events.table[before]
-    if not before.any():
-        return Check(None, table, "there is no period before treatment to test, besides the base period")
-    known = before & np.isfinite(events.table["std_error"].to_numpy()) & (events.table["std_error"].to_numpy() > 0)
+class _Tested(NamedTuple):
+    """Joint test of the rows before treatment.
+
+    Attributes
+    ----------
+    rows : int
+        Rows before treatment, reference rows apart.
+    n_units : float
+        Independent units or clusters.
+    kind : str
+        "units" or "clusters".
+    test : JointTest or None
+    problem : str
+        Why there is no test.
+    """
+
+    rows: int
+    n_units: float
+    kind: str
+    test: JointTest | None
+    problem: str = ""
+
+    @property
+    def crowded(self) -> bool:
+        """Whether the rows are too many for the units: their joint law is then poorly known."""
+        return self.test is not None and self.test.df_num > self.n_units / _UNITS_PER_ROW
+
+    @property
+    def words(self) -> str:
+        """The law, the statistic and the p-value."""
+        if self.test is None:
+            return f"cannot be tested: {self.problem}"
+        test = self.test
+        law = f"chi2({test.df_num})" if np.isinf(test.df_denom) else f"F({test.df_num}, {test.df_denom:g})"
+        return f"{law} = {test.statistic:.2f}, {_p_in_words(test)}"
+
+
+def _p_in_words(test: JointTest) -> str:
+    return "p < 0.001" if test.p_value < 0.001 else f"p = {test.p_value:.3f}"
+
+
+def _tested(rows: Estimates, anticipation: int) -> _Tested:
+    labels = rows.index.get_level_values("event") if rows.index.nlevels > 1 else rows.index
+    before = np.array([int(e) for e in labels]) < -anticipation
+    if rows.reference_rows is not None:
+        before &= ~rows.reference_rows
+    u = rows.uncertainty
+    n_units = len(u.rows) if isinstance(u, Influence) and u.rows is not None else np.inf
+    n_units = float(min(n_units, u.df().min(initial=np.inf) + 1))
+    kind = "clusters" if isinstance(u, Influence) and u.clustering is not None else "units"
+    with np.errstate(invalid="ignore"):
+        known = np.flatnonzero(before & np.isfinite(rows.std_errors) & (rows.std_errors > 0))
+    n = int(before.sum())
+    if not len(known):
+        return _Tested(n, n_units, kind, None, "no effect before treatment has a standard error")
     try:
-        test = events[known].test_zero()
+        part = _determined(rows.take(known))
+        return _Tested(n, n_units, kind, joint_test(part.uncertainty, part.centre, n_units))
     except CausalDataError as error:
-        return Check(None, table, f"cannot be tested: {error}")
-    law = f"chi2({test.df_num})" if np.isinf(test.df_denom) else f"F({test.df_num}, {test.df_denom:g})"
-    p = "p < 0.001" if test.p_value < 0.001 else f"p = {test.p_value:.3f}"
-    n = int(known.sum())
-    summary = f"{n} effect{'s' if n != 1 else ''} before treatment, jointly zero: {law} = {test.statistic:.2f}, {p}"
-    return Check(bool(test.p_value >= _LEVEL), table, summary)
+        return _Tested(n, n_units, kind, None, str(error))
+
+
+def _determined(rows: Estimates) -> Estimates:
+    """Without rows that others imply: two cohorts that are each other's comparison say everything twice."""
+    covariance = rows.uncertainty.covariance(joint=True)
+    scale = np.sqrt(np.diag(covariance))
+    correlation, z = covariance / np.outer(scale, scale), rows.centre / scale
+    kept = independent_columns(correlation)
+    rest = np.setdiff1d(np.arange(len(rows)), kept)
+    if not len(rest):
+        return rows
+    implied = correlation[np.ix_(rest, kept)] @ np.linalg.solve(correlation[np.ix_(kept, kept)], z[kept])
+    return rows.take(kept) if np.allclose(implied, z[rest], rtol=1e-4, atol=1e-4) else rows
+
+
+def _verdict(cells: _Tested | None, events: _Tested) -> Check:
+    """Both tests in a table, and the one that decides."""
+    both = {_CELLS: cells, _EVENTS: events} if cells is not None else {_EVENTS: events}
+    name = _CELLS if cells is not None and cells.test is not None and not cells.crowded else _EVENTS
+    table = pd.DataFrame(
+        [_as_row(tested, decides=key == name) for key, tested in both.items()], index=pd.Index(both, name="test")
+    )
+    if not events.rows and (cells is None or not cells.rows):
+        return Check(None, table.iloc[:0], "there is no period before treatment to test, besides the base period")
+    chosen = both[name]
+    assert chosen is not None  # noqa: S101 - named among both
+    kind = "cell" if name == _CELLS else "event time"
+    said = f"{chosen.rows} {kind}{'s' if chosen.rows != 1 else ''}"
+    text = f"{said} before treatment, jointly zero: {chosen.words}"
+    if name == _CELLS and events.test is not None:
+        text += f"; by event {_p_in_words(events.test)}"
+    elif cells is not None and cells.test is not None:
+        text = (
+            f"{cells.rows} cells are too many for {cells.n_units:g} {cells.kind}; {said}, jointly zero: {chosen.words}"
+        )
+    elif cells is not None and chosen.test is not None:
+        text += f"; {cells.rows} cells {cells.words}"
+    return Check(None if chosen.test is None else bool(chosen.test.p_value >= _LEVEL), table, text)
+
+
+def _as_row(tested: _Tested | None, *, decides: bool) -> dict[str, Any]:
+    test = None if tested is None else tested.test
+    statistic, df_num, df_denom, p = (np.nan,) * 4 if test is None else test
+    n = 0 if tested is None else tested.rows
+    return {
+        "effects": n, "statistic": statistic, "df_num": df_num, "df_denom": df_denom, "p_value": p, "decides": decides
+    }  # fmt: skip
 
 
 def pre_trend_power(

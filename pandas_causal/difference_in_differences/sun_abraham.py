@@ -248,17 +248,16 @@ def _cells(panel: Panel, cells: list[Cell], free: Positions, fitted: Saturated) 
         np.minimum(panel.cohort[panel.unit], panel.n_periods) * panel.n_periods + panel.time,
         minlength=(panel.n_periods + 1) * panel.n_periods,
     ).reshape(-1, panel.n_periods)
-    kept = [k for k in range(len(cells)) if keep[k]]
+    kept = np.flatnonzero(keep)
     shares = cohort_shares(panel, panel.treated_cohorts)
     group_time = GroupTime.of(panel, [cells[k] for k in kept], shares, left_out)
-    for j, k in enumerate(kept):
-        cell = cells[k]
-        group_time.n_control[j] = rows[-1, cell.time]
-        if coefficient[k] >= 0:
-            group_time.att[j] = fitted.effects[coefficient[k]]
-            group_time.contributions[:, j] = fitted.contributions[:, coefficient[k]]
-        if not cell.is_reference:
-            group_time.n_treated[j] = min(rows[cell.cohort, cell.time], rows[cell.cohort, cell.base])
+    cohort, time, base = np.array(group_time.cells).T
+    estimated = np.flatnonzero(coefficient[kept] >= 0)
+    own = coefficient[kept][estimated]
+    group_time.att[estimated] = fitted.effects[own]
+    group_time.contributions[:, estimated] = fitted.contributions[:, own]
+    group_time.n_control[:] = rows[-1, time]
+    group_time.n_treated[:] = np.where(time == base, 0, np.minimum(rows[cohort, time], rows[cohort, base]))
     return group_time
 
 

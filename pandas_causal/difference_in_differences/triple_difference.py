@@ -11,7 +11,12 @@ import numpy as np
 import pandas as pd
 
 from pandas_causal.difference_in_differences.cells import panel_facts
-from pandas_causal.difference_in_differences.doubly_robust import compare_changes, compare_rows, propensity
+from pandas_causal.difference_in_differences.doubly_robust import (
+    compare_changes,
+    compare_rows,
+    propensity,
+    separating_column,
+)
 from pandas_causal.difference_in_differences.group_means import group_means
 from pandas_causal.effect.check import Check, Checks
 from pandas_causal.effect.effect import Effect
@@ -148,18 +153,18 @@ class TripleDifference(CausalEstimator):
     def _arrange(self, panel: Panel, data: _Data, notes: tuple[str, ...]) -> Effect:
         """Means or comparisons as one Effect."""
         if panel.covariates:
-            values, contributions = self._adjusted(data)
+            values, contributions = self._adjusted(data, panel.covariates)
             components: tuple[Component, ...] = (Component(contributions.T @ contributions),)
             contrast = np.array([[1.0, 1.0, -1.0]])
             names, law = ["vs ineligible", "vs untreated group", "vs both"], f"influence function, {self.method}"
             source = np.zeros(3, dtype=np.intp)
         else:
-            values, contributions, components = group_means(data.y, data.code, data.n_means, data.w)
             contrast = np.array([[1.0, -1.0, -1.0, 1.0]])
             names, law = list(_GROUPS), "Welch"
             if data.n_means == 8:
                 contrast = np.hstack([-contrast, contrast])
                 names = [f"{name}, {when}" for when in ("before", "after") for name in _GROUPS]
+            values, contributions, components = group_means(data.y, data.code, names, data.w)
             source = np.where(np.arange(len(names)) == len(names) - 1, 0, -1)
         u = Influence.from_contributions(
             values, contributions, panel.units, names=pd.Index(names, name="parameter"), loadings=contrast,
@@ -190,7 +195,7 @@ class TripleDifference(CausalEstimator):
             diagnostics=Checks({"cells": partial(_cell_means, data)}),
         ).explained()
 
-    def _adjusted(self, data: _Data) -> tuple[Floats, Floats]:
+    def _adjusted(self, data: _Data, covariates: list[str]) -> tuple[Floats, Floats]:
         """Three comparisons of the eligible treated, each given the covariates."""
         values, contributions = np.zeros(3), np.zeros((len(data.y), 3))
         for j, other in enumerate((2, 1, 0)):  # treated group ineligible, untreated group eligible, neither
@@ -206,9 +211,10 @@ class TripleDifference(CausalEstimator):
             try:
                 fitted = None if self.method == "regression" else propensity(design, treated, w)
             except OverlapError:
+                why = separating_column(data.X[at], treated, covariates) or "leave out the covariate that does"
                 raise OverlapError(
-                    f"the covariates separate the treated from the {_GROUPS[other]}: no weights make them alike;"
-                    " leave out the covariate that does, or use method='regression', which extrapolates"
+                    f"the covariates separate the treated from the {_GROUPS[other]}: no weights make them alike; {why},"
+                    " or use method='regression', which extrapolates"
                 ) from None
             if data.after is None:
                 scores = compare_changes(data.y[at, None], treated, design, w, method=self.method, fitted=fitted)

@@ -155,7 +155,7 @@ class DifferenceInDifferences(CausalEstimator):
             change, w = _changes(panel, after)
             assert panel.group is not None  # noqa: S101 - read with group=
             names: tuple[str, ...] = ("change, untreated", "change, treated")
-            means = group_means(change, panel.group, 2, w)
+            means = group_means(change, panel.group, ("untreated group", "treated group"), w)
             contrast, groups = np.array([[-1.0, 1.0]]), panel.group
             counts = np.bincount(groups, minlength=2)
         else:
@@ -379,7 +379,7 @@ def _four_means(panel: Panel, group: Ints, after: Bools) -> tuple[Means, tuple[s
         Z = np.column_stack([np.ones(len(panel)), group, after, group * after]).astype(float)
         means = regression_hc2(panel.y, Z, panel.X, panel.weight)
         return means, ("intercept", "group", "after", "group x after"), np.array([[0.0, 0.0, 0.0, 1.0]])
-    return group_means(panel.y, code, 4, panel.weight), _CELLS, np.array([[1.0, -1.0, -1.0, 1.0]])
+    return group_means(panel.y, code, _CELLS, panel.weight), _CELLS, np.array([[1.0, -1.0, -1.0, 1.0]])
 
 
 def _cell_means(panel: Panel) -> Check:

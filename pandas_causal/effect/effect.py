@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -74,6 +74,9 @@ class Effect:
         The population the summary speaks of.
     facts : mapping of str to object
         Further facts for ``glance``: names of roles, arms, rows dropped.
+    pictured : callable or None
+        Returns the effect that the picture of event times draws in place of this one: the same study, all periods
+        compared with one. Effects of other rows have none.
     """
 
     rows: Estimates
@@ -90,6 +93,7 @@ class Effect:
     inversion: Callable[[float], pd.DataFrame] | None = None
     population: str = "the population the rows were sampled from"
     facts: Mapping[str, Any] = field(default_factory=dict)
+    pictured: Callable[[], Effect] | None = None
 
     # -- the table and its one row ---------------------------------------------------------------------------------
 
@@ -305,6 +309,7 @@ class Effect:
             self,
             rows=replace(self.rows, uncertainty=u),
             std_error_method=f"clustered{ways_in_words(len(ways))} ({correction})",
+            pictured=None if self.pictured is None else partial(_clustered, self.pictured, labels, small_sample),
         ).explained()
 
     def collapse(self, unit: str | ColumnLike) -> Effect:
@@ -314,7 +319,8 @@ class Effect:
             raise CausalError("only effects with contributions can be collapsed to a coarser row")
         u = self.uncertainty.collapse(self.rows.labels_of_rows(unit), name)
         rows = replace(self.rows, uncertainty=u)
-        return replace(self, rows=rows, std_error_method=f"influence function, one row per {name}").explained()
+        method = f"influence function, one row per {name}"
+        return replace(self, rows=rows, std_error_method=method, pictured=None).explained()
 
     def interval(
         self, level: float | None = None, simultaneous: bool = False, random_state: int | None = 0
@@ -414,6 +420,7 @@ class Effect:
             rows=replace(self.rows, uncertainty=self.uncertainty.compact(), units=None, weightings={}),
             estimator=settings,
             diagnostics=dict(self.diagnostics),
+            pictured=None,
         )
 
     def __repr__(self) -> str:
@@ -492,7 +499,12 @@ class Effect:
     def _with_rows(self, rows: Estimates, estimand: str | None = None) -> Effect:
         """Return the same fit with other rows."""
         words = self.estimand if estimand is None else estimand
-        return replace(self, rows=rows, estimand=words, inversion=None).explained()
+        return replace(self, rows=rows, estimand=words, inversion=None, pictured=None).explained()
+
+
+def _clustered(pictured: Callable[[], Effect], labels: list[Any], small_sample: bool) -> Effect:
+    """The effect that is drawn, clustered as the one that stands for it."""
+    return pictured().cluster(labels, small_sample)
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,7 +10,7 @@ from pandas_causal.inference.influence import Influence
 __all__ = ["few_treated_text", "is_few_treated_text", "std_error_text"]
 
 _FEW = 10
-_FEW_REMEDY = "randomisation inference (permuting which units are treated)"
+_FEW_REMEDY = "RandomTiming(adjustment='did', inference='fisher')"
 _NOTHING = 1e-14  # of the estimate: what rounding leaves of a standard error that is zero
 
 
@@ -46,8 +46,8 @@ def few_treated_text(rows: Estimates) -> str | None:
     kind = "units" if u.clustering is None else "clusters"
     return (
         f"{int(few.sum()):,} of {len(few):,} rows rest on fewer than {_FEW} treated (or untreated) {kind} (the fewest,"
-        f" {int(behind[least])}: {list(rows.index)[least]!r}), so that standard errors are too small;"
-        f" {_FEW_REMEDY} does not need many"
+        f" {int(behind[least])}: {list(rows.index)[least]!r}), so that standard errors are too small; randomisation"
+        f" inference on a panel of the units assigned, {_FEW_REMEDY}, does not need many"
     )
 
 

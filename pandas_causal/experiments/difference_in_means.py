@@ -29,6 +29,7 @@ from pandas_causal.experiments.planning import sample_ratio
 from pandas_causal.inference.influence import Component, cluster_component, cluster_sums, ways_in_words
 from pandas_causal.inference.multiplicity import adjust_p_values
 from pandas_causal.inference.reference import Anytime, anytime_rho
+from pandas_causal.inference.weighted_means import weighted_mean_law
 from pandas_causal.inputs.column_rules import as_float
 from pandas_causal.inputs.parameters import FLAG, Legal, at_least, one_of
 from pandas_causal.inputs.types import Covariates, Outcome, RoleLike
@@ -338,11 +339,6 @@ def _means(sample: Sample, plan: EstimandPlan, design: StandardisedMatrix, varia
 def _weighted_welch(sample: Sample, contributions: Floats, weights: Floats) -> tuple[Component, ...]:
     """One variance term per arm of weighted means, unbiased whatever the weights where the noise is even.
 
-    With shares ``h = w / sum w`` and ``S = sum h^2`` a residual has variance ``sigma^2 (1 - 2 h + S)``, so that the
-    variance of the mean is ``sum h^2 e^2 / (1 - 2 h + S)``. Equal weights give Welch's. Its degrees of freedom
-    (Satterthwaite) are ``tr(Q)^2 / tr(Q^2)``, Q the matrix of that quadratic form in the noise: ``n_a - 1`` with equal
-    weights, about 1 where one row outweighs the rest.
-
     Raises
     ------
     CausalDataError
@@ -351,21 +347,11 @@ def _weighted_welch(sample: Sample, contributions: Floats, weights: Floats) -> t
     out = []
     for a, level in enumerate(sample.arms.levels):
         inside = sample.codes == a
-        h = weights[inside, a]
-        S = float(h @ h)
-        if S > 0.5 * (1 + 1e-9):
-            raise CausalDataError(
-                f"sample_weight: the {int(inside.sum()):,} rows of arm {level!r} are worth {1 / S:.2f} rows, because"
-                " few of them outweigh the rest; at least 2 are needed to know how they vary: check the weights, or"
-                " cap them"
-            )
-        slack = 1 - 2 * h + S
-        d = np.square(h) / slack
-        D0, D1, D2 = float(d.sum()), float(d @ h), float(d @ np.square(h))
-        own = float((np.square(d) * (1 - 4 * h + 2 * S)).sum())
-        crossed = S**2 * D0**2 + 2 * D0 * D2 + 2 * D1**2 - 4 * S * D0 * D1
-        part = contributions[inside] / np.sqrt(slack)[:, None]
-        out.append(Component(part.T @ part, S**2 / (own + crossed)))
+        law = weighted_mean_law(weights[inside, a])
+        if not law.known:
+            raise CausalDataError(law.refusal(f"{int(inside.sum()):,} rows of arm {level!r}"))
+        part = contributions[inside] / np.sqrt(law.slack)[:, None]
+        out.append(Component(part.T @ part, law.df))
     return tuple(out)
 
 

@@ -77,10 +77,11 @@ def _largest(directions: Floats, draws: Floats) -> Floats:
     return largest_projection(directions, draws)
 
 
-def joint_test(uncertainty: Influence | Draws | Variance, centre: Floats) -> JointTest:
+def joint_test(uncertainty: Influence | Draws | Variance, centre: Floats, n_independent: float = np.inf) -> JointTest:
     """Test that all rows are zero: Hotelling's T-squared when degrees of freedom are finite, else Wald's chi-squared.
 
-    With G clusters ``W (G - r) / ((G - 1) r)`` is referred to F(r, G - r), W carrying the factor G / (G - 1) only.
+    `n_independent` units that bring no factor of their own to a variance under the normal law are G clusters here. With
+    G clusters ``W (G - r) / ((G - 1) r)`` is referred to F(r, G - r), W carrying the factor G / (G - 1) only.
     Without the scale the test rejects far too often when r is not small beside G. A null distribution (placebo,
     permutation) knows no such law: the largest row beside its spread is ranked among that of the replicates.
 
@@ -110,6 +111,9 @@ def joint_test(uncertainty: Influence | Draws | Variance, centre: Floats) -> Joi
         )
     wald = float((centre / scale) @ np.linalg.solve(correlation, centre / scale))
     df = float(np.min(uncertainty.df()))
+    if not np.isfinite(df) and np.isfinite(n_independent):
+        df = n_independent - 1
+        wald *= df / n_independent
     if not np.isfinite(df):
         return JointTest(wald, r, np.inf, float(special.chdtrc(r, wald)))
     if r >= df + 1:

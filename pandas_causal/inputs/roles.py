@@ -416,6 +416,9 @@ def spelled_column(value: Any, frame: pd.DataFrame) -> str | None:
 
 
 def _absent(name: Any, role: str, frame: pd.DataFrame) -> Problem:
+    if name in frame.index.names:
+        message = f"is given as {role} and is a level of the index, not a column"
+        return Problem(str(name), message, None, "make it a column: X.reset_index(), and y alike")
     hint = suggest(name, frame.columns)
     known = ", ".join(map(repr, frame.columns[:8]))
     return Problem(

@@ -139,14 +139,22 @@ def _from_group(
     axis, unit, time, starts = rows.axis, rows.unit, rows.time, rows.starts
     _refuse_change(column, "group", codes, rows)
     periods = list(post) if isinstance(post, list | tuple | set | np.ndarray | pd.Index | pd.Series) else [post]
+    _refuse_flags(periods, axis)
     if not periods:
         raise CausalArgumentError("post= is empty; give the first treated period, or all treated periods")
     at = [axis.position(p) for p in periods]
     outside = [p for p, position in zip(periods, at, strict=True) if not 0 <= position < len(axis)]
     if outside or min(at) == 0:
         message = f"post={outside[0]!r} is outside the periods seen" if outside else "post= is the first period"
+        order = (
+            f" in alphabetical order: if that is not the order of time, make them ordered categories,"
+            f" pd.Categorical(df[{axis.name!r}], [...], ordered=True)"
+            if axis.alphabetical
+            else ""
+        )
         raise CausalArgumentError(
-            f"{message} ({axis.labels[0]} to {axis.labels[-1]} of {axis.name}); there must be periods before and after"
+            f"{message} ({axis.labels[0]} to {axis.labels[-1]} of {axis.name}{order}); there must be periods before and"
+            " after"
         )
     first = min(at)
     on = np.zeros(len(axis), dtype=bool)
@@ -160,6 +168,16 @@ def _from_group(
     group = codes[starts]
     cohort = np.where(group == 1, first, NEVER).astype(np.int64)
     return Timing(cohort, cohort[unit] <= time, column, group, names, notes)
+
+
+def _refuse_flags(periods: Sequence[Any], axis: Periods) -> None:
+    """Refuse a flag, one per row or alone, where a period is wanted."""
+    flags = all(isinstance(p, bool | np.bool_) for p in periods)
+    if flags or (len(periods) > len(axis) and set(periods) <= {0, 1}):
+        raise CausalArgumentError(
+            f"post= takes the first treated period, a value of {axis.name} ({axis.labels[0]} to {axis.labels[-1]}), and"
+            " got flags; give the first period that they mark, or treatment= row by row"
+        )
 
 
 def two_levels(values: pd.Series[Any], role: str) -> tuple[Ints, tuple[Any, ...], tuple[str, ...]]:

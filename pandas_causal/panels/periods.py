@@ -13,7 +13,7 @@ import pandas as pd
 from pandas_causal.errors import CausalArgumentError, CausalDataError, Problem
 from pandas_causal.inputs.arms import plain
 from pandas_causal.inputs.column_rules import as_float, is_numeric
-from pandas_causal.kernels.arrays import Floats, Ints
+from pandas_causal.kernels.arrays import Bools, Floats, Ints
 
 __all__ = ["NEVER", "Periods", "read_axis"]
 
@@ -22,6 +22,7 @@ NEVER = int(np.iinfo(np.int32).max)
 
 _FREQUENCIES = ("Y", "Q", "M", "W", "D", "h", "min", "s")
 _UNMATCHED = -1 - NEVER
+_DATED = (date, pd.Period, np.datetime64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +39,8 @@ class Periods:
     frequency : str or None
         How dates are counted ("Y", "Q", "M", ...).
     name : str
+    ordered : bool
+        Whether labels are categories whose order was given.
     """
 
     labels: pd.Index
@@ -46,9 +49,15 @@ class Periods:
     step: float
     frequency: str | None
     name: str
+    ordered: bool = False
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @property
+    def alphabetical(self) -> bool:
+        """Whether the order is that of words in the alphabet, which need not be that of time."""
+        return self.kind == "labels" and not self.ordered and not any(re.search(r"\d", str(v)) for v in self.labels)
 
     def positions(self, values: pd.Series[Any]) -> Ints:
         """Positions of first treated periods; NEVER for missing and infinite values (and 0 where that is no period).
@@ -66,14 +75,16 @@ class Periods:
         bad = of_unique == _UNMATCHED
         if bad.any():
             counts = np.bincount(codes[codes >= 0], minlength=len(of_unique))
-            first = uniques[int(np.flatnonzero(bad)[0])]
+            first = plain(uniques[int(np.flatnonzero(bad)[0])])
+            shown = _text(first) if isinstance(first, _DATED) else repr(first)
             raise CausalDataError(
                 [
                     Problem(
                         str(values.name),
-                        f"holds {plain(first)!r}, which is no period of {self.name} ({self._range()})",
+                        f"holds {shown}, which is no period of {self.name} ({self._range()})",
                         int(counts[bad].sum()),
-                        "give the period of first treatment, coded as the time is; never treated is NaN, 0 or inf",
+                        f"give the period of first treatment, coded as the time is{self._remedy(first)}; never treated"
+                        " is NaN, 0 or inf",
                     )
                 ]
             )
@@ -83,13 +94,42 @@ class Periods:
         return out
 
     def position(self, value: object) -> int:
-        """Position of one period; see :meth:`positions`."""
+        """Position of one period; see :meth:`positions`.
+
+        Raises
+        ------
+        CausalArgumentError
+            For what is no period.
+        """
+        given = value
         if self.kind in ("dates", "periods") and isinstance(value, str | date):
-            try:
-                value = pd.Timestamp(value)
+            try:  # text names as much time as it says: "2003" a year, "2003-05" a month
+                value = pd.Period(value) if isinstance(value, str) else pd.Timestamp(value)
             except ValueError:
                 raise CausalArgumentError(f"{value!r} is no date; {self.name} runs from {self._range()}") from None
-        return int(self.positions(pd.Series([value], name=f"period {value!r}").infer_objects())[0])
+        values = _plain_dtype(pd.Series([value]).infer_objects())
+        if values.isna()[0]:
+            at = _UNMATCHED
+        elif self.kind == "numbers" and is_numeric(values):  # 0 is a period like others here
+            at = int(self._counted(as_float(values))[0])
+        else:
+            at = int(self._positions(values)[0])
+        if at in (_UNMATCHED, NEVER):
+            raise CausalArgumentError(
+                f"{given!r} is no period of {self.name} ({self._range()}); give one of its periods, coded as they are"
+                f"{self._remedy(plain(values[0]))}"
+            )
+        return at
+
+    def _remedy(self, value: Any) -> str:
+        """The period that a date lies in, where it lies inside one."""
+        if self.kind not in ("dates", "periods") or not isinstance(value, _DATED):
+            return ""
+        at = (_ordinals(pd.Series([value]), self.frequency)[0] - self.origin) / self.step
+        if not (np.isfinite(at) and at == np.round(at) and 0 <= at < len(self)):
+            return ""
+        later = f" or {_text(self.labels[int(at) + 1])}, the next" if at + 1 < len(self) else ""
+        return f" ({_text(self.labels[int(at)])}, the period it lies in{later})"
 
     def _range(self) -> str:
         return f"{_text(self.labels[0])} to {_text(self.labels[-1])}"
@@ -108,19 +148,39 @@ class Periods:
                 )
             out[never] = NEVER
             if self.kind == "numbers":
-                steps = (values[~never] - self.origin) / self.step
-                near = np.abs(steps - np.round(steps)) < 1e-6
-                out[~never] = np.where(near, np.round(steps), _UNMATCHED)
+                out[~never] = self._counted(values[~never])
             return out
         if self.kind in ("dates", "periods") and _is_time(uniques):
-            steps = (_ordinals(uniques, self.frequency) - self.origin) / self.step
-            near = np.abs(steps - np.round(steps)) < 1e-6
-            return np.where(near, np.round(steps), _UNMATCHED).astype(np.int64)
+            at = self._counted(_ordinals(uniques, self.frequency))
+            return np.where(self._coded_alike(uniques, at), at, _UNMATCHED)
         if self.kind == "labels":
             at = self.labels.astype(object).get_indexer(pd.Index(uniques.astype(object)))
             never = np.isin(uniques.astype(str), ("0", "inf")) & (at < 0)
             return np.where(never, NEVER, np.where(at >= 0, at, _UNMATCHED)).astype(np.int64)
         return out
+
+    def _counted(self, ordinals: Floats) -> Ints:
+        """Steps from the first period; unmatched where they are not whole."""
+        steps = (np.where(np.isfinite(ordinals), ordinals, np.nan) - self.origin) / self.step
+        whole = np.abs(steps - np.round(steps)) < 1e-6
+        return np.where(whole, np.round(np.where(whole, steps, 0.0)), _UNMATCHED).astype(np.int64)
+
+    def _coded_alike(self, values: pd.Series[Any], at: Ints) -> Bools:
+        """Whether dates are the start of a period, its own date or the whole of it: one inside it is no period.
+
+        A period beyond those seen may be named by any date that is as far into it as the periods seen are into theirs.
+        """
+        if isinstance(values.dtype, pd.PeriodDtype) and pd.PeriodIndex(values).freqstr == self.frequency:
+            return np.ones(len(values), dtype=bool)
+        own = _into_period(values, self.frequency)
+        seen = np.zeros((len(self), 2))
+        if self.kind == "dates":
+            seen = _into_period(pd.Series(self.labels), self.frequency)
+        inside = (at >= 0) & (at < len(self))
+        same = own[:, 0] == seen[np.where(inside, at, 0), 0]
+        like_some = np.isin(own[:, 0], seen[:, 0]) | np.isin(own[:, 1], seen[:, 1])
+        alike: Bools = (own[:, 0] == 0) | np.where(inside, same, like_some)
+        return alike
 
 
 def read_axis(time: pd.Series[Any]) -> tuple[Periods, Ints]:
@@ -139,7 +199,7 @@ def read_axis(time: pd.Series[Any]) -> tuple[Periods, Ints]:
     if ordered:
         used = np.unique(time.cat.codes.to_numpy())
         labels = pd.Index(time.cat.categories[used].astype(object), name=name)
-        axis = Periods(labels, "labels", 0.0, 1.0, None, name)
+        axis = Periods(labels, "labels", 0.0, 1.0, None, name, ordered=True)
         return _enough(axis), np.searchsorted(used, time.cat.codes.to_numpy()).astype(np.int64)
     values = _plain_dtype(time)
     codes, uniques = pd.factorize(values, use_na_sentinel=True)
@@ -205,6 +265,25 @@ def _ordinals(values: pd.Series[Any], frequency: str | None) -> Floats:
     return np.asarray(index.astype("int64"), dtype=np.float64)
 
 
+def _into_period(values: pd.Series[Any], frequency: str | None) -> Floats:
+    """How far dates (or starts of periods) lie into periods of a frequency, from their start and from their end (n, 2).
+
+    NaN where a period is longer than those: it does not say which of them is meant.
+    """
+    if isinstance(values.dtype, pd.PeriodDtype):
+        given = pd.PeriodIndex(values)
+        dates = given.start_time
+        long = np.asarray(given.end_time > dates.to_period(frequency).end_time)
+    else:
+        dates = pd.DatetimeIndex(_dates(values))
+        long = np.zeros(len(dates), dtype=bool)
+    periods = dates.to_period(frequency)
+    out = np.column_stack([(dates - end).to_numpy().astype("timedelta64[ns]").astype(np.float64)
+                           for end in (periods.start_time, periods.end_time)])  # fmt: skip
+    out[long] = np.nan
+    return out
+
+
 def _frequency(dates: pd.Series[Any]) -> str:
     """Coarsest frequency that tells the dates apart."""
     plain = _dates(dates)
@@ -243,13 +322,15 @@ def _label_order(labels: pd.Series[Any]) -> Floats:
     plain = sorted(range(len(texts)), key=lambda i: texts[i])
     by_number = sorted(plain, key=natural)
     by_calendar = sorted(plain, key=lambda i: (*_year_month(texts[i]), natural(i)))
-    if plain != by_number or plain != by_calendar:
+    by_words = sorted(plain, key=lambda i: _before_or_after(texts[i]))
+    if plain != by_number or plain != by_calendar or plain != by_words:
         shown = [texts[i] for i in plain[:4]]
         raise CausalDataError(
             [
                 Problem(
                     str(labels.name),
-                    f"holds labels whose order is unclear (sorted as text: {', '.join(shown)}, ...)",
+                    f"holds labels whose order is unclear (in alphabetical order: {', '.join(shown)}"
+                    f"{', ...' if len(plain) > 4 else ''})",
                     None,
                     "give numbers, dates, or an ordered categorical: pd.Categorical(..., categories=[...],"
                     " ordered=True)",
@@ -264,6 +345,15 @@ def _label_order(labels: pd.Series[Any]) -> Floats:
 _YEAR = re.compile(r"(?<!\d)(?:1[5-9]|20|21)\d\d(?!\d)")
 _MONTH = re.compile(r"(?<![a-z])(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)(?:[a-z]*)", re.IGNORECASE)
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+
+
+_BEFORE = re.compile(r"(?<![a-z])(before|pre|prior|baseline)(?![a-z])", re.IGNORECASE)
+_AFTER = re.compile(r"(?<![a-z])(after|post|afterwards|endline)(?![a-z])", re.IGNORECASE)
+
+
+def _before_or_after(text: str) -> int:
+    """0 for a label that says before, 1 for one that says after, alike for the others."""
+    return int(bool(_AFTER.search(text))) - int(bool(_BEFORE.search(text)))
 
 
 def _year_month(text: str) -> tuple[int, int]:

@@ -84,6 +84,9 @@ def read_panel(
     rows = UnitPeriods(ordered.axis, ordered.unit, ordered.time, ordered.labels)
     timing = first_treated_periods(name, ordered.roles, rows, post=post, absorbing=absorbing)
     keep, notes, counts = _usable(ordered, timing, drop_always_treated, anticipation)
+    if ordered.axis.alphabetical:
+        words = ", ".join(map(str, ordered.axis.labels[:5])) + (", ..." if len(ordered.axis) > 5 else "")
+        notes = [f"periods of {ordered.axis.name} are words, taken in alphabetical order: {words}", *notes]
     facts = {"n_dropped": inputs.n_dropped, "n_zero_weight": inputs.n_zero_weight, **counts}
     if inputs.n_zero_weight:
         notes = [f"{inputs.n_zero_weight:,} rows of weight 0 were left out", *timing.notes, *notes]

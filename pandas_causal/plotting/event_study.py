@@ -245,17 +245,39 @@ def draw_trends(
 def _of_effect(effect: PlottedEffect, ax: Axes | None, n: str) -> Axes:
     with warnings.catch_warnings():  # said when the effect was estimated
         warnings.simplefilter("ignore", CausalWarning)
-        events = effect.aggregate("event") if "event" in effect.weightings else effect
-    level, band = f"{100 * effect.level:g}%", None
+        shown = _pictured(effect)
+        events = shown.aggregate("event") if "event" in shown.weightings else shown
+    level, band = f"{100 * events.level:g}%", None
     title = f"{n}, thick: {level} pointwise"
     try:
         band = events.interval(simultaneous=True)
         title += f", thin: {level} for all at once"
     except CausalError:  # a law without bands: the pointwise intervals are all there is
         band = None
-    return draw_event_study(
-        events.table, ax, band=band, ylabel=f"effect on {effect.facts.get('outcome', '')}", title=title
-    )
+    xlabel = f"periods since first treatment{_base_in_words(events)}"
+    ylabel = f"effect on {effect.facts.get('outcome', '')}"
+    return draw_event_study(events.table, ax, band=band, xlabel=xlabel, ylabel=ylabel, title=title)
+
+
+def _pictured(effect: PlottedEffect) -> PlottedEffect:
+    """The same study with all periods compared with one, where it has such a twin."""
+    if effect.pictured is None:
+        return effect
+    try:
+        return effect.pictured()
+    except CausalError:  # a comparison that only the twin makes cannot be made
+        return effect
+
+
+def _base_in_words(events: PlottedEffect) -> str:
+    """What the periods before treatment are compared with."""
+    table = events.table
+    reference = [int(e) for e, fixed in zip(table.index, table["conf_low"] == table["conf_high"], strict=True) if fixed]
+    if len(reference) == 1:
+        return f" (all compared with {reference[0]})"
+    if events.facts.get("base_period") == "varying" and any(int(e) < 0 for e in table.index):
+        return " (before 0: each compared with the one before it)"
+    return ""
 
 
 def _group_time_of(effect: PlottedEffect, ax: Axes | None, n: str) -> Axes:

@@ -71,6 +71,11 @@ class PlottedEffect(Protocol):
         """Rows used."""
         ...
 
+    @property
+    def pictured(self) -> Callable[[], PlottedEffect] | None:
+        """Returns the effect that a picture of event times draws in its place."""
+        ...
+
     def aggregate(self, by: str) -> PlottedEffect:
         """Average by a weighting."""
         ...

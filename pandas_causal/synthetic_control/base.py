@@ -192,7 +192,7 @@ class SyntheticEstimator(CausalEstimator):
         layout = layout_of(study.blocks, study.panel.n_periods)
         comparison = SyntheticComparison(method, study.Y, study.donors, study.blocks, layout, runs)
         setting = Inference(self.inference, self.by_period, self.n_draws)
-        self._refuse_inference(study, len(comparison.players))
+        self._refuse_inference(study, len(comparison.players), runs)
         index = self._index(study)
         proxy = self._proxy(runs) if self.inference == "conformal" else None
         result = infer(comparison, setting, index, study.panel.units, proxy, rng)
@@ -228,13 +228,12 @@ class SyntheticEstimator(CausalEstimator):
             return pd.Index(periods[first:], name=study.panel.axis.name)
         return pd.RangeIndex(len(periods) - first, name="event")
 
-    def _refuse_inference(self, study: Study, players: int) -> None:
+    def _refuse_inference(self, study: Study, players: int, runs: list[Runs]) -> None:
         """Refuse an inference that this design has no room for, naming one it has."""
         treated = len(study.treated)
         name, column = type(self).__name__, study.panel.names["unit"]
         if self.inference in ("placebo", "permutation") and players <= treated:
-            may = "jackknife" in type(self).legal["inference"].choices and min(b.size for b in study.blocks) > 1
-            other = "inference='jackknife'" if may else "more donors"
+            other = self._without_placebos(study, runs)
             message = f"{players:,} donors cannot play {treated:,} treated units and be compared with further donors"
             raise CausalDataError([Problem(column, message, None, f"use {other}")])
         if self.inference == "jackknife" and min(b.size for b in study.blocks) < 2:
@@ -247,6 +246,23 @@ class SyntheticEstimator(CausalEstimator):
             remedy = "use inference='placebo'" + (", or pooled=True" if hasattr(self, "pooled") else "")
             message = f"conformal inference is for one treated path, and there are {len(study.blocks)}"
             raise CausalDataError([Problem(column, message, None, remedy)])
+
+    def _without_placebos(self, study: Study, runs: list[Runs]) -> str:
+        """What to use where donors are too few to play the treated."""
+        rules = [vars(base).get("legal", {}) for base in type(self).__mro__]
+        legal = next(rule["inference"] for rule in rules if "inference" in rule).choices
+        if "jackknife" in legal and min(b.size for b in study.blocks) > 1:
+            return "inference='jackknife'"
+        if len(study.blocks) > 1:
+            return "more donors"
+        own = "conformal" in legal
+        if own:
+            try:
+                self._proxy(runs)
+            except CausalArgumentError:
+                own = False
+        which = "inference='conformal'" if own else "SyntheticControl(inference='conformal')"
+        return f"{which}, which looks along time, or more donors"
 
     def _warned(self, study: Study, comparison: SyntheticComparison) -> list[str]:
         """Warn of a poor fit before treatment, of an exact one, and of a jackknife on few units."""

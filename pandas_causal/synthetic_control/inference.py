@@ -12,10 +12,11 @@ import pandas as pd
 
 from pandas_causal.inference.draws_and_variance import Draws
 from pandas_causal.inference.influence import Component, Influence
+from pandas_causal.inference.inversion import accepted_pieces
 from pandas_causal.inference.rows import RowIdentity
 from pandas_causal.kernels.arrays import Floats, Ints, Positions
 from pandas_causal.synthetic_control.comparison import Block, Layout, Method, Runs, draw_placebos, jackknife
-from pandas_causal.synthetic_control.conformal import Proxy, accepted_pieces, block_statistics, conformal_p_value
+from pandas_causal.synthetic_control.conformal import Proxy, block_statistics, conformal_p_value
 
 __all__ = ["Inference", "Placebos", "SyntheticComparison", "SyntheticResult", "infer"]
 

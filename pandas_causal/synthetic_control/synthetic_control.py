@@ -23,6 +23,11 @@ __all__ = ["AugmentedSyntheticControl", "SyntheticControl"]
 
 _HULL = "without treatment the treated would have followed the weighted donors, as they did before it"
 
+_NO_CONFORMAL = (
+    "inference='conformal' refits on all periods, after treatment too, and predictors are means from before it; use"
+    " inference='placebo' or 'permutation', or leave covariates and lags out"
+)
+
 
 class SyntheticControl(SyntheticEstimator):
     """Synthetic control (Abadie and Gardeazabal 2003; Abadie, Diamond and Hainmueller 2010).
@@ -125,10 +130,7 @@ class SyntheticControl(SyntheticEstimator):
         if not predictors:
             return SimplexControl()
         if self.inference == "conformal":
-            raise CausalArgumentError(
-                "inference='conformal' refits on all periods, after treatment too, and predictors are means from before"
-                " it; use inference='placebo' or 'permutation', or leave covariates and lags out"
-            )
+            raise CausalArgumentError(_NO_CONFORMAL)
         weights: Any = None if self.predictor_weights == "outer" else self.predictor_weights
         if isinstance(weights, Mapping):
             weights = _given(weights, [p.name for p in predictors])
@@ -170,6 +172,8 @@ class SyntheticControl(SyntheticEstimator):
         return tuple(at)
 
     def _proxy(self, runs: list[Runs]) -> Proxy:
+        if self._used:
+            raise CausalArgumentError(_NO_CONFORMAL)
         return Proxy("simplex")
 
     def _assumptions(self) -> tuple[str, ...]:

@@ -424,8 +424,8 @@ def test_one_row_per_unit_is_a_refused_vcov_no_more(effect):
 def test_diagnostics(effect):
     check = effect.diagnostics["pre_trends"]
     assert check.passed
-    assert len(check.table) == 3
-    assert "3 effects before treatment" in check.summary
+    assert check.table["effects"].tolist() == [6, 3]
+    assert "6 cells before treatment" in check.summary
     sizes = effect.diagnostics["cohorts"].table
     assert sizes["n_units"].to_dict() == {3: 30, 4: 30, 5: 30, "never treated": 30}
     assert effect.diagnostics["composition"].table.to_numpy().tolist() == [[30] * 6] * 4
@@ -443,3 +443,17 @@ def test_an_effect_within_the_anticipation_window_is_found_whichever_base():
         ).aggregate("event")
         assert effect.estimates[[-2, -1, 0, 1, 2]].to_numpy() == pytest.approx(1, abs=1e-5)
         assert effect.estimates[[-4, -3]].to_numpy() == pytest.approx(0, abs=1e-5)
+
+
+@pytest.mark.parametrize(("missing", "who", "other"), [(0, "untreated", "treated"), (3, "treated", "untreated")])
+def test_a_covariate_that_one_side_lacks_is_named(frame, missing, who, other):
+    holes = frame.assign(x=frame["x"].where((frame["cohort"] != missing) | (frame["time"] != 2)))
+    words = f"x is missing for all the {who} of this comparison and for none of the {other}: give its values there"
+    with pytest.raises(OverlapError, match=words):
+        fit(holes, covariates=["x"])
+
+
+def test_a_covariate_that_splits_a_cohort_from_the_others_is_named(frame):
+    apart = frame.assign(x2=frame["x"] + 100 * (frame["cohort"] == 4))
+    with pytest.raises(OverlapError, match=r"cohort 4 in 2 .*x2 alone splits them: leave it out"):
+        fit(apart, covariates=["x", "x2"])

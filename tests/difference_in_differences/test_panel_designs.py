@@ -109,7 +109,7 @@ def test_leads_pool_the_cohorts_and_are_in_no_average_of_effects():
     none = fit(ImputationDiD(pre_periods=0), staggered())
     assert none.aggregate("simple").estimate == pytest.approx(effect.aggregate("simple").estimate, rel=1e-12)
     assert none.diagnostics["pre_trends"].passed is None
-    assert effect.diagnostics["pre_trends"].table.index.tolist() == [-2, -1]
+    assert effect.diagnostics["pre_trends"].table["effects"].tolist() == [5, 2]  # cohort 3 has one change before -1
     effect.plot("group_time")
 
 

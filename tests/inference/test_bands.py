@@ -91,6 +91,16 @@ def test_joint_test_with_clusters_is_hotelling_with_the_factor_g_over_g_minus_1(
     assert test.p_value == pytest.approx(stats.f.sf(test.statistic, 4, 16))
 
 
+def test_joint_test_of_independent_units_is_hotelling_too():
+    """The sum of squares of contributions lacks G / (G - 1), which Hotelling's scale wants."""
+    matrix = RNG.normal(size=(30, 4))
+    effect = columns_effect(matrix)
+    m, V = matrix.mean(axis=0), np.cov(matrix.T) / 30
+    test = joint_test(effect.uncertainty, m, 30)
+    assert test.statistic == pytest.approx(m @ np.linalg.solve(V, m) * (30 - 4) / (29 * 4))
+    assert (test.df_num, test.df_denom) == (4, 26)
+
+
 def test_joint_test_refuses_more_rows_than_clusters_and_singular_rows():
     effect = columns_effect(RNG.normal(size=(100, 8)))
     with pytest.raises(CausalDataError, match="more than 8 clusters|vary in only"):

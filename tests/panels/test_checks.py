@@ -1,11 +1,10 @@
 """Diagnostics of panels: pre-trends by hand, cohort sizes, composition over time."""
 
 import numpy as np
-import pandas as pd
 import pytest
 from scipy import stats
 
-import pandas_causal  # noqa: F401 - registers df.causal
+from pandas_causal import CallawaySantAnna, ImputationDiD, StackedDiD, SunAbraham
 from pandas_causal.difference_in_differences.pre_trends import pre_trends
 from pandas_causal.errors import FewTreatedWarning
 from tests.panels.designs import ROLES, staggered
@@ -16,16 +15,69 @@ def frame():
     return staggered()
 
 
-def test_pre_trends_are_walds_test(frame):
+def test_pre_trends_are_hotellings_test_of_all_cells(frame):
+    """W (G - r) / (G r) to F(r, G - r): the variance of influence functions brings no G / (G - 1)."""
     effect = frame.causal.did(**ROLES)
-    events = effect.aggregate("event")
-    before = [e for e in events.estimates.index if e < 0]
-    b, v = events.estimates[before].to_numpy(), events.vcov.loc[before, before].to_numpy()
-    statistic = b @ np.linalg.solve(v, b)
+    rows = effect.table.index.get_level_values("event") < 0
     check = effect.diagnostics["pre_trends"]
-    assert f"chi2({len(before)}) = {statistic:.2f}, p = {stats.chi2.sf(statistic, len(before)):.3f}" in check.summary
-    assert check.passed == (stats.chi2.sf(statistic, len(before)) >= 0.05)
-    pd.testing.assert_frame_equal(check.table, events.table.loc[before])
+    for name, tested in (
+        ("cohorts and periods", effect[rows]),
+        ("event times", effect.aggregate("event")[[-3, -2, -1]]),
+    ):
+        b, v = tested.estimates.to_numpy(), tested.vcov.to_numpy()
+        r, G = len(b), 120
+        statistic = b @ np.linalg.solve(v, b) * (G - r) / (G * r)
+        row = check.table.loc[name]
+        assert [row["statistic"], row["p_value"]] == pytest.approx([statistic, stats.f.sf(statistic, r, G - r)])
+        words = f"F({r}, {G - r}) = {statistic:.2f}, " if name == "cohorts and periods" else "; by event "
+        assert f"{words}p = {row['p_value']:.3f}" in check.summary
+    assert check.table["effects"].tolist() == [6, 3]
+    assert check.table["decides"].tolist() == [True, False]
+    assert check.passed == (check.table["p_value"].iloc[0] >= 0.05)
+
+
+EVERY = [CallawaySantAnna(), CallawaySantAnna(base_period="universal"),
+         CallawaySantAnna(control_group="not_yet_treated"),
+         SunAbraham(), ImputationDiD(), StackedDiD(pre_periods=3, post_periods=2)]  # fmt: skip
+
+
+@pytest.mark.parametrize("estimator", EVERY, ids=str)
+def test_trends_that_cancel_over_cohorts_fail(estimator):
+    """Leads of +1 and -1 in two cohorts of one size: zero by event time, and plainly broken trends."""
+    frame = staggered(n=300, periods=7, cohorts=(0, 4, 5))
+    sign = frame["cohort"].map({0.0: 0, 4.0: 1, 5.0: -1})
+    frame["y"] += sign * (frame["time"] - frame["cohort"] == -2)
+    check = frame.causal.did(**ROLES, estimator=estimator).diagnostics["pre_trends"]
+    assert check.passed is False
+    assert check.table.loc["cohorts and periods", "p_value"] < 1e-6
+    calm = staggered(n=300, periods=7, cohorts=(0, 4, 5)).causal.did(**ROLES, estimator=estimator)
+    assert calm.diagnostics["pre_trends"].passed
+
+
+def test_the_test_of_cells_is_one_whatever_the_estimator():
+    """Without covariates in a balanced panel all estimators test the same restrictions."""
+    frame = staggered(n=300, periods=7, cohorts=(0, 4, 5))
+    same = [frame.causal.did(**ROLES, estimator=e).diagnostics["pre_trends"].table.iloc[0] for e in
+            (EVERY[0], EVERY[1], EVERY[3], EVERY[4])]  # fmt: skip
+    for row in same[1:]:
+        assert row["statistic"] == pytest.approx(same[0]["statistic"])
+
+
+@pytest.mark.parametrize("estimator", [EVERY[2], EVERY[4], EVERY[3]], ids=str)
+def test_cohorts_that_are_each_others_comparison_are_counted_once(estimator):
+    """Three cohorts, none never treated: nine changes of cohorts before treatment less four of periods leave five."""
+    frame = staggered(n=90, periods=7, cohorts=(4, 5, 6))
+    table = frame.causal.did(**ROLES, estimator=estimator).diagnostics["pre_trends"].table
+    assert table.loc["cohorts and periods", "df_num"] == 5
+
+
+def test_many_cells_of_few_units_leave_the_verdict_to_event_times():
+    frame = staggered(n=48, periods=7, cohorts=(0, 4, 5, 6))
+    check = frame.causal.did(**ROLES).diagnostics["pre_trends"]
+    assert check.table["decides"].tolist() == [False, True]
+    assert check.table["df_num"].tolist() == [9, 4]
+    assert check.summary.startswith("9 cells are too many for 48 units; 4 event times, jointly zero: F(4, 44) = ")
+    assert check.passed == (check.table.loc["event times", "p_value"] >= 0.05)
 
 
 def test_a_broken_trend_fails(frame):
@@ -37,9 +89,9 @@ def test_a_broken_trend_fails(frame):
 
 def test_reference_and_anticipated_periods_are_not_tested(frame):
     universal = frame.causal.event_study(**ROLES)
-    assert [int(e) for e in pre_trends(universal).table.index] == [-4, -3, -2]
+    assert pre_trends(universal).table["effects"].tolist() == [3]  # -4, -3, -2
     early = frame.causal.did(**ROLES, anticipation=1)
-    assert [int(e) for e in early.diagnostics["pre_trends"].table.index] == [-3, -2]
+    assert early.diagnostics["pre_trends"].table["effects"].tolist() == [3, 2]
 
 
 def test_a_panel_without_periods_before(frame):
@@ -55,6 +107,7 @@ def test_more_periods_than_clusters_cannot_be_tested():
         effect = frame.causal.did(**ROLES, cluster="block")
     check = effect.diagnostics["pre_trends"]
     assert check.passed is None
+    assert check.table["p_value"].isna().all()
     assert "cannot be tested" in check.summary
 
 

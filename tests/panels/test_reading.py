@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from pandas_causal import CallawaySantAnna
 from pandas_causal.errors import CausalArgumentError, CausalDataError
 from pandas_causal.estimator import CausalEstimator
 from pandas_causal.panels.periods import NEVER
@@ -58,9 +59,10 @@ CODINGS = {
         time=pd.Categorical(f["time"].map({2001: "z", 2002: "y", 2003: "x"}), ["z", "y", "x"], ordered=True),
         cohort=f["cohort"].map({2002: "y", 2003: "x"}),
     ),
-    "dates": lambda f: f.assign(time=date(f["time"], "-06-30"), cohort=date(f["cohort"].replace(0, None), "-02-01")),
+    "dates": lambda f: f.assign(time=date(f["time"], "-06-30"), cohort=date(f["cohort"].replace(0, None), "-06-30")),
     "zoned": lambda f: f.assign(
-        time=date(f["time"], "-06-30").dt.tz_localize("Europe/Paris"), cohort=date(f["cohort"].replace(0, None), "-02")
+        time=date(f["time"], "-06-30").dt.tz_localize("Europe/Paris"),
+        cohort=date(f["cohort"].replace(0, None), "-06-30"),
     ),
     "months": lambda f: f.assign(
         time=pd.to_datetime("2001-" + (f["time"] - 2000).astype(str) + "-15"),
@@ -72,7 +74,7 @@ CODINGS = {
         cohort=pd.PeriodIndex(f["cohort"].replace(0, None).astype("Int64").astype("string"), freq="Y"),
     ),
     "dates beside periods": lambda f: f.assign(
-        time=pd.PeriodIndex(f["time"].astype(str), freq="Y"), cohort=date(f["cohort"].replace(0, None), "-05-05")
+        time=pd.PeriodIndex(f["time"].astype(str), freq="Y"), cohort=date(f["cohort"].replace(0, None), "-01-01")
     ),
     "every second year": lambda f: f.assign(time=2 * f["time"], cohort=2 * f["cohort"]),
     "around zero": lambda f: f.assign(time=f["time"] - 2002, cohort=(f["cohort"].replace(0, np.nan)) - 2002),
@@ -92,6 +94,107 @@ def test_codings_of_time_and_never(coding):
     np.testing.assert_array_equal(panel.y, small()["y"])
 
 
+INSIDE = {
+    "numbers": (lambda y: y, lambda c: c + 0.5, "2002.5"),
+    "dates": (lambda y: date(y, "-01-01"), lambda c: date(c, "-07-15"), "2002-07-15"),
+    "other dates": (lambda y: date(y, "-06-30"), lambda c: date(c, "-07-15"), "2002-07-15"),
+    "periods": (
+        lambda y: pd.PeriodIndex(y.astype(str), freq="Y"),
+        lambda c: date(c, "-05-05"),
+        "2002-05-05",
+    ),
+    "longer periods": (
+        lambda y: pd.PeriodIndex([f"2001-{v - 2000}" for v in y], freq="M"),
+        lambda c: pd.PeriodIndex(c.astype("Int64").astype("string"), freq="Y"),
+        "2002",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", INSIDE)
+def test_a_start_inside_a_period_is_refused_whatever_the_kind_of_time(kind):
+    time, cohort, named = INSIDE[kind]
+    frame = small()
+    frame = frame.assign(time=time(frame["time"]), cohort=cohort(frame["cohort"].replace(0, None).astype(float)))
+    with pytest.raises(CausalDataError, match=f"cohort: holds {named}, which is no period of time .* in 6 rows"):
+        read(frame)
+
+
+def test_a_date_inside_a_period_is_told_the_periods_beside_it():
+    frame = small().assign(group=lambda f: f["unit"] == "a", time=lambda f: date(f["time"], "-01-01"))
+    with pytest.raises(
+        CausalArgumentError,
+        match=r"'2002-03-01' is no period of time .*\(2002-01-01, the period it lies in or 2003-01-01, the next\)",
+    ):
+        read(frame, cohort=None, group="group", settings={"post": "2002-03-01"})
+
+
+def test_starts_beyond_the_periods_seen_may_be_dated_as_those_are():
+    """Ends of months lie 30 or 31 days into them."""
+    frame = small()
+    ends = pd.to_datetime(["2001-01-31", "2001-02-28", "2001-03-31"])
+    frame["time"] = ends[frame["time"] - 2001]
+    frame["cohort"] = frame["cohort"].map({2002: ends[1], 2003: pd.Timestamp("2001-04-30"), 0: pd.NaT})
+    assert read(frame).cohort.tolist() == [1, 3, NEVER]
+
+
+def grouped(**columns):
+    return small().assign(group=lambda f: f["unit"] == "a", **columns)
+
+
+@pytest.mark.parametrize("words", [{2001: "before", 2002: "after"}, {2001: "Pre", 2002: "Post"}])
+def test_words_that_say_before_and_after_are_not_put_in_alphabetical_order(words):
+    frame = grouped()[lambda f: f["time"] < 2003]
+    frame["time"] = frame["time"].map(words)
+    before, after = words.values()
+    with pytest.raises(CausalDataError, match=rf"in alphabetical order: {after}, {before}\).*ordered=True"):
+        read(frame, cohort=None, group="group", settings={"post": after})
+    frame["time"] = pd.Categorical(frame["time"], [before, after], ordered=True)
+    panel = read(frame, cohort=None, group="group", settings={"post": after})
+    assert panel.cohort.tolist() == [1, NEVER, NEVER]
+    assert panel.notes == ()
+
+
+def test_an_alphabetical_order_of_words_is_said():
+    frame = grouped(time=lambda f: f["time"].map({2001: "old", 2002: "new", 2003: "newest"}))
+    panel = read(frame, cohort=None, group="group", settings={"post": "newest"})
+    assert panel.notes == ("periods of time are words, taken in alphabetical order: new, newest, old",)
+    with pytest.raises(CausalArgumentError, match=r"post= is the first period .*in alphabetical order: if that is not"):
+        read(frame, cohort=None, group="group", settings={"post": "new"})
+
+
+@pytest.mark.parametrize("flags", [True, [False, True], np.array([0, 1, 1] * 3), pd.Series([0.0, 1, 1] * 3)])
+def test_flags_are_no_first_period(flags):
+    with pytest.raises(CausalArgumentError, match=r"a value of time \(2001 to 2003\), and got flags"):
+        read(grouped(), cohort=None, group="group", settings={"post": flags})
+    zero = grouped(time=lambda f: f["time"] - 2001)
+    assert read(zero, cohort=None, group="group", settings={"post": 1}).cohort.tolist() == [1, NEVER, NEVER]
+    with pytest.raises(CausalArgumentError, match="post= is the first period"):
+        read(zero, cohort=None, group="group", settings={"post": 0})
+
+
+@pytest.mark.parametrize("post", ["soon", np.nan, 2002.5, np.inf])
+def test_what_is_no_period(post):
+    with pytest.raises(CausalArgumentError, match=r"is no period of time \(2001 to 2003\)"):
+        read(grouped(), cohort=None, group="group", settings={"post": post})
+
+
+def test_a_column_of_flags_is_answered_with_the_period_it_begins_in():
+    frame = grouped(after=lambda f: f["time"] >= 2002)
+    names = {"outcome": "y", "unit": "unit", "time": "time", "group": "group"}
+    with pytest.raises(CausalArgumentError, match="'after' is a column of flags: give post=2002, the first that it"):
+        frame.causal.did(**names, post="after")
+
+
+def test_levels_of_the_index_are_no_columns():
+    frame = small().set_index(["unit", "time"])
+    names = {"unit": "unit", "time": "time", "cohort": "cohort"}
+    with pytest.raises(CausalDataError, match=r"unit: is given as unit and is a level of the index.*reset_index\(\)"):
+        frame.causal.did(outcome="y", **names)
+    with pytest.raises(CausalDataError, match=r"X\.reset_index\(\), and y alike"):
+        CallawaySantAnna().fit(frame[["cohort"]], frame["y"], **names)
+
+
 def test_arrow():
     pytest.importorskip("pyarrow")
     for frame in (small(), CODINGS["dates"](small())):
@@ -108,7 +211,7 @@ def test_treatment_gives_the_cohort():
     assert panel.notes == ("treated: 'on' was read as treated, 'off' as untreated",)
 
 
-@pytest.mark.parametrize("post", [2002, [2002, 2003], "2002-03-01"])
+@pytest.mark.parametrize("post", [2002, [2002, 2003], "2002-01-01", "2002"])
 def test_group_and_post(post):
     frame = small().assign(group=lambda f: f["unit"] == "a")
     if isinstance(post, str):

@@ -38,17 +38,48 @@ def points(ax):
 
 def test_the_estimands_own_picture_is_the_event_study(effect):
     events = effect.aggregate("event")
-    for drawn in (effect.plot(), events.plot()):
-        at = points(drawn)
-        assert at[:, 0].tolist() == list(events.estimates.index)
-        np.testing.assert_allclose(at[:, 1], events.estimates)
-        assert drawn.get_ylabel() == "effect on y"
-    segments = np.vstack([c.get_segments() for c in events.plot().collections])
+    drawn = events.plot()
+    at = points(drawn)
+    assert at[:, 0].tolist() == list(events.estimates.index)
+    np.testing.assert_allclose(at[:, 1], events.estimates)
+    assert drawn.get_ylabel() == "effect on y"
+    segments = np.vstack([c.get_segments() for c in drawn.collections])
     band, table = events.interval(simultaneous=True), events.table
     ends = {tuple(np.round(s[:, 1], 10)) for s in segments}
     for low, high in [*zip(band["conf_low"], band["conf_high"], strict=True),
                       *zip(table["conf_low"], table["conf_high"], strict=True)]:  # fmt: skip
         assert (round(low, 10), round(high, 10)) in ends
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"control_group": "not_yet_treated"}, {"anticipation": 1}, {"covariates": ["x"], "cluster": "site"}],
+    ids=str,
+)
+def test_did_and_event_study_draw_one_picture(frame, options):
+    """Whatever the base of the cells: pictures of one study compare every period with the last before treatment."""
+    study = frame.causal.event_study(**ROLES, **options)
+    pictures = [frame.causal.did(**ROLES, **options).plot(), study.plot()]
+    for ax in pictures:
+        np.testing.assert_allclose(points(ax), np.c_[study.estimates.index.map(int), study.estimates], atol=1e-12)
+        base = -1 - options.get("anticipation", 0)
+        assert ax.get_xlabel() == f"periods since first treatment (all compared with {base})"
+    segments = [np.vstack([c.get_segments() for c in ax.collections]) for ax in pictures]
+    np.testing.assert_allclose(*segments)
+
+
+def test_a_picture_of_varying_bases_says_so(effect):
+    assert effect.aggregate("event").plot().get_xlabel() == (
+        "periods since first treatment (before 0: each compared with the one before it)"
+    )
+
+
+def test_the_picture_follows_clusters(frame, effect):
+    by = frame.groupby("unit")["site"].first()
+    clustered, study = effect.cluster(by), frame.causal.event_study(**ROLES).cluster(by)
+    segments = [np.vstack([c.get_segments() for c in e.plot().collections]) for e in (clustered, study, effect)]
+    np.testing.assert_allclose(segments[0], segments[1])
+    assert not np.allclose(segments[0], segments[2])
 
 
 def test_the_reference_is_hollow(frame):

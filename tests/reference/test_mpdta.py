@@ -11,6 +11,7 @@ import pytest
 
 from pandas_causal import CallawaySantAnna
 from tests.panels.designs import MPDTA, mpdta
+from tests.reference_data import REFERENCE
 
 NUMBERS = ["estimate", "std_error"]
 # R's did 2.1.2: att_gt(yname = "lemp", tname = "year", idname = "countyreal", gname = "first.treat", xformla = ~1)
@@ -39,6 +40,29 @@ def test_to_the_digits_printed():
     np.testing.assert_allclose(cells, list(PRINTED.values()), atol=5.1e-5)
     for label, (estimate, se) in EVENTS.items():
         assert effect.aggregate("event").table.loc[label, NUMBERS].tolist() == pytest.approx([estimate, se], abs=1e-4)
+
+
+def test_pre_trends_are_those_of_r_did():
+    """R's did: Wald test of all cells before treatment, .16812; F(5, 495) here."""
+    effect = mpdta().causal.did(**MPDTA)
+    before = effect.table.index.get_level_values("event") < 0
+    assert effect[before].test_zero().p_value == pytest.approx(0.16812, abs=5e-6)
+    check = effect.diagnostics["pre_trends"]
+    assert check.table.loc["cohorts and periods", "p_value"] == pytest.approx(0.175, abs=5e-4)
+
+
+def test_pre_trends_of_the_vignette_of_r_did():
+    """Its simulated data with xformla = ~ X: .60857; averages by event time first would say .966."""
+    path = REFERENCE / "peers/did/basics.csv.gz"
+    if not path.exists():
+        pytest.skip("peers/did/basics.csv.gz is not there (PANDAS_CAUSAL_REFERENCE names its folder)")
+    roles = {"outcome": "Y", "unit": "id", "time": "period", "cohort": "G", "covariates": ["X"]}
+    effect = pd.read_csv(path).causal.did(**roles)
+    before = effect.table.index.get_level_values("event") < 0
+    assert effect[before].test_zero().p_value == pytest.approx(0.60857, abs=5e-6)
+    table = effect.diagnostics["pre_trends"].table
+    assert table["p_value"].tolist() == pytest.approx([0.60857, 0.966], abs=5e-4)
+    assert table["decides"].tolist() == [True, False]
 
 
 def test_averages_carry_the_estimated_shares():

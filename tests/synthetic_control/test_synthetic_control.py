@@ -307,12 +307,21 @@ def test_jackknife_of_few_units_is_warned_of():
         ask(several, estimator="did", inference="jackknife")
 
 
+@pytest.mark.filterwarnings("ignore::pandas_causal.errors.AssumptionWarning")
+@pytest.mark.parametrize("estimator", ["sc", "augmented", "did"])
+def test_one_donor_is_told_of_the_inference_that_works(frame, estimator):
+    few = frame[frame["unit"].isin(["u000", "u001"])]
+    with pytest.raises(CausalDataError, match="1 donors cannot play 1 treated units.*use inference='conformal', which"):
+        ask(few, estimator=estimator)
+    assert 0 < ask(few, estimator=estimator, inference="conformal").p_value <= 1
+
+
 def test_inference_without_room_is_refused(frame):
     with pytest.raises(CausalDataError, match="two treated units at every start.*inference='placebo'"):
         ask(frame, inference="jackknife")
     few = frame[frame["unit"].isin(["u000", "u001"])]
-    with pytest.raises(CausalDataError, match="1 donors cannot play 1 treated units.*use more donors"):
-        ask(few, estimator="did")
+    with pytest.raises(CausalDataError, match="1 donors cannot play 1 .*use SyntheticControl.inference='conformal'"):
+        ask(few)
     with pytest.raises(CausalArgumentError, match="which time weights"):
         ask(frame, inference="conformal")
     several = factor_panel(4, n=16, n_periods=14, starts=(9, 9), alike=False)
