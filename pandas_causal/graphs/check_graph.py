@@ -27,7 +27,7 @@ from pandas_causal.graphs.independence_tests import (
 from pandas_causal.graphs.node_columns import Column, select_nodes
 from pandas_causal.inference.multiplicity import adjust_p_values
 from pandas_causal.inputs.parameters import check_settings
-from pandas_causal.kernels.arrays import Floats, Singles
+from pandas_causal.kernels.arrays import Floats
 from pandas_causal.models.folds import label_order
 
 __all__ = ["GraphCheck", "Tester", "check_graph", "read_variables"]
@@ -254,7 +254,7 @@ class Tester:
         given: tuple[Any, ...],
         claims: list[Claim],
         chosen: list[str],
-        features: Mapping[Any, Singles],
+        features: Mapping[Any, Floats],
         rng: np.random.Generator,
     ) -> list[TestResult]:
         """Test the claims that share a conditioning set."""
