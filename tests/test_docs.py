@@ -1,9 +1,9 @@
 """Every Python snippet of the README and the docs runs, and shows the output that the page shows.
 
 The snippets of a page run in order in one namespace, in an empty folder. A block of text under the comment
-``<!-- output -->`` is what the snippet before it prints, where numbers with decimals may differ by one in the last digit
-shown: another processor rounds otherwise. A warning fails the page unless it is one of this package's own, which a
-reader of the page would see and should.
+``<!-- output -->`` is what the snippet before it prints, where numbers with decimals may differ by one in the last
+digit shown: another processor rounds otherwise. A warning fails the page unless it is one of this package's own, which
+a reader of the page would see and should.
 """
 
 import contextlib

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from typing import Any
 
-from pandas_causal.accessor.base import Questions, names
+import pandas as pd
+
+from pandas_causal.accessor.base import Questions
 from pandas_causal.effect.effect import Effect
 from pandas_causal.errors import CausalArgumentError, suggest
 from pandas_causal.inputs.types import RoleLike
@@ -19,9 +21,11 @@ class MatchingQuestions(Questions):
     def match(
         self,
         *,
-        treatment: RoleLike,
-        outcome: Hashable,
-        covariates: Sequence[Any],
+        treatment: RoleLike = None,
+        outcome: Hashable = None,
+        covariates: Sequence[Any] | None = None,
+        graph: Any = None,
+        post_treatment: Sequence[Any] = (),
         distance: Any = "propensity",
         ratio: Any = 1,
         replace: bool = True,
@@ -43,7 +47,8 @@ class MatchingQuestions(Questions):
         """Compare like with like: every treated row with control rows that resemble it; further settings by name.
 
         Example: ``df.causal.match(treatment="treat", outcome="re78", covariates=["age", "educ"], caliper=0.2)``; see
-        :class:`Matching`, which also designs without an outcome.
+        :class:`Matching`, which also designs without an outcome. `graph` and `post_treatment` are as in :meth:`ate`:
+        with a graph and no `covariates` rows are matched on those to adjust for, among them what `exact` names.
         """
         from pandas_causal.matching.estimator import Matching
 
@@ -66,11 +71,16 @@ class MatchingQuestions(Questions):
             control=control,
             **settings,
         )
-        return self._fit(
+        return self._compared(
+            "match",
             estimator,
             treatment=treatment,
             outcome=outcome,
-            covariates=names(covariates),
+            covariates=covariates,
+            graph=graph,
+            post_treatment=post_treatment,
+            always=list(exact) if isinstance(exact, list | tuple | pd.Index) else [],
+            settings={},
             level=level,
             cluster=cluster,
             sample_weight=sample_weight,
