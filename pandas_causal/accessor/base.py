@@ -31,20 +31,30 @@ class Questions:
         estimator: CausalEstimator,
         *,
         treatment: RoleLike = None,
-        outcome: Hashable,
+        outcome: Hashable = None,
         covariates: Sequence[Any] | None = None,
+        graph: Any = None,
         level: float | None = None,
+        missing: str = "raise",
         **roles: Any,
     ) -> Effect:
         """Fit any estimator on columns of this frame and return its effect; `covariates` None means none.
 
-        Example: ``df.causal.fit(IPW(estimand="ATO"), treatment="treat", outcome="re78", covariates=["age"])``.
+        Example: ``df.causal.fit(IPW(estimand="ATO"), treatment="treat", outcome="re78", covariates=["age"])``. `graph`
+        is that of :meth:`ate`, for estimators that compare arms.
         """
         if not hasattr(estimator, "fit") or isinstance(estimator, type):
             raise CausalArgumentError(f"fit takes an estimator instance, e.g. AIPW(); got {estimator!r}")
-        return self._fit(
-            estimator, treatment=treatment, outcome=outcome, covariates=names(covariates or ()), level=level, **roles
-        )
+        asked: dict[str, Any] = {
+            "treatment": treatment,
+            "outcome": outcome,
+            "level": level,
+            "missing": missing,
+            **roles,
+        }
+        if graph is not None:
+            return self._compared("fit", estimator, covariates=covariates, graph=graph, settings={}, **asked)
+        return self._fit(estimator, covariates=names(covariates), **asked)
 
     def validate(
         self,
@@ -157,7 +167,7 @@ class Questions:
 
         graph = as_graph(graph)
         treatment, outcome = marked_ends(graph, treatment, outcome)
-        self._select(treatment=treatment, covariates=names(covariates or ()), outcome=outcome)
+        self._select(treatment=treatment, covariates=names(covariates), outcome=outcome)
         if covariates is None:
             return treatment, adjustment_columns(self._frame, graph, treatment, outcome)
         check_controls(self._frame, graph, treatment, outcome, names(covariates))
@@ -240,8 +250,10 @@ def need_treatment(question: str, treatment: RoleLike) -> None:
         )
 
 
-def names(covariates: Iterable[Hashable]) -> list[Any]:
-    """Return a list of column names, or say that one is wanted."""
+def names(covariates: Iterable[Hashable] | None) -> list[Any]:
+    """Return a list of column names (None: none), or say that one is wanted."""
+    if covariates is None:
+        return []
     if isinstance(covariates, str) or not pd.api.types.is_list_like(covariates):
         raise CausalArgumentError(f"covariates takes a list of column names: [{covariates!r}]")
     return list(covariates)

@@ -55,7 +55,7 @@ class ExperimentQuestions(Questions):
         """
         from pandas_causal.experiments.difference_in_means import DifferenceInMeans
 
-        treatment, outcome, covariates = self._randomised(treatment, outcome, covariates, graph)
+        treatment, outcome, covariates, notes = self._randomised(treatment, outcome, covariates, graph)
         estimator = DifferenceInMeans(
             adjustment="lin" if covariates and adjustment is None else adjustment,
             variance=variance,
@@ -67,7 +67,7 @@ class ExperimentQuestions(Questions):
             level=level,
             control=control,
         )
-        return self._fit(
+        effect = self._fit(
             estimator,
             treatment=treatment,
             outcome=outcome,
@@ -78,25 +78,26 @@ class ExperimentQuestions(Questions):
             sample_weight=sample_weight,
             missing=missing,
         )
+        return replace(effect, warnings=(*effect.warnings, *notes)) if notes else effect
 
     def _randomised(
         self, treatment: RoleLike, outcome: Hashable, covariates: Sequence[Any] | None, graph: Any
-    ) -> tuple[RoleLike, Hashable, list[Any]]:
-        """Treatment, outcome and covariates, judged by a graph if there is one or taken from it."""
+    ) -> tuple[RoleLike, Hashable, list[Any], tuple[str, ...]]:
+        """Treatment, outcome and covariates, judged by a graph or taken from it, and what was warned of."""
         if graph is None:
             need_treatment("ab_test", treatment)
-            return treatment, outcome, names(covariates or ())
+            return treatment, outcome, names(covariates), ()
         from pandas_causal.graphs.graph import as_graph
         from pandas_causal.identification.routes import check_controls, marked_ends, randomised_columns
 
         graph = as_graph(graph)
         treatment, outcome = marked_ends(graph, treatment, outcome)
-        self._select(treatment=treatment, covariates=names(covariates or ()), outcome=outcome)
+        self._select(treatment=treatment, covariates=names(covariates), outcome=outcome)
         sharpening = randomised_columns(self._frame, graph, treatment, outcome)
         if covariates is None:
-            return treatment, outcome, sharpening
-        check_controls(self._frame, graph, treatment, outcome, names(covariates))
-        return treatment, outcome, names(covariates)
+            return treatment, outcome, sharpening, ()
+        notes = check_controls(self._frame, graph, treatment, outcome, names(covariates))
+        return treatment, outcome, names(covariates), notes
 
     def association(
         self,

@@ -80,7 +80,7 @@ class MatchingQuestions(Questions):
             graph=graph,
             post_treatment=post_treatment,
             always=list(exact) if isinstance(exact, list | tuple | pd.Index) else [],
-            settings={},
+            settings={"control": control},
             level=level,
             cluster=cluster,
             sample_weight=sample_weight,

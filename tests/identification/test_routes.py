@@ -109,6 +109,17 @@ def test_match_refuses_what_the_graph_refuses():
         frame.assign(g=1).causal.match(**ASKED, graph=BACK, exact=["g"])
 
 
+def test_any_estimator_of_arms_on_the_covariates_of_the_graph():
+    frame = back_door(600)
+    by_hand = frame.causal.fit(IPW(), **ASKED, covariates=["x", "w"], sample_weight=np.ones(600))
+    effect = frame.causal.fit(IPW(), **ASKED, graph=TEXT, sample_weight=np.ones(600))
+    pd.testing.assert_frame_equal(effect.table, by_hand.table)
+    with pytest.raises(BadControlError, match="late"):
+        frame.causal.fit(IPW(), **ASKED, graph=TEXT, covariates=["x", "late"])
+    with pytest.raises(CausalArgumentError, match="outcome= needs the name of a column"):
+        frame.causal.fit(IPW(), treatment="a", covariates=["x"])
+
+
 def test_overlap_and_balance_of_the_covariates_of_the_graph():
     frame = back_door(600)
     for question in ("overlap", "balance"):
@@ -117,7 +128,8 @@ def test_overlap_and_balance_of_the_covariates_of_the_graph():
         pd.testing.assert_frame_equal(ask(**ASKED, graph=TEXT).table, by_hand.table)
         marked = TEXT.replace("dag {", "dag { a [exposure] y [outcome]")
         pd.testing.assert_frame_equal(ask(graph=marked).table, by_hand.table)
-        pd.testing.assert_frame_equal(ask(**ASKED, graph=BACK, covariates=["x", "w"]).table, by_hand.table)
+        listed = pd.Index(["x", "w"])
+        pd.testing.assert_frame_equal(ask(**ASKED, graph=BACK, covariates=listed).table, by_hand.table)
         with pytest.raises(BadControlError, match="late"):
             ask(**ASKED, graph=BACK, covariates=["x", "late"])
         with pytest.raises(GraphError, match="outcome= needs the name of a node; the graph marks none"):
@@ -139,6 +151,11 @@ def test_an_experiment_by_its_graph():
     pd.testing.assert_frame_equal(plain.table, frame.causal.ab_test(**ASKED).table)
     with pytest.raises(BadControlError, match="late"):
         frame.causal.ab_test(graph=drawn, covariates=["x", "late"])
+    with pytest.warns(BadControlWarning, match="side .descendant."):
+        effect = frame.assign(side=frame["a"] + frame["w"]).causal.ab_test(
+            graph=drawn.replace("x -> y;", "x -> y; a -> side;"), covariates=pd.Index(["x", "side"])
+        )
+    assert any("do no good" in text for text in effect.warnings)
     with pytest.raises(NotIdentifiedError, match="'a' was not drawn at random"):
         frame.causal.ab_test(**ASKED, graph=BACK)
     with pytest.raises(CausalArgumentError, match="ab_test needs treatment="):
