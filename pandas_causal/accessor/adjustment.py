@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from pandas_causal.accessor.base import Questions, names
+from pandas_causal.accessor.base import Questions
 from pandas_causal.effect.check import Check
 from pandas_causal.effect.effect import Effect
-from pandas_causal.errors import CausalArgumentError
 from pandas_causal.inputs.types import Model, RoleLike
 
 if TYPE_CHECKING:
@@ -24,8 +22,8 @@ class AdjustmentQuestions(Questions):
     def ate(
         self,
         *,
-        treatment: RoleLike,
-        outcome: Hashable,
+        treatment: RoleLike = None,
+        outcome: Hashable = None,
         covariates: Sequence[Any] | None = None,
         graph: Any = None,
         post_treatment: Sequence[Any] = (),
@@ -41,52 +39,34 @@ class AdjustmentQuestions(Questions):
         """Average effect, adjusted for covariates by "aipw" (the default), "ipw", "regression", "tmle" or an instance.
 
         Example: ``df.causal.ate(treatment="medication", outcome="readmission", covariates=["age", "severity"])``; see
-        :class:`AIPW`. `estimand` and `control` override an instance's own. With `graph` bad controls are refused, and
-        without `covariates` it decides what is estimated, and how: see :meth:`Identification.estimate`.
+        :class:`AIPW`. `estimand` and `control` override an instance's own. With `graph` (a :class:`CausalGraph`, or
+        text that makes one) bad controls are refused, and without `covariates` it decides what is estimated, and how:
+        see :meth:`Identification.estimate`; nodes that it marks are the treatment and the outcome by default.
         `post_treatment` names columns that treatment may have moved.
         """
-        from pandas_causal.estimator import choose
-
-        roles = {"cluster": cluster, "sample_weight": sample_weight, "propensity": propensity}
-        if graph is not None and covariates is None:
-            from pandas_causal.identification.routes import ate_from_graph
-
-            self._select(treatment=treatment, covariates=[], outcome=outcome, **roles)
-            settings: dict[str, Any] = {"estimand": estimand, "control": control, "level": level, "missing": missing}
-            return ate_from_graph(
-                self._frame,
-                graph,
-                post_treatment,
-                treatment=treatment,
-                outcome=outcome,
-                estimator=estimator,
-                **settings,
-                **roles,
-            )
-        if covariates is None:
-            raise CausalArgumentError(
-                "ate adjusts for covariates, and none were given. If treatment was randomised ask"
-                " df.causal.ab_test(...); for the unadjusted difference ask df.causal.association(...); covariates=[]"
-                " says none on purpose"
-            )
-        chosen = choose("ate", "aipw" if estimator is None else estimator, {"estimand": estimand, "control": control})
-        covariates = names(covariates)
-        notes: tuple[str, ...] = ()
-        if graph is not None or len(names(post_treatment)):
-            from pandas_causal.identification.routes import check_controls
-
-            self._select(treatment=treatment, covariates=covariates, outcome=outcome)
-            notes = check_controls(self._frame, graph, treatment, outcome, covariates, names(post_treatment))
-        effect = self._fit(
-            chosen, treatment=treatment, outcome=outcome, covariates=covariates, level=level, missing=missing, **roles
+        return self._compared(
+            "ate",
+            estimator,
+            treatment=treatment,
+            outcome=outcome,
+            covariates=covariates,
+            graph=graph,
+            post_treatment=post_treatment,
+            settings={"estimand": estimand, "control": control},
+            level=level,
+            missing=missing,
+            cluster=cluster,
+            sample_weight=sample_weight,
+            propensity=propensity,
         )
-        return replace(effect, warnings=(*effect.warnings, *notes)) if notes else effect
 
     def overlap(
         self,
         *,
-        treatment: RoleLike,
-        covariates: Sequence[Any],
+        treatment: RoleLike = None,
+        covariates: Sequence[Any] | None = None,
+        graph: Any = None,
+        outcome: Hashable = None,
         estimand: str = "ATE",
         propensity_model: Model = "ridge",
         control: Hashable = None,
@@ -97,11 +77,14 @@ class AdjustmentQuestions(Questions):
         """Check positivity: propensities by arm, the share near 0 or 1, effective sample sizes.
 
         Example: ``df.causal.overlap(treatment="treat", covariates=["age", "educ"])``; see
-        :func:`arms.overlap.overlap_check`.
+        :func:`arms.overlap.overlap_check`. With `graph` and `outcome` the covariates are those to adjust for.
         """
         from pandas_causal.arms.assess import assess_overlap
 
-        X = self._select(treatment=treatment, covariates=names(covariates), sample_weight=sample_weight)
+        treatment, listed = self._covariates(
+            "overlap", treatment=treatment, outcome=outcome, covariates=covariates, graph=graph
+        )
+        X = self._select(treatment=treatment, covariates=listed, sample_weight=sample_weight)
         return assess_overlap(
             X,
             treatment,
@@ -116,8 +99,10 @@ class AdjustmentQuestions(Questions):
     def balance(
         self,
         *,
-        treatment: RoleLike,
-        covariates: Sequence[Any],
+        treatment: RoleLike = None,
+        covariates: Sequence[Any] | None = None,
+        graph: Any = None,
+        outcome: Hashable = None,
         weights: RoleLike = None,
         control: Hashable = None,
         missing: str = "raise",
@@ -125,9 +110,12 @@ class AdjustmentQuestions(Questions):
         """Compare covariates between arms, before and, given `weights` (a column or array), after weighting.
 
         Example: ``df.causal.balance(treatment="treat", covariates=["age", "educ"])``; see
-        :func:`arms.balance.balance`.
+        :func:`arms.balance.balance`. With `graph` and `outcome` the covariates are those to adjust for.
         """
         from pandas_causal.arms.assess import assess_balance
 
-        X = self._select(treatment=treatment, covariates=names(covariates), weights=weights)
+        treatment, listed = self._covariates(
+            "balance", treatment=treatment, outcome=outcome, covariates=covariates, graph=graph
+        )
+        X = self._select(treatment=treatment, covariates=listed, weights=weights)
         return assess_balance(X, treatment, weights=weights, control=control, missing=missing)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -14,7 +15,7 @@ from pandas_causal.inputs.types import RoleLike
 if TYPE_CHECKING:
     from pandas_causal.estimator import CausalEstimator
 
-__all__ = ["Questions", "names"]
+__all__ = ["Questions", "names", "need_treatment"]
 
 
 class Questions:
@@ -30,20 +31,30 @@ class Questions:
         estimator: CausalEstimator,
         *,
         treatment: RoleLike = None,
-        outcome: Hashable,
+        outcome: Hashable = None,
         covariates: Sequence[Any] | None = None,
+        graph: Any = None,
         level: float | None = None,
+        missing: str = "raise",
         **roles: Any,
     ) -> Effect:
         """Fit any estimator on columns of this frame and return its effect; `covariates` None means none.
 
-        Example: ``df.causal.fit(IPW(estimand="ATO"), treatment="treat", outcome="re78", covariates=["age"])``.
+        Example: ``df.causal.fit(IPW(estimand="ATO"), treatment="treat", outcome="re78", covariates=["age"])``. `graph`
+        is that of :meth:`ate`, for estimators that compare arms.
         """
         if not hasattr(estimator, "fit") or isinstance(estimator, type):
             raise CausalArgumentError(f"fit takes an estimator instance, e.g. AIPW(); got {estimator!r}")
-        return self._fit(
-            estimator, treatment=treatment, outcome=outcome, covariates=names(covariates or ()), level=level, **roles
-        )
+        asked: dict[str, Any] = {
+            "treatment": treatment,
+            "outcome": outcome,
+            "level": level,
+            "missing": missing,
+            **roles,
+        }
+        if graph is not None:
+            return self._compared("fit", estimator, covariates=covariates, graph=graph, settings={}, **asked)
+        return self._fit(estimator, covariates=names(covariates), **asked)
 
     def validate(
         self,
@@ -77,6 +88,90 @@ class Questions:
         return self._frame
 
     # -- private -----------------------------------------------------------------------------------------------------
+
+    def _compared(
+        self,
+        question: str,
+        estimator: CausalEstimator | str | None,
+        *,
+        treatment: RoleLike,
+        outcome: Hashable,
+        covariates: Sequence[Any] | None,
+        graph: Any,
+        post_treatment: Sequence[Any] = (),
+        always: Sequence[Any] = (),
+        settings: Mapping[str, Any],
+        level: float | None,
+        missing: str,
+        **roles: RoleLike,
+    ) -> Effect:
+        """Arms of rows compared by covariates: those named, judged by a graph if there is one, or those of the graph.
+
+        `always` are columns that a set taken from the graph must hold, `settings` those of the estimator that the call
+        gives (None: not given).
+        """
+        from pandas_causal.estimator import choose
+
+        if graph is not None:
+            from pandas_causal.graphs.graph import as_graph
+            from pandas_causal.identification.routes import ate_from_graph, marked_ends
+
+            graph = as_graph(graph)
+            treatment, outcome = marked_ends(graph, treatment, outcome)
+            if covariates is None:
+                self._select(treatment=treatment, covariates=[], outcome=outcome, **roles)
+                return ate_from_graph(
+                    self._frame,
+                    graph,
+                    post_treatment,
+                    treatment=treatment,
+                    outcome=outcome,
+                    always=always,
+                    estimator=estimator,
+                    level=level,
+                    missing=missing,
+                    **settings,
+                    **roles,
+                )
+        if covariates is None:
+            raise CausalArgumentError(
+                f"{question} adjusts for covariates, and none were given. If treatment was randomised ask"
+                " df.causal.ab_test(...); for the unadjusted difference ask df.causal.association(...); covariates=[]"
+                " says none on purpose, and graph= takes them from a causal graph"
+            )
+        need_treatment(question, treatment)
+        chosen = choose("ate", "aipw" if estimator is None else estimator, settings)
+        covariates = names(covariates)
+        notes: tuple[str, ...] = ()
+        if graph is not None or len(names(post_treatment)):
+            from pandas_causal.identification.routes import check_controls
+
+            self._select(treatment=treatment, covariates=covariates, outcome=outcome)
+            notes = check_controls(self._frame, graph, treatment, outcome, covariates, names(post_treatment))
+        effect = self._fit(
+            chosen, treatment=treatment, outcome=outcome, covariates=covariates, level=level, missing=missing, **roles
+        )
+        return replace(effect, warnings=(*effect.warnings, *notes)) if notes else effect
+
+    def _covariates(
+        self, question: str, *, treatment: RoleLike, outcome: Hashable, covariates: Sequence[Any] | None, graph: Any
+    ) -> tuple[RoleLike, list[Any]]:
+        """Treatment and covariates of a question without an outcome, which a graph needs to say what they are."""
+        if graph is None:
+            if covariates is None:
+                raise CausalArgumentError(f"{question} needs covariates=, a list of columns, or graph=")
+            need_treatment(question, treatment)
+            return treatment, names(covariates)
+        from pandas_causal.graphs.graph import as_graph
+        from pandas_causal.identification.routes import adjustment_columns, check_controls, marked_ends
+
+        graph = as_graph(graph)
+        treatment, outcome = marked_ends(graph, treatment, outcome)
+        self._select(treatment=treatment, covariates=names(covariates), outcome=outcome)
+        if covariates is None:
+            return treatment, adjustment_columns(self._frame, graph, treatment, outcome)
+        check_controls(self._frame, graph, treatment, outcome, names(covariates))
+        return treatment, names(covariates)
 
     def _fit(
         self,
@@ -150,8 +245,18 @@ class Questions:
         )
 
 
-def names(covariates: Iterable[Hashable]) -> list[Any]:
-    """Return a list of column names, or say that one is wanted."""
+def need_treatment(question: str, treatment: RoleLike) -> None:
+    """Refuse a question about arms without them."""
+    if treatment is None:
+        raise CausalArgumentError(
+            f"{question} needs treatment=, the name of a column; a graph may mark it: dag {{ x [exposure] ... }}"
+        )
+
+
+def names(covariates: Iterable[Hashable] | None) -> list[Any]:
+    """Return a list of column names (None: none), or say that one is wanted."""
+    if covariates is None:
+        return []
     if isinstance(covariates, str) or not pd.api.types.is_list_like(covariates):
         raise CausalArgumentError(f"covariates takes a list of column names: [{covariates!r}]")
     return list(covariates)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from pandas_causal.accessor.base import Questions, names
+from pandas_causal.accessor.base import Questions, names, need_treatment
 from pandas_causal.effect.effect import Effect
 from pandas_causal.inputs.types import RoleLike
 
@@ -28,9 +28,10 @@ class ExperimentQuestions(Questions):
     def ab_test(
         self,
         *,
-        treatment: RoleLike,
-        outcome: Hashable,
-        covariates: Sequence[Any] = (),
+        treatment: RoleLike = None,
+        outcome: Hashable = None,
+        covariates: Sequence[Any] | None = None,
+        graph: Any = None,
         adjustment: str | None = None,
         variance: str = "welch",
         relative: bool = False,
@@ -48,11 +49,13 @@ class ExperimentQuestions(Questions):
     ) -> Effect:
         """Compare randomised arms; covariates sharpen the answer ("lin" unless `adjustment` says otherwise).
 
-        Example: ``df.causal.ab_test(treatment="variant", outcome="revenue")``; see :class:`DifferenceInMeans`.
+        Example: ``df.causal.ab_test(treatment="variant", outcome="revenue")``; see :class:`DifferenceInMeans`. With
+        `graph`, which must say that treatment was drawn at random, bad controls are refused, and without `covariates`
+        the answer is sharpened by those of the graph.
         """
         from pandas_causal.experiments.difference_in_means import DifferenceInMeans
 
-        covariates = names(covariates)
+        treatment, outcome, covariates, notes = self._randomised(treatment, outcome, covariates, graph)
         estimator = DifferenceInMeans(
             adjustment="lin" if covariates and adjustment is None else adjustment,
             variance=variance,
@@ -64,7 +67,7 @@ class ExperimentQuestions(Questions):
             level=level,
             control=control,
         )
-        return self._fit(
+        effect = self._fit(
             estimator,
             treatment=treatment,
             outcome=outcome,
@@ -75,6 +78,26 @@ class ExperimentQuestions(Questions):
             sample_weight=sample_weight,
             missing=missing,
         )
+        return replace(effect, warnings=(*effect.warnings, *notes)) if notes else effect
+
+    def _randomised(
+        self, treatment: RoleLike, outcome: Hashable, covariates: Sequence[Any] | None, graph: Any
+    ) -> tuple[RoleLike, Hashable, list[Any], tuple[str, ...]]:
+        """Treatment, outcome and covariates, judged by a graph or taken from it, and what was warned of."""
+        if graph is None:
+            need_treatment("ab_test", treatment)
+            return treatment, outcome, names(covariates), ()
+        from pandas_causal.graphs.graph import as_graph
+        from pandas_causal.identification.routes import check_controls, marked_ends, randomised_columns
+
+        graph = as_graph(graph)
+        treatment, outcome = marked_ends(graph, treatment, outcome)
+        self._select(treatment=treatment, covariates=names(covariates), outcome=outcome)
+        sharpening = randomised_columns(self._frame, graph, treatment, outcome)
+        if covariates is None:
+            return treatment, outcome, sharpening, ()
+        notes = check_controls(self._frame, graph, treatment, outcome, names(covariates))
+        return treatment, outcome, names(covariates), notes
 
     def association(
         self,

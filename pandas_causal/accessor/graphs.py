@@ -11,7 +11,6 @@ from pandas_causal.accessor.base import Questions
 from pandas_causal.effect.check import Check
 
 if TYPE_CHECKING:
-    from pandas_causal.graphs import CausalGraph
     from pandas_causal.identification.identification import Identification
 
 __all__ = ["GraphQuestions", "StructuralQuestions"]
@@ -21,20 +20,27 @@ class GraphQuestions(Questions):
     """What assumptions, drawn as a graph, say about the columns of a frame."""
 
     def identify(
-        self, *, graph: Any, treatment: Hashable, outcome: Hashable, given: Hashable | Iterable[Hashable] | None = None
+        self,
+        *,
+        graph: Any,
+        treatment: Hashable = None,
+        outcome: Hashable = None,
+        given: Hashable | Iterable[Hashable] | None = None,
+        adjusted: Hashable | Iterable[Hashable] | None = None,
     ) -> Identification:
         """Whether, and by which columns, a graph determines an effect; every node must be a column or latent.
 
         Example: ``df.causal.identify(graph=g, treatment="medication", outcome="readmission").backdoor.optimal``. See
         :class:`CausalGraph` and :class:`Identification`.
         """
+        from pandas_causal.graphs.graph import as_graph
         from pandas_causal.identification.distribution import columns_of
         from pandas_causal.inputs.roles import check_columns
 
         check_columns(self._frame)
-        drawn = _drawn(graph)
+        drawn = as_graph(graph)
         columns_of(drawn, self._frame.columns)
-        return drawn.identify(treatment=treatment, outcome=outcome, given=given)
+        return drawn.identify(treatment=treatment, outcome=outcome, given=given, adjusted=adjusted)
 
 
 class StructuralQuestions(Questions):
@@ -58,7 +64,7 @@ class StructuralQuestions(Questions):
         from pandas_causal.graphs.node_columns import warn_of_dropped
         from pandas_causal.structural.model import StructuralModel
 
-        model = StructuralModel(_drawn(graph), mechanisms, random_state=random_state, n_jobs=n_jobs)
+        model = StructuralModel(graph, mechanisms, random_state=random_state, n_jobs=n_jobs)
         warn_of_dropped(model.fit(self._frame, missing=missing).n_dropped_)
         return model.do(interventions, n=len(self._frame))
 
@@ -68,20 +74,24 @@ class StructuralQuestions(Questions):
         interventions: Mapping[Any, Any],
         *,
         mechanisms: Mapping[Any, Any] | None = None,
+        rows: Any = None,
         coupling: str = "monotone",
         missing: str = "raise",
         random_state: int | None = 0,
         n_jobs: int | None = None,
     ) -> pd.DataFrame:
-        """Rung three: what each of these rows would have been.
+        """Rung three: what each of these rows, or some of them, would have been; the model is that of all.
+
+        `rows` is a mask (one bool per row) or labels of the index: ``rows=df["medication"] == 1``.
 
         With ``missing="drop"`` incomplete rows are left out of the model and of the answer, and a warning counts them.
         Example: ``df.causal.counterfactual(g, {"medication": 0})``; see :meth:`StructuralModel.counterfactual`.
         """
         from pandas_causal.structural.model import StructuralModel
 
-        model = StructuralModel(_drawn(graph), mechanisms, coupling=coupling, random_state=random_state, n_jobs=n_jobs)
-        return model.fit(self._frame, missing=missing).counterfactual(self._frame, interventions, missing=missing)
+        model = StructuralModel(graph, mechanisms, coupling=coupling, random_state=random_state, n_jobs=n_jobs)
+        fitted = model.fit(self._frame, missing=missing)
+        return fitted.counterfactual(self._frame, interventions, rows=rows, missing=missing)
 
     def check_graph(
         self,
@@ -103,7 +113,7 @@ class StructuralQuestions(Questions):
 
         return check_graph(
             self._frame,
-            _drawn(graph),
+            graph,
             alpha=alpha,
             correction=correction,
             permutations=permutations,
@@ -112,10 +122,3 @@ class StructuralQuestions(Questions):
             random_state=random_state,
             n_jobs=n_jobs,
         )
-
-
-def _drawn(graph: Any) -> CausalGraph:
-    """Graph from whatever CausalGraph reads."""
-    from pandas_causal.graphs import CausalGraph
-
-    return graph if isinstance(graph, CausalGraph) else CausalGraph(graph)

@@ -21,9 +21,11 @@ class MatchingQuestions(Questions):
     def match(
         self,
         *,
-        treatment: RoleLike,
-        outcome: Hashable,
-        covariates: Sequence[Any],
+        treatment: RoleLike = None,
+        outcome: Hashable = None,
+        covariates: Sequence[Any] | None = None,
+        graph: Any = None,
+        post_treatment: Sequence[Any] = (),
         distance: Any = "propensity",
         ratio: Any = 1,
         replace: bool = True,
@@ -45,7 +47,8 @@ class MatchingQuestions(Questions):
         """Compare like with like: every treated row with control rows that resemble it; further settings by name.
 
         Example: ``df.causal.match(treatment="treat", outcome="re78", covariates=["age", "educ"], caliper=0.2)``; see
-        :class:`Matching`, which also designs without an outcome.
+        :class:`Matching`, which also designs without an outcome. `graph` and `post_treatment` are as in :meth:`ate`:
+        with a graph and no `covariates` rows are matched on those to adjust for, among them what `exact` names.
         """
         from pandas_causal.matching.estimator import Matching
 
@@ -55,7 +58,8 @@ class MatchingQuestions(Questions):
             hint = suggest(unknown[0], Matching().get_params())
             raise CausalArgumentError(f"match has no setting {unknown[0]!r}{hint}; further settings: {list(further)}")
         listed = isinstance(exact, list | tuple | pd.Index)
-        besides = [name for name in exact if name not in names(covariates)] if listed else []
+        given = None if covariates is None else names(covariates)
+        besides = [name for name in exact if name not in given] if listed and given is not None else []
         estimator = Matching(
             method=method,
             estimand=estimand,
@@ -70,11 +74,16 @@ class MatchingQuestions(Questions):
             control=control,
             **settings,
         )
-        return self._fit(
+        return self._compared(
+            "match",
             estimator,
             treatment=treatment,
             outcome=outcome,
-            covariates=names(covariates),
+            covariates=covariates,
+            graph=graph,
+            post_treatment=post_treatment,
+            always=list(exact) if listed else [],
+            settings={"control": control},
             level=level,
             cluster=cluster,
             sample_weight=sample_weight,

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from pandas_causal.effect.check import Check
-from pandas_causal.errors import CausalArgumentError, CausalDataError, GraphError
-from pandas_causal.graphs.graph import CausalGraph
+from pandas_causal.errors import CausalArgumentError, CausalDataError
+from pandas_causal.graphs.graph import CausalGraph, as_graph
 from pandas_causal.graphs.implied_independences import Claim, implied_independences
 from pandas_causal.graphs.independence_tests import (
     Basis,
@@ -27,7 +27,7 @@ from pandas_causal.graphs.independence_tests import (
 from pandas_causal.graphs.node_columns import Column, select_nodes
 from pandas_causal.inference.multiplicity import adjust_p_values
 from pandas_causal.inputs.parameters import check_settings
-from pandas_causal.kernels.arrays import Floats, Singles
+from pandas_causal.kernels.arrays import Floats
 from pandas_causal.models.folds import label_order
 
 __all__ = ["GraphCheck", "Tester", "check_graph", "read_variables"]
@@ -61,7 +61,7 @@ class GraphCheck(Check):
 
 def check_graph(
     df: pd.DataFrame,
-    graph: CausalGraph,
+    graph: Any,
     *,
     alpha: float = 0.05,
     correction: str | None = "holm",
@@ -82,7 +82,7 @@ def check_graph(
     ----------
     df : DataFrame
         Columns that are no nodes are left alone.
-    graph : CausalGraph
+    graph : CausalGraph, or what it reads
         Latent nodes and ``<->`` are allowed.
     alpha : float
         Level of the tests.
@@ -112,7 +112,8 @@ def check_graph(
     Eulig, Mastakouri, Bloebaum, Hardt and Janzing (2023), "Toward falsifying causal graphs using a permutation-based
     test". Here the claims counted are those of the table, one for every pair, not one for every parent set.
     """
-    _check_arguments(graph, alpha, correction, permutations, test, random_state, n_jobs)
+    graph = as_graph(graph)
+    _check_arguments(alpha, correction, permutations, test, random_state, n_jobs)
     observed = [node for node in graph.nodes if node in graph.observed]
     frame = select_nodes(df, observed, missing)
     rows = label_order(frame.index)
@@ -142,7 +143,6 @@ def check_graph(
 
 
 def _check_arguments(
-    graph: object,
     alpha: Any,
     correction: object,
     permutations: Any,
@@ -150,8 +150,6 @@ def _check_arguments(
     random_state: object,
     n_jobs: object,
 ) -> None:
-    if not isinstance(graph, CausalGraph):
-        raise GraphError(f"check_graph takes a CausalGraph, e.g. CausalGraph('x -> y'); got {type(graph).__name__}")
     check_settings({"random_state": random_state, "n_jobs": n_jobs})
     if isinstance(alpha, bool) or not isinstance(alpha, int | float | np.number) or not 0 < alpha < 1:
         raise CausalArgumentError(f"alpha must be a number between 0 and 1, e.g. 0.05; got {alpha!r}")
@@ -254,7 +252,7 @@ class Tester:
         given: tuple[Any, ...],
         claims: list[Claim],
         chosen: list[str],
-        features: Mapping[Any, Singles],
+        features: Mapping[Any, Floats],
         rng: np.random.Generator,
     ) -> list[TestResult]:
         """Test the claims that share a conditioning set."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Mapping
 from heapq import heapify, heappop, heappush
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -10,7 +10,7 @@ from pandas_causal.errors import GraphError, suggest
 from pandas_causal.graphs.indexed import IndexedGraph
 from pandas_causal.graphs.projection import project
 from pandas_causal.graphs.reachability import AdjacencyLists, ancestors, connected, descendants, flags
-from pandas_causal.graphs.reading.builder import GraphBuilder
+from pandas_causal.graphs.reading.builder import MARKS, GraphBuilder, bounded
 from pandas_causal.graphs.reading.read import read
 
 if TYPE_CHECKING:
@@ -18,13 +18,14 @@ if TYPE_CHECKING:
 
     from pandas_causal.identification.identification import Identification
 
-__all__ = ["CausalGraph"]
+__all__ = ["CausalGraph", "as_graph"]
 
 
 class CausalGraph:
     """Which column causes which, as an acyclic graph with directed edges and hidden common causes.
 
-    Equal graphs are equal and hash alike however they were written. Nothing can be changed afterwards.
+    Equal graphs are equal and hash alike however they were written. Nothing can be changed afterwards. Wherever a graph
+    is taken, whatever makes one is taken too.
 
     Parameters
     ----------
@@ -32,6 +33,8 @@ class CausalGraph:
         - Text: statements separated by commas, semicolons or new lines, each a chain of ``->``, ``<-`` and ``<->`` in
           any mix, or one name; names that hold spaces or other signs in quotes. ``a <-> b`` is an unobserved common
           cause of the two.
+        - dagitty: ``dag { D [exposure] Y [outcome] U [latent] Z [adjusted] D <- { U Z } -> Y }``, as dagitty.net and R
+          write it. The marks of nodes are the defaults of :meth:`identify`.
         - DOT: text that begins with ``digraph`` or ``strict digraph``; ``a <-> b`` and ``[dir=both]`` are a common
           cause, ``[observed=no]`` and ``[latent=true]`` make a node latent.
         - GML: text whose first block is ``graph [``; it takes the extra ``networkx``.
@@ -50,12 +53,15 @@ class CausalGraph:
     edges : tuple of (parent, child)
     bidirected : tuple of pairs
     latent, observed : frozenset
+    treatment, outcome, adjusted : tuple
+        Nodes that the text marks ``[exposure]``, ``[outcome]`` and ``[adjusted]``. They are a question and no claim:
+        graphs are compared without them.
 
     Raises
     ------
     GraphError
         A cycle, a self-loop, malformed text (with line and column), an undirected graph, two graphs, text that is empty
-        or over 1 MB, a name in `latent` or `observed` that is no node.
+        or over 1 MB, an iterator of over 10,000,000 edges, a name in `latent` or `observed` that is no node.
 
     Examples
     --------
@@ -70,6 +76,7 @@ class CausalGraph:
         "_hash",
         "_indexed",
         "_latent",
+        "_marks",
         "_nodes",
         "_order",
         "_seat",
@@ -79,6 +86,7 @@ class CausalGraph:
     _edges: tuple[tuple[Any, Any], ...]
     _bidirected: tuple[tuple[Any, Any], ...]
     _latent: frozenset[Any]
+    _marks: dict[str, tuple[Any, ...]]
     _indexed: IndexedGraph
     _order: list[int]
     _seat: list[int]
@@ -102,6 +110,7 @@ class CausalGraph:
         put(self, "_edges", tuple(drawing.edges))
         put(self, "_bidirected", tuple(drawing.bidirected))
         put(self, "_latent", hidden)
+        put(self, "_marks", {role: tuple(v for v in self._nodes if v in drawing.marks[role]) for role in MARKS})
         # Integers follow the sorted names, so that equal graphs get equal answers however they were written.
         names = tuple(sorted(drawing.nodes, key=lambda v: (str(v), type(v).__name__)))
         place = {name: k for k, name in enumerate(names)}
@@ -144,6 +153,21 @@ class CausalGraph:
     def observed(self) -> frozenset[Any]:
         """Nodes that are observed."""
         return frozenset(self._nodes) - self._latent
+
+    @property
+    def treatment(self) -> tuple[Any, ...]:
+        """Nodes marked as the treatment."""
+        return self._marks["treatment"]
+
+    @property
+    def outcome(self) -> tuple[Any, ...]:
+        """Nodes marked as the outcome."""
+        return self._marks["outcome"]
+
+    @property
+    def adjusted(self) -> tuple[Any, ...]:
+        """Nodes marked as adjusted for whatever else is."""
+        return self._marks["adjusted"]
 
     def parents(self, node: Hashable) -> tuple[Any, ...]:
         """Direct causes of a node."""
@@ -237,20 +261,31 @@ class CausalGraph:
             drawing.edge(self._indexed.names[a], self._indexed.names[b])
         for a, b in sorted(pairs, key=lambda e: sorted((rank[e[0]], rank[e[1]]))):
             drawing.pair(self._indexed.names[a], self._indexed.names[b])
+        for role, names in self._marks.items():
+            drawing.marks[role] = dict.fromkeys(v for v in names if v not in self._latent)
         return CausalGraph(drawing)
 
     def identify(
-        self, *, treatment: Hashable, outcome: Hashable, given: Hashable | Iterable[Hashable] | None = None
+        self,
+        *,
+        treatment: Hashable = None,
+        outcome: Hashable = None,
+        given: Hashable | Iterable[Hashable] | None = None,
+        adjusted: Hashable | Iterable[Hashable] | None = None,
     ) -> Identification:
         """Ask whether, and how, the graph determines what an intervention does.
 
         Parameters
         ----------
-        treatment : node, or list of nodes
-            Several are one joint intervention.
-        outcome : node, or list of nodes
+        treatment : node, or list of nodes, optional
+            Several are one joint intervention. By default the nodes that the graph marks.
+        outcome : node, or list of nodes, optional
+            By default the nodes that the graph marks.
         given : node, or list of nodes, optional
             The effect among those with these values.
+        adjusted : node, or list of nodes, optional
+            Nodes that every adjustment set must hold; the effect asked about stays that of all. By default the nodes
+            that the graph marks and that have no other role here.
 
         Returns
         -------
@@ -259,11 +294,11 @@ class CausalGraph:
         Raises
         ------
         GraphError
-            A node that is unknown or latent, or in two of the three.
+            A node that is unknown or latent, or in two of the four; no treatment or outcome, marked or given.
         """
         from pandas_causal.identification.identification import Identification
 
-        return Identification(self, treatment=treatment, outcome=outcome, given=given)
+        return Identification(self, treatment=treatment, outcome=outcome, given=given, adjusted=adjusted)
 
     def plot(
         self,
@@ -278,7 +313,7 @@ class CausalGraph:
         Parameters
         ----------
         treatment, outcome : node or list of nodes, optional
-            Coloured.
+            Coloured; by default those marked.
         adjustment : iterable of nodes, optional
             Coloured.
         ax : matplotlib Axes, optional
@@ -289,7 +324,9 @@ class CausalGraph:
         """
         from pandas_causal.graphs.picture import draw
 
-        return draw(self, treatment=treatment, outcome=outcome, adjustment=adjustment, ax=ax)
+        ends = {"treatment": treatment, "outcome": outcome}
+        ends = {role: (self._marks[role] or None) if given is None else given for role, given in ends.items()}
+        return draw(self, **ends, adjustment=adjustment, ax=ax)
 
     # -- Python ------------------------------------------------------------------------------------------------------
 
@@ -314,7 +351,7 @@ class CausalGraph:
         return len(self._nodes)
 
     def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
-        return _rebuilt, (self._nodes, self._edges, self._bidirected, self._latent)
+        return _rebuilt, (self._nodes, self._edges, self._bidirected, self._latent, self._marks)
 
     def __copy__(self) -> CausalGraph:
         return self
@@ -329,7 +366,8 @@ class CausalGraph:
         text = "; ".join(parts[:12]) + ("; ..." if len(parts) > 12 else "")
         latent = [str(v) for v in self._nodes if v in self._latent]
         hidden = f"; latent: {', '.join(latent[:8])}{', ...' if len(latent) > 8 else ''}" if latent else ""
-        return f"<CausalGraph of {len(self._nodes)} nodes: {text}{hidden}>"
+        marks = "".join(f"; {role}: {', '.join(map(str, names[:8]))}" for role, names in self._marks.items() if names)
+        return f"<CausalGraph of {len(self._nodes)} nodes: {text}{hidden}{marks}>"
 
     # -- private -----------------------------------------------------------------------------------------------------
 
@@ -382,6 +420,8 @@ def _copied(graph: CausalGraph) -> GraphBuilder:
     drawing.edges = dict.fromkeys(graph.edges)
     drawing.bidirected = dict.fromkeys(graph.bidirected)
     drawing.latent = dict.fromkeys(v for v in graph.nodes if v in graph.latent)
+    marked = {"treatment": graph.treatment, "outcome": graph.outcome, "adjusted": graph.adjusted}
+    drawing.marks = {role: dict.fromkeys(names) for role, names in marked.items()}
     return drawing
 
 
@@ -390,12 +430,19 @@ def _rebuilt(
     edges: Iterable[tuple[Any, Any]],
     bidirected: Iterable[tuple[Any, Any]],
     latent: Iterable[Hashable],
+    marks: Mapping[str, Iterable[Hashable]],
 ) -> CausalGraph:
     """Build a graph from its parts, for pickle."""
     drawing = GraphBuilder()
     drawing.nodes, drawing.edges = dict.fromkeys(nodes), dict.fromkeys(edges)
     drawing.bidirected, drawing.latent = dict.fromkeys(bidirected), dict.fromkeys(latent)
+    drawing.marks = {role: dict.fromkeys(names) for role, names in marks.items()}
     return CausalGraph(drawing)
+
+
+def as_graph(graph: Any) -> CausalGraph:
+    """Return a graph as it is, and anything else that :class:`CausalGraph` reads as the graph it stands for."""
+    return graph if isinstance(graph, CausalGraph) else CausalGraph(graph)
 
 
 def _latent_nodes(drawing: GraphBuilder, latent: Any, observed: Any) -> frozenset[Any]:
@@ -414,7 +461,7 @@ def _latent_nodes(drawing: GraphBuilder, latent: Any, observed: Any) -> frozense
 def _known(drawing: GraphBuilder, argument: str, names: Any) -> list[Any]:
     if isinstance(names, str) or not isinstance(names, Iterable):
         raise GraphError(f"{argument} takes a list of nodes: [{names!r}]")
-    listed = list(names)
+    listed = list(bounded(names, argument))
     for name in listed:
         try:
             known = name in drawing.nodes

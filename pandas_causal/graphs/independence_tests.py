@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pandas_causal.kernels.arrays import Floats, Positions, Singles, Values
+from pandas_causal.kernels.arrays import Floats, Positions, Values
 
 __all__ = [
     "Basis",
@@ -33,6 +33,7 @@ __all__ = [
 _BLOCK = 4_096
 _FIRST = 20_000
 _RIDGE = 1e-6
+_COLLINEAR = 1e-10
 # A function of which the conditioning variables explain all but a ten-thousandth leaves rounding, and nothing to test
 _NOTHING_LEFT = 0.01
 
@@ -66,15 +67,15 @@ class Variable:
         return np.flatnonzero(np.bincount(self.values, minlength=self.n_levels))[1:]
 
     @cached_property
-    def scores(self) -> Singles:
+    def scores(self) -> Floats:
         """Normal scores (n,)."""
-        return normal_scores(np.asarray(self.values, dtype=float)).astype(np.float32)
+        return normal_scores(np.asarray(self.values, dtype=float))
 
-    def coded(self, at: slice) -> Singles:
+    def coded(self, at: slice) -> Floats:
         """Some rows as regressors: scores, or an indicator of every level but the first."""
         if not self.discrete:
             return self.scores[at, None]
-        return (self.values[at, None] == self.levels).astype(np.float32)
+        return (self.values[at, None] == self.levels).astype(float)
 
 
 # -- partial correlation ---------------------------------------------------------------------------------------------
@@ -83,16 +84,19 @@ class Variable:
 def fisher_z(x: Floats, y: Floats, Z: Floats) -> TestResult:
     """Partial correlation of x and y given Z (n, q), by Fisher's z: exact under linear Gaussian relations only.
 
+    Directions of the standardised Z below 1e-10 of the largest are rounding: they explain nothing and cost no row.
+
     References
     ----------
     Fisher (1924), "The distribution of the partial correlation coefficient", Metron 3.
     """
     from scipy import special
 
-    n, q = len(x), Z.shape[1]
+    n = len(x)
     # centred and scaled: least squares takes a column far from 0, or much smaller than others, for a collinear one
     both, A = (_standard(np.asarray(part, dtype=float)) for part in (np.column_stack([x, y]), Z))
-    residual = both - A @ np.linalg.lstsq(A, both, rcond=None)[0]
+    coefficients, _, q, _ = np.linalg.lstsq(A, both, rcond=_COLLINEAR)
+    residual = both - A @ coefficients
     scale = np.sqrt(np.square(residual).sum(axis=0))
     if n - q - 3 < 1 or (scale <= 1e-10 * np.sqrt(np.square(both).sum(axis=0))).any():
         return TestResult(np.nan, np.nan, 1.0)
@@ -149,7 +153,7 @@ def normal_scores(x: Floats) -> Floats:
     return special.ndtri((stats.rankdata(x) - 0.5) / len(x))
 
 
-def own_features(v: Variable, n_random: int, rng: np.random.Generator) -> Singles:
+def own_features(v: Variable, n_random: int, rng: np.random.Generator) -> Floats:
     """Functions (n, d) of one variable: level indicators, or normal scores and random Fourier features of them.
 
     The random features share the weight of one linear feature, so that the test keeps most of the power of a
@@ -158,14 +162,14 @@ def own_features(v: Variable, n_random: int, rng: np.random.Generator) -> Single
     if v.discrete:
         out = v.coded(slice(None))
     else:
-        w = (1.5 * rng.normal(size=n_random)).astype(np.float32)
-        b = rng.uniform(0, 2 * np.pi, n_random).astype(np.float32)
+        w = 1.5 * rng.normal(size=n_random)
+        b = rng.uniform(0, 2 * np.pi, n_random)
         out = np.column_stack([v.scores, np.cos(v.scores[:, None] * w + b)])
-    out -= out.mean(axis=0, dtype=np.float64).astype(np.float32)
-    scale = out.std(axis=0, dtype=np.float64)
-    out /= np.where(scale > 0, scale, 1.0).astype(np.float32)
+    out -= out.mean(axis=0)
+    scale = out.std(axis=0)
+    out /= np.where(scale > 0, scale, 1.0)
     if not v.discrete:
-        out[:, 1:] /= np.float32(np.sqrt(max(n_random, 1)))
+        out[:, 1:] /= np.sqrt(max(n_random, 1))
     return out
 
 
@@ -195,20 +199,20 @@ class Basis:
     variables: tuple[Variable, ...]
     cells: Positions | None
     n_cells: int
-    directions: Singles
-    bends: Singles
+    directions: Floats
+    bends: Floats
     products: bool
 
     @classmethod
     def draw(cls, variables: Sequence[Variable], n_random: int, rng: np.random.Generator) -> Basis:
         """Draw the hinges: half along one variable each, since most regressions are nearly additive."""
-        empty = np.zeros((0, 0), dtype=np.float32)
+        empty = np.zeros((0, 0))
         n = len(variables[0])
         if all(v.discrete for v in variables):
             cells = joint_cells(variables)
             n_cells = int(cells.max()) + 1
             if n_cells <= max(n_random, 2):
-                return cls(tuple(variables), cells, n_cells, empty, np.zeros(0, np.float32), False)
+                return cls(tuple(variables), cells, n_cells, empty, np.zeros(0), False)
         if len(variables) == 1 and not variables[0].discrete:
             n_random = 3 * n_random // 2
         sample = np.hstack([v.coded(slice(None))[rng.integers(n, size=n_random)] for v in variables])
@@ -223,22 +227,22 @@ class Basis:
         else:
             bends = np.einsum("kq,qk->k", sample, w)  # at rows of the data, so that bends are where rows are
         few = q * (q - 1) // 2 <= max(n_random // 2, 3)
-        return cls(tuple(variables), None, 0, w.astype(np.float32), bends.astype(np.float32), few)
+        return cls(tuple(variables), None, 0, w, bends, few)
 
     def __len__(self) -> int:
         return len(self.variables[0])
 
-    def rows(self, at: slice) -> Singles:
+    def rows(self, at: slice) -> Floats:
         """Functions of some rows (b, m), the constant first."""
         if self.cells is not None:
-            out = (self.cells[at, None] == np.arange(self.n_cells)).astype(np.float32)
+            out = (self.cells[at, None] == np.arange(self.n_cells)).astype(float)
             out[:, 0] = 1.0
             return out
         z = np.hstack([v.coded(at) for v in self.variables])
         b, q = z.shape
         k = len(self.bends)
         pairs = q * (q - 1) // 2 if self.products else 0
-        out = np.empty((b, 1 + 2 * q + pairs + k), dtype=np.float32)
+        out = np.empty((b, 1 + 2 * q + pairs + k))
         out[:, 0] = 1.0
         out[:, 1 : 1 + q] = z
         np.square(z, out=out[:, 1 + q : 1 + 2 * q])
@@ -252,7 +256,7 @@ class Basis:
         np.maximum(hinge, 0.0, out=out[:, start:])
         return out
 
-    def blocks(self) -> Iterator[tuple[slice, Singles]]:
+    def blocks(self) -> Iterator[tuple[slice, Floats]]:
         """Blocks of rows."""
         for start in range(0, len(self), _BLOCK):
             at = slice(start, min(start + _BLOCK, len(self)))
@@ -267,17 +271,21 @@ def joint_cells(variables: Sequence[Variable]) -> Positions:
     return code
 
 
-def _ridge(gram: Floats, moments: Sequence[Floats], n: int) -> tuple[list[Singles], float]:
-    """Coefficients of every set of targets, and the degrees of freedom used."""
-    # single precision can leave a tiny negative eigenvalue, which a Cholesky factor would not bear
-    values, vectors = np.linalg.eigh(gram)
-    values = np.maximum(values, 0.0)
-    damped = values + _RIDGE * n
-    inverse = (vectors / damped) @ vectors.T
-    return [(inverse @ m).astype(np.float32) for m in moments], float((values / damped).sum())
+def _ridge(gram: Floats, moments: Sequence[Floats], n: int) -> tuple[list[Floats], float]:
+    """Coefficients of every set of targets, and the degrees of freedom used.
+
+    No rank is cut: the ridge, a millionth of a function with variance 1, is a million times the rounding of a Gram
+    matrix in double precision, so that every direction is damped by a known amount, whatever the processor.
+    """
+    from scipy import linalg
+
+    ridge = _RIDGE * n
+    factor = linalg.cho_factor(gram + ridge * np.eye(len(gram)), lower=True)
+    used = len(gram) - ridge * float(np.trace(linalg.cho_solve(factor, np.eye(len(gram)))))
+    return [linalg.cho_solve(factor, m) for m in moments], used
 
 
-def residuals(basis: Basis, targets: Sequence[Singles], n_index: int) -> list[tuple[Singles, float]]:
+def residuals(basis: Basis, targets: Sequence[Floats], n_index: int) -> list[tuple[Floats, float]]:
     """Each target (n, d) less its regression on the basis, and the degrees of freedom that took.
 
     With `n_index` a first regression, on at most 20,000 rows, predicts the first column of every target, and hinges of
@@ -289,9 +297,9 @@ def residuals(basis: Basis, targets: Sequence[Singles], n_index: int) -> list[tu
     moments: list[Any] = [0.0] * len(targets)
     crosses: list[list[Any]] = [[0.0, 0.0, 0.0] for _ in targets]
     for at, F in basis.blocks():
-        gram = gram + (F.T @ F).astype(float)
+        gram = gram + F.T @ F
         for k, t in enumerate(targets):
-            moments[k] = moments[k] + (F.T @ t[at]).astype(float)
+            moments[k] = moments[k] + F.T @ t[at]
             if indices is not None:
                 H, sums = indices[k](F), crosses[k]
                 sums[0], sums[1], sums[2] = sums[0] + F.T @ H, sums[1] + H.T @ H, sums[2] + H.T @ t[at]
@@ -320,16 +328,16 @@ def residuals(basis: Basis, targets: Sequence[Singles], n_index: int) -> list[tu
 class _Index:
     """Hinges of a linear combination of the basis, which bend at its quantiles."""
 
-    coefficients: Singles
-    bends: Singles
-    scale: np.float32
+    coefficients: Floats
+    bends: Floats
+    scale: float
 
-    def __call__(self, F: Singles) -> Singles:
+    def __call__(self, F: Floats) -> Floats:
         out = ((F @ self.coefficients)[:, None] - self.bends) / self.scale
         return np.maximum(out, 0.0, out=out)
 
 
-def _first_predictions(basis: Basis, targets: Sequence[Singles], n_index: int) -> list[_Index]:
+def _first_predictions(basis: Basis, targets: Sequence[Floats], n_index: int) -> list[_Index]:
     """Predict the first column of every target on a spread of rows, and say where the hinges of that bend."""
     n = len(basis)
     size = min(n, _FIRST)
@@ -338,16 +346,16 @@ def _first_predictions(basis: Basis, targets: Sequence[Singles], n_index: int) -
     parts = [slice(start, min(start + size // n_blocks, n)) for start in starts]
     F = np.concatenate([basis.rows(at) for at in parts])
     seen = [np.concatenate([t[at, :1] for at in parts]) for t in targets]
-    fits, _ = _ridge((F.T @ F).astype(float), [(F.T @ t).astype(float) for t in seen], len(F))
+    fits, _ = _ridge(F.T @ F, [F.T @ t for t in seen], len(F))
     out = []
     for c in fits:
         index = F @ c[:, 0]
-        bends = np.quantile(index, (np.arange(n_index) + 0.5) / n_index).astype(np.float32)
-        out.append(_Index(c[:, 0], bends, np.float32(max(float(index.std()), 1e-6))))
+        bends = np.quantile(index, (np.arange(n_index) + 0.5) / n_index)
+        out.append(_Index(c[:, 0], bends, max(float(index.std()), 1e-6)))
     return out
 
 
-def feature_test(rx: Singles, ry: Singles, used: float = 1.0) -> TestResult:
+def feature_test(rx: Floats, ry: Floats, used: float = 1.0) -> TestResult:
     """Test that residual features rx (n, d) and ry (n, e) are uncorrelated.
 
     ``S = n |rx' ry / n|^2`` is, without dependence, a sum of squared normals weighted by the eigenvalues of the
@@ -368,7 +376,7 @@ def feature_test(rx: Singles, ry: Singles, used: float = 1.0) -> TestResult:
     for start in range(0, n, _BLOCK):
         at = slice(start, start + _BLOCK)
         product = (rx[at][:, :, None] * ry[at][:, None, :]).reshape(-1, d * e)
-        sums += product.sum(axis=0, dtype=np.float64)
+        sums += product.sum(axis=0)
         second += product.T @ product
     statistic = float(sums @ sums) / n
     covariance = (second - np.outer(sums, sums) / n) / max(n - used, 1.0)

@@ -10,6 +10,7 @@ from typing import cast
 from pandas_causal.errors import GraphError, suggest
 from pandas_causal.graphs.projection import Projected
 from pandas_causal.graphs.reachability import AdjacencyLists, Flags, indices
+from pandas_causal.graphs.reading.builder import bounded
 
 __all__ = ["IndexedGraph"]
 
@@ -70,7 +71,7 @@ class IndexedGraph:
         """Return the list behind a node or an iterable of nodes; a tuple that is a node is one node."""
         if isinstance(nodes, str) or nodes in self or not isinstance(nodes, Iterable):
             return [cast("Hashable", nodes)]
-        listed = list(nodes)
+        listed = list(bounded(nodes, "a set of nodes"))
         for name in listed:
             self.position(name)
         return list(dict.fromkeys(listed))

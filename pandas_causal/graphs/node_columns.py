@@ -17,9 +17,9 @@ from pandas_causal.errors import CausalArgumentError, CausalDataError, CausalWar
 from pandas_causal.inputs.arms import plain
 from pandas_causal.inputs.column_rules import as_float, infinite, is_numeric
 from pandas_causal.inputs.roles import check_columns
-from pandas_causal.kernels.arrays import Floats, Values
+from pandas_causal.kernels.arrays import Bools, Floats, Values
 
-__all__ = ["Column", "read_columns", "select_nodes", "stack_features", "warn_of_dropped"]
+__all__ = ["Column", "chosen_rows", "read_columns", "select_nodes", "stack_features", "warn_of_dropped"]
 
 MAX_DISCRETE_NUMBERS = 10
 MAX_LEVELS = 50
@@ -211,6 +211,46 @@ def select_nodes(df: pd.DataFrame, nodes: Sequence[Any], missing: str) -> pd.Dat
     if problems:
         raise CausalDataError(problems)
     return frame
+
+
+def chosen_rows(index: pd.Index, rows: Any) -> Bools:
+    """Mask (n,) of the rows that a mask or labels choose; all of them where `rows` is None.
+
+    Raises
+    ------
+    CausalArgumentError
+        A mask of another length or index, labels that are none of the index, and rows of no number.
+    """
+    n = len(index)
+    if rows is None:
+        return np.ones(n, dtype=bool)
+    if isinstance(rows, pd.DataFrame | str) or not pd.api.types.is_list_like(rows):
+        what = "a DataFrame: give its index" if isinstance(rows, pd.DataFrame) else repr(rows)
+        raise CausalArgumentError(f"rows takes a mask (one bool per row) or a list of labels of the index; got {what}")
+    listed = (
+        rows if isinstance(rows, pd.Series | pd.Index) else pd.Series(rows if hasattr(rows, "dtype") else list(rows))
+    )
+    if len(listed) and (
+        pd.api.types.is_bool_dtype(listed.dtype) or all(isinstance(v, bool | np.bool_) for v in listed)
+    ):
+        if len(listed) != n:
+            raise CausalArgumentError(f"rows is a mask of {len(listed):,} values for a frame of {n:,} rows")
+        if isinstance(rows, pd.Series) and not rows.index.equals(index):
+            raise CausalArgumentError("rows is a mask with another index than the frame's; build it from its columns")
+        if pd.isna(listed).any():
+            raise CausalArgumentError(f"rows is missing (NA) {int(pd.isna(listed).sum()):,} times; fill it with False")
+        mask = np.asarray(listed, dtype=bool)
+    else:
+        labels = pd.Index(listed)
+        absent = labels[~labels.isin(index)]
+        if len(absent):
+            raise CausalArgumentError(
+                f"rows names {absent[0]!r}, which is no label of the index{suggest(absent[0], index)}"
+            )
+        mask = np.asarray(index.isin(labels), dtype=bool)
+    if not mask.any():
+        raise CausalArgumentError("rows chooses no row; give a mask with a True, or labels of the index")
+    return mask
 
 
 def warn_of_dropped(n: int) -> None:

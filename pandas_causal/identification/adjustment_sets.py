@@ -14,7 +14,6 @@ from itertools import islice
 from typing import Any
 
 from pandas_causal.errors import GraphError
-from pandas_causal.graphs.reachability import connected
 from pandas_causal.graphs.separation import Separation
 from pandas_causal.identification.query import Query
 
@@ -27,7 +26,8 @@ class BackDoorSets:
     """Valid adjustment sets, each a frozenset of observed nodes; read from ``Identification.backdoor``.
 
     With `given`, every set holds the given nodes, and nothing below the treatment is used: then
-    P(y | do(x), w) = sum over z of P(y | x, w, z) P(z | w).
+    P(y | do(x), w) = sum over z of P(y | x, w, z) P(z | w). Nodes to be adjusted for in any case are in every set too,
+    and sets are judged among those that hold them.
 
     References
     ----------
@@ -41,11 +41,11 @@ class BackDoorSets:
     @cached_property
     def _separation(self) -> Separation:
         q = self._query
-        return Separation(q.without_effect, q.treatments, q.outcomes, q.adjustable, q.given)
+        return Separation(q.without_effect, q.treatments, q.outcomes, q.adjustable, q.forced)
 
     @cached_property
     def _possible(self) -> bool:
-        return all(self._query.adjustable[v] for v in self._query.given)
+        return all(self._query.adjustable[v] for v in self._query.forced)
 
     @cached_property
     def exists(self) -> bool:
@@ -58,7 +58,7 @@ class BackDoorSets:
         return self._query.graph.named(self._query.forbidden)
 
     def is_valid(self, covariates: Hashable | Iterable[Hashable]) -> bool:
-        """Whether adjusting for `covariates` (and what is given) gives the effect.
+        """Whether adjusting for `covariates` (and what every set must hold) gives the effect.
 
         Parameters
         ----------
@@ -71,14 +71,11 @@ class BackDoorSets:
         """
         q = self._query
         graph = q.graph
-        held = sorted({*graph.positions_of(covariates), *q.given})
+        held = sorted({*graph.positions_of(covariates), *q.forced})
         for v in held:
             if graph.hidden[v]:
                 raise GraphError(f"{graph.names[v]!r} is latent, so nothing can be adjusted for it")
-        if not all(q.adjustable[v] for v in held):
-            return False
-        reached = connected(q.without_effect, q.treatments, held)
-        return not any(reached[v] for v in q.outcomes)
+        return q.is_valid(held)
 
     @cached_property
     def minimal(self) -> frozenset[Any] | None:

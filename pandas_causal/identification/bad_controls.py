@@ -202,7 +202,7 @@ def _what_closes(graph: CausalGraph, treatment: Hashable, outcome: Hashable, cov
         names = sorted((graph.indexed.names[v] for v in indices(further)), key=lambda v: graph.indexed.positions[v])
         also = " too" if covariates else ""
         return f"adjusting for {names}{also} closes every such path: covariates={[*covariates, *names]}"
-    identification = graph.identify(treatment=treatment, outcome=outcome)
+    identification = graph.identify(treatment=treatment, outcome=outcome, adjusted=[])
     if identification.backdoor.exists:
         chosen = sorted(identification.backdoor.minimal or (), key=lambda v: graph.indexed.positions[v])
         return f"with these no further covariate closes it, while covariates={chosen} leaves nothing open"
@@ -220,7 +220,7 @@ def _what_closes(graph: CausalGraph, treatment: Hashable, outcome: Hashable, cov
 def _resolve(
     graph: CausalGraph, treatment: Hashable, outcome: Hashable, covariates: Iterable[Any]
 ) -> tuple[Query, list[int]]:
-    q = graph.identify(treatment=treatment, outcome=outcome).query
+    q = graph.identify(treatment=treatment, outcome=outcome, adjusted=[]).query  # the covariates are named here
     if len(q.treatments) != 1 or len(q.outcomes) != 1:
         raise GraphError("covariates are judged for one treatment and one outcome")
     held = []

@@ -14,7 +14,7 @@ from pandas_causal.errors import (
     GraphError,
     NotIdentifiedError,
 )
-from pandas_causal.graphs.graph import CausalGraph
+from pandas_causal.graphs.graph import CausalGraph, as_graph
 from pandas_causal.graphs.reachability import ranks
 from pandas_causal.identification.adjustment_sets import BackDoorSets
 from pandas_causal.identification.distribution import plug_in
@@ -45,35 +45,40 @@ class Identification:
 
     Parameters
     ----------
-    graph : CausalGraph
-    treatment, outcome : node or list of nodes
+    graph : CausalGraph, or what it reads
+    treatment, outcome : node or list of nodes, optional
+        By default the nodes that the graph marks.
     given : node or list of nodes, optional
+    adjusted : node or list of nodes, optional
+        Nodes that every adjustment set must hold; by default those that the graph marks.
 
     Attributes
     ----------
     graph : CausalGraph
-    treatment, outcome, given : tuple of nodes
+    treatment, outcome, given, adjusted : tuple of nodes
     query : Query
         The same as integers.
     """
 
     def __init__(
         self,
-        graph: CausalGraph,
+        graph: Any,
         *,
-        treatment: Hashable,
-        outcome: Hashable,
+        treatment: Hashable = None,
+        outcome: Hashable = None,
         given: Hashable | Iterable[Hashable] | None = None,
+        adjusted: Hashable | Iterable[Hashable] | None = None,
     ) -> None:
-        self.graph = graph
+        self.graph = graph = as_graph(graph)
         roles: dict[Any, str] = {}
-        self.treatment = _role(graph, "treatment", treatment, roles)
-        self.outcome = _role(graph, "outcome", outcome, roles)
+        self.treatment = _role(graph, "treatment", graph.treatment or None if treatment is None else treatment, roles)
+        self.outcome = _role(graph, "outcome", graph.outcome or None if outcome is None else outcome, roles)
         self.given = () if given is None else _role(graph, "given", given, roles, empty=True)
+        marked = [v for v in graph.adjusted if v not in roles]
+        self.adjusted = _role(graph, "adjusted", marked if adjusted is None else adjusted, roles, empty=True)
         positions = graph.indexed.positions
-        self.query = Query(
-            graph.indexed, *(sorted(positions[v] for v in r) for r in (self.treatment, self.outcome, self.given))
-        )
+        asked = (self.treatment, self.outcome, self.given, self.adjusted)
+        self.query = Query(graph.indexed, *(sorted(positions[v] for v in role) for role in asked))
 
     @cached_property
     def backdoor(self) -> BackDoorSets:
@@ -225,7 +230,8 @@ def _role(
 ) -> tuple[Any, ...]:
     """Nodes in a role: known, observed, and in no other role."""
     if names is None:
-        raise GraphError(f"{role}= needs the name of a node, or a list of them")
+        mark = {"treatment": "exposure"}.get(role, role)
+        raise GraphError(f"{role}= needs the name of a node, or a list of them (the graph marks none as [{mark}])")
     members = graph.indexed.members(names)
     if not members and not empty:
         raise GraphError(f"{role}= is empty; it needs the name of a node, or a list of them")
@@ -268,23 +274,29 @@ def _question(identification: Identification) -> str:
 
 
 def _back_door(identification: Identification) -> str:
-    sets = identification.backdoor
+    sets, held = identification.backdoor, identification.adjusted
     if not sets.exists:
         why = ""
         below = identification.graph.descendants(identification.treatment)
         caused = [w for w in identification.given if w in below]
+        bad = [w for w in held if w in sets.forbidden]
         if caused:
             why = f"; {_listed(caused)} is given and a consequence of the treatment"
-        return f"Back door: no set of observed covariates is valid{why}."
+        elif bad:
+            why = f"; {_listed(bad)} lies on or below the causal paths and must not be adjusted for"
+        among = f" that holds {braces(held)}" if held else ""
+        return f"Back door: no set of observed covariates{among} is valid{why}."
     if not sets.optimal:
-        return "Back door: nothing has to be adjusted for."
-    text = f"Back door: adjust for {braces(sets.optimal)} ({sets.optimality})."
-    if sets.minimal != sets.optimal:
-        text += f" A minimal set: {braces(sets.minimal)}." if sets.minimal else " Adjusting for nothing is valid too."
-    if sets.forbidden:
-        mediators = sets.forbidden - set(identification.outcome)
-        text += f" Never for {braces(mediators)}: on or below the causal paths." if mediators else ""
-    return text
+        text = "Back door: nothing has to be adjusted for."
+    else:
+        text = f"Back door: adjust for {braces(sets.optimal)} ({sets.optimality})."
+        if sets.minimal != sets.optimal:
+            text += (
+                f" A minimal set: {braces(sets.minimal)}." if sets.minimal else " Adjusting for nothing is valid too."
+            )
+        text += f" Every set holds {braces(held)}, as asked." if held else ""
+    mediators = sets.forbidden - set(identification.outcome)
+    return text + (f" Never for {braces(mediators)}: on or below the causal paths." if mediators else "")
 
 
 def _front_door(identification: Identification) -> str:

@@ -2,24 +2,35 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 from pandas_causal.graphs.indexed import IndexedGraph
-from pandas_causal.graphs.reachability import AdjacencyLists, Flags, descendants, flags, indices, reach
+from pandas_causal.graphs.reachability import AdjacencyLists, Flags, connected, descendants, flags, indices, reach
 
 __all__ = ["Query"]
 
 
 @dataclass(frozen=True)
 class Query:
-    """What is asked of a graph, as integers: treatments, outcomes, and the nodes whose values are given."""
+    """What is asked of a graph, as integers.
+
+    Attributes
+    ----------
+    graph : IndexedGraph
+    treatments, outcomes : list of int
+    given : list of int
+        Nodes whose values are given.
+    adjusted : list of int
+        Nodes that every adjustment set must hold.
+    """
 
     graph: IndexedGraph
     treatments: list[int]
     outcomes: list[int]
     given: list[int]
+    adjusted: list[int] = field(default_factory=list)
 
     @property
     def lists(self) -> AdjacencyLists:
@@ -56,6 +67,18 @@ class Query:
             free[v] = 0
         return free
 
+    @property
+    def forced(self) -> list[int]:
+        """Nodes that every adjustment set holds: those given, and those adjusted for in any case."""
+        return sorted({*self.given, *self.adjusted})
+
+    def is_valid(self, held: list[int]) -> bool:
+        """Whether exactly these nodes are a valid adjustment set."""
+        if not all(self.adjustable[v] for v in held):
+            return False
+        reached = connected(self.without_effect, self.treatments, held)
+        return not any(reached[v] for v in self.outcomes)
+
     def names(self, flagged: Flags) -> frozenset[Any]:
-        """Return flagged nodes by their names, with those that are given."""
-        return self.graph.named(flagged) | {self.graph.names[v] for v in self.given}
+        """Return flagged nodes by their names, with those that every set holds."""
+        return self.graph.named(flagged) | {self.graph.names[v] for v in self.forced}

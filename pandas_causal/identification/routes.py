@@ -14,13 +14,14 @@ from pandas_causal.effect.estimates import Estimates
 from pandas_causal.errors import (
     CausalArgumentError,
     CausalDataError,
+    GraphError,
     NotIdentifiedError,
     Problem,
     StandardErrorWarning,
     suggest,
     warn,
 )
-from pandas_causal.graphs.graph import CausalGraph
+from pandas_causal.graphs.graph import CausalGraph, as_graph
 from pandas_causal.identification.bad_controls import refuse_bad_controls, refuse_post_treatment
 from pandas_causal.identification.distribution import columns_of
 from pandas_causal.identification.front_door_sets import conditional_front_door
@@ -31,7 +32,82 @@ if TYPE_CHECKING:
     from pandas_causal.estimator import CausalEstimator
     from pandas_causal.identification.identification import Identification
 
-__all__ = ["ate_from_graph", "check_controls", "estimate_from_graph"]
+__all__ = [
+    "adjustment_columns",
+    "ate_from_graph",
+    "check_controls",
+    "estimate_from_graph",
+    "marked_ends",
+    "randomised_columns",
+]
+
+
+def marked_ends(graph: CausalGraph, treatment: Any, outcome: Hashable) -> tuple[Any, Any]:
+    """Treatment and outcome: those given, else the one node each that a graph marks.
+
+    Raises
+    ------
+    GraphError
+        None is given and none or several are marked.
+    """
+    ends = []
+    for role, given, marked in (("treatment", treatment, graph.treatment), ("outcome", outcome, graph.outcome)):
+        if given is None and len(marked) != 1:
+            found = f"{len(marked)}: {', '.join(map(str, marked))}" if marked else "none"
+            raise GraphError(f"{role}= needs the name of a node; the graph marks {found}")
+        ends.append(marked[0] if given is None else given)
+    return ends[0], ends[1]
+
+
+def adjustment_columns(
+    frame: pd.DataFrame, graph: Any, treatment: Any, outcome: Hashable, always: Sequence[Any] = ()
+) -> list[Any]:
+    """Columns of the adjustment set with the smallest variance, in the order of the frame.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Every node that is not latent is a column of it.
+    graph : CausalGraph, or what it reads
+    treatment, outcome : node
+    always : sequence of nodes
+        Members of every set, beside those that the graph marks.
+
+    Raises
+    ------
+    NotIdentifiedError
+        No set of observed covariates is valid.
+    GraphError
+        A node that is neither a column nor latent.
+    """
+    identification = _identified(frame, graph, treatment, outcome, always)
+    best = identification.backdoor.optimal
+    if best is None:
+        raise NotIdentifiedError(
+            f"no covariates of the graph make {treatment!r} comparable where {outcome!r} is asked:"
+            f" {_no_set(identification)}; df.causal.ate(graph=...) knows other routes"
+        )
+    return [c for c in frame.columns if c in best]
+
+
+def randomised_columns(frame: pd.DataFrame, graph: Any, treatment: Any, outcome: Hashable) -> list[Any]:
+    """Columns that sharpen the comparison of arms which the graph says were drawn at random, in the order of the frame.
+
+    Raises
+    ------
+    NotIdentifiedError
+        In the graph something moves both treatment and outcome.
+    """
+    identification = _identified(frame, graph, treatment, outcome)
+    if not identification.query.is_valid([]):
+        raise NotIdentifiedError(
+            f"in this graph {treatment!r} was not drawn at random: more than its effect ties it to {outcome!r}, so that"
+            " arms cannot be compared as they are; ask df.causal.ate(graph=...)"
+        )
+    best = identification.backdoor.optimal
+    if best is None:
+        raise NotIdentifiedError(_no_set(identification))
+    return [c for c in frame.columns if c in best]
 
 
 def check_controls(
@@ -63,7 +139,7 @@ def check_controls(
         refuse_post_treatment(named, covariates, post_treatment)
         return ()
     _refuse_marks(post_treatment)
-    drawn = CausalGraph(graph)
+    drawn = as_graph(graph)
     columns_of(drawn, frame.columns)
     _names_only(treatment, outcome)
     return refuse_bad_controls(drawn, treatment, outcome, covariates)
@@ -76,12 +152,15 @@ def ate_from_graph(
     *,
     treatment: Any,
     outcome: Hashable,
+    always: Sequence[Any] = (),
     **settings: Any,
 ) -> Effect:
-    """Identify in a graph, or what :class:`CausalGraph` reads, and estimate as :func:`estimate_from_graph` does."""
+    """Identify in a graph, or what :class:`CausalGraph` reads, and estimate as :func:`estimate_from_graph` does.
+
+    `always` are members of every adjustment set, beside those that the graph marks.
+    """
     _refuse_marks(post_treatment)
-    _names_only(treatment, outcome)
-    return estimate_from_graph(CausalGraph(graph).identify(treatment=treatment, outcome=outcome), frame, **settings)
+    return estimate_from_graph(_identified(frame, graph, treatment, outcome, always), frame, **settings)
 
 
 def estimate_from_graph(
@@ -149,6 +228,8 @@ def estimate_from_graph(
         return _no_effect(identification, frame, control, level)
     if not _is_front_door(estimator) and identification.backdoor.optimal is not None:
         return _back_door(identification, frame, estimator, roles, **settings)
+    if identification.adjusted:
+        raise NotIdentifiedError(f"{_no_set(identification)}; ask with adjusted=[], and every route is open")
     sets = _front_door_sets(identification)
     if sets is not None and (estimator is None or _is_front_door(estimator)):
         chosen = None if isinstance(estimator, str) else estimator
@@ -157,7 +238,7 @@ def estimate_from_graph(
         raise CausalArgumentError(
             f"{type(estimator).__name__ if not isinstance(estimator, str) else estimator!r} does not fit: the graph has"
             f" no {'front-door' if _is_front_door(estimator) else 'adjustment'} set for the effect of {a!r} on {y!r};"
-            " leave estimator out, and the graph decides"
+            " df.causal.ate(graph=...) without estimator lets the graph decide"
         )
     if not identification.identified:
         raise NotIdentifiedError(_why_not(identification))
@@ -246,6 +327,8 @@ def _back_door(
         if covariates
         else f"no path of the graph but the causal ones is open between {a} and {y}, so nothing is adjusted for"
     )
+    if identification.adjusted:
+        why += f"; every set was to hold {', '.join(map(str, identification.adjusted))}"
     done = f"adjusted for {named}" if covariates else "nothing to adjust"
     return replace(
         effect,
@@ -317,6 +400,29 @@ def _fitted(
 # -- what stands in the way ------------------------------------------------------------------------------------------
 
 
+def _identified(
+    frame: pd.DataFrame, graph: Any, treatment: Hashable, outcome: Hashable, always: Sequence[Any] = ()
+) -> Identification:
+    """The question about named columns, every node that is not latent being one."""
+    _names_only(treatment, outcome)
+    drawn = as_graph(graph)
+    columns_of(drawn, frame.columns)
+    asked = drawn.identify(treatment=treatment, outcome=outcome)
+    more = [name for name in always if name not in asked.adjusted]
+    return drawn.identify(treatment=treatment, outcome=outcome, adjusted=[*asked.adjusted, *more]) if more else asked
+
+
+def _no_set(identification: Identification) -> str:
+    """Say that no adjustment set is valid, and whether that is because of what every set has to hold."""
+    held = identification.adjusted
+    if not held:
+        return "no set of observed covariates is valid"
+    named = ", ".join(map(str, held))
+    text = f"no valid set of observed covariates holds {named}, which every set is to hold"
+    bad = [str(v) for v in held if v in identification.backdoor.forbidden]
+    return f"{text}: {', '.join(bad)} must not be adjusted for, on or below the causal paths" if bad else text
+
+
 def _is_front_door(estimator: CausalEstimator | str | None) -> bool:
     return type(estimator).__name__ == "FrontDoor"
 
@@ -357,5 +463,5 @@ def _refuse_marks(post_treatment: Sequence[Any]) -> None:
 
 def _names_only(treatment: Hashable, outcome: Hashable) -> None:
     for role, name in (("treatment", treatment), ("outcome", outcome)):
-        if not pd.api.types.is_hashable(name) or isinstance(name, list):
+        if not pd.api.types.is_hashable(name):
             raise CausalArgumentError(f"with graph=, {role} is the name of a node; got a {type(name).__name__}")

@@ -75,9 +75,15 @@ def quadratic_forms(loadings: Floats, matrix: Floats) -> Floats:
 
 
 def square_root(covariance: Floats) -> Floats:
-    """Matrix R (k, k) with ``R R' = covariance``, which may be singular."""
-    values, vectors = np.linalg.eigh(covariance)
-    return np.asarray(vectors * np.sqrt(np.maximum(values, 0.0)))
+    """Matrix R (k, k) with ``R R' = covariance``, which may be singular: the symmetric one of the correlations.
+
+    Draws are made of it, so it is the one root that does not depend on which eigenvectors a processor happens to find
+    (their signs, and any basis where eigenvalues repeat). Eigenvalues below 0, which are rounding, count as 0.
+    """
+    scale = np.sqrt(np.maximum(np.diag(covariance), 0.0))
+    scale = np.where(scale > 0, scale, 1.0)
+    values, vectors = np.linalg.eigh(covariance / np.outer(scale, scale))
+    return np.asarray(scale[:, None] * ((vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T))
 
 
 def cluster_sums(contributions: Floats, labels: object) -> pd.DataFrame:

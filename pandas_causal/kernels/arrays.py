@@ -7,10 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Bools", "Codes", "Floats", "Ints", "Positions", "Singles", "Values"]
+__all__ = ["Bools", "Codes", "Floats", "Ints", "Positions", "Values"]
 
 Floats = NDArray[np.float64]
-Singles = NDArray[np.float32]
 Ints = NDArray[np.int64]
 Codes = NDArray[np.integer[Any]]  # of arms, clusters, cells: small whole numbers of any width
 Positions = NDArray[np.intp]  # of rows

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -21,7 +21,8 @@ from pandas_causal.errors import (
     suggest,
     warn,
 )
-from pandas_causal.graphs.node_columns import read_columns, select_nodes, warn_of_dropped
+from pandas_causal.graphs.graph import CausalGraph, as_graph
+from pandas_causal.graphs.node_columns import chosen_rows, read_columns, select_nodes, warn_of_dropped
 from pandas_causal.inputs.parameters import check_settings
 from pandas_causal.kernels.arrays import Floats, Values
 from pandas_causal.models.folds import label_order
@@ -31,9 +32,6 @@ from pandas_causal.structural.interventions import Intervention, in_order
 from pandas_causal.structural.learning import LearningSettings, check_spec, treats_as_discrete
 from pandas_causal.structural.mechanisms import Discrete
 from pandas_causal.structural.simulation import Simulator
-
-if TYPE_CHECKING:
-    from pandas_causal.graphs.graph import CausalGraph
 
 __all__ = ["StructuralModel"]
 
@@ -49,7 +47,7 @@ class StructuralModel(BaseEstimator):
 
     Parameters
     ----------
-    graph : CausalGraph
+    graph : CausalGraph, or what it reads
         Every node a column, or latent with at most one observed child.
     mechanisms : mapping of node to mechanism, optional
         For the nodes named; "auto" for the others. A mechanism is "linear" (logistic for discrete nodes), "ridge",
@@ -84,7 +82,7 @@ class StructuralModel(BaseEstimator):
 
     def __init__(
         self,
-        graph: CausalGraph,
+        graph: Any,
         mechanisms: Mapping[Any, Any] | None = None,
         *,
         coupling: str = "monotone",
@@ -242,6 +240,7 @@ class StructuralModel(BaseEstimator):
         df: pd.DataFrame,
         interventions: Mapping[Any, Any],
         *,
+        rows: Any = None,
         missing: str = "raise",
         random_state: int | None = None,
     ) -> pd.DataFrame:
@@ -256,6 +255,8 @@ class StructuralModel(BaseEstimator):
             The rows; they need not be those fitted.
         interventions : mapping
             As in :meth:`do`.
+        rows : array-like of bool (n,), or list of labels, optional
+            Rows of df to answer for; each is what it is in the answer for all.
         missing : {"raise", "drop"}
             Rows where a node is missing: an error, or left out with a warning that counts them.
         random_state : int, optional
@@ -279,7 +280,10 @@ class StructuralModel(BaseEstimator):
         fitted = self._fitted()
         simulator, done = fitted.simulator, fitted.read(interventions)
         frame = select_nodes(df, simulator.order, missing)
-        warn_of_dropped(len(df) - len(frame))
+        asked = chosen_rows(df.index, rows)
+        complete = df[frame.columns].notna().all(axis=1).to_numpy()
+        warn_of_dropped(int((asked & ~complete).sum()))
+        asked = asked[complete]
         factual = {node: column.read(frame[node]) for node, column in self.columns_.items()}
         order = label_order(frame.index)
         if order is None:
@@ -289,6 +293,9 @@ class StructuralModel(BaseEstimator):
             moved = {node: in_order(what, order) for node, what in done.items()}
             state = simulator.counterfactual(rows, moved, self._seed(random_state))
             state = {node: in_given_order(values, order) for node, values in state.items()}
+        if not asked.all():
+            frame = frame[asked]
+            state, factual = ({n: values[asked] for n, values in part.items()} for part in (state, factual))
         if any(not np.array_equal(state[node], factual[node]) for node in done):
             self._check_overlap(done)
             self._warn_of_coupling(done)
@@ -344,15 +351,12 @@ class StructuralModel(BaseEstimator):
 
     def _observed_graph(self) -> CausalGraph:
         """Graph over observed nodes; refused where a cause of two of them is not observed."""
-        from pandas_causal.graphs.graph import CausalGraph
-
-        if not isinstance(self.graph, CausalGraph):
-            raise GraphError(f"StructuralModel takes a CausalGraph, e.g. CausalGraph('x -> y'); got {self.graph!r}")
-        graph = self.graph.project() if self.graph.latent else self.graph
+        drawn = as_graph(self.graph)
+        graph = drawn.project() if drawn.latent else drawn
         pairs = sorted(tuple(sorted(map(str, pair))) for pair in graph.bidirected)
         if pairs:
             edges = ", ".join(f"{a} <-> {b}" for a, b in pairs[:5]) + (", ..." if len(pairs) > 5 else "")
-            hidden = [str(node) for node in self.graph.latent]
+            hidden = [str(node) for node in drawn.latent]
             cause = f" (through the latent {', '.join(hidden[:5])})" if hidden else ""
             raise NotIdentifiedError(
                 f"an unobserved common cause ties {edges}{cause}: the noises are dependent, and no structural model can"

@@ -155,8 +155,9 @@ class Completion:
 
     @property
     def rank(self) -> int:
-        """Rank of L."""
-        return int(np.linalg.matrix_rank(self.low_rank)) if self.low_rank.any() else 0
+        """Rank of L: singular values above the tolerance of the search, of the largest."""
+        values = np.linalg.svd(self.low_rank, compute_uv=False)
+        return int((values > _TOLERANCE * values[0]).sum())
 
 
 def complete(Y: Floats, seen: Bools, penalty: float, start: Floats | None = None) -> Completion:
@@ -217,7 +218,8 @@ def _effects(observed: Floats, seen: Bools) -> Floats:
     gram[n:, :n] = seen.T
     gram[np.arange(n + t), np.arange(n + t)] = np.concatenate([seen.sum(axis=1), seen.sum(axis=0)])
     right = np.concatenate([observed.sum(axis=1), observed.sum(axis=0)])
-    solution = np.linalg.lstsq(gram, right, rcond=None)[0]
+    # one direction per connected part of the cells is free, exactly: values this small are its rounding
+    solution = np.linalg.lstsq(gram, right, rcond=1e-10)[0]
     return solution[:n, None] + solution[None, n:]
 
 

@@ -118,7 +118,7 @@ def search_predictor_weights(differences: Floats, paths: Floats) -> tuple[Floats
 def _regression_based(differences: Floats, paths: Floats) -> Floats:
     """Squared coefficients of outcomes on predictors, summed over periods and scaled to one."""
     X = np.column_stack([np.ones(len(differences)), differences])
-    slopes = np.linalg.lstsq(X, paths, rcond=None)[0][1:]
+    slopes = np.linalg.lstsq(X, paths, rcond=1e-10)[0][1:]  # with few donors X has more columns than rows
     total = np.square(slopes).sum(axis=1)
     return total / total.sum() if total.sum() > 0 else np.full(len(total), 1.0 / len(total))
 

@@ -165,8 +165,10 @@ def test_bad_settings(df, settings, words):
 def test_bad_graphs(df):
     with pytest.raises(CausalDataError, match="12 complete rows cannot test a graph"):
         df.iloc[:12].causal.check_graph(CausalGraph(TRUE))
-    with pytest.raises(GraphError, match="takes a CausalGraph"):
-        check_graph(df, TRUE)
+    with pytest.raises(GraphError, match="a graph is given as text .*got int"):
+        check_graph(df, 3)
+    for text in (TRUE, "dag {" + TRUE + "}"):
+        pd.testing.assert_frame_equal(check_graph(df, text).table, check_graph(df, CausalGraph(TRUE)).table)
     pd.testing.assert_frame_equal(df.causal.check_graph(TRUE).table, check_graph(df, CausalGraph(TRUE)).table)
     with pytest.raises(GraphError, match=r"\['age'\] are no columns"):
         df.causal.check_graph(CausalGraph("age -> severity"))

@@ -1,6 +1,7 @@
 """CausalGraph: every way to write one, what it refuses, and what follows from it."""
 
 import copy
+import itertools
 import pickle
 import time
 
@@ -12,6 +13,7 @@ import pytest
 import pandas_causal
 from pandas_causal import CausalGraph
 from pandas_causal.errors import GraphError
+from pandas_causal.graphs.reading import builder
 from tests.graphs import brute
 
 BACKDOOR = CausalGraph("severity -> medication -> readmission <- severity")
@@ -35,6 +37,14 @@ SAME = {
         subgraph cluster_1 { medi\
 cation; } -> "readm" + "ission"
         }""".replace("medi\\\ncation", "medication"),
+    "dagitty": "dag { severity -> { medication readmission } medication -> readmission }",
+    "dagitty, as dagitty.net has it": """dag {
+        bb="-3.687,-2.637,5.96,2.575"
+        "severity" [pos="-0.929,-0.900"]
+        medication [exposure,pos="4.259,0.627"]
+        readmission [outcome,pos="-0.258,-2.137"]
+        severity -> medication [pos="0.1,0.2"]
+        { severity medication } -> readmission }""",
     "dict": {"severity": ["medication", "readmission"], "medication": "readmission"},
     "dict of sets": {"severity": {"readmission", "medication"}, "medication": {"readmission": {}}, "readmission": []},
     "pairs": [("severity", "medication"), ["severity", "readmission"], ("medication", "readmission")],
@@ -110,7 +120,7 @@ BAD = {
     "a fat arrow": ("a => b", r"column 3: unexpected '='"),
     "an open quote": ('a -> "b', r"column 6: the quote .* never closed"),
     "an empty name": ('a -> ""', "an empty name"),
-    "dagitty": ("dag { x -> y }", "dagitty"),
+    "a set in braces": ("x -> { y z }", r"column 6: unexpected '{'; .* dagitty's dag"),
     "DOT without end": ("digraph {\n a -> b", r"malformed DOT, line 2, column 8: the text ends"),
     "DOT with a wrong sign": ("digraph {\n a ->; b }", r"malformed DOT, line 2, column 6"),
     "DOT that leads nowhere": ("digraph { a -> }", r"column 16: '->' leads nowhere"),
@@ -157,6 +167,31 @@ def test_bad_input_is_refused_by_our_error(what, capfd):
     with pytest.raises(GraphError, match=words):
         CausalGraph(given)
     assert capfd.readouterr() == ("", "")
+
+
+def test_iterators_without_end(monkeypatch):
+    """They stop at 10,000,000 edges: here at fewer, so that the test is quick."""
+    assert builder.MOST_EDGES == 10_000_000
+    monkeypatch.setattr(builder, "MOST_EDGES", 10_000)
+    endless = "more than 10,000 items; does it end"
+    for given in (
+        itertools.repeat(("a", "b")),
+        ((k, k + 1) for k in itertools.count()),
+        {"a": (f"v{k}" for k in itertools.count())},
+    ):
+        with pytest.raises(GraphError, match=f"a graph is given as an iterator of {endless}"):
+            CausalGraph(given)
+    for settings in (
+        {"bidirected": itertools.repeat(("a", "b"))},
+        {"latent": itertools.repeat("a")},
+        {"observed": itertools.repeat("a")},
+    ):
+        with pytest.raises(GraphError, match=f"{next(iter(settings))} is given as an iterator of {endless}"):
+            CausalGraph("a -> b", **settings)
+    graph = CausalGraph("a -> b -> c")
+    with pytest.raises(GraphError, match=f"a set of nodes is given as an iterator of {endless}"):
+        graph.ancestors(itertools.repeat("b"))
+    assert len(CausalGraph((k, k + 1) for k in range(10_000))) == 10_001
 
 
 def test_deep_and_long_text():

@@ -7,14 +7,15 @@ from pandas_causal import CausalGraph
 from tests.graphs import brute
 
 
-def check(graph, xs=(0,), ys=(1,), latent=frozenset()):
-    """Everything that `.backdoor` says, against the definition."""
+def check(graph, xs=(0,), ys=(1,), latent=frozenset(), held=frozenset()):
+    """Everything that `.backdoor` says, against the definition; `held` are members of every set."""
     free = set(range(graph[0])) - set(xs) - set(ys) - latent
-    valid = {s for s in brute.subsets(free) if brute.valid_adjustment(graph, xs, ys, s)}
+    valid = {s for s in brute.subsets(free) if s >= held and brute.valid_adjustment(graph, xs, ys, s)}
     minimal = brute.minimal_only(valid)
-    found = brute.graph_of(graph, latent).identify(treatment=list(xs), outcome=list(ys)).backdoor
-    said = f"{graph}, {xs}, {ys}, latent {latent}"
-    assert {s for s in brute.subsets(free) if found.is_valid(s)} == valid, said
+    asked = brute.graph_of(graph, latent).identify(treatment=list(xs), outcome=list(ys), adjusted=sorted(held))
+    found = asked.backdoor
+    said = f"{graph}, {xs}, {ys}, latent {latent}, held {held}"
+    assert {s for s in brute.subsets(free) if found.is_valid(s) and s >= held} == valid, said
     assert found.exists == bool(valid), said
     listed = list(found.iter_sets())
     assert len(listed) == len(set(listed)), said
@@ -65,6 +66,50 @@ def test_random_mixed_graphs(n):
         xs = (0, 2) if rng.random() < 0.3 and 2 not in latent else (0,)
         total += check(graph, xs=xs, latent=latent)
     assert total > 100
+
+
+@pytest.mark.parametrize("n", [4, 5, 6])
+def test_sets_that_must_hold_some_nodes(n):
+    """Mediators among them leave no valid set, colliders force others in."""
+    rng = np.random.default_rng(n + 50)
+    valid, empty = 0, 0
+    for _ in range(2_000 if brute.FULL else 100):
+        graph = brute.random_mixed(rng, n)
+        latent = frozenset({n - 1} if rng.random() < 0.3 else ())
+        held = frozenset(v for v in range(2, n) if v not in latent and rng.random() < 0.4)
+        count = check(graph, latent=latent, held=held)
+        valid, empty = valid + count, empty + (not count)
+    assert valid > 50
+    assert empty > 10
+
+
+def test_the_best_set_that_holds_some_nodes():
+    """In linear models the variance of the coefficient is that of the rest of y over that of the rest of x."""
+    rng = np.random.default_rng(7)
+    larger = 0
+    for _ in range(300):
+        n, edges, _ = brute.random_mixed(rng, 6, confounding=0.0)
+        B = np.zeros((n, n))
+        for a, b in edges:
+            B[b, a] = rng.uniform(0.5, 1.5) * rng.choice([-1, 1])
+        root = np.linalg.inv(np.eye(n) - B)
+        covariance = root @ root.T
+
+        def variance(z, covariance=covariance):
+            z = sorted(z)
+            rest = covariance[:2, :2]
+            if z:
+                rest = rest - covariance[:2, z] @ np.linalg.solve(covariance[np.ix_(z, z)], covariance[z, :2])
+            return (rest[1, 1] - rest[0, 1] ** 2 / rest[0, 0]) / rest[0, 0]
+
+        held = frozenset(v for v in range(2, n) if rng.random() < 0.3)
+        asked = brute.graph_of((n, edges, frozenset())).identify(treatment=0, outcome=1, adjusted=sorted(held))
+        found = asked.backdoor
+        if found.exists and asked.affects:
+            every = [variance(s | held) for s in brute.subsets(set(range(2, n)) - held) if found.is_valid(s)]
+            assert variance(found.optimal) == pytest.approx(min(every), rel=1e-9)
+            larger += len(found.optimal) > len(held)
+    assert larger > 20
 
 
 def test_every_minimal_set_once_in_larger_graphs():

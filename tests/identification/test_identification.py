@@ -395,6 +395,16 @@ def test_the_accessor_checks_columns():
 # -- words and pictures ----------------------------------------------------------------------------------------------
 
 
+def test_explain_says_what_never_to_adjust_for_where_nothing_must_be():
+    found = CausalGraph("x -> m -> y -> late; w -> x; m -> proxy").identify(treatment="x", outcome="y")
+    assert (
+        "Back door: nothing has to be adjusted for. Never for {late, m, proxy}: on or below the causal paths."
+        in found.explain().splitlines()
+    )
+    plain = CausalGraph("x -> y").identify(treatment="x", outcome="y").explain()
+    assert "Back door: nothing has to be adjusted for.\n" in plain
+
+
 def test_explain():
     found = HOSPITAL.identify(treatment="medication", outcome="readmission")
     assert found.explain() == (

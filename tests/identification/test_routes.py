@@ -64,6 +64,104 @@ def close(effect, truth):
     return abs(effect.estimate - truth) < 4 * effect.std_error
 
 
+# -- questions about arms --------------------------------------------------------
+
+
+TEXT = "dag { x -> a -> m -> y <- x; w -> y; z -> a; m -> late }"
+
+
+def test_match_on_the_covariates_of_the_graph():
+    frame = back_door(600)
+    by_hand = frame.causal.match(**ASKED, covariates=["x", "w"])
+    for graph in (BACK, TEXT, TEXT.replace("dag {", "").replace("}", "")):
+        effect = frame.causal.match(**ASKED, graph=graph)
+        pd.testing.assert_frame_equal(effect.table, by_hand.table)
+    assert effect.estimand.endswith("by the back door: adjusted for x, w")
+    assert effect.facts["route"] == "back door"
+    # what is matched exactly is in the set, and one covariate more is one more
+    half = frame.assign(z=(frame["z"] > 0).astype(int))
+    effect = half.causal.match(**ASKED, graph=BACK, exact=["z"])
+    pd.testing.assert_frame_equal(
+        effect.table, half.causal.match(**ASKED, covariates=["x", "w", "z"], exact=["z"]).table
+    )
+    assert frame.causal.match(**ASKED, graph=BACK, estimand="ATC").estimand.startswith(
+        "average treatment effect on the c"
+    )
+
+
+def test_match_refuses_what_the_graph_refuses():
+    frame = back_door(600)
+    with pytest.raises(BadControlError, match="m .mediator."):
+        frame.causal.match(**ASKED, graph=BACK, covariates=["x", "m"])
+    with pytest.raises(BadControlError, match="late"):
+        frame.causal.match(**ASKED, covariates=["x", "late"], post_treatment=["late"])
+    with pytest.warns(BadControlWarning, match="z .instrument."):
+        effect = frame.causal.match(**ASKED, graph=BACK, covariates=["x", "z"])
+    assert any("do no good" in text for text in effect.warnings)
+    with pytest.raises(
+        CausalArgumentError,
+        match="the graph has no adj.* without estimator lets the graph decide",
+    ):
+        front().causal.match(**ASKED, graph="a -> m -> y, a <-> y, x -> a, x -> m, x -> y")
+    with pytest.raises(CausalArgumentError, match="match adjusts for covariates, and none were given"):
+        frame.causal.match(**ASKED)
+    with pytest.raises(GraphError, match="'g' is no node"):
+        frame.assign(g=1).causal.match(**ASKED, graph=BACK, exact=["g"])
+
+
+def test_any_estimator_of_arms_on_the_covariates_of_the_graph():
+    frame = back_door(600)
+    by_hand = frame.causal.fit(IPW(), **ASKED, covariates=["x", "w"], sample_weight=np.ones(600))
+    effect = frame.causal.fit(IPW(), **ASKED, graph=TEXT, sample_weight=np.ones(600))
+    pd.testing.assert_frame_equal(effect.table, by_hand.table)
+    with pytest.raises(BadControlError, match="late"):
+        frame.causal.fit(IPW(), **ASKED, graph=TEXT, covariates=["x", "late"])
+    with pytest.raises(CausalArgumentError, match="outcome= needs the name of a column"):
+        frame.causal.fit(IPW(), treatment="a", covariates=["x"])
+
+
+def test_overlap_and_balance_of_the_covariates_of_the_graph():
+    frame = back_door(600)
+    for question in ("overlap", "balance"):
+        ask = getattr(frame.causal, question)
+        by_hand = ask(treatment="a", covariates=["x", "w"])
+        pd.testing.assert_frame_equal(ask(**ASKED, graph=TEXT).table, by_hand.table)
+        marked = TEXT.replace("dag {", "dag { a [exposure] y [outcome]")
+        pd.testing.assert_frame_equal(ask(graph=marked).table, by_hand.table)
+        listed = pd.Index(["x", "w"])
+        pd.testing.assert_frame_equal(ask(**ASKED, graph=BACK, covariates=listed).table, by_hand.table)
+        with pytest.raises(BadControlError, match="late"):
+            ask(**ASKED, graph=BACK, covariates=["x", "late"])
+        with pytest.raises(GraphError, match="outcome= needs the name of a node; the graph marks none"):
+            ask(treatment="a", graph=BACK)
+        with pytest.raises(CausalArgumentError, match=f"{question} needs covariates=, a list of columns, or graph="):
+            ask(treatment="a")
+        with pytest.raises(CausalArgumentError, match=f"{question} needs treatment="):
+            ask(covariates=["x"])
+        with pytest.raises(NotIdentifiedError, match="no set of observed covariates is valid"):
+            getattr(front().drop(columns="x").causal, question)(**ASKED, graph=FRONT)
+
+
+def test_an_experiment_by_its_graph():
+    frame = back_door(600)
+    drawn = "dag { a [exposure] y [outcome] x -> y; w -> y; a -> m -> y; m -> late }"
+    by_hand = frame.causal.ab_test(**ASKED, covariates=["x", "w"])
+    pd.testing.assert_frame_equal(frame.causal.ab_test(graph=drawn).table, by_hand.table)
+    plain = frame.causal.ab_test(**ASKED, graph=drawn, covariates=[])
+    pd.testing.assert_frame_equal(plain.table, frame.causal.ab_test(**ASKED).table)
+    with pytest.raises(BadControlError, match="late"):
+        frame.causal.ab_test(graph=drawn, covariates=["x", "late"])
+    with pytest.warns(BadControlWarning, match="side .descendant."):
+        effect = frame.assign(side=frame["a"] + frame["w"]).causal.ab_test(
+            graph=drawn.replace("x -> y;", "x -> y; a -> side;"), covariates=pd.Index(["x", "side"])
+        )
+    assert any("do no good" in text for text in effect.warnings)
+    with pytest.raises(NotIdentifiedError, match="'a' was not drawn at random"):
+        frame.causal.ab_test(**ASKED, graph=BACK)
+    with pytest.raises(CausalArgumentError, match="ab_test needs treatment="):
+        frame.causal.ab_test(outcome="y")
+
+
 # -- routes ------------------------------------------------------------
 
 

@@ -99,6 +99,61 @@ def test_counterfactuals_with_given_mechanisms_are_exact():
     np.testing.assert_allclose(out["y"], df["y"] - 0.25 - 1.5, atol=1e-12)
 
 
+def test_a_graph_in_words_is_the_graph():
+    df, _, _ = linear_world(300)
+    text = "dag { x -> {m y} m -> y w -> {m y} }"
+    one, other = (StructuralModel(g).fit(df) for g in (text, CHAIN))
+    pd.testing.assert_frame_equal(one.do({"x": 1.0}), other.do({"x": 1.0}))
+    assert clone(one).graph is text  # stored as it was given
+    pd.testing.assert_frame_equal(
+        df.causal.counterfactual(text, {"x": 1.0}), df.causal.counterfactual(CHAIN, {"x": 1.0})
+    )
+
+
+def test_some_rows_of_a_model_of_all():
+    """Each row is what it is in the answer for all, draws included, and the warnings speak of these rows."""
+    graph, df = mixed_world(300)
+    df.loc[df.index[:7], "severity"] = np.nan
+    with pytest.warns((CausalWarning, AssumptionWarning)):
+        whole = df.causal.counterfactual(graph, {"medication": 0}, mechanisms=QUICK, missing="drop")
+    treated = df["medication"] == 1
+    lost = int(treated[:7].sum())
+    assert 1 < lost < 7
+    for rows in (treated, treated.to_numpy(), treated.astype("boolean"), df.index[treated], list(df.index[treated])):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            out = df.causal.counterfactual(graph, {"medication": 0}, mechanisms=QUICK, missing="drop", rows=rows)
+        words = [str(w.message) for w in caught]
+        assert any("monotone coupling" in text for text in words)
+        assert f"{lost} rows with a missing value were left out" in words[0]
+        pd.testing.assert_frame_equal(out, whole[whole.index.isin(df.index[treated])])
+    fitted = StructuralModel(graph, QUICK).fit(df, missing="drop")
+    some = df[7:]
+    with warnings.catch_warnings():  # untreated rows stay as they were: nothing rests on a coupling
+        warnings.simplefilter("error")
+        out = fitted.counterfactual(some, {"medication": 0}, rows=some["medication"] == 0)
+    pd.testing.assert_frame_equal(out, some.loc[some["medication"] == 0, list(out.columns)])
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        ([True, False], "a mask of 2 values for a frame of 400 rows"),
+        (["patient 1", "patient x"], "'patient x', which is no label of the index"),
+        ([], "chooses no row"),
+        ("patient 1", "got 'patient 1'"),
+        (3, "got 3"),
+        (pd.DataFrame({"a": [1]}), "a DataFrame: give its index"),
+        (pd.Series(True, index=range(400)), "another index than the frame's"),
+        (pd.Series([pd.NA] + [True] * 399, dtype="boolean").array, r"missing \(NA\) 1 times"),
+        (np.zeros(400, dtype=bool), "chooses no row"),
+    ],
+)
+def test_rows_that_are_none(fitted, rows, words):
+    with pytest.raises(CausalArgumentError, match=words):
+        fitted.counterfactual(mixed_world()[1], {"medication": 0}, rows=rows)
+
+
 def test_a_row_that_nothing_changes_is_returned_as_it_was():
     graph, df = mixed_world()
     model = StructuralModel(graph).fit(df)
@@ -630,8 +685,8 @@ def test_bad_settings(settings, error, words):
 
 def test_bad_calls(fitted):
     graph, df = mixed_world()
-    with pytest.raises(GraphError, match="takes a CausalGraph"):
-        StructuralModel("x -> y").fit(df)
+    with pytest.raises(GraphError, match="a graph is given as text"):
+        StructuralModel(None).fit(df)
     with pytest.raises(CausalError, match="not fitted yet"):
         StructuralModel(graph).do({})
     model = fitted

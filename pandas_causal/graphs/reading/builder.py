@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from typing import Any
 
 import pandas as pd
 
 from pandas_causal.errors import GraphError
 
-__all__ = ["GraphBuilder", "direct", "hidden", "line_and_column"]
+__all__ = ["MARKS", "MOST_EDGES", "GraphBuilder", "bounded", "direct", "hidden", "line_and_column"]
+
+MARKS = ("treatment", "outcome", "adjusted")  # roles of nodes that a text may name
+
+MOST_EDGES = 10_000_000  # what an iterator may give, so that one without end is answered
 
 _NO = ("no", "false", "0", "unobserved")
 _YES = ("yes", "true", "1", "latent")
@@ -23,6 +27,7 @@ class GraphBuilder:
         self.edges: dict[tuple[Hashable, Hashable], None] = {}
         self.bidirected: dict[tuple[Hashable, Hashable], None] = {}
         self.latent: dict[Hashable, None] = {}
+        self.marks: dict[str, dict[Hashable, None]] = {role: {} for role in MARKS}
 
     def node(self, name: Any) -> None:
         """Add a node, unless it is there."""
@@ -55,11 +60,21 @@ class GraphBuilder:
         """Add the argument `bidirected`: an iterable of pairs."""
         if isinstance(given, str | Mapping) or not isinstance(given, Iterable):
             raise GraphError(f'bidirected takes pairs of nodes: [("a", "b")]; got {_short(given)}')
-        for item in given:
+        for item in bounded(given, "bidirected"):
             if isinstance(item, str) or not hasattr(item, "__len__") or len(item) != 2:
                 raise GraphError(f'bidirected takes pairs of nodes: [("a", "b")]; got {_short(item)} in it')
             one, other = item
             self.pair(one, other)
+
+
+def bounded(items: Iterable[Any], what: str = "a graph") -> Iterator[Any]:
+    """Items, or an error once they are more than a graph can have edges: an iterator may have no end."""
+    for k, item in enumerate(items):
+        if k >= MOST_EDGES:
+            raise GraphError(
+                f"{what} is given as an iterator of more than {MOST_EDGES:,} items; does it end? give a list"
+            )
+        yield item
 
 
 def hidden(attributes: Mapping[Any, Any]) -> bool:

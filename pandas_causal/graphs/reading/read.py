@@ -11,15 +11,18 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pandas_causal.errors import GraphError, MissingDependencyError
-from pandas_causal.graphs.reading.builder import GraphBuilder, direct, hidden, line_and_column
+from pandas_causal.graphs.reading.builder import GraphBuilder, bounded, direct, hidden, line_and_column
+from pandas_causal.graphs.reading.dagitty import is_dagitty, read_dagitty
 from pandas_causal.graphs.reading.dot import read_dot
 
 __all__ = ["MOST_TEXT", "read"]
 
 MOST_TEXT = 1_000_000  # bytes
 
-_KINDS = 'text such as "a -> b; a <-> c", DOT, a dict of children, a list of (parent, child), networkx, GML'
+_KINDS = 'text such as "a -> b; a <-> c", dagitty, DOT, a dict of children, a list of (parent, child), networkx, GML'
 _DOT = re.compile(r"(?>\s+|//[^\n]*\n|/\*.*?\*/|#[^\n]*\n)*+(strict\s+)?(di)?graph\b", re.IGNORECASE | re.DOTALL)
+_R_CALL = re.compile(r"\s*+(?:[\w.]+\s*(?:<-|=)\s*)?(?:dagitty::)?dagitty\s*\(")
+_OLD_DAGITTY = re.compile(r"^\s*\S+\s+[EOAU1]\s+@-?[\d.]+,", re.MULTILINE)
 _GML = re.compile(r"\s*+(?>(?:Creator|Version|Comment)\s[^\n]*\n\s*|#[^\n]*\n\s*)*+graph\s*\[", re.IGNORECASE)
 _TOKEN = re.compile(
     r"""(?P<space>[^\S\n]+)
@@ -32,7 +35,7 @@ _TOKEN = re.compile(
 
 
 def read(edges: Any) -> GraphBuilder:
-    """Read text, DOT, GML, a dict of children, an edge list, a networkx graph or a pydot graph.
+    """Read text, dagitty, DOT, GML, a dict of children, an edge list, a networkx graph or a pydot graph.
 
     Raises
     ------
@@ -65,6 +68,12 @@ def _read_text(text: str) -> GraphBuilder:
         return _read_gml(text)
     if _DOT.match(text):
         return read_dot(text)
+    if is_dagitty(text):
+        return read_dagitty(text)
+    if _R_CALL.match(text):
+        raise GraphError("this is a call in R; give the text between its quotes, from 'dag {' to '}'")
+    if _OLD_DAGITTY.search(text):
+        raise GraphError("this is dagitty's old language; dagitty.net shows the model as 'dag { ... }', which is read")
     return _read_statements(text)
 
 
@@ -121,8 +130,8 @@ def _link(drawing: GraphBuilder, last: str | None, arrow: str | None, name: str)
 
 
 def _unexpected(text: str, at: int) -> str:
-    if re.match(r"\s*(dag|pdag|mag|admg)\s*\{", text, re.IGNORECASE):
-        return "this looks like dagitty; write the statements without 'dag {' and '}', and latent nodes as latent=[...]"
+    if text[at] in "{[":
+        return f"unexpected {text[at]!r}; sets in braces and marks in brackets stand in dagitty's dag {{ ... }}"
     if text[at] in "\"'":
         return f"the quote {text[at]} is never closed"
     return f"unexpected {text[at]!r}; arrows are ->, <- and <->, and a name that holds other signs goes in quotes"
@@ -130,7 +139,7 @@ def _unexpected(text: str, at: int) -> str:
 
 def _read_children(children: Mapping[Any, Any]) -> GraphBuilder:
     drawing = GraphBuilder()
-    for parent, below in children.items():
+    for parent, below in bounded(children.items()):
         drawing.node(parent)
         if isinstance(below, str):
             drawing.edge(parent, below)
@@ -138,7 +147,7 @@ def _read_children(children: Mapping[Any, Any]) -> GraphBuilder:
         if not isinstance(below, Iterable):
             raise GraphError(f"a dict maps a node to its children: {{{parent!r}: ['b', 'c']}}; got {below!r}")
         ordered = sorted(below, key=str) if isinstance(below, set | frozenset) else below
-        for child in ordered:
+        for child in bounded(ordered):
             drawing.edge(parent, child)
     if not drawing.nodes:
         raise GraphError("the dict of children is empty, so there is no graph")
@@ -148,7 +157,7 @@ def _read_children(children: Mapping[Any, Any]) -> GraphBuilder:
 def _read_pairs(pairs: Iterable[Any]) -> GraphBuilder:
     drawing = GraphBuilder()
     listed = sorted(pairs, key=str) if isinstance(pairs, set | frozenset) else pairs
-    for item in listed:
+    for item in bounded(listed):
         if isinstance(item, str):
             raise GraphError(
                 f"an edge list holds pairs (parent, child); got the text {item!r}: join texts with '; ' into one"
