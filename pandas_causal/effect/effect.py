@@ -70,6 +70,9 @@ class Effect:
         Side of the p-values and intervals.
     inversion : callable or None
         ``level -> DataFrame(conf_low, conf_high)``, where the confidence set comes from inverting a test.
+    tests : DataFrame or None
+        ``statistic`` and ``p_value`` by row, where they come from a test of their own (Fisher's) and not from estimate
+        and standard error.
     population : str
         The population the summary speaks of.
     facts : mapping of str to object
@@ -88,6 +91,7 @@ class Effect:
     reference: Reference = field(default_factory=Student)
     alternative: str = "two-sided"
     inversion: Callable[[float], pd.DataFrame] | None = None
+    tests: pd.DataFrame | None = None
     population: str = "the population the rows were sampled from"
     facts: Mapping[str, Any] = field(default_factory=dict)
 
@@ -100,7 +104,10 @@ class Effect:
 
     @cached_property
     def _table(self) -> pd.DataFrame:
-        return self.rows.table(self.level, self.reference, self.alternative)
+        table = self.rows.table(self.level, self.reference, self.alternative)
+        if self.tests is not None:
+            table[["statistic", "p_value"]] = self.tests[["statistic", "p_value"]].to_numpy()
+        return table
 
     @property
     def estimates(self) -> pd.Series[float]:
@@ -304,6 +311,7 @@ class Effect:
         return replace(
             self,
             rows=replace(self.rows, uncertainty=u),
+            tests=None,
             std_error_method=f"clustered{ways_in_words(len(ways))} ({correction})",
         ).explained()
 
@@ -314,7 +322,8 @@ class Effect:
             raise CausalError("only effects with contributions can be collapsed to a coarser row")
         u = self.uncertainty.collapse(self.rows.labels_of_rows(unit), name)
         rows = replace(self.rows, uncertainty=u)
-        return replace(self, rows=rows, std_error_method=f"influence function, one row per {name}").explained()
+        method = f"influence function, one row per {name}"
+        return replace(self, rows=rows, tests=None, std_error_method=method).explained()
 
     def interval(
         self, level: float | None = None, simultaneous: bool = False, random_state: int | None = 0
@@ -335,9 +344,10 @@ class Effect:
             raise CausalArgumentError(f"level must lie between 0 and 1, e.g. 0.95; got {level}")
         if simultaneous:
             self._refuse_simultaneous()
-            se, centre = self.rows.std_errors, self.rows.centre
-            c = simultaneous_critical(self.uncertainty, level, random_state, se)
-            low, high = centre - c * se, centre + c * se
+            rows = self.rows.on_scale
+            se, centre = rows.std_errors, rows.centre
+            c = simultaneous_critical(rows.uncertainty, level, random_state, se)
+            low, high = self.rows.off_scale(centre - c * se, centre + c * se)
         else:
             low, high = self.rows.bounds(level, self.reference, self.alternative, strict=True)
         return pd.DataFrame({"conf_low": low, "conf_high": high}, index=self.rows.index)
@@ -351,7 +361,9 @@ class Effect:
         """Test that every row (reference rows apart) is zero."""
         if self.rows.units is not None:
             raise CausalError("a joint test of one row per unit is refused; aggregate() to groups first")
-        rows = self.rows if self.reference_rows is None else self.rows.take(np.flatnonzero(~self.reference_rows))
+        rows = self.rows.on_scale
+        if self.reference_rows is not None:
+            rows = rows.take(np.flatnonzero(~self.reference_rows))
         return joint_test(rows.uncertainty, rows.centre)
 
     def shrink(self) -> Effect:
@@ -485,6 +497,8 @@ class Effect:
 
     def _take(self, positions: Positions) -> Effect:
         taken = self._with_rows(self.rows.take(positions))
+        if self.tests is not None:
+            taken = replace(taken, tests=self.tests.iloc[positions])
         if self.inversion is None:
             return taken
         return replace(taken, inversion=_SomeRows(self.inversion, taken.rows.index))
@@ -492,7 +506,7 @@ class Effect:
     def _with_rows(self, rows: Estimates, estimand: str | None = None) -> Effect:
         """Return the same fit with other rows."""
         words = self.estimand if estimand is None else estimand
-        return replace(self, rows=rows, estimand=words, inversion=None).explained()
+        return replace(self, rows=rows, estimand=words, inversion=None, tests=None).explained()
 
 
 @dataclass(frozen=True, eq=False)
