@@ -25,7 +25,7 @@ class AdjustmentQuestions(Questions):
         self,
         *,
         treatment: RoleLike,
-        outcome: Hashable,
+        outcome: Hashable | list[Any],
         covariates: Sequence[Any] | None = None,
         graph: Any = None,
         post_treatment: Sequence[Any] = (),
@@ -43,7 +43,8 @@ class AdjustmentQuestions(Questions):
         Example: ``df.causal.ate(treatment="medication", outcome="readmission", covariates=["age", "severity"])``; see
         :class:`AIPW`. `estimand` and `control` override an instance's own. With `graph` bad controls are refused, and
         without `covariates` it decides what is estimated, and how: see :meth:`Identification.estimate`.
-        `post_treatment` names columns that treatment may have moved.
+        `post_treatment` names columns that treatment may have moved. A list of outcomes gives rows by outcome, with
+        their joint covariance.
         """
         from pandas_causal.estimator import choose
 
@@ -51,6 +52,11 @@ class AdjustmentQuestions(Questions):
         if graph is not None and covariates is None:
             from pandas_causal.identification.routes import ate_from_graph
 
+            if isinstance(outcome, list):
+                raise CausalArgumentError(
+                    "a graph decides how one outcome is estimated, and outcome= is a list; give covariates= too, or ask"
+                    " for one outcome at a time"
+                )
             self._select(treatment=treatment, covariates=[], outcome=outcome, **roles)
             settings: dict[str, Any] = {"estimand": estimand, "control": control, "level": level, "missing": missing}
             return ate_from_graph(
@@ -75,8 +81,10 @@ class AdjustmentQuestions(Questions):
         if graph is not None or len(names(post_treatment)):
             from pandas_causal.identification.routes import check_controls
 
-            self._select(treatment=treatment, covariates=covariates, outcome=outcome)
-            notes = check_controls(self._frame, graph, treatment, outcome, covariates, names(post_treatment))
+            for one in outcome if isinstance(outcome, list) else [outcome]:
+                self._select(treatment=treatment, covariates=covariates, outcome=one)
+                found = check_controls(self._frame, graph, treatment, one, covariates, names(post_treatment))
+                notes = tuple(dict.fromkeys((*notes, *found)))
         effect = self._fit(
             chosen, treatment=treatment, outcome=outcome, covariates=covariates, level=level, missing=missing, **roles
         )

@@ -30,12 +30,14 @@ class Questions:
         estimator: CausalEstimator,
         *,
         treatment: RoleLike = None,
-        outcome: Hashable,
+        outcome: Hashable | list[Any],
         covariates: Sequence[Any] | None = None,
         level: float | None = None,
         **roles: Any,
     ) -> Effect:
         """Fit any estimator on columns of this frame and return its effect; `covariates` None means none.
+
+        A list of outcomes gives rows by outcome, with their joint covariance.
 
         Example: ``df.causal.fit(IPW(estimand="ATO"), treatment="treat", outcome="re78", covariates=["age"])``.
         """
@@ -83,7 +85,7 @@ class Questions:
         estimator: Any,
         *,
         treatment: RoleLike,
-        outcome: Hashable,
+        outcome: Hashable | list[Any],
         covariates: list[Any],
         level: float | None = None,
         missing: str = "raise",
@@ -93,6 +95,9 @@ class Questions:
 
         from pandas_causal.estimator import fit_columns
 
+        if isinstance(outcome, list):
+            settings: dict[str, Any] = {"treatment": treatment, "covariates": covariates, "level": level}
+            return self._fit_each(estimator, outcome, missing, {**settings, **roles})
         named = {k: v for k, v in roles.items() if v is not None}
         X = self._select(treatment=treatment, covariates=covariates, outcome=outcome, **named)
         if treatment is not None:
@@ -100,6 +105,23 @@ class Questions:
         if outcome is None:
             raise CausalArgumentError("outcome= needs the name of a column")
         return fit_columns(clone(estimator), X, self._frame[outcome], named, level=level, missing=missing)
+
+    def _fit_each(self, estimator: Any, outcomes: list[Any], missing: str, settings: dict[str, Any]) -> Effect:
+        """Fit every outcome on the same rows, and put the fits in one effect."""
+        from pandas_causal.effect.outcomes import by_outcome
+
+        if not outcomes or not all(map(pd.api.types.is_hashable, outcomes)) or len(set(outcomes)) < len(outcomes):
+            raise CausalArgumentError(f"outcome takes the name of a column, or a list of different ones: {outcomes!r}")
+        for outcome in outcomes:
+            self._select(covariates=[], outcome=outcome)
+        questions, whole = self, self._frame[outcomes].notna().all(axis=1)
+        if missing == "drop" and not whole.all():  # a row that lacks one outcome is missing for all
+            masked = {o: _numeric(self._frame[o]).where(whole) for o in outcomes}
+            questions = type(self)(self._frame.copy(deep=False))
+            for outcome, column in masked.items():
+                questions._frame[outcome] = column
+        fits = {o: questions._fit(estimator, outcome=o, missing=missing, **settings) for o in outcomes}
+        return by_outcome(fits)
 
     def _select(self, *, covariates: list[Any], outcome: Hashable = None, **roles: Any) -> pd.DataFrame:
         """Columns of covariates and of roles given by name; every absent or doubled name is reported at once."""
@@ -145,6 +167,11 @@ class Questions:
             None,
             f"columns: {known}",
         )
+
+
+def _numeric(column: pd.Series[Any]) -> pd.Series[Any]:
+    """A column of booleans as one that can be missing."""
+    return column.astype("boolean") if column.dtype == bool else column
 
 
 def names(covariates: Iterable[Hashable]) -> list[Any]:

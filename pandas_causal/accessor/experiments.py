@@ -29,7 +29,7 @@ class ExperimentQuestions(Questions):
         self,
         *,
         treatment: RoleLike,
-        outcome: Hashable,
+        outcome: Hashable | list[Any],
         covariates: Sequence[Any] = (),
         adjustment: str | None = None,
         variance: str = "welch",
@@ -49,9 +49,10 @@ class ExperimentQuestions(Questions):
     ) -> Effect:
         """Compare randomised arms; covariates sharpen the answer ("lin" unless `adjustment` says otherwise).
 
-        Example: ``df.causal.ab_test(treatment="variant", outcome="revenue")``; see :class:`DifferenceInMeans`.
+        Example: ``df.causal.ab_test(treatment="variant", outcome="revenue")``; see :class:`DifferenceInMeans`. A list
+        of outcomes gives rows by outcome, with their joint covariance; `correction` is then over all rows.
         """
-        from pandas_causal.experiments.difference_in_means import DifferenceInMeans
+        from pandas_causal.experiments.difference_in_means import DifferenceInMeans, corrected
 
         covariates = names(covariates)
         estimator = DifferenceInMeans(
@@ -60,13 +61,13 @@ class ExperimentQuestions(Questions):
             relative=relative,
             test=test,
             alternative=alternative,
-            correction=correction,
+            correction=None if isinstance(outcome, list) else correction,
             allocation=allocation,
             anytime_n=anytime_n,
             level=level,
             control=control,
         )
-        return self._fit(
+        effect = self._fit(
             estimator,
             treatment=treatment,
             outcome=outcome,
@@ -77,6 +78,7 @@ class ExperimentQuestions(Questions):
             sample_weight=sample_weight,
             missing=missing,
         )
+        return corrected(effect, correction) if isinstance(outcome, list) and correction is not None else effect
 
     def association(
         self,

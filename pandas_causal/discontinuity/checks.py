@@ -109,7 +109,7 @@ def mass_points(parts: Sequence[Part]) -> Check:
 def first_stage(parts: Sequence[Part]) -> Check:
     """Jump of the treatment, bias-corrected, with its robust standard error; failed when F is under 10.
 
-    Where the treatment is the same for all rows of a side within the bandwidths the jump has no error, and the design is
+    Where the treatment is the same for all rows of a side within the bandwidths the jump has no error: the design is
     sharp.
     """
     rows, sharp = [], [is_sharp(part) for part in parts]

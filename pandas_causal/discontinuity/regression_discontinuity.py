@@ -324,10 +324,8 @@ class RegressionDiscontinuity(CausalEstimator):
             return []
         fuzzy = [part for part in parts if not checks.is_sharp(part)]
         if not fuzzy:
-            return [
-                f"{sample.treatment} is the same for every row of a side within the bandwidth: the design is sharp, and"
-                " treatment= sets its unit only"
-            ]
+            every = f"{sample.treatment} is the same for every row of a side within the bandwidth"
+            return [f"{every}: the design is sharp, and treatment= sets its unit only"]
         stages = [p.run.estimate.first_stage for p in fuzzy if p.run.estimate.first_stage is not None]
         least = min(((jump / se) ** 2 for jump, se in stages), default=np.inf)
         if least >= _WEAK:

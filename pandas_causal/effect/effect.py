@@ -264,7 +264,10 @@ class Effect:
         """
         if not isinstance(other, Effect):
             raise CausalArgumentError(f"difference takes another Effect, got {type(other).__name__}")
-        if len(self) != len(other) or (len(self) > 1 and not self.rows.index.equals(other.rows.index)):
+        own, others = self.rows.index, other.rows.index
+        if not own.equals(others):
+            own, others = _without_constant_levels(own), _without_constant_levels(others)
+        if len(self) != len(other) or (len(self) > 1 and not own.equals(others)):
             raise CausalArgumentError(
                 f"the effects have different rows ({list(self.rows.index[:5])} and {list(other.rows.index[:5])});"
                 " select the rows to compare first: effect[labels]"
@@ -275,8 +278,13 @@ class Effect:
                 f" {other.reference!r}, {other.alternative!r}); fit both with the same settings"
             )
         words = f"difference of ({self.estimand}) and ({other.estimand})"
+        if self.estimand == other.estimand and own is not self.rows.index:
+            words = (
+                f"{_constant_labels(self.rows.index)} less {_constant_labels(other.rows.index)}, of: {self.estimand}"
+            )
+        left, right = (replace(e.rows, values=e.rows.values.set_axis(own)) for e in (self, other))
         return replace(
-            self._with_rows(self.rows.difference(other.rows, rows), estimand=words),
+            self._with_rows(left.difference(right, rows), estimand=words),
             assumptions=tuple(dict.fromkeys((*self.assumptions, *other.assumptions))),
             n_obs=max(self.n_obs, other.n_obs),
             estimator=None,
@@ -507,6 +515,20 @@ class Effect:
         """Return the same fit with other rows."""
         words = self.estimand if estimand is None else estimand
         return replace(self, rows=rows, estimand=words, inversion=None, tests=None).explained()
+
+
+def _without_constant_levels(index: pd.Index) -> pd.Index:
+    """Labels without the levels that are the same in all rows (one outcome of several); the last level stays."""
+    return index.droplevel(_constant_levels(index)) if isinstance(index, pd.MultiIndex) else index
+
+
+def _constant_levels(index: pd.Index) -> list[int]:
+    constant = [k for k in range(index.nlevels) if len(index.get_level_values(k).unique()) == 1]
+    return constant if len(constant) < index.nlevels else constant[:-1]
+
+
+def _constant_labels(index: pd.Index) -> str:
+    return " ".join(str(index.get_level_values(k)[0]) for k in _constant_levels(index))
 
 
 @dataclass(frozen=True, eq=False)
