@@ -84,7 +84,7 @@ class ExperimentQuestions(Questions):
         self,
         *,
         treatment: RoleLike,
-        outcome: Hashable,
+        outcome: Hashable | list[Any],
         cluster: RoleLike = None,
         sample_weight: RoleLike = None,
         control: Hashable = None,
@@ -108,5 +108,6 @@ class ExperimentQuestions(Questions):
             missing=missing,
         )
         named = treatment if pd.api.types.is_scalar(treatment) else "treatment"
-        words = f"association of {named} with {outcome} (difference in means, NOT a causal effect)"
+        with_which = ", ".join(map(str, outcome)) if isinstance(outcome, list) else outcome
+        words = f"association of {named} with {with_which} (difference in means, NOT a causal effect)"
         return replace(effect, estimand=words, assumptions=_NOT_CAUSAL)

@@ -20,7 +20,7 @@ class MatchingQuestions(Questions):
         self,
         *,
         treatment: RoleLike,
-        outcome: Hashable,
+        outcome: Hashable | list[Any],
         covariates: Sequence[Any],
         distance: Any = "propensity",
         ratio: Any = 1,

@@ -181,8 +181,8 @@ class DifferenceInMeans(ArmComparison):
         plan = plan_estimand("ATE", sample.arms, sample.treatment)
         if not self._validated:  # refits of the bootstrap draw rows, and only their estimates are read
             _refuse_dominating_weights(sample)
-        if self.adjustment is not None:
-            _refuse_nothing_to_adjust_by(sample, self.adjustment)
+        if self.adjustment == "cuped":
+            _refuse_nothing_to_adjust_by(sample)
         strata_values = sample.inputs.roles.get("strata")
         design = StandardisedMatrix.of(_columns(sample, strata_values, adjust=self.adjustment == "lin"))
         ratio = sample.inputs.roles.get("denominator")
@@ -437,16 +437,16 @@ def _refuse_dominating_weights(sample: Sample) -> None:
             )
 
 
-def _refuse_nothing_to_adjust_by(sample: Sample, adjustment: str) -> None:
-    """Refuse an adjustment without covariates, or by covariates that are the same in every row."""
+def _refuse_nothing_to_adjust_by(sample: Sample) -> None:
+    """Refuse CUPED without covariates, or by covariates that are the same in every row."""
     if sample.X.shape[1]:
         return
     given = list(sample.inputs.covariates.columns)
     if not given:
-        raise CausalArgumentError(f"adjustment={adjustment!r} needs covariates measured before assignment")
+        raise CausalArgumentError("adjustment='cuped' needs covariates measured before assignment")
     named = ", ".join(map(repr, given[:5])) + (", ..." if len(given) > 5 else "")
     raise CausalDataError(
-        f"adjustment={adjustment!r} has nothing to adjust by: the covariates ({named}) hold the same value in all"
+        f"adjustment='cuped' has nothing to adjust by: the covariates ({named}) hold the same value in all"
         f" {len(sample):,} rows; give others, or leave covariates= out"
     )
 
