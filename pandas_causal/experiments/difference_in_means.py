@@ -390,7 +390,7 @@ def _columns(sample: Sample, strata: pd.Series[Any] | None, *, adjust: bool) -> 
         if cells.min() < 2:
             g, a = np.unravel_index(int(cells.argmin()), cells.shape)
             raise CausalDataError(
-                f"stratum {names[int(g)]!r} has {cells.min()} rows of arm {sample.arms.levels[a]!r}; every arm needs at"
+                f"stratum {names.tolist()[int(g)]!r} has {cells.min()} rows of arm {sample.arms.levels[a]!r}; every arm needs at"
                 f" least 2 in every stratum ({int((cells < 2).sum())} of {cells.size} cells have fewer): merge strata"
             )
         parts.insert(0, (groups[:, None] == np.arange(1, len(names))).astype(float))
@@ -489,9 +489,9 @@ def _weighted_welch(sample: Sample, contributions: Floats) -> tuple[Component, .
         d = np.square(h) / slack
         D0, D1, D2 = float(d.sum()), float(d @ h), float(d @ np.square(h))
         own = float((np.square(d) * (1 - 4 * h + 2 * S)).sum())
-        crossed = S**2 * D0**2 + 2 * D0 * D2 + 2 * D1**2 - 4 * S * D0 * D1
+        square = own + S**2 * D0**2 + 2 * D0 * D2 + 2 * D1**2 - 4 * S * D0 * D1
         part = contributions[inside] / np.sqrt(slack)[:, None]
-        out.append(Component(part.T @ part, S**2 / (own + crossed)))
+        out.append(Component(part.T @ part, S**2 / square if square > 0 else 1.0))
     return tuple(out)
 
 

@@ -281,6 +281,9 @@ def test_strata_are_post_stratification_by_hand():
     assert effect.estimate == pytest.approx((share * effects).sum(), rel=REL)
     assert effect.std_error == pytest.approx(np.sqrt(within + between), rel=REL)
     thin = FRAME.assign(stratum=np.where(np.arange(N) < 3, "rare", "common"))
+    numbered = FRAME.assign(stratum=np.where(np.arange(N) < 3, 7, 1))
+    with pytest.raises(CausalDataError, match="^stratum 7 has [01] rows of arm"):
+        numbered.causal.ab_test(treatment="arm", outcome="y", strata="stratum")
     with pytest.raises(CausalDataError, match="rare"):
         thin.causal.ab_test(treatment="arm", outcome="y", strata="stratum")
 
