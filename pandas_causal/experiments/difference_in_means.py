@@ -97,8 +97,8 @@ class DifferenceInMeans(ArmComparison):
     References
     ----------
     Welch (1938); Lin (2013), Annals of Applied Statistics; Deng, Xu, Kohavi and Walker (2013), WSDM, eq. (2) for
-    CUPED; Bell and McCaffrey (2002) for clusters; Waudby-Smith et al. (2024), Annals of Statistics, for the confidence
-    sequence.
+    CUPED; Budylin, Drutsa, Katsev and Tsoy (2018), WSDM, for adjusted ratio metrics; Bell and McCaffrey (2002) for
+    clusters; Waudby-Smith et al. (2024), Annals of Statistics, for the confidence sequence.
     """
 
     legal: ClassVar[Mapping[str, Legal]] = {
@@ -389,8 +389,9 @@ def _columns(sample: Sample, strata: pd.Series[Any] | None, *, adjust: bool) -> 
         np.add.at(cells, (groups, sample.codes), 1)
         if cells.min() < 2:
             g, a = np.unravel_index(int(cells.argmin()), cells.shape)
+            stratum = names.tolist()[int(g)]
             raise CausalDataError(
-                f"stratum {names.tolist()[int(g)]!r} has {cells.min()} rows of arm {sample.arms.levels[a]!r}; every arm needs at"
+                f"stratum {stratum!r} has {cells.min()} rows of arm {sample.arms.levels[a]!r}; every arm needs at"
                 f" least 2 in every stratum ({int((cells < 2).sum())} of {cells.size} cells have fewer): merge strata"
             )
         parts.insert(0, (groups[:, None] == np.arange(1, len(names))).astype(float))
