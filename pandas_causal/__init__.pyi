@@ -25,6 +25,7 @@ from pandas_causal.difference_in_differences.random_timing import RandomTiming a
 from pandas_causal.difference_in_differences.stacked_did import StackedDiD as StackedDiD
 from pandas_causal.difference_in_differences.sun_abraham import SunAbraham as SunAbraham
 from pandas_causal.difference_in_differences.triple_difference import TripleDifference as TripleDifference
+from pandas_causal.difference_in_differences.two_by_two import did_2x2 as did_2x2
 from pandas_causal.difference_in_differences.two_way import DifferenceInDifferences as DifferenceInDifferences
 from pandas_causal.discontinuity.density import density_test as density_test
 from pandas_causal.discontinuity.local_randomization import LocalRandomization as LocalRandomization
@@ -36,8 +37,11 @@ from pandas_causal.effect.summary import compare as compare
 from pandas_causal.estimator import CausalEstimator as CausalEstimator
 from pandas_causal.estimators import all_estimators as all_estimators
 from pandas_causal.experiments.difference_in_means import DifferenceInMeans as DifferenceInMeans
+from pandas_causal.experiments.planning import minimum_detectable_effect as minimum_detectable_effect
 from pandas_causal.experiments.planning import power as power
 from pandas_causal.experiments.planning import sample_size as sample_size
+from pandas_causal.experiments.two_samples import ab_test as ab_test
+from pandas_causal.experiments.two_samples import ab_test_counts as ab_test_counts
 from pandas_causal.graphs.graph import CausalGraph as CausalGraph
 from pandas_causal.matching.estimator import Matching as Matching
 from pandas_causal.mediation.front_door import FrontDoor as FrontDoor

@@ -23,7 +23,7 @@ class AdjustmentQuestions(Questions):
         self,
         *,
         treatment: RoleLike = None,
-        outcome: Hashable = None,
+        outcome: Hashable | list[Any] = None,
         covariates: Sequence[Any] | None = None,
         graph: Any = None,
         post_treatment: Sequence[Any] = (),

@@ -31,7 +31,7 @@ class Questions:
         estimator: CausalEstimator,
         *,
         treatment: RoleLike = None,
-        outcome: Hashable = None,
+        outcome: Hashable | list[Any] = None,
         covariates: Sequence[Any] | None = None,
         graph: Any = None,
         level: float | None = None,
@@ -41,7 +41,8 @@ class Questions:
         """Fit any estimator on columns of this frame and return its effect; `covariates` None means none.
 
         Example: ``df.causal.fit(IPW(estimand="ATO"), treatment="treat", outcome="re78", covariates=["age"])``. `graph`
-        is that of :meth:`ate`, for estimators that compare arms.
+        is that of :meth:`ate`, for estimators that compare arms. A list of outcomes gives rows by outcome, with their
+        joint covariance.
         """
         if not hasattr(estimator, "fit") or isinstance(estimator, type):
             raise CausalArgumentError(f"fit takes an estimator instance, e.g. AIPW(); got {estimator!r}")
@@ -95,7 +96,7 @@ class Questions:
         estimator: CausalEstimator | str | None,
         *,
         treatment: RoleLike,
-        outcome: Hashable,
+        outcome: Hashable | list[Any],
         covariates: Sequence[Any] | None,
         graph: Any,
         post_treatment: Sequence[Any] = (),
@@ -117,8 +118,10 @@ class Questions:
             from pandas_causal.identification.routes import ate_from_graph, marked_ends
 
             graph = as_graph(graph)
-            treatment, outcome = marked_ends(graph, treatment, outcome)
+            if not isinstance(outcome, list):
+                treatment, outcome = marked_ends(graph, treatment, outcome)
             if covariates is None:
+                outcome = one_outcome(outcome)
                 self._select(treatment=treatment, covariates=[], outcome=outcome, **roles)
                 return ate_from_graph(
                     self._frame,
@@ -146,8 +149,10 @@ class Questions:
         if graph is not None or len(names(post_treatment)):
             from pandas_causal.identification.routes import check_controls
 
-            self._select(treatment=treatment, covariates=covariates, outcome=outcome)
-            notes = check_controls(self._frame, graph, treatment, outcome, covariates, names(post_treatment))
+            for one in outcome if isinstance(outcome, list) else [outcome]:
+                self._select(treatment=treatment, covariates=covariates, outcome=one)
+                found = check_controls(self._frame, graph, treatment, one, covariates, names(post_treatment))
+                notes = tuple(dict.fromkeys((*notes, *found)))
         effect = self._fit(
             chosen, treatment=treatment, outcome=outcome, covariates=covariates, level=level, missing=missing, **roles
         )
@@ -178,7 +183,7 @@ class Questions:
         estimator: Any,
         *,
         treatment: RoleLike,
-        outcome: Hashable,
+        outcome: Hashable | list[Any],
         covariates: list[Any],
         level: float | None = None,
         missing: str = "raise",
@@ -188,6 +193,9 @@ class Questions:
 
         from pandas_causal.estimator import fit_columns
 
+        if isinstance(outcome, list):
+            settings: dict[str, Any] = {"treatment": treatment, "covariates": covariates, "level": level}
+            return self._fit_each(estimator, outcome, missing, {**settings, **roles})
         named = {k: v for k, v in roles.items() if v is not None}
         X = self._select(treatment=treatment, covariates=covariates, outcome=outcome, **named)
         if treatment is not None:
@@ -195,6 +203,23 @@ class Questions:
         if outcome is None:
             raise CausalArgumentError("outcome= needs the name of a column")
         return fit_columns(clone(estimator), X, self._frame[outcome], named, level=level, missing=missing)
+
+    def _fit_each(self, estimator: Any, outcomes: list[Any], missing: str, settings: dict[str, Any]) -> Effect:
+        """Fit every outcome on the same rows, and put the fits in one effect."""
+        from pandas_causal.effect.outcomes import by_outcome
+
+        if not outcomes or not all(map(pd.api.types.is_hashable, outcomes)) or len(set(outcomes)) < len(outcomes):
+            raise CausalArgumentError(f"outcome takes the name of a column, or a list of different ones: {outcomes!r}")
+        for outcome in outcomes:
+            self._select(covariates=[], outcome=outcome)
+        questions, whole = self, self._frame[outcomes].notna().all(axis=1)
+        if missing == "drop" and not whole.all():  # a row that lacks one outcome is missing for all
+            masked = {o: _numeric(self._frame[o]).where(whole) for o in outcomes}
+            questions = type(self)(self._frame.copy(deep=False))
+            for outcome, column in masked.items():
+                questions._frame[outcome] = column
+        fits = {o: questions._fit(estimator, outcome=o, missing=missing, **settings) for o in outcomes}
+        return by_outcome(fits)
 
     def _select(self, *, covariates: list[Any], outcome: Hashable = None, **roles: Any) -> pd.DataFrame:
         """Columns of covariates and of roles given by name; every absent or doubled name is reported at once."""
@@ -245,12 +270,27 @@ class Questions:
         )
 
 
+def one_outcome(outcome: Hashable | list[Any]) -> Hashable:
+    """Refuse a list of outcomes where a graph decides how one is estimated."""
+    if isinstance(outcome, list):
+        raise CausalArgumentError(
+            "a graph decides how one outcome is estimated, and outcome= is a list; give covariates= too, or ask for one"
+            " outcome at a time"
+        )
+    return outcome
+
+
 def need_treatment(question: str, treatment: RoleLike) -> None:
     """Refuse a question about arms without them."""
     if treatment is None:
         raise CausalArgumentError(
             f"{question} needs treatment=, the name of a column; a graph may mark it: dag {{ x [exposure] ... }}"
         )
+
+
+def _numeric(column: pd.Series[Any]) -> pd.Series[Any]:
+    """A column of booleans as one that can be missing."""
+    return column.astype("boolean") if column.dtype == bool else column
 
 
 def names(covariates: Iterable[Hashable] | None) -> list[Any]:

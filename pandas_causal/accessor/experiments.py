@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from pandas_causal.accessor.base import Questions, names, need_treatment
+from pandas_causal.accessor.base import Questions, names, need_treatment, one_outcome
 from pandas_causal.effect.effect import Effect
 from pandas_causal.inputs.types import RoleLike
 
@@ -29,12 +29,13 @@ class ExperimentQuestions(Questions):
         self,
         *,
         treatment: RoleLike = None,
-        outcome: Hashable = None,
+        outcome: Hashable | list[Any] = None,
         covariates: Sequence[Any] | None = None,
         graph: Any = None,
         adjustment: str | None = None,
         variance: str = "welch",
-        relative: bool = False,
+        relative: bool | str = False,
+        test: str | None = None,
         alternative: str = "two-sided",
         correction: str | None = None,
         allocation: Any = None,
@@ -49,19 +50,21 @@ class ExperimentQuestions(Questions):
     ) -> Effect:
         """Compare randomised arms; covariates sharpen the answer ("lin" unless `adjustment` says otherwise).
 
-        Example: ``df.causal.ab_test(treatment="variant", outcome="revenue")``; see :class:`DifferenceInMeans`. With
+        Example: ``df.causal.ab_test(treatment="variant", outcome="revenue")``; see :class:`DifferenceInMeans`. A list
+        of outcomes gives rows by outcome, with their joint covariance; `correction` is then over all rows. With
         `graph`, which must say that treatment was drawn at random, bad controls are refused, and without `covariates`
         the answer is sharpened by those of the graph.
         """
-        from pandas_causal.experiments.difference_in_means import DifferenceInMeans
+        from pandas_causal.experiments.difference_in_means import DifferenceInMeans, corrected
 
         treatment, outcome, covariates, notes = self._randomised(treatment, outcome, covariates, graph)
         estimator = DifferenceInMeans(
             adjustment="lin" if covariates and adjustment is None else adjustment,
             variance=variance,
             relative=relative,
+            test=test,
             alternative=alternative,
-            correction=correction,
+            correction=None if isinstance(outcome, list) else correction,
             allocation=allocation,
             anytime_n=anytime_n,
             level=level,
@@ -78,11 +81,12 @@ class ExperimentQuestions(Questions):
             sample_weight=sample_weight,
             missing=missing,
         )
-        return replace(effect, warnings=(*effect.warnings, *notes)) if notes else effect
+        effect = replace(effect, warnings=(*effect.warnings, *notes)) if notes else effect
+        return corrected(effect, correction) if isinstance(outcome, list) and correction is not None else effect
 
     def _randomised(
-        self, treatment: RoleLike, outcome: Hashable, covariates: Sequence[Any] | None, graph: Any
-    ) -> tuple[RoleLike, Hashable, list[Any], tuple[str, ...]]:
+        self, treatment: RoleLike, outcome: Hashable | list[Any], covariates: Sequence[Any] | None, graph: Any
+    ) -> tuple[RoleLike, Hashable | list[Any], list[Any], tuple[str, ...]]:
         """Treatment, outcome and covariates, judged by a graph or taken from it, and what was warned of."""
         if graph is None:
             need_treatment("ab_test", treatment)
@@ -91,7 +95,7 @@ class ExperimentQuestions(Questions):
         from pandas_causal.identification.routes import check_controls, marked_ends, randomised_columns
 
         graph = as_graph(graph)
-        treatment, outcome = marked_ends(graph, treatment, outcome)
+        treatment, outcome = marked_ends(graph, treatment, one_outcome(outcome))
         self._select(treatment=treatment, covariates=names(covariates), outcome=outcome)
         sharpening = randomised_columns(self._frame, graph, treatment, outcome)
         if covariates is None:
@@ -103,7 +107,7 @@ class ExperimentQuestions(Questions):
         self,
         *,
         treatment: RoleLike,
-        outcome: Hashable,
+        outcome: Hashable | list[Any],
         cluster: RoleLike = None,
         sample_weight: RoleLike = None,
         control: Hashable = None,
@@ -127,5 +131,6 @@ class ExperimentQuestions(Questions):
             missing=missing,
         )
         named = treatment if pd.api.types.is_scalar(treatment) else "treatment"
-        words = f"association of {named} with {outcome} (difference in means, NOT a causal effect)"
+        with_which = ", ".join(map(str, outcome)) if isinstance(outcome, list) else outcome
+        words = f"association of {named} with {with_which} (difference in means, NOT a causal effect)"
         return replace(effect, estimand=words, assumptions=_NOT_CAUSAL)

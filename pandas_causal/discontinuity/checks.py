@@ -31,6 +31,7 @@ __all__ = [
     "donut_sensitivity",
     "first_stage",
     "inference",
+    "is_sharp",
     "mass_points",
     "placebo_cutoff_table",
     "pooled_weights",
@@ -106,12 +107,31 @@ def mass_points(parts: Sequence[Part]) -> Check:
 
 
 def first_stage(parts: Sequence[Part]) -> Check:
-    """Jump of the treatment, bias-corrected, with its robust standard error; failed when F is under 10."""
-    stages = [part.run.estimate.first_stage for part in parts]
-    rows = [_row(*stage, 0.95) for stage in stages if stage is not None]
+    """Jump of the treatment, bias-corrected, with its robust standard error; failed when F is under 10.
+
+    Where the treatment is the same for all rows of a side within the bandwidths the jump has no error: the design is
+    sharp.
+    """
+    rows, sharp = [], [is_sharp(part) for part in parts]
+    for part, exact in zip(parts, sharp, strict=True):
+        stage = part.run.estimate.first_stage
+        if stage is not None:
+            jump, se = stage
+            rows.append([jump, 0.0, np.inf, 0.0, jump, jump] if exact else _row(jump, se, 0.95))
     table = pd.DataFrame(rows, columns=_COLUMNS, index=pd.Index([p.name for p in parts], name="estimand"))
+    jump_text = f"jump of the treatment {table['estimate'].iloc[0]:.3g}"
+    if all(sharp):
+        return Check(True, table, f"{jump_text}, the same for every row within the bandwidth: the design is sharp")
     least = float(np.square(table["statistic"]).min())
-    return Check(least >= 10, table, f"jump of the treatment {table['estimate'].iloc[0]:.3g}, smallest F {least:.1f}")
+    return Check(least >= 10, table, f"{jump_text}, smallest F {least:.1f}")
+
+
+def is_sharp(part: Part) -> bool:
+    """Whether a fuzzy design's treatment is constant on each side of the cutoff, among the rows within h and b."""
+    b, z, treatment = part.run.bandwidths, part.design.z, part.design.columns[:, 1]
+    left = treatment[(z < 0) & (z >= -max(b.h_left, b.b_left))]
+    right = treatment[(z >= 0) & (z <= max(b.h_right, b.b_right))]
+    return bool(np.ptp(left) == 0 and np.ptp(right) == 0)
 
 
 def pooled_weights(parts: Sequence[Part]) -> dict[str, Weighting]:

@@ -319,8 +319,14 @@ class RegressionDiscontinuity(CausalEstimator):
         }
 
     def _weak(self, sample: RunningSample, parts: list[Part]) -> list[str]:
-        """Warn of a jump of the treatment that is small beside its noise."""
-        stages = [p.run.estimate.first_stage for p in parts if p.run.estimate.first_stage is not None]
+        """Warn of a jump of the treatment that is small beside its noise, and note one that has none."""
+        if sample.treatment is None:
+            return []
+        fuzzy = [part for part in parts if not checks.is_sharp(part)]
+        if not fuzzy:
+            every = f"{sample.treatment} is the same for every row of a side within the bandwidth"
+            return [f"{every}: the design is sharp, and treatment= sets its unit only"]
+        stages = [p.run.estimate.first_stage for p in fuzzy if p.run.estimate.first_stage is not None]
         least = min(((jump / se) ** 2 for jump, se in stages), default=np.inf)
         if least >= _WEAK:
             return []

@@ -19,6 +19,7 @@ from pandas_causal.effect.effect import Effect
 from pandas_causal.errors import CausalArgumentError, CausalDataError, CausalError, CausalWarning, warn
 from pandas_causal.inference.draws_and_variance import Draws
 from pandas_causal.inference.influence import Influence
+from pandas_causal.inference.reference import Student
 from pandas_causal.inputs.types import Covariates, Outcome
 from pandas_causal.kernels.arrays import Codes, Floats, Positions
 
@@ -122,7 +123,14 @@ def bootstrap(
     whole = "" if clusters is None else " of whole clusters"
     draws = Draws(replicates, np.eye(replicates.shape[1]))
     source = f"{name}{whole}, {len(replicates):,} draws, percentile interval"
-    drawn = replace(effect, rows=replace(effect.rows, uncertainty=draws), std_error_method=source)
+    drawn = replace(
+        effect,
+        rows=replace(effect.rows, uncertainty=draws),
+        std_error_method=source,
+        reference=Student(),  # percentiles refer to no law and invert no test
+        inversion=None,
+        tests=None,
+    )
     return drawn.explained()
 
 
@@ -183,7 +191,8 @@ def _from_sums(statistic: SumsOverRows, drawing: _Drawing) -> Floats:
     with np.errstate(divide="ignore", invalid="ignore"):
         replicates = statistic.finish(sums)
     good = np.isfinite(replicates).all(axis=1)
-    _count_failures(["an arm has no row in the draw"] * int((~good).sum()), n_draws)
+    reason = "an arm has no row in the draw, or a mean of 0 that others are divided by"
+    _count_failures([reason] * int((~good).sum()), n_draws)
     return replicates[good]
 
 

@@ -70,6 +70,9 @@ class Effect:
         Side of the p-values and intervals.
     inversion : callable or None
         ``level -> DataFrame(conf_low, conf_high)``, where the confidence set comes from inverting a test.
+    tests : DataFrame or None
+        ``statistic`` and ``p_value`` by row, where they come from a test of their own (Fisher's) and not from estimate
+        and standard error.
     population : str
         The population the summary speaks of.
     facts : mapping of str to object
@@ -91,6 +94,7 @@ class Effect:
     reference: Reference = field(default_factory=Student)
     alternative: str = "two-sided"
     inversion: Callable[[float], pd.DataFrame] | None = None
+    tests: pd.DataFrame | None = None
     population: str = "the population the rows were sampled from"
     facts: Mapping[str, Any] = field(default_factory=dict)
     pictured: Callable[[], Effect] | None = None
@@ -104,7 +108,10 @@ class Effect:
 
     @cached_property
     def _table(self) -> pd.DataFrame:
-        return self.rows.table(self.level, self.reference, self.alternative)
+        table = self.rows.table(self.level, self.reference, self.alternative)
+        if self.tests is not None:
+            table[["statistic", "p_value"]] = self.tests[["statistic", "p_value"]].to_numpy()
+        return table
 
     @property
     def estimates(self) -> pd.Series[float]:
@@ -261,7 +268,10 @@ class Effect:
         """
         if not isinstance(other, Effect):
             raise CausalArgumentError(f"difference takes another Effect, got {type(other).__name__}")
-        if len(self) != len(other) or (len(self) > 1 and not self.rows.index.equals(other.rows.index)):
+        own, others = self.rows.index, other.rows.index
+        if not own.equals(others):
+            own, others = _without_constant_levels(own), _without_constant_levels(others)
+        if len(self) != len(other) or (len(self) > 1 and not own.equals(others)):
             raise CausalArgumentError(
                 f"the effects have different rows ({list(self.rows.index[:5])} and {list(other.rows.index[:5])});"
                 " select the rows to compare first: effect[labels]"
@@ -272,8 +282,13 @@ class Effect:
                 f" {other.reference!r}, {other.alternative!r}); fit both with the same settings"
             )
         words = f"difference of ({self.estimand}) and ({other.estimand})"
+        if self.estimand == other.estimand and own is not self.rows.index:
+            words = (
+                f"{_constant_labels(self.rows.index)} less {_constant_labels(other.rows.index)}, of: {self.estimand}"
+            )
+        left, right = (replace(e.rows, values=e.rows.values.set_axis(own)) for e in (self, other))
         return replace(
-            self._with_rows(self.rows.difference(other.rows, rows), estimand=words),
+            self._with_rows(left.difference(right, rows), estimand=words),
             assumptions=tuple(dict.fromkeys((*self.assumptions, *other.assumptions))),
             n_obs=max(self.n_obs, other.n_obs),
             estimator=None,
@@ -308,6 +323,7 @@ class Effect:
         return replace(
             self,
             rows=replace(self.rows, uncertainty=u),
+            tests=None,
             std_error_method=f"clustered{ways_in_words(len(ways))} ({correction})",
             pictured=None if self.pictured is None else partial(_clustered, self.pictured, labels, small_sample),
         ).explained()
@@ -320,7 +336,7 @@ class Effect:
         u = self.uncertainty.collapse(self.rows.labels_of_rows(unit), name)
         rows = replace(self.rows, uncertainty=u)
         method = f"influence function, one row per {name}"
-        return replace(self, rows=rows, std_error_method=method, pictured=None).explained()
+        return replace(self, rows=rows, tests=None, std_error_method=method, pictured=None).explained()
 
     def interval(
         self, level: float | None = None, simultaneous: bool = False, random_state: int | None = 0
@@ -341,9 +357,10 @@ class Effect:
             raise CausalArgumentError(f"level must lie between 0 and 1, e.g. 0.95; got {level}")
         if simultaneous:
             self._refuse_simultaneous()
-            se, centre = self.rows.std_errors, self.rows.centre
-            c = simultaneous_critical(self.uncertainty, level, random_state, se)
-            low, high = centre - c * se, centre + c * se
+            rows = self.rows.on_scale
+            se, centre = rows.std_errors, rows.centre
+            c = simultaneous_critical(rows.uncertainty, level, random_state, se)
+            low, high = self.rows.off_scale(centre - c * se, centre + c * se)
         else:
             low, high = self.rows.bounds(level, self.reference, self.alternative, strict=True)
         return pd.DataFrame({"conf_low": low, "conf_high": high}, index=self.rows.index)
@@ -357,7 +374,9 @@ class Effect:
         """Test that every row (reference rows apart) is zero."""
         if self.rows.units is not None:
             raise CausalError("a joint test of one row per unit is refused; aggregate() to groups first")
-        rows = self.rows if self.reference_rows is None else self.rows.take(np.flatnonzero(~self.reference_rows))
+        rows = self.rows.on_scale
+        if self.reference_rows is not None:
+            rows = rows.take(np.flatnonzero(~self.reference_rows))
         return joint_test(rows.uncertainty, rows.centre)
 
     def shrink(self) -> Effect:
@@ -492,6 +511,8 @@ class Effect:
 
     def _take(self, positions: Positions) -> Effect:
         taken = self._with_rows(self.rows.take(positions))
+        if self.tests is not None:
+            taken = replace(taken, tests=self.tests.iloc[positions])
         if self.inversion is None:
             return taken
         return replace(taken, inversion=_SomeRows(self.inversion, taken.rows.index))
@@ -499,12 +520,26 @@ class Effect:
     def _with_rows(self, rows: Estimates, estimand: str | None = None) -> Effect:
         """Return the same fit with other rows."""
         words = self.estimand if estimand is None else estimand
-        return replace(self, rows=rows, estimand=words, inversion=None, pictured=None).explained()
+        return replace(self, rows=rows, estimand=words, inversion=None, tests=None, pictured=None).explained()
 
 
 def _clustered(pictured: Callable[[], Effect], labels: list[Any], small_sample: bool) -> Effect:
     """The effect that is drawn, clustered as the one that stands for it."""
     return pictured().cluster(labels, small_sample)
+
+
+def _without_constant_levels(index: pd.Index) -> pd.Index:
+    """Labels without the levels that are the same in all rows (one outcome of several); the last level stays."""
+    return index.droplevel(_constant_levels(index)) if isinstance(index, pd.MultiIndex) else index
+
+
+def _constant_levels(index: pd.Index) -> list[int]:
+    constant = [k for k in range(index.nlevels) if len(index.get_level_values(k).unique()) == 1]
+    return constant if len(constant) < index.nlevels else constant[:-1]
+
+
+def _constant_labels(index: pd.Index) -> str:
+    return " ".join(str(index.get_level_values(k)[0]) for k in _constant_levels(index))
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,6 +19,7 @@ from pandas_causal.inference.draws_and_variance import Draws, Variance
 from pandas_causal.inference.influence import Influence, join
 from pandas_causal.inference.reference import Reference
 from pandas_causal.inference.rows import RowIdentity
+from pandas_causal.inference.scales import LogRatio
 from pandas_causal.inputs.types import ColumnLike
 from pandas_causal.kernels.arrays import Bools, Floats, Positions
 
@@ -82,6 +83,8 @@ class Estimates:
         Where the rows are themselves sampled units: their identity.
     weightings : mapping of str to Weighting
         Named averages.
+    scale : LogRatio or None
+        Where intervals and p-values are made, when not on the scale of the estimates; maps of rows lose it.
     """
 
     values: pd.Series[float]
@@ -90,6 +93,7 @@ class Estimates:
     reference_rows: Bools | None = None
     units: RowIdentity | None = None
     weightings: Mapping[str, Weighting] = field(default_factory=dict)
+    scale: LogRatio | None = None
 
     def __len__(self) -> int:
         return len(self.values)
@@ -114,9 +118,26 @@ class Estimates:
         """Standard errors (rows,)."""
         return np.asarray(self.uncertainty.std_error(), dtype=float)
 
+    @cached_property
+    def on_scale(self) -> Estimates:
+        """The same rows on their `scale`; themselves without one, and with replicates, whose quantiles need none."""
+        if self.scale is None or isinstance(self.uncertainty, Draws):
+            return self
+        slopes = np.diag(self.scale.slope(self.centre))
+        values = pd.Series(self.scale.forward(self.centre), index=self.index, name="estimate")
+        return Estimates(values, self.uncertainty.transform(slopes), reference_rows=self.reference_rows)
+
+    def off_scale(self, low: Floats, high: Floats) -> tuple[Floats, Floats]:
+        """Return ends of intervals made by :attr:`on_scale` on the scale of the estimates."""
+        if self.scale is None or self.on_scale is self:
+            return low, high
+        return self.scale.backward(low), self.scale.backward(high)
+
     @property
     def statistics(self) -> Floats:
-        """Centre divided by standard error (rows,); NaN where the error is zero."""
+        """Centre divided by standard error (rows,), on the rows' scale; NaN where the error is zero."""
+        if self.on_scale is not self:
+            return self.on_scale.statistics
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.where(self.std_errors > 0, self.centre / self.std_errors, np.nan)
 
@@ -124,6 +145,8 @@ class Estimates:
         self, level: float, reference: Reference, alternative: str, *, strict: bool = False
     ) -> tuple[Floats, Floats]:
         """Ends of the pointwise intervals; NaN, or with `strict` a refusal, where a null distribution has none."""
+        if self.on_scale is not self:
+            return self.off_scale(*self.on_scale.bounds(level, reference, alternative, strict=strict))
         u = self.uncertainty
         sided = 2 * level - 1 if alternative != "two-sided" else level
         if isinstance(u, Draws):
@@ -141,6 +164,8 @@ class Estimates:
 
     def p_values(self, reference: Reference, alternative: str) -> Floats:
         """P-values (rows,) against zero."""
+        if self.on_scale is not self:
+            return self.on_scale.p_values(reference, alternative)
         u, statistics = self.uncertainty, self.statistics
         if isinstance(u, Draws):
             two_sided = u.p_value(self.array)
@@ -182,6 +207,7 @@ class Estimates:
             bias=None if self.bias is None else self.bias[positions],
             reference_rows=None if self.reference_rows is None else self.reference_rows[positions],
             units=None if self.units is None else self.units.take(positions),
+            scale=self.scale,
         )
 
     def linear(self, W: ArrayLike | pd.DataFrame, index: ColumnLike | None = None) -> Estimates:

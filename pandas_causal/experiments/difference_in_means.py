@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Hashable, Mapping
 from dataclasses import replace
 from functools import partial
@@ -16,6 +17,7 @@ from pandas_causal.arms.arm_regression import (
     ArmRegression,
     cr2_residuals,
     fit_arm_regression,
+    mean_contributions,
     means_components,
 )
 from pandas_causal.arms.base import ArmComparison, Law
@@ -24,11 +26,22 @@ from pandas_causal.arms.sample import Sample
 from pandas_causal.effect.bootstrap import SumsOverRows
 from pandas_causal.effect.check import Check, Checks
 from pandas_causal.effect.effect import Effect
-from pandas_causal.errors import AssumptionWarning, CausalArgumentError, CausalDataError, warn
+from pandas_causal.effect.estimates import Estimates
+from pandas_causal.effect.warnings_of_rows import std_error_text
+from pandas_causal.errors import (
+    AssumptionWarning,
+    CausalArgumentError,
+    CausalDataError,
+    Problem,
+    StandardErrorWarning,
+    warn,
+)
 from pandas_causal.experiments.planning import sample_ratio
+from pandas_causal.experiments.shares import SHARE_TESTS, compare_shares
 from pandas_causal.inference.influence import Component, cluster_component, cluster_sums, ways_in_words
 from pandas_causal.inference.multiplicity import adjust_p_values
 from pandas_causal.inference.reference import Anytime, anytime_rho
+from pandas_causal.inference.scales import LogRatio
 from pandas_causal.inference.weighted_means import weighted_mean_law
 from pandas_causal.inputs.column_rules import as_float
 from pandas_causal.inputs.parameters import FLAG, Legal, at_least, one_of
@@ -36,7 +49,9 @@ from pandas_causal.inputs.types import Covariates, Outcome, RoleLike
 from pandas_causal.kernels.arrays import Floats, Values
 from pandas_causal.models.linear import StandardisedMatrix
 
-__all__ = ["DifferenceInMeans"]
+__all__ = ["DifferenceInMeans", "corrected"]
+
+_NOTHING = 1e-12  # beside a mean or its error: what rounding leaves of 0
 
 RANDOMISED = (
     "treatment was assigned at random, independently of everything about the units (by design)",
@@ -57,8 +72,12 @@ class DifferenceInMeans(ArmComparison):
         arms.
     variance : {"welch", "pooled", "proportion"}
         For unadjusted means: each arm's own variance, a common one (Student's t), or p (1 - p) / n of 0/1 outcomes.
-    relative : bool
-        Report lift, ``mean / control mean - 1``, by the delta method.
+    relative : bool or "log"
+        Report lift, ``mean / control mean - 1``, by the delta method. "log": its intervals and p-values come from the
+        log of the ratio, whose law is nearer the normal where the ratio is imprecise; means must be positive.
+    test : {None, "pooled_z", "fisher", "barnard", "boschloo"}
+        Of equal shares, for plain 0/1 outcomes: p-values come from it, intervals from `variance`. None: p-values from
+        the interval's standard error.
     alternative : {"two-sided", "greater", "less"}
     correction : {None, "holm", "benjamini_hochberg"}
         For several arms; ``diagnostics["multiplicity"]`` holds the adjusted p-values.
@@ -78,16 +97,17 @@ class DifferenceInMeans(ArmComparison):
     References
     ----------
     Welch (1938); Lin (2013), Annals of Applied Statistics; Deng, Xu, Kohavi and Walker (2013), WSDM, eq. (2) for
-    CUPED; Bell and McCaffrey (2002) for clusters; Waudby-Smith et al. (2024), Annals of Statistics, for the confidence
-    sequence.
+    CUPED; Budylin, Drutsa, Katsev and Tsoy (2018), WSDM, for adjusted ratio metrics; Bell and McCaffrey (2002) for
+    clusters; Waudby-Smith et al. (2024), Annals of Statistics, for the confidence sequence.
     """
 
     legal: ClassVar[Mapping[str, Legal]] = {
         "adjustment": one_of(None, "lin", "cuped"),
         "variance": one_of("welch", "pooled", "proportion"),
+        "test": one_of(None, *SHARE_TESTS),
         "alternative": one_of("two-sided", "greater", "less"),
         "correction": one_of(None, "holm", "benjamini_hochberg"),
-        "relative": FLAG,
+        "relative": Legal(lambda v: v == "log" if isinstance(v, str) else FLAG.holds(v), "True or False, or 'log'"),
         "anytime_n": Legal(lambda v: v is None or at_least(1).holds(v), "None or the number of rows planned for"),
     }
 
@@ -96,7 +116,8 @@ class DifferenceInMeans(ArmComparison):
         *,
         adjustment: str | None = None,
         variance: str = "welch",
-        relative: bool = False,
+        relative: bool | str = False,
+        test: str | None = None,
         alternative: str = "two-sided",
         correction: str | None = None,
         allocation: Any = None,
@@ -107,6 +128,7 @@ class DifferenceInMeans(ArmComparison):
         self.adjustment = adjustment
         self.variance = variance
         self.relative = relative
+        self.test = test
         self.alternative = alternative
         self.correction = correction
         self.allocation = allocation
@@ -155,15 +177,20 @@ class DifferenceInMeans(ArmComparison):
             strata=strata,
             denominator=denominator,
         )
-        self._check_together(strata, denominator, cluster)
+        self._check_together(strata, denominator, cluster, None if self._validated else sample_weight)
         plan = plan_estimand("ATE", sample.arms, sample.treatment)
+        if not self._validated:  # refits of the bootstrap draw rows, and only their estimates are read
+            _refuse_dominating_weights(sample)
+        if self.adjustment == "cuped":
+            _refuse_nothing_to_adjust_by(sample)
         strata_values = sample.inputs.joint("strata")
         design = StandardisedMatrix.of(_columns(sample, strata_values, adjust=self.adjustment == "lin"))
         ratio = sample.inputs.roles.get("denominator")
-        if ratio is not None:
-            means = _ratio_parameters(sample, as_float(ratio), design)
-        elif self.adjustment == "cuped":
-            means, design = _cuped(sample, plan)
+        denominator = None if ratio is None else as_float(ratio)
+        if self.adjustment == "cuped":
+            means, design = _cuped(sample, plan, denominator)
+        elif denominator is not None:
+            means = _ratio_parameters(sample, plan, design, denominator)
         else:
             means = _means(sample, plan, design, self.variance)
         if strata_values is not None:
@@ -196,6 +223,18 @@ class DifferenceInMeans(ArmComparison):
         finish = partial(_contrasts_of_sums, relative=self.relative)
         return SumsOverRows(np.column_stack(columns), sample.codes, len(sample.arms), finish)
 
+    @property
+    def bootstrap_refusal(self) -> str | None:
+        """Why a bootstrap of these settings would not keep what they promise, or None."""
+        if self.anytime_n is not None:
+            return (
+                "a bootstrap's interval holds at one look at the data, not at every look: leave anytime_n= out, or take"
+                " the anytime-valid sequence without a bootstrap"
+            )
+        if self.test is not None:
+            return f"a bootstrap has p-values of its own: leave test={self.test!r} out"
+        return None
+
     # -- private -----------------------------------------------------------------------------------------------------
 
     @property
@@ -203,16 +242,22 @@ class DifferenceInMeans(ArmComparison):
         """Only an adjustment reads covariates."""
         return self.adjustment is not None
 
-    def _check_together(self, strata: RoleLike, denominator: RoleLike, cluster: RoleLike) -> None:
+    def _check_together(
+        self, strata: RoleLike, denominator: RoleLike, cluster: RoleLike, sample_weight: RoleLike
+    ) -> None:
         if self.anytime_n is not None and self.alternative != "two-sided":
             raise CausalArgumentError("the anytime-valid sequence (anytime_n=) is two-sided")
+        if self.anytime_n is not None and self.test is not None:
+            raise CausalArgumentError(f"test={self.test!r} holds at one look; the anytime-valid sequence has its own")
         plain = self.adjustment is None and strata is None and denominator is None and cluster is None
         if self.variance != "welch" and not plain:
             raise CausalArgumentError(
                 f"variance={self.variance!r} is for plain means; adjusted, clustered and ratio metrics have their own"
             )
-        if denominator is not None and (self.adjustment is not None or strata is not None):
-            raise CausalArgumentError("a ratio metric takes no adjustment or strata here")
+        if self.test is not None and not (plain and sample_weight is None):
+            raise CausalArgumentError(
+                f"test={self.test!r} is for plain shares, without covariates, strata, denominator, cluster or weights"
+            )
         if self.adjustment == "cuped" and (strata is not None or cluster is not None):
             raise CausalArgumentError("adjustment='cuped' takes no strata or cluster; use adjustment='lin', which does")
 
@@ -224,11 +269,20 @@ class DifferenceInMeans(ArmComparison):
         if denominator is None and not self.relative:
             effect = self._finished(sample, plan, means, index)
         else:
-            metric = self._finished(sample, _each_mean(plan, sample, ratio=denominator is not None), means, None)
-            if denominator is not None:
-                metric = _ratios(metric, sample)
-            effect = _lift(metric, sample) if self.relative else metric.linear(_differences(sample), index=index)
-        return effect if self.correction is None else _corrected(effect, self.correction)
+            with warnings.catch_warnings():  # a mean without error (of a constant) may leave a metric that has one
+                warnings.simplefilter("ignore", StandardErrorWarning)
+                effect = self._finished(sample, _each_mean(plan, sample, ratio=denominator is not None), means, None)
+            told = tuple(w for w in effect.warnings if w != std_error_text(effect.rows))
+            rows = effect.rows if denominator is None else _ratios(effect.rows, sample)
+            if self.relative:
+                told = (*told, *_unstable_base(rows))
+                rows = _lift(rows, sample, on_log_scale=self.relative == "log")
+            else:
+                rows = rows.linear(_differences(sample), index=index)
+            effect = replace(effect, rows=rows, warnings=told).explained()
+        if self.test is not None:
+            effect = _tested(effect, sample, self.test)
+        return effect if self.correction is None else corrected(effect, self.correction)
 
     def _finished(self, sample: Sample, plan: EstimandPlan, means: ArmMeans, index: pd.Index | None) -> Effect:
         """The rows of a plan as an Effect, with its reference law and checks."""
@@ -258,6 +312,16 @@ class DifferenceInMeans(ArmComparison):
         )
 
 
+def _tested(effect: Effect, sample: Sample, test: str) -> Effect:
+    """Statistics and p-values of a test of shares in place of the interval's."""
+    if not np.isin(sample.y, (0.0, 1.0)).all():
+        raise CausalArgumentError(f"test={test!r} is of shares and needs a 0/1 or bool outcome")
+    successes = np.bincount(sample.codes, weights=sample.y).astype(int)
+    tests = compare_shares(successes, sample.arms.counts, test, effect.alternative)
+    words = f"{effect.std_error_method}; p-values: {SHARE_TESTS[test]}"
+    return replace(effect, tests=tests.set_axis(effect.rows.index), std_error_method=words)
+
+
 def _each_mean(plan: EstimandPlan, sample: Sample, *, ratio: bool) -> EstimandPlan:
     """The plan whose rows are the parameters themselves: mean outcomes, and mean denominators after them."""
     names = plan.names
@@ -267,17 +331,41 @@ def _each_mean(plan: EstimandPlan, sample: Sample, *, ratio: bool) -> EstimandPl
     return EstimandPlan("ATE", plan.targets, np.eye(len(names)), names, names)
 
 
-def _ratios(means: Effect, sample: Sample) -> Effect:
+def _ratios(means: Estimates, sample: Sample) -> Estimates:
     """Mean outcome per mean denominator, by arm."""
     K = len(sample.arms)
-    return means.transform(lambda m: m[:K] / m[K:], index=[str(v) for v in sample.arms.levels])
+
+    def slopes(m: Floats) -> Floats:
+        return np.hstack([np.diag(1 / m[K:]), np.diag(-m[:K] / np.square(m[K:]))])
+
+    return means.transform(lambda m: m[:K] / m[K:], slopes, index=[str(v) for v in sample.arms.levels])
 
 
-def _lift(means: Effect, sample: Sample) -> Effect:
-    """Metric of every arm beside the control's, less 1."""
+def _lift(metric: Estimates, sample: Sample, *, on_log_scale: bool) -> Estimates:
+    """Metric of every arm beside the control's, less 1.
+
+    Raises
+    ------
+    CausalDataError
+        If the control's metric is 0, or, on the log scale, if one is negative or 0.
+    """
     control, *others = sample.arms.levels
+    values, counts = metric.array, sample.arms.counts
+    if abs(values[0]) <= _NOTHING * max(np.abs(values).max(), metric.std_errors.max()):
+        text = f"is 0 on average in the {counts[0]:,} rows of the control {control!r}, and a lift is relative to that"
+        raise CausalDataError([Problem(sample.outcome, text, None, "report the difference: relative=False")])
+    if on_log_scale and values.min() <= 0:
+        a = int(values.argmin())
+        text = f"is {values[a]:.3g} on average in the {counts[a]:,} rows of arm {sample.arms.levels[a]!r}"
+        remedy = "a log needs positive averages: use relative=True, or report the difference"
+        raise CausalDataError([Problem(sample.outcome, text, None, remedy)])
+
+    def slopes(m: Floats) -> Floats:
+        return np.column_stack([-m[1:] / m[0] ** 2, np.eye(len(m) - 1) / m[0]])
+
     index = pd.Index([f"{v} / {control} - 1" for v in others], name=sample.treatment)
-    return _stable_base(means).transform(lambda m: m[1:] / m[0] - 1, index=index)
+    lift = metric.transform(lambda m: m[1:] / m[0] - 1, slopes, index=index)
+    return replace(lift, scale=LogRatio()) if on_log_scale else lift
 
 
 def _differences(sample: Sample) -> Floats:
@@ -286,7 +374,7 @@ def _differences(sample: Sample) -> Floats:
     return np.hstack([-np.ones((K - 1, 1)), np.eye(K - 1)])
 
 
-def _contrasts_of_sums(sums: Floats, relative: bool) -> Floats:
+def _contrasts_of_sums(sums: Floats, relative: bool | str) -> Floats:
     """Contrasts or lifts (draws, K - 1) from sums by arm: rows, outcome, and what divides it where rows do not."""
     means = sums[:, :, 1] / (sums[:, :, 0] if sums.shape[2] == 2 else sums[:, :, 2])
     return means[:, 1:] / means[:, :1] - 1 if relative else means[:, 1:] - means[:, :1]
@@ -301,8 +389,9 @@ def _columns(sample: Sample, strata: pd.Series[Any] | None, *, adjust: bool) -> 
         np.add.at(cells, (groups, sample.codes), 1)
         if cells.min() < 2:
             g, a = np.unravel_index(int(cells.argmin()), cells.shape)
+            stratum = names.tolist()[int(g)]
             raise CausalDataError(
-                f"stratum {names[int(g)]!r} has {cells.min()} rows of arm {sample.arms.levels[a]!r}; every arm needs at"
+                f"stratum {stratum!r} has {cells.min()} rows of arm {sample.arms.levels[a]!r}; every arm needs at"
                 f" least 2 in every stratum ({int((cells < 2).sum())} of {cells.size} cells have fewer): merge strata"
             )
         parts.insert(0, (groups[:, None] == np.arange(1, len(names))).astype(float))
@@ -320,36 +409,72 @@ def _means(sample: Sample, plan: EstimandPlan, design: StandardisedMatrix, varia
     values = fit.coefficients[:, 0]
     if sample.cluster:
         return ArmMeans(values, contributions, *_clustered(sample, fit, weights))
+    unbiased = _mean_components(sample, fit, contributions)
+    weighted = "" if sample.w is None else ", weighted"
     if variance == "proportion":
         if not np.isin(sample.y, (0.0, 1.0)).all():
             raise CausalArgumentError("variance='proportion' needs a 0/1 or bool outcome")
-        return ArmMeans(values, contributions, (Component(contributions.T @ contributions),), "proportions, normal law")
-    counts = sample.arms.counts
+        counts = sample.arms.counts
+        terms = tuple(Component(c.meat * (n - 1) / n) for c, n in zip(unbiased, counts, strict=True))
+        return ArmMeans(values, contributions, terms, f"proportions{weighted}, normal law")
     if variance == "pooled":
-        freedom = float(len(sample) - K)
-        common = np.square(fit.residuals).sum() / freedom
-        meat = common * np.diag(np.square(weights).sum(axis=0))  # common / n_a without sample weights
-        return ArmMeans(values, contributions, (Component(meat, freedom),), "pooled variance, Student's t")
-    if sample.w is not None:
-        return ArmMeans(values, contributions, _weighted_welch(sample, contributions, weights), "Welch, weighted")
-    welch = _by_arm(contributions * np.sqrt(fit.hc2)[:, None], sample.codes, counts)
-    return ArmMeans(values, contributions, welch, "Welch")
+        common = _pooled(sample, fit, weights)
+        return ArmMeans(values, contributions, (common,), f"pooled variance{weighted}, Student's t")
+    return ArmMeans(values, contributions, unbiased, f"Welch{weighted}")
 
 
-def _weighted_welch(sample: Sample, contributions: Floats, weights: Floats) -> tuple[Component, ...]:
-    """One variance term per arm of weighted means, unbiased whatever the weights where the noise is even.
-
-    Raises
-    ------
-    CausalDataError
-        An arm whose weights are worth fewer than two rows, ``1 / S < 2``.
-    """
-    out = []
+def _refuse_dominating_weights(sample: Sample) -> None:
+    """Refuse an arm whose weights are worth fewer than two rows, ``sum(w)^2 / sum(w^2) < 2``."""
+    if sample.w is None:
+        return
     for a, level in enumerate(sample.arms.levels):
-        inside = sample.codes == a
-        law = weighted_mean_law(weights[inside, a])
+        w = sample.w[sample.codes == a]
+        law = weighted_mean_law(w / w.sum())
         if not law.known:
-            raise CausalDataError(law.refusal(f"{int(inside.sum()):,} rows of arm {level!r}"))
+            raise CausalDataError(law.refusal(f"{len(w):,} rows of arm {level!r}"))
+
+
+def _refuse_nothing_to_adjust_by(sample: Sample) -> None:
+    """Refuse CUPED without covariates, or by covariates that are the same in every row."""
+    if sample.X.shape[1]:
+        return
+    given = list(sample.inputs.covariates.columns)
+    if not given:
+        raise CausalArgumentError("adjustment='cuped' needs covariates measured before assignment")
+    named = ", ".join(map(repr, given[:5])) + (", ..." if len(given) > 5 else "")
+    raise CausalDataError(
+        f"adjustment='cuped' has nothing to adjust by: the covariates ({named}) hold the same value in all"
+        f" {len(sample):,} rows; give others, or leave covariates= out"
+    )
+
+
+def _mean_components(sample: Sample, fit: ArmRegression, contributions: Floats) -> tuple[Component, ...]:
+    """One variance term per arm of means, plain or weighted, of one column or several."""
+    if sample.w is None:
+        return _by_arm(contributions * np.sqrt(fit.hc2)[:, None], sample.codes, sample.arms.counts)
+    return _weighted_welch(sample, contributions)
+
+
+def _pooled(sample: Sample, fit: ArmRegression, weights: Floats) -> Component:
+    """One variance for the rows of all arms, unbiased whatever the weights.
+
+    With shares ``h = w / sum w`` and ``S = sum h^2`` the squared residuals of an arm sum to ``sigma^2 (n - 2 + n S)``
+    on average, a quadratic form whose matrix has n - 2 eigenvalues of 1 and one of ``n S`` (n - 1 of 1 where weights
+    are equal); Satterthwaite's degrees of freedom follow.
+    """
+    n, S = sample.arms.counts, np.square(weights).sum(axis=0)
+    trace = float((n - 2 + n * S).sum())
+    common = np.square(fit.residuals).sum() / trace
+    return Component(common * np.diag(S), trace**2 / float((n - 2 + np.square(n * S)).sum()))
+
+
+def _weighted_welch(sample: Sample, contributions: Floats) -> tuple[Component, ...]:
+    """One variance term per arm of weighted means, unbiased whatever the weights where the noise is even."""
+    out = []
+    shares = _mean_weights(sample)
+    for a in range(len(sample.arms)):
+        inside = sample.codes == a
+        law = weighted_mean_law(shares[inside, a])
         part = contributions[inside] / np.sqrt(law.slack)[:, None]
         out.append(Component(part.T @ part, law.df))
     return tuple(out)
@@ -392,41 +517,80 @@ def _clustered(sample: Sample, fit: ArmRegression, weights: Floats) -> tuple[tup
     return (Component(sums.T @ sums, float(len(sums) - 1)),), "clustered (CR2)"
 
 
-def _ratio_parameters(sample: Sample, denominator: Floats, design: StandardisedMatrix) -> ArmMeans:
-    """Means of outcome and denominator by arm (2 K parameters); their ratios follow by the delta method."""
-    K, weights = len(sample.arms), _mean_weights(sample)
+def _ratio_parameters(sample: Sample, plan: EstimandPlan, design: StandardisedMatrix, denominator: Floats) -> ArmMeans:
+    """Means of outcome and denominator by arm (2 K parameters), each adjusted by the design.
+
+    Their ratios follow by the delta method. Least squares is linear in the outcome, so the adjusted ratio R is the one
+    at which the linearised metric ``outcome - R denominator`` has an adjusted mean of 0, and its variance is that
+    metric's (Budylin et al. 2018).
+    """
+    K = len(sample.arms)
     fits = [fit_arm_regression(design, v, sample.codes, K, sample.w) for v in (sample.y, denominator)]
-    values = np.concatenate([f.coefficients[:, 0] for f in fits])
+    means, by_coefficients, by_sampling = zip(
+        *(mean_contributions(f, plan, sample.codes, sample.w) for f in fits), strict=True
+    )
+    values = np.concatenate(means)
+    first, second = (_without_rounding(np.hstack(part), values) for part in (by_coefficients, by_sampling))
     if (values[K:] <= 0).any():
-        raise CausalDataError("the denominator's mean must be positive in every arm")
-    contributions = np.hstack([weights * f.residuals[:, None] for f in fits])
+        a = int(values[K:].argmin())
+        name = sample.inputs.roles["denominator"].name
+        raise CausalDataError(
+            f"{name}: the denominator's mean must be positive in every arm; it is {values[K + a]:.3g} in the"
+            f" {sample.arms.counts[a]:,} rows of arm {sample.arms.levels[a]!r}"
+        )
+    contributions = first + second
     if sample.cluster:
         component = cluster_component(contributions, sample.cluster, p=2 * K)
-        return ArmMeans(values, contributions, (component,), "delta method, clustered (CR1)")
-    adjusted = contributions * np.sqrt(fits[0].hc2)[:, None]
-    by_arm = _by_arm(adjusted, sample.codes, sample.arms.counts)
-    return ArmMeans(values, contributions, by_arm, "delta method, Welch")
+        method = f"delta method, clustered{ways_in_words(len(sample.cluster))} (CR1)"
+        return ArmMeans(values, contributions, (component,), method)
+    if design.p == 1:
+        weighted = "" if sample.w is None else ", weighted"
+        return ArmMeans(
+            values, contributions, _mean_components(sample, fits[0], first), f"delta method, Welch{weighted}"
+        )
+    adjusted = first * np.sqrt(fits[0].hc2)[:, None]  # leverage is the design's, the same for both columns
+    meat = adjusted.T @ adjusted + second.T @ second + first.T @ second + second.T @ first
+    return ArmMeans(values, contributions, (Component(meat, fits[0].df),), "delta method, HC2, Student's t")
 
 
-def _cuped(sample: Sample, plan: EstimandPlan) -> tuple[ArmMeans, StandardisedMatrix]:
+def _cuped(
+    sample: Sample, plan: EstimandPlan, denominator: Floats | None = None
+) -> tuple[ArmMeans, StandardisedMatrix]:
     """Means of ``y - theta'(x - mean x)`` with one theta for all arms (Deng et al. 2013, eq. 2).
 
     The mean of x in the formula is estimated from all rows; it cancels from differences, and enters the level of an arm
-    (hence a lift) as a term of its own.
+    (hence a lift or a ratio) as a term of its own. A denominator has a theta of its own.
     """
-    if not sample.X.shape[1]:
-        raise CausalArgumentError("adjustment='cuped' needs covariates measured before assignment")
-    design = StandardisedMatrix.of(sample.X)
-    n = len(sample)
-    pooled = fit_arm_regression(design, sample.y, np.zeros(n, dtype=np.int8), 1, sample.w)
-    shift = pooled.predictions[:, 0] - np.average(pooled.predictions[:, 0], weights=sample.w)
-    adjusted = replace(sample, y=sample.y - shift)
-    plain = _means(adjusted, plan, StandardisedMatrix.of(np.empty((n, 0))), "welch")
-    contributions = plain.contributions
+    n, K = len(sample), len(sample.arms)
+    design, none = StandardisedMatrix.of(sample.X), StandardisedMatrix.of(np.empty((n, 0)))
+    columns = [sample.y] if denominator is None else [sample.y, denominator]
+    shifts = [_explained(design, v, sample.w) for v in columns]
+    adjusted = replace(sample, y=sample.y - shifts[0])
+    if denominator is None:
+        plain = _means(adjusted, plan, none, "welch")
+    else:
+        plain = _ratio_parameters(adjusted, plan, none, denominator - shifts[1])
     w = np.ones(n) if sample.w is None else sample.w
-    level = np.repeat((w * shift / w.sum())[:, None], len(plain.values), axis=1)
-    extra = Component(level.T @ level + level.T @ contributions + contributions.T @ level, float(n - 1))
-    return ArmMeans(plain.values, contributions + level, (*plain.components, extra), "CUPED, Welch"), design
+    level = np.repeat(np.column_stack(shifts) * (w / w.sum())[:, None], K, axis=1)
+    level = _without_rounding(level, plain.values)
+    between = level.T @ plain.contributions
+    extra = Component(level.T @ level + between + between.T, float(n - 1))
+    return ArmMeans(
+        plain.values, plain.contributions + level, (*plain.components, extra), f"CUPED, {plain.method}"
+    ), design
+
+
+def _without_rounding(contributions: Floats, values: Floats) -> Floats:
+    """Contributions (n, k), exactly 0 where they are what rounding leaves of a constant column's."""
+    size = np.sqrt(np.square(contributions).sum(axis=0))
+    return np.where(size > _NOTHING * np.abs(values), contributions, 0.0)
+
+
+def _explained(design: StandardisedMatrix, v: Floats, w: Floats | None) -> Floats:
+    """What covariates explain of a column in all rows (n,), less its mean."""
+    pooled = fit_arm_regression(design, v, np.zeros(len(v), dtype=np.int8), 1, w)
+    fitted = pooled.predictions[:, 0]
+    return np.asarray(fitted - np.average(fitted, weights=w))
 
 
 def _mismatch_warning(checks: dict[str, Any]) -> list[str]:
@@ -437,17 +601,16 @@ def _mismatch_warning(checks: dict[str, Any]) -> list[str]:
     return [f"sample-ratio mismatch: {check.summary}"]
 
 
-def _stable_base(means: Effect) -> Effect:
+def _unstable_base(metric: Estimates) -> list[str]:
     """Warn where the control mean is within three standard errors of zero: a ratio to it has no normal law."""
-    base = means.table.iloc[0]
-    if abs(base["estimate"]) > 3 * base["std_error"]:
-        return means
+    if abs(metric.array[0]) > 3 * metric.std_errors[0]:
+        return []
     text = "the control mean is close to zero beside its standard error; read the difference, not the lift"
     warn(text, AssumptionWarning)
-    return replace(means, warnings=(*means.warnings, text))
+    return [text]
 
 
-def _corrected(effect: Effect, correction: str) -> Effect:
+def corrected(effect: Effect, correction: str) -> Effect:
     """Attach p-values adjusted for several arms."""
     p = effect.table["p_value"].to_numpy()
     table = pd.DataFrame({"p_value": p, "p_adjusted": adjust_p_values(p, correction)}, index=effect.estimates.index)

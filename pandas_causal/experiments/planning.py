@@ -12,7 +12,7 @@ from pandas_causal.effect.check import Check
 from pandas_causal.errors import CausalArgumentError
 from pandas_causal.kernels.arrays import Positions
 
-__all__ = ["power", "sample_ratio", "sample_size"]
+__all__ = ["minimum_detectable_effect", "power", "sample_ratio", "sample_size"]
 
 _NORMAL = 1e9  # degrees of freedom
 _ALTERNATIVES = ("two-sided", "greater", "less")
@@ -88,7 +88,8 @@ def power(
         if alternative != "two-sided":
             return float(stats.nct.sf(stats.t.ppf(1 - alpha, df), df, signed))
         critical = stats.t.ppf(1 - alpha / 2, df)
-        return float(stats.nct.sf(critical, df, noncentrality) + stats.nct.cdf(-critical, df, noncentrality))
+        # the lower tail as an upper one: scipy's own is NaN where it is next to nothing
+        return float(stats.nct.sf(critical, df, noncentrality) + stats.nct.sf(critical, df, -noncentrality))
 
 
 def sample_size(
@@ -121,8 +122,7 @@ def sample_size(
         effect, std, share=share, alpha=alpha, alternative=alternative, r_squared=r_squared,
         cluster_size=cluster_size, icc=icc,
     )  # fmt: skip
-    if not alpha < target < 1:
-        raise CausalArgumentError(f"target must lie between alpha and 1, got {target}")
+    _check_target(target, alpha)
     if effect == 0 or (alternative == "greater" and effect < 0) or (alternative == "less" and effect > 0):
         raise CausalArgumentError(
             f"no sample is large enough to find effect={effect:g} with alternative={alternative!r}"
@@ -142,6 +142,68 @@ def sample_size(
         middle = (low + high) // 2
         low, high = (low, middle) if reached(middle) else (middle, high)
     return high
+
+
+def minimum_detectable_effect(
+    n: int,
+    std: float,
+    *,
+    target: float = 0.8,
+    share: float = 0.5,
+    alpha: float = 0.05,
+    alternative: str = "two-sided",
+    r_squared: float = 0.0,
+    cluster_size: float = 1.0,
+    icc: float = 0.0,
+) -> float:
+    """Return the smallest effect that a sample of n rows, both arms together, finds with the target power.
+
+    Parameters
+    ----------
+    n, std, share, alpha, alternative, r_squared, cluster_size, icc
+        As in :func:`power`.
+    target : float
+        Power wanted.
+
+    Returns
+    -------
+    float
+        In units of the outcome; negative where `alternative` is "less".
+
+    Raises
+    ------
+    CausalArgumentError
+        For a setting out of range.
+
+    Examples
+    --------
+    >>> round(minimum_detectable_effect(128, 1.0), 3)
+    0.499
+    """
+    from scipy.optimize import brentq
+
+    settings: dict[str, Any] = {
+        "share": share, "alpha": alpha, "alternative": alternative, "r_squared": r_squared,
+        "cluster_size": cluster_size, "icc": icc,
+    }  # fmt: skip
+    _check(0.0, std, **settings)
+    _check_target(target, alpha)
+    sign = -1.0 if alternative == "less" else 1.0
+
+    def lack(size: float) -> float:
+        return power(sign * size * std, std, n, **settings) - target
+
+    high = 1.0
+    while lack(high) < 0:
+        high *= 2
+        if high > 2**50:
+            raise CausalArgumentError(f"no effect reaches a power of {target:g} with n={n} rows")
+    return float(sign * std * brentq(lack, 0.0, high, xtol=1e-14, rtol=1e-12))
+
+
+def _check_target(target: float, alpha: float) -> None:
+    if not isinstance(target, int | float | np.number) or not alpha < target < 1:
+        raise CausalArgumentError(f"target must lie between alpha and 1, got {target}")
 
 
 def _check(

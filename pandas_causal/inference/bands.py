@@ -96,7 +96,7 @@ def joint_test(uncertainty: Influence | Draws | Variance, centre: Floats, n_inde
     covariance = uncertainty.covariance(joint=True)
     if not len(centre):
         raise CausalDataError("there is no row to test")
-    scale = np.sqrt(np.diag(covariance))
+    scale = np.sqrt(np.maximum(np.diag(covariance), 0.0))  # rounding may leave a variance of 0 below it
     if not np.isfinite(scale).all():
         raise CausalDataError(
             f"{int((~np.isfinite(scale)).sum())} of the {len(centre)} rows have no standard error; leave them out:"

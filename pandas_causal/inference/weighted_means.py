@@ -50,7 +50,7 @@ def weighted_mean_law(h: Floats) -> WeightedMeanLaw:
     the noise: about 1 where one row outweighs the rest.
     """
     S = float(h @ h)
-    slack = 1 - 2 * h + S
+    slack = np.maximum(1 - 2 * h + S, 1e-12)  # 0 where one row has all the weight, as a bootstrap may draw
     if S > 0.5 * (1 + 1e-9):
         return WeightedMeanLaw(1 / S, slack, 1.0)
     d = np.square(h) / slack

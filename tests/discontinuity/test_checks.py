@@ -81,6 +81,26 @@ def test_mass_points_are_counted():
     assert check.table["distinct"].sum() == frame["x"].nunique()
 
 
+@pytest.mark.parametrize("dose", [1.0, 2.5])
+def test_a_perfect_first_stage_is_a_sharp_design(dose):
+    """It printed F 7520794140873352121774494961369088.0."""
+    frame = make(600)
+    frame["side"] = 1.0 + dose * (frame["x"] >= 0)
+    fuzzy = frame.causal.rdd(running="x", outcome="y", treatment="side", bandwidth=0.4)
+    sharp = frame.causal.rdd(running="x", outcome="y", bandwidth=0.4)
+    assert fuzzy.estimate == pytest.approx(sharp.estimate / dose)
+    assert fuzzy.std_error == pytest.approx(sharp.std_error / dose)
+    check = fuzzy.diagnostics["first_stage"]
+    assert check.passed
+    assert check.summary.endswith("the same for every row within the bandwidth: the design is sharp")
+    assert check.table["std_error"].iloc[0] == 0
+    assert "the design is sharp" in fuzzy.summary()
+    frame.loc[frame["x"].abs().idxmin(), "side"] += 0.5  # one row that does otherwise
+    once = frame.causal.rdd(running="x", outcome="y", treatment="side", bandwidth=0.4)
+    assert "smallest F" in once.diagnostics["first_stage"].summary
+    assert "sharp" not in once.summary()
+
+
 def test_checks_of_a_fuzzy_design():
     effect = make().causal.rdd(running="x", outcome="y", treatment="took")
     stage = effect.diagnostics["first_stage"]

@@ -7,7 +7,7 @@ from scipy import stats
 from statsmodels.stats.power import TTestIndPower
 
 from pandas_causal.errors import CausalArgumentError
-from pandas_causal.experiments.planning import power, sample_ratio, sample_size
+from pandas_causal.experiments.planning import minimum_detectable_effect, power, sample_ratio, sample_size
 
 NAMES = {"two-sided": "two-sided", "greater": "larger", "less": "smaller"}
 
@@ -34,6 +34,31 @@ def test_sample_size_equals_statsmodels_and_is_the_smallest(effect, target):
     assert power(effect, 1.0, n) >= target > power(effect, 1.0, n - 1)
 
 
+@pytest.mark.parametrize("alternative", NAMES)
+@pytest.mark.parametrize(("n", "share"), [(12, 0.5), (200, 0.25), (9_000, 0.8)])
+def test_minimum_detectable_effect_reaches_the_power_and_equals_statsmodels(alternative, n, share):
+    mde = minimum_detectable_effect(n, 3.0, share=share, alternative=alternative, target=0.9)
+    assert power(mde, 3.0, n, share=share, alternative=alternative) == pytest.approx(0.9, rel=1e-9)
+    assert (mde < 0) == (alternative == "less")
+    if n == 9_000 and alternative != "greater":
+        return  # statsmodels' solver meets a NaN of scipy's far tail
+    theirs = TTestIndPower().solve_power(
+        None, nobs1=share * n, alpha=0.05, power=0.9, ratio=(1 - share) / share, alternative=NAMES[alternative]
+    )
+    assert mde == pytest.approx(3 * theirs, rel=1e-4)
+
+
+def test_minimum_detectable_effect_knows_covariates_and_clusters():
+    plain = minimum_detectable_effect(4_000, 2.0)
+    assert minimum_detectable_effect(4_000, 2.0, r_squared=0.75) == pytest.approx(plain / 2, rel=1e-3)
+    wide = minimum_detectable_effect(4_000, 2.0, cluster_size=20, icc=0.05)
+    assert power(wide, 2.0, 4_000, cluster_size=20, icc=0.05) == pytest.approx(0.8)
+    assert sample_size(plain, 2.0) in (4_000, 4_001)  # rounding
+    for wrong in ({"target": 0.05}, {"target": "much"}, {"n": 2}, {"std": 0}, {"alternative": "up"}, {"share": 1}):
+        with pytest.raises(CausalArgumentError):
+            minimum_detectable_effect(**{"n": 100, "std": 1.0, **wrong})
+
+
 def test_covariates_and_clusters_change_the_variance():
     assert power(0.3, 1.0, 200, r_squared=0.4) == pytest.approx(power(0.3 / np.sqrt(0.6), 1.0, 200))
     clustered = power(0.3, 1.0, 400, cluster_size=20, icc=0.05)
@@ -41,6 +66,15 @@ def test_covariates_and_clusters_change_the_variance():
     critical = stats.t.ppf(0.975, 18)
     assert clustered == pytest.approx(stats.nct.sf(critical, 18, ncp) + stats.nct.cdf(-critical, 18, ncp))
     assert sample_size(0.3, 1.0, cluster_size=20, icc=0.05) > 1.9 * sample_size(0.3, 1.0)
+
+
+@pytest.mark.parametrize("effect", [0.3, 0.35, 0.45, 0.6, 1.1, -0.3, -0.6])
+@pytest.mark.parametrize("n", [6, 40, 4_000])
+def test_power_far_from_zero_is_a_number(effect, n):
+    """scipy's lower tail of the noncentral t is NaN where it is next to nothing."""
+    for scale in (1, 10, 100):
+        assert 0 < power(effect * scale, 1.0, n) <= 1
+    assert power(0.3, 1.0, 4_000) == pytest.approx(1)
 
 
 def test_power_is_what_simulated_experiments_reach():

@@ -107,3 +107,11 @@ def test_joint_test_refuses_more_rows_than_clusters_and_singular_rows():
         effect.cluster(np.repeat(np.arange(8), [12, 12, 12, 12, 13, 13, 13, 13])).test_zero()
     with pytest.raises(CausalDataError, match="vary in only 1 directions"):
         joint_test(identity(1).linear([[1.0], [2.0]]), np.array([1.0, 2.0]))
+
+
+def test_a_variance_that_rounding_leaves_below_zero_is_zero():
+    """numpy's warning of the root of a negative number leaked."""
+    meat = np.array([[1.0, 0.0], [0.0, -1e-34]])
+    u = Influence(np.ones(2), pd.RangeIndex(2), np.eye(2), (Component(meat),))
+    with pytest.raises(CausalDataError, match="vary in only 1 directions"):
+        joint_test(u, np.ones(2))

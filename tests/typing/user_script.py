@@ -15,6 +15,9 @@ doubly_robust: Effect = causal(df).ate(
     treatment="treat", outcome="re78", covariates=["age", "educ"], estimator=AIPW(random_state=0)
 )
 experiment: Effect = causal(df).ab_test(treatment="treat", outcome="re78")
+several: Effect = causal(df).ab_test(treatment="treat", outcome=["re78", "re75"])
+two_samples: Effect = pandas_causal.ab_test([1.0, 2.0], df["re78"])
+smallest: float = pandas_causal.minimum_detectable_effect(1_000, 11.7)
 
 estimate: float = effect.estimate
 std_error: float = effect.std_error
