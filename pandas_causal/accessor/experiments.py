@@ -95,13 +95,13 @@ class ExperimentQuestions(Questions):
         from pandas_causal.identification.routes import check_controls, marked_ends, randomised_columns
 
         graph = as_graph(graph)
-        treatment, outcome = marked_ends(graph, treatment, one_outcome(outcome))
-        self._select(treatment=treatment, covariates=names(covariates), outcome=outcome)
-        sharpening = randomised_columns(self._frame, graph, treatment, outcome)
+        treatment, one = marked_ends(graph, treatment, one_outcome(outcome))
+        self._select(treatment=treatment, covariates=names(covariates), outcome=one)
+        sharpening = randomised_columns(self._frame, graph, treatment, one)
         if covariates is None:
-            return treatment, outcome, sharpening, ()
-        notes = check_controls(self._frame, graph, treatment, outcome, names(covariates))
-        return treatment, outcome, names(covariates), notes
+            return treatment, one, sharpening, ()
+        notes = check_controls(self._frame, graph, treatment, one, names(covariates))
+        return treatment, one, names(covariates), notes
 
     def association(
         self,
