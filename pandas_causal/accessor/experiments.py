@@ -40,6 +40,7 @@ class ExperimentQuestions(Questions):
         correction: str | None = None,
         allocation: Any = None,
         anytime_n: int | None = None,
+        cluster_inference: str = "satterthwaite",
         strata: RoleLike = None,
         denominator: RoleLike = None,
         cluster: RoleLike = None,
@@ -67,6 +68,7 @@ class ExperimentQuestions(Questions):
             correction=None if isinstance(outcome, list) else correction,
             allocation=allocation,
             anytime_n=anytime_n,
+            cluster_inference=cluster_inference,
             level=level,
             control=control,
         )

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from dataclasses import replace
-from typing import Any, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 import pandas as pd
 from sklearn.utils.validation import check_is_fitted
 
-from pandas_causal.arms.arm_regression import ArmRegression, fit_arm_regression, means_components
+from pandas_causal.arms.arm_means import WILD, means_components, with_wild_tests
+from pandas_causal.arms.arm_regression import ArmRegression, fit_arm_regression
 from pandas_causal.arms.base import ArmComparison
 from pandas_causal.arms.estimands import EstimandPlan, in_words, plan_estimand, target_share
 from pandas_causal.arms.sample import Sample, check_propensity, collinear
@@ -20,6 +21,7 @@ from pandas_causal.effect.estimates import Estimates, Weighting
 from pandas_causal.errors import CausalArgumentError, CausalDataError, OverlapError
 from pandas_causal.inference.influence import Component, Influence
 from pandas_causal.inference.rows import RowIdentity
+from pandas_causal.inputs.parameters import Legal
 from pandas_causal.inputs.types import Covariates, Outcome, RoleLike
 from pandas_causal.kernels.arrays import Floats
 from pandas_causal.models import nuisance as nuisances
@@ -41,6 +43,9 @@ class RegressionAdjustment(ArmComparison):
     estimand : {"ATE", "ATT", "ATC"}
     outcome_model : {"linear", "logistic"}
         "logistic" for 0/1 outcomes.
+    cluster_inference : {"satterthwaite", "wild"}
+        With one way of clusters: CR2 with degrees of freedom of each contrast's own; or p-values and intervals of the
+        wild cluster bootstrap with the null imposed ("linear" only), the better one where clusters are few and unequal.
     control : level, optional
         Reference arm.
 
@@ -57,9 +62,19 @@ class RegressionAdjustment(ArmComparison):
     Robins (1986) for g-computation. Errors: HC2, and the sampling of the covariates averaged over.
     """
 
-    def __init__(self, *, estimand: str = "ATE", outcome_model: str = "linear", control: Hashable = None) -> None:
+    legal: ClassVar[Mapping[str, Legal]] = {"cluster_inference": WILD}
+
+    def __init__(
+        self,
+        *,
+        estimand: str = "ATE",
+        outcome_model: str = "linear",
+        cluster_inference: str = "satterthwaite",
+        control: Hashable = None,
+    ) -> None:
         self.estimand = estimand
         self.outcome_model = outcome_model
+        self.cluster_inference = cluster_inference
         self.control = control
 
     def fit(
@@ -129,6 +144,8 @@ class RegressionAdjustment(ArmComparison):
             warned=warned,
             facts={"collinear_dropped": len(design.dropped), "unidentified_in_arm": lost},
         )
+        if self.cluster_inference == "wild":
+            self.effect_ = with_wild_tests(self.effect_, self._linear_fit(), plan, sample)
         return self
 
     def effect(self, X: Covariates = None, arm: Any = None) -> Effect:

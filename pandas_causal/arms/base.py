@@ -24,8 +24,16 @@ from pandas_causal.arms.sample import (
 from pandas_causal.effect.check import Checks
 from pandas_causal.effect.effect import Effect
 from pandas_causal.effect.estimates import Estimates
-from pandas_causal.errors import CausalArgumentError, CausalDataError, OverlapWarning, suggest, warn
+from pandas_causal.errors import (
+    CausalArgumentError,
+    CausalDataError,
+    OverlapWarning,
+    StandardErrorWarning,
+    suggest,
+    warn,
+)
 from pandas_causal.estimator import CausalEstimator
+from pandas_causal.inference.effective_clusters import FEW_CLUSTERS, clusters_text, effective_clusters
 from pandas_causal.inference.influence import Component, Influence
 from pandas_causal.inference.reference import Reference, Student
 from pandas_causal.inference.rows import RowIdentity
@@ -38,6 +46,7 @@ from pandas_causal.kernels.arrays import Bools, Floats
 
 __all__ = ["UNCONFOUNDED", "ArmComparison", "Law"]
 
+_FEWEST_CLUSTERS = 4.0
 UNCONFOUNDED = (
     "no unmeasured confounding: given the covariates, who is treated is as good as random (cannot be tested)",
     "overlap: every unit could have received every arm (checked)",
@@ -233,6 +242,8 @@ class ArmComparison(CausalEstimator):
     ) -> Effect:
         """Arrange parameters and contributions as an Effect; clusters given to fit are applied (CR1)."""
         law = Law() if law is None else law
+        # CR2 has degrees of freedom that fall with unequal clusters; CR1 has none of its own
+        few = self._few_clusters(sample, FEW_CLUSTERS if components is None else _FEWEST_CLUSTERS)
         u = Influence.from_contributions(
             values,
             contributions,
@@ -252,7 +263,7 @@ class ArmComparison(CausalEstimator):
             n_obs=len(sample),
             assumptions=tuple(assumptions),
             diagnostics=Checks(diagnostics or {}),
-            warnings=(*warned, *notes(sample)),
+            warnings=(*warned, *few, *notes(sample)),
             std_error_method=std_error_method,
             facts={**sample.facts(), **(facts or {})},
             population=population,
@@ -261,6 +272,16 @@ class ArmComparison(CausalEstimator):
             reference=law.reference,
         )
         return effect.explained()
+
+    def _few_clusters(self, sample: Sample, limit: float) -> list[str]:
+        """What is to be said of few or unequal clusters."""
+        if not sample.clusters or self._validated:
+            return []
+        ways = [(name, *effective_clusters(v, sample.w, sample.codes)) for name, v in sample.clusters.items()]
+        text = clusters_text(ways, limit)
+        if text is not None:
+            warn(text, StandardErrorWarning)
+        return [] if text is None else [text]
 
     def overlap(
         self,

@@ -24,6 +24,7 @@ from pandas_causal.errors import (
 )
 from pandas_causal.inference.bands import JointTest, joint_test, simultaneous_critical
 from pandas_causal.inference.draws_and_variance import Draws, Variance
+from pandas_causal.inference.effective_clusters import clusters_text, effective_clusters
 from pandas_causal.inference.influence import MOST_WAYS, Influence, ways_in_words
 from pandas_causal.inference.reference import Normal, Reference, Student
 from pandas_causal.inference.shrinkage import empirical_bayes
@@ -111,6 +112,10 @@ class Effect:
         table = self.rows.table(self.level, self.reference, self.alternative)
         if self.tests is not None:
             table[["statistic", "p_value"]] = self.tests[["statistic", "p_value"]].to_numpy()
+            if self.inversion is not None:  # the interval is that of the same test; of several pieces their hull
+                pieces = self.inversion(self.level).groupby(level=0, sort=False)
+                hull = pd.DataFrame({"conf_low": pieces["conf_low"].min(), "conf_high": pieces["conf_high"].max()})
+                table[["conf_low", "conf_high"]] = hull.reindex(table.index).to_numpy()
         return table
 
     @property
@@ -320,8 +325,11 @@ class Effect:
         labels = [self.rows.labels_of_rows(way) for way in ways]
         u = self.uncertainty.cluster(labels, small_sample=small_sample)
         correction = "CR1" if small_sample else "no small-sample factor"
+        worth = [effective_clusters(np.asarray(values)) for values in labels]
+        few = clusters_text([(str(_name_of(way)), *counted) for way, counted in zip(ways, worth, strict=True)])
         return replace(
             self,
+            warnings=self.warnings if few is None else (*self.warnings, few),
             rows=replace(self.rows, uncertainty=u),
             tests=None,
             std_error_method=f"clustered{ways_in_words(len(ways))} ({correction})",
@@ -521,6 +529,12 @@ class Effect:
         """Return the same fit with other rows."""
         words = self.estimand if estimand is None else estimand
         return replace(self, rows=rows, estimand=words, inversion=None, tests=None, pictured=None).explained()
+
+
+def _name_of(labels: Any) -> Any:
+    """What to call cluster labels in a sentence."""
+    name = labels if isinstance(labels, str) else getattr(labels, "name", None)
+    return "cluster" if name is None else name
 
 
 def _clustered(pictured: Callable[[], Effect], labels: list[Any], small_sample: bool) -> Effect:

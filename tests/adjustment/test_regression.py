@@ -49,15 +49,17 @@ def test_clusters_at_fit_are_cr2_with_the_sampling_of_the_means():
     fitted = sm.OLS(y, design).fit()
     # scores of clusters, with the means' own term added before they are squared
     bread = np.linalg.inv(design.T @ design)
-    e, total = fitted.resid.to_numpy(), 0.0
+    e, total, P = fitted.resid.to_numpy(), 0.0, np.zeros((240, 20))
     for k in range(20):
         own = g == k
         values, vectors = np.linalg.eigh(np.eye(12) - design[own] @ bread @ design[own].T)
-        adjusted = (vectors / np.sqrt(values)) @ vectors.T @ e[own]
+        power = (vectors / np.sqrt(values)) @ vectors.T
+        adjusted, P[own, k] = power @ e[own], power @ design[own] @ bread[1]
         total += ((bread @ design[own].T @ adjusted)[1] + (Z[own] @ fitted.params.to_numpy()[5:]).sum() / 240) ** 2
     effect = model.effect()
     assert effect.std_error == pytest.approx(np.sqrt(total), rel=1e-8)
-    assert effect.uncertainty.df()[0] == 19
+    B = P.T @ P - P.T @ design @ bread @ design.T @ P
+    assert effect.uncertainty.df()[0] == pytest.approx(np.trace(B) ** 2 / np.square(B).sum(), rel=1e-7)
     known = brute_force_cr2(design, y.to_numpy(), g)[1, 1]
     assert effect.std_error != pytest.approx(np.sqrt(known), rel=1e-3)
 

@@ -30,6 +30,7 @@ WRONG = {
     "alternative": {"'two-sided', 'greater', 'less'": ["two_sided", None, 0]},
     "correction": {"'holm', 'benjamini_hochberg'": ["bonferroni", 3, True]},
     "allocation": {r"\[0, 1\]": ["half", 0.5, [0.5], {"a": 0.5}, {0: 0.5}, [-1, 2], {0: "x", 1: "y"}, [0, 0]]},
+    "cluster_inference": {"'satterthwaite', 'wild'": ["cr1", None, 3]},
     "anytime_n": {"rows planned for": [0, -5, "many", np.nan, True]},
     "method": {"'nearest', 'pair'": ["Nearest", None, 3, ["pair"]]},
     "distance": {"'mahalanobis'": ["manhattan", None, 3, RandomForestClassifier, LinearRegression()]},
