@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import pandas_causal  # noqa: F401 - the accessor
 from tests.statistical.draws import FULL
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:the clusters of g are few")]
