@@ -23,11 +23,12 @@ def std_error_text(rows: Estimates) -> str | None:
     if not bad.any():
         return None
     zero, which = int(np.isfinite(se[bad]).sum()), list(rows.index[bad][:3])
-    reason = (
-        "zero: the rows used leave nothing uncertain (an outcome fitted exactly, or quantities taken as known)"
-        if zero == bad.sum()
-        else "missing or infinite: too few rows stand behind them"
-    )
+    if zero == bad.sum():
+        reason = "zero: the rows used leave nothing uncertain (an outcome fitted exactly, or quantities taken as known)"
+    elif np.isinf(se[bad]).any():
+        reason = "missing or infinite: too few rows stand behind them, or what they were mapped by has no slope there"
+    else:
+        reason = "missing: too few rows stand behind them"
     return f"{int(bad.sum()):,} of {len(se):,} standard errors are {reason}; rows: {which}"
 
 
