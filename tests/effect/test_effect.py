@@ -494,7 +494,7 @@ def test_reference_rows_have_no_p_value_and_no_warning():
 
 def test_missing_standard_errors_are_explained():
     u = Influence.from_contributions([1.0], np.array([[np.nan], [0.0]]), RowIdentity(pd.RangeIndex(2)))
-    with pytest.warns(StandardErrorWarning, match="missing or infinite"):
+    with pytest.warns(StandardErrorWarning, match="standard errors are missing"):
         effect = make(pd.Series([1.0]), u, "nan", 2).explained()
     assert effect.warnings
 
