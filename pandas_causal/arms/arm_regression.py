@@ -6,7 +6,9 @@ every arm by itself. Its average predictions are the adjusted arm means.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,7 +20,7 @@ from pandas_causal.inference.influence import Component, cluster_component, clus
 from pandas_causal.kernels.arrays import Codes, Floats
 from pandas_causal.models.linear import StandardisedMatrix, group_grams, invert_gram
 
-__all__ = ["ArmMeans", "ArmRegression", "cr2_residuals", "fit_arm_regression", "means_components"]
+__all__ = ["ArmMeans", "ArmRegression", "components_of", "cr2_residuals", "fit_arm_regression", "means_components"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,9 +57,14 @@ class ArmRegression:
 
 
 def fit_arm_regression(
-    design: StandardisedMatrix, y: Floats, codes: Codes, n_arms: int, w: Floats | None = None
+    design: StandardisedMatrix,
+    y: Floats,
+    codes: Codes,
+    n_arms: int,
+    w: Floats | None = None,
+    names: Sequence[str] = (),
 ) -> ArmRegression:
-    """Fit every arm by its normal equations.
+    """Fit every arm by its normal equations; `names` say which rows have too few, in place of the arm's code.
 
     Raises
     ------
@@ -71,8 +78,8 @@ def fit_arm_regression(
     for a in range(n_arms):
         if counts[a] <= used[a]:
             raise CausalDataError(
-                f"arm {a} has {counts[a]} rows for {used[a]} coefficients; use fewer covariates, or"
-                " AIPW(outcome_model='ridge')"
+                f"{names[a] if names else f'arm {a}'} has {counts[a]} rows for {used[a]} coefficients; use fewer"
+                " covariates, or AIPW(outcome_model='ridge')"
             )
     coefficients = np.einsum("aij,aj->ai", bread, moments)
     residuals, leverage = np.empty(len(y)), np.empty(len(y))
@@ -155,7 +162,18 @@ def means_components(
     ----------
     Lin (2013), Annals of Applied Statistics; MacKinnon and White (1985) for HC2; Bell and McCaffrey (2002) for CR2.
     """
-    values, first, second = mean_contributions(fit, plan, codes, w)
+    return components_of(fit, partial(mean_contributions, fit, plan, codes, w), codes, w, cluster)
+
+
+def components_of(
+    fit: ArmRegression,
+    contributions_at: Callable[[Floats], tuple[Floats, Floats, Floats]],
+    codes: Codes,
+    w: Floats | None,
+    cluster: tuple[Any, ...],
+) -> ArmMeans:
+    """The same for any means of a fit, given how residuals (n,) make values and their two contributions."""
+    values, first, second = contributions_at(fit.residuals)
     contributions = first + second
     if not cluster:
         adjusted = first * np.sqrt(fit.hc2)[:, None]
@@ -165,7 +183,7 @@ def means_components(
         component = cluster_component(contributions, cluster, p=len(values))
         return ArmMeans(values, contributions, (component,), f"clustered{ways_in_words(len(cluster))} (CR1)")
     e = cr2_residuals(fit, codes, w, cluster[0])
-    _, adjusted, _ = mean_contributions(fit, plan, codes, w, e)
+    _, adjusted, _ = contributions_at(e)
     sums = cluster_sums(adjusted + second, cluster[0]).to_numpy()
     component = Component(sums.T @ sums, float(len(sums) - 1))
     return ArmMeans(values, contributions, (component,), "clustered (CR2)")
@@ -175,7 +193,8 @@ def cr2_residuals(fit: ArmRegression, codes: Codes, w: Floats | None, cluster: A
     """Residuals (n,) multiplied by ``(I - H_gg)^(-1/2)`` within every cluster.
 
     With ``H_gg = U U'``, ``U = sqrt(w) Z L``, ``bread = L L'`` and ``U'U = V diag(l) V'``, the product is
-    ``e + U V diag(((1 - l)^(-1/2) - 1) / l) V' U' e``: p-by-p work however large the cluster. A direction that a
+    ``e + U V diag(((1 - l)^(-1/2) - 1) / l) V' U' e``: p-by-p work however large the cluster; in a cluster of fewer
+    rows than coefficients ``H_gg`` itself is decomposed. A direction that a
     cluster alone determines (l = 1) has no residual and gets the generalised inverse.
 
     References
@@ -190,13 +209,17 @@ def cr2_residuals(fit: ArmRegression, codes: Codes, w: Floats | None, cluster: A
     out = np.empty(len(codes))
     for rows in np.split(order, starts[1:]):
         U = fit.design.rows(rows) @ halves[codes[rows[0]]] * root[rows][:, None]
-        size, V = np.linalg.eigh(U.T @ U)
+        by_rows = len(rows) < U.shape[1]
+        size, V = np.linalg.eigh(U @ U.T if by_rows else U.T @ U)
         size = np.clip(size, 0.0, 1.0)
         free = 1 - size
         power = np.where(free > 1e-9, 1 / np.sqrt(np.where(free > 1e-9, free, 1.0)), 0.0)
-        factor = np.where(size > 1e-9, (power - 1) / np.where(size > 1e-9, size, 1.0), 0.5)
         scaled = root[rows] * fit.residuals[rows]
-        UV = U @ V
-        adjusted = scaled + UV @ (factor * (UV.T @ scaled))
+        if by_rows:
+            adjusted = V @ (power * (V.T @ scaled))
+        else:
+            factor = np.where(size > 1e-9, (power - 1) / np.where(size > 1e-9, size, 1.0), 0.5)
+            UV = U @ V
+            adjusted = scaled + UV @ (factor * (UV.T @ scaled))
         out[rows] = np.divide(adjusted, root[rows], out=np.zeros(len(rows)), where=root[rows] > 0)
     return out

@@ -22,7 +22,7 @@ from pandas_causal.arms.arm_regression import (
 )
 from pandas_causal.arms.base import ArmComparison, Law
 from pandas_causal.arms.estimands import EstimandPlan, plan_estimand
-from pandas_causal.arms.sample import Sample
+from pandas_causal.arms.sample import Sample, refuse_dominating_weights
 from pandas_causal.effect.bootstrap import SumsOverRows
 from pandas_causal.effect.check import Check, Checks
 from pandas_causal.effect.effect import Effect
@@ -89,6 +89,8 @@ class DifferenceInMeans(ArmComparison):
         Confidence level; with `anytime_n` it also sets the boundary.
     control : level, optional
         Reference arm.
+    formula : str, optional
+        Right-hand side that makes the covariates: see :class:`ArmComparison`.
 
     Attributes
     ----------
@@ -124,6 +126,7 @@ class DifferenceInMeans(ArmComparison):
         anytime_n: int | None = None,
         level: float = 0.95,
         control: Hashable = None,
+        formula: str | None = None,
     ) -> None:
         self.adjustment = adjustment
         self.variance = variance
@@ -135,6 +138,7 @@ class DifferenceInMeans(ArmComparison):
         self.anytime_n = anytime_n
         self.level = level
         self.control = control
+        self.formula = formula
 
     def fit(
         self,
@@ -180,7 +184,7 @@ class DifferenceInMeans(ArmComparison):
         self._check_together(strata, denominator, cluster, None if self._validated else sample_weight)
         plan = plan_estimand("ATE", sample.arms, sample.treatment)
         if not self._validated:  # refits of the bootstrap draw rows, and only their estimates are read
-            _refuse_dominating_weights(sample)
+            refuse_dominating_weights(sample)
         if self.adjustment == "cuped":
             _refuse_nothing_to_adjust_by(sample)
         strata_values = sample.inputs.joint("strata")
@@ -421,17 +425,6 @@ def _means(sample: Sample, plan: EstimandPlan, design: StandardisedMatrix, varia
         common = _pooled(sample, fit, weights)
         return ArmMeans(values, contributions, (common,), f"pooled variance{weighted}, Student's t")
     return ArmMeans(values, contributions, unbiased, f"Welch{weighted}")
-
-
-def _refuse_dominating_weights(sample: Sample) -> None:
-    """Refuse an arm whose weights are worth fewer than two rows, ``sum(w)^2 / sum(w^2) < 2``."""
-    if sample.w is None:
-        return
-    for a, level in enumerate(sample.arms.levels):
-        w = sample.w[sample.codes == a]
-        law = weighted_mean_law(w / w.sum())
-        if not law.known:
-            raise CausalDataError(law.refusal(f"{len(w):,} rows of arm {level!r}"))
 
 
 def _refuse_nothing_to_adjust_by(sample: Sample) -> None:
