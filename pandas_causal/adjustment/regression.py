@@ -234,8 +234,7 @@ class RegressionAdjustment(ArmComparison):
         design = StandardisedMatrix.of(sample.X)
         lost = 0
         if self.outcome_model == "linear":
-            names = [f"arm {level!r}" for level in sample.arms.levels]
-            fit = fit_arm_regression(design, sample.y, sample.codes, len(sample.arms), sample.w, names)
+            fit = fit_arm_regression(design, sample.y, sample.codes, len(sample.arms), sample.w, sample.arm_names)
             means = means_components(fit, plan, sample.codes, sample.w, sample.cluster)
             values, contributions = means.values, means.contributions
             components: tuple[Component, ...] | None

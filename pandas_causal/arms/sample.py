@@ -83,6 +83,11 @@ class Sample:
         """Arm of every row, the control 0."""
         return self.arms.codes
 
+    @property
+    def arm_names(self) -> list[str]:
+        """Every arm as messages call it."""
+        return [f"arm {level!r}" for level in self.arms.levels]
+
     def training_rows(self, design: StandardisedMatrix | None = None) -> TrainingRows:
         """These rows, for nuisances."""
         levels = self.encoder.for_learners

@@ -405,7 +405,7 @@ def _columns(sample: Sample, strata: pd.Series[Any] | None, *, adjust: bool) -> 
 def _means(sample: Sample, plan: EstimandPlan, design: StandardisedMatrix, variance: str) -> ArmMeans:
     """Arm means, plain or adjusted by least squares in every arm."""
     K = len(sample.arms)
-    fit = fit_arm_regression(design, sample.y, sample.codes, K, sample.w)
+    fit = fit_arm_regression(design, sample.y, sample.codes, K, sample.w, sample.arm_names)
     if design.p > 1:
         return means_components(fit, plan, sample.codes, sample.w, sample.cluster)
     weights = _mean_weights(sample)
@@ -518,7 +518,7 @@ def _ratio_parameters(sample: Sample, plan: EstimandPlan, design: StandardisedMa
     metric's (Budylin et al. 2018).
     """
     K = len(sample.arms)
-    fits = [fit_arm_regression(design, v, sample.codes, K, sample.w) for v in (sample.y, denominator)]
+    fits = [fit_arm_regression(design, v, sample.codes, K, sample.w, sample.arm_names) for v in (sample.y, denominator)]
     means, by_coefficients, by_sampling = zip(
         *(mean_contributions(f, plan, sample.codes, sample.w) for f in fits), strict=True
     )
@@ -581,7 +581,7 @@ def _without_rounding(contributions: Floats, values: Floats) -> Floats:
 
 def _explained(design: StandardisedMatrix, v: Floats, w: Floats | None) -> Floats:
     """What covariates explain of a column in all rows (n,), less its mean."""
-    pooled = fit_arm_regression(design, v, np.zeros(len(v), dtype=np.int8), 1, w)
+    pooled = fit_arm_regression(design, v, np.zeros(len(v), dtype=np.int8), 1, w, ["the regression of all arms"])
     fitted = pooled.predictions[:, 0]
     return np.asarray(fitted - np.average(fitted, weights=w))
 

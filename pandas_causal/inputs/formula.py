@@ -298,7 +298,8 @@ def _materialised(formula: str, make: Any) -> Any:
             which = f" ({levels[1]})" if levels else ""
             text = f"formula: levels never seen at fit{which} are read as the reference level"
             warnings.warn(text, CausalWarning, stacklevel=4)
-        else:
+        elif not issubclass(one.category, DeprecationWarning | FutureWarning | RuntimeWarning):
+            # of its own code; and of logarithms and quotients, whose results are judged by what they are
             warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
     return matrix
 
