@@ -172,7 +172,8 @@ class Questions:
         if covariates is not None and len(names(covariates)):
             raise CausalArgumentError("give covariates= or formula=, not both: a formula names its columns itself")
         taken = {name: role for role, value in roles.items() for name in self._columns_of(role, value)}
-        taken |= dict.fromkeys(outcome if isinstance(outcome, list) else [outcome], "outcome")
+        outcomes = outcome if isinstance(outcome, list) else [outcome]
+        taken |= {name: "outcome" for name in outcomes if pd.api.types.is_hashable(name)}
         return formula_covariates(formula, list(self._frame.columns), {k: r for k, r in taken.items() if k is not None})
 
     def _covariates(

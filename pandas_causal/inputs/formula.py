@@ -227,9 +227,9 @@ class FormulaEncoder:
     def positions(self, name: object) -> list[int] | None:
         """Columns of the matrix that a term, or one of its columns, became; None for another name."""
         place = {k: at for at, k in enumerate(self.kept)}
-        terms = {str(term): columns for term, columns in self.spec.term_indices.items()}
-        if str(name) in terms:
-            return [place[k] for k in terms[str(name)] if k in place]
+        terms = {_squeezed(term): columns for term, columns in self.spec.term_indices.items()}
+        if _squeezed(name) in terms:
+            return [place[k] for k in terms[_squeezed(name)] if k in place]
         return [self.names.index(str(name))] if str(name) in self.names else None
 
     def transform(self, frame: pd.DataFrame) -> Floats:
@@ -260,6 +260,11 @@ class FormulaEncoder:
 
 
 AnyEncoder = Encoder | FormulaEncoder
+
+
+def _squeezed(term: object) -> str:
+    """A term without blanks, which formulaic sets as it likes."""
+    return re.sub(r"\s+", "", str(term))
 
 
 def _are_dummies(columns: Floats) -> bool:

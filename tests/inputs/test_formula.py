@@ -74,6 +74,16 @@ def test_roles_beside_the_treatment_are_refused_too(frame):
         AIPW(formula="age + gain").fit(frame, frame["gain"], treatment="arm")
 
 
+def test_several_outcomes(frame):
+    frame["other"] = frame["gain"] + frame["dose"]
+    effect = frame.causal.ate(treatment="arm", outcome=["gain", "other"], formula="age", estimator="regression")
+    assert len(effect.table) == 2
+    with pytest.raises(CausalArgumentError, match="'other' is the outcome"):
+        frame.causal.ate(treatment="arm", outcome=["gain", "other"], formula="age + other")
+    with pytest.raises(CausalArgumentError, match="outcome takes the name"):
+        frame.causal.ate(treatment="arm", outcome=[["gain"]], formula="age")
+
+
 def test_missing_values_are_counted_and_dropped_where_asked(frame):
     frame.loc[3:9, "dose"] = np.nan
     with pytest.raises(CausalDataError, match=r"dose: .*nothing is imputed.*7.*missing='drop'"):
@@ -160,7 +170,7 @@ def test_the_bootstrap_refits_the_formula(frame):
 
 
 def test_interactions_by_terms(frame):
-    model = RegressionAdjustment(formula=TEXT, interactions=["bs(dose, df=4)", "age"])
+    model = RegressionAdjustment(formula=TEXT, interactions=["bs(dose,df=4)", "age"])
     effect = model.fit(frame.drop(columns="gain"), frame["gain"], treatment="arm").effect()
     theirs = smf.ols(f"gain ~ arm * bs(dose, df=4) + arm:age + {TEXT}", frame).fit()
     under = [theirs.predict(frame.assign(arm=a)).mean() for a in (0, 1)]
