@@ -99,6 +99,7 @@ class Questions:
         outcome: Hashable | list[Any],
         covariates: Sequence[Any] | None,
         graph: Any,
+        formula: str | None = None,
         post_treatment: Sequence[Any] = (),
         always: Sequence[Any] = (),
         settings: Mapping[str, Any],
@@ -108,11 +109,15 @@ class Questions:
     ) -> Effect:
         """Arms of rows compared by covariates: those named, judged by a graph if there is one, or those of the graph.
 
-        `always` are columns that a set taken from the graph must hold, `settings` those of the estimator that the call
+        `formula` makes the covariates of the columns that it reads. `always` are columns that a set taken from the
+        graph must hold, `settings` those of the estimator that the call
         gives (None: not given).
         """
         from pandas_causal.estimator import choose
 
+        if formula is not None:
+            covariates = self._of_formula(formula, covariates, treatment=treatment, outcome=outcome, **roles)
+            settings = {**settings, "formula": formula}
         if graph is not None:
             from pandas_causal.graphs.graph import as_graph
             from pandas_causal.identification.routes import ate_from_graph, marked_ends
@@ -140,7 +145,7 @@ class Questions:
             raise CausalArgumentError(
                 f"{question} adjusts for covariates, and none were given. If treatment was randomised ask"
                 " df.causal.ab_test(...); for the unadjusted difference ask df.causal.association(...); covariates=[]"
-                " says none on purpose, and graph= takes them from a causal graph"
+                " says none on purpose, formula= makes them of columns, and graph= takes them from a causal graph"
             )
         need_treatment(question, treatment)
         chosen = choose("ate", "aipw" if estimator is None else estimator, settings)
@@ -157,6 +162,19 @@ class Questions:
             chosen, treatment=treatment, outcome=outcome, covariates=covariates, level=level, missing=missing, **roles
         )
         return replace(effect, warnings=(*effect.warnings, *notes)) if notes else effect
+
+    def _of_formula(
+        self, formula: str, covariates: Sequence[Any] | None, *, outcome: Hashable | list[Any], **roles: Any
+    ) -> list[Any]:
+        """Columns that a formula reads; those with a role are refused by name."""
+        from pandas_causal.inputs.formula import formula_covariates
+
+        if covariates is not None and len(names(covariates)):
+            raise CausalArgumentError("give covariates= or formula=, not both: a formula names its columns itself")
+        taken = {name: role for role, value in roles.items() for name in self._columns_of(role, value)}
+        outcomes = outcome if isinstance(outcome, list) else [outcome]
+        taken |= {name: "outcome" for name in outcomes if pd.api.types.is_hashable(name)}
+        return formula_covariates(formula, list(self._frame.columns), {k: r for k, r in taken.items() if k is not None})
 
     def _covariates(
         self, question: str, *, treatment: RoleLike, outcome: Hashable, covariates: Sequence[Any] | None, graph: Any

@@ -31,6 +31,7 @@ class ExperimentQuestions(Questions):
         treatment: RoleLike = None,
         outcome: Hashable | list[Any] = None,
         covariates: Sequence[Any] | None = None,
+        formula: str | None = None,
         graph: Any = None,
         adjustment: str | None = None,
         variance: str = "welch",
@@ -58,6 +59,9 @@ class ExperimentQuestions(Questions):
         """
         from pandas_causal.experiments.difference_in_means import DifferenceInMeans, corrected
 
+        if formula is not None:
+            columns = {"cluster": cluster, "strata": strata, "denominator": denominator, "sample_weight": sample_weight}
+            covariates = self._of_formula(formula, covariates, treatment=treatment, outcome=outcome, **columns)
         treatment, outcome, covariates, notes = self._randomised(treatment, outcome, covariates, graph)
         estimator = DifferenceInMeans(
             adjustment="lin" if covariates and adjustment is None else adjustment,
@@ -71,6 +75,7 @@ class ExperimentQuestions(Questions):
             cluster_inference=cluster_inference,
             level=level,
             control=control,
+            formula=formula,
         )
         effect = self._fit(
             estimator,

@@ -16,9 +16,19 @@ from pandas_causal.effect.effect import Effect
 from pandas_causal.errors import CausalArgumentError
 from pandas_causal.inference.influence import Component, cluster_component, cluster_sums, ways_in_words
 from pandas_causal.inputs.parameters import one_of
-from pandas_causal.kernels.arrays import Codes, Floats
+from pandas_causal.kernels.arrays import Codes, Floats, Positions
 
-__all__ = ["WILD", "ArmMeans", "mean_contributions", "means_components", "population_centres", "with_wild_tests"]
+__all__ = [
+    "WILD",
+    "ArmMeans",
+    "MeanTerms",
+    "components_of",
+    "mean_contributions",
+    "mean_terms",
+    "means_components",
+    "population_centres",
+    "with_wild_tests",
+]
 
 WILD = one_of("satterthwaite", "wild")
 
@@ -88,20 +98,54 @@ class ArmMeans:
     method: str
 
 
+@dataclass(frozen=True, eq=False)
+class MeanTerms:
+    """Means of a fit as predictions ``z' beta_a``, and what every row contributes to them.
+
+    Attributes
+    ----------
+    values : ndarray (k,)
+    by_coefficients, by_sampling : ndarray (n, k)
+    centres : ndarray (k, p)
+        The z.
+    arms : ndarray (k,)
+    """
+
+    values: Floats
+    by_coefficients: Floats
+    by_sampling: Floats
+    centres: Floats
+    arms: Positions
+
+
+def mean_terms(fit: ArmRegression, plan: EstimandPlan, codes: Codes, w: Floats | None) -> MeanTerms:
+    """The means of a plan in regressions by arm."""
+    centres = population_centres(fit, plan, codes, np.ones(len(codes)) if w is None else w)
+    return MeanTerms(*mean_contributions(fit, plan, codes, w), centres, np.array([a for _, a in plan.targets]))
+
+
 def means_components(
     fit: ArmRegression, plan: EstimandPlan, codes: Codes, w: Floats | None, cluster: tuple[Any, ...]
 ) -> ArmMeans:
-    """Adjusted means, their raw contributions, and their variance.
+    """Adjusted means of a plan, their raw contributions, and their variance."""
+    return components_of(fit, mean_terms(fit, plan, codes, w), codes, w, cluster)
+
+
+def components_of(
+    fit: ArmRegression, terms: MeanTerms, codes: Codes, w: Floats | None, cluster: tuple[Any, ...]
+) -> ArmMeans:
+    """Means of a fit, their raw contributions, and their variance.
 
     Without clusters: HC2 for the coefficients, raw for the covariates averaged over, Student's t with n - p degrees of
-    freedom. One way of clusters: CR2 residuals, G - 1. Several ways: CR1.
+    freedom. One way of clusters: CR2, with degrees of freedom of every contrast's own (those of the coefficients; the
+    covariates averaged over are taken as they are). Several ways: CR1.
 
     References
     ----------
-    Lin (2013), Annals of Applied Statistics; MacKinnon and White (1985) for HC2; Bell and McCaffrey
-    (2002), Pustejovsky and Tipton (2018) for CR2.
+    Lin (2013), Annals of Applied Statistics; MacKinnon and White (1985) for HC2; Bell and McCaffrey (2002), Pustejovsky
+    and Tipton (2018) for CR2.
     """
-    values, first, second = mean_contributions(fit, plan, codes, w)
+    values, first, second = terms.values, terms.by_coefficients, terms.by_sampling
     contributions = first + second
     if not cluster:
         adjusted = first * np.sqrt(fit.hc2)[:, None]
@@ -111,14 +155,15 @@ def means_components(
         component = cluster_component(contributions, cluster, p=len(values))
         return ArmMeans(values, contributions, (component,), f"clustered{ways_in_words(len(cluster))} (CR1)")
     clusters = sums_by_cluster(fit, codes, w, cluster[0])
-    centres = population_centres(fit, plan, codes, np.ones(len(codes)) if w is None else w)
-    sums, df = clustered_scores(fit, clusters, centres, np.array([a for _, a in plan.targets]))
+    sums, df = clustered_scores(fit, clusters, terms.centres, terms.arms)
     sums = sums + cluster_sums(second, cluster[0]).to_numpy()
     component = Component(sums.T @ sums, float(len(sums) - 1), by_row=df)
     return ArmMeans(values, contributions, (component,), "clustered (CR2), Satterthwaite")
 
 
-def with_wild_tests(effect: Effect, fit: ArmRegression, plan: EstimandPlan, sample: Sample) -> Effect:
+def with_wild_tests(
+    effect: Effect, fit: ArmRegression, terms: MeanTerms, codes: Codes, loadings: Floats, sample: Sample
+) -> Effect:
     """The same effect with p-values and intervals of the restricted wild cluster bootstrap.
 
     Raises
@@ -130,11 +175,9 @@ def with_wild_tests(effect: Effect, fit: ArmRegression, plan: EstimandPlan, samp
         raise CausalArgumentError(
             "cluster_inference='wild' needs cluster=, one column: the bootstrap redraws the signs of whole clusters"
         )
-    clusters = sums_by_cluster(fit, sample.codes, sample.w, sample.cluster[0])
-    centres = population_centres(fit, plan, sample.codes, np.ones(len(sample)) if sample.w is None else sample.w)
-    arms = np.array([a for _, a in plan.targets])
-    tests = wild_tests(
-        clusters, centres, arms, plan.loadings, effect.rows.centre, effect.rows.index, alternative=effect.alternative
-    )
+    clusters = sums_by_cluster(fit, codes, sample.w, sample.cluster[0])
+    estimates, index = effect.rows.centre, effect.rows.index
+    side = effect.alternative
+    tests = wild_tests(clusters, terms.centres, terms.arms, loadings, estimates, index, alternative=side)
     words = f"{effect.std_error_method}; p-values and intervals: wild cluster bootstrap (Webb's weights, null imposed)"
     return replace(effect, tests=tests.of_zero(), inversion=tests, std_error_method=words)

@@ -6,6 +6,7 @@ every arm by itself. Its average predictions are the adjusted arm means.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,9 +52,14 @@ class ArmRegression:
 
 
 def fit_arm_regression(
-    design: StandardisedMatrix, y: Floats, codes: Codes, n_arms: int, w: Floats | None = None
+    design: StandardisedMatrix,
+    y: Floats,
+    codes: Codes,
+    n_arms: int,
+    w: Floats | None = None,
+    names: Sequence[str] = (),
 ) -> ArmRegression:
-    """Fit every arm by its normal equations.
+    """Fit every arm by its normal equations; `names` say which rows have too few, in place of the arm's code.
 
     Raises
     ------
@@ -67,8 +73,8 @@ def fit_arm_regression(
     for a in range(n_arms):
         if counts[a] <= used[a]:
             raise CausalDataError(
-                f"arm {a} has {counts[a]} rows for {used[a]} coefficients; use fewer covariates, or"
-                " AIPW(outcome_model='ridge')"
+                f"{names[a] if names else f'arm {a}'} has {counts[a]} rows for {used[a]} coefficients; use fewer"
+                " covariates, or AIPW(outcome_model='ridge')"
             )
     coefficients = np.einsum("aij,aj->ai", bread, moments)
     residuals, leverage = np.empty(len(y)), np.empty(len(y))

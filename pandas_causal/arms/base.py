@@ -40,6 +40,8 @@ from pandas_causal.inference.rows import RowIdentity
 from pandas_causal.inputs.arms import resolve_arms
 from pandas_causal.inputs.column_rules import as_float, normalised_weights
 from pandas_causal.inputs.encoding import Encoder
+from pandas_causal.inputs.formula import FORMULA, AnyEncoder, FormulaEncoder
+from pandas_causal.inputs.parameters import Legal
 from pandas_causal.inputs.roles import Inputs, as_frame, resolve
 from pandas_causal.inputs.types import Covariates, Outcome, RoleLike
 from pandas_causal.kernels.arrays import Bools, Floats
@@ -75,11 +77,16 @@ class ArmComparison(CausalEstimator):
         Whether covariates are read; where not, they are ignored.
     used_ : ndarray (rows of X,) of bool
         Rows that were used.
+    formula : str or None
+        Right-hand side (formulaic's: ``"age * sex + bs(dose, df=3) + C(site)"``) that makes the covariates of columns
+        of X; None: all of X's. New rows are transformed as those of the fit were.
     arms_ : tuple
         Levels of the treatment, the control first.
     """
 
     uses_covariates: ClassVar[bool] = True
+    legal: ClassVar[Mapping[str, Legal]] = {"formula": FORMULA}
+    formula: str | None = None  # a setting of the estimators that take one
 
     # -- fit ---------------------------------------------------------------------------------------------------------
 
@@ -114,12 +121,14 @@ class ArmComparison(CausalEstimator):
             Every problem of the data at once.
         """
         self.need("treatment", treatment)
+        formula = self.formula if self.uses_covariates else None
         inputs = self.read_inputs(
             X,
             y,
             {"treatment": treatment, **roles},
             missing=missing,
             outcome=outcome,
+            formula=formula,
             convert=None if self.uses_covariates else Inputs.without_covariates,
         )
         self.treatment_name_ = inputs.roles["treatment"].name
@@ -128,7 +137,9 @@ class ArmComparison(CausalEstimator):
             inputs = inputs.weighted()
         self.used_ = inputs.kept
         arms = resolve_arms(inputs.roles["treatment"], control)
-        encoder = Encoder.fit(inputs.covariates)
+        encoder: AnyEncoder = (
+            Encoder.fit(inputs.covariates) if formula is None else FormulaEncoder.fit(formula, inputs.covariates)
+        )
         self.encoder_ = encoder
         self.arms_ = arms.levels
         values = np.full(len(inputs.index), np.nan) if inputs.outcome is None else as_float(inputs.outcome)
@@ -239,8 +250,12 @@ class ArmComparison(CausalEstimator):
         facts: Mapping[str, Any] | None = None,
         population: str = "the population the rows were sampled from",
         law: Law | None = None,
+        unknown: str = "",
     ) -> Effect:
-        """Arrange parameters and contributions as an Effect; clusters given to fit are applied (CR1)."""
+        """Arrange parameters and contributions as an Effect; clusters given to fit are applied (CR1).
+
+        `unknown` says why contributions are not known (NaN), and what to do; standard errors then are NaN.
+        """
         law = Law() if law is None else law
         # CR2 has degrees of freedom that fall with unequal clusters; CR1 has none of its own
         few = self._few_clusters(sample, FEW_CLUSTERS if components is None else _FEWEST_CLUSTERS)
@@ -254,7 +269,9 @@ class ArmComparison(CausalEstimator):
             clusters=sample.clusters,
             clustering=None if components is None else sample.cluster,
         )
-        if sample.cluster and components is None:
+        if unknown:
+            u = u.without_contributions(unknown)
+        elif sample.cluster and components is None:
             u = u.cluster(sample.cluster)
             std_error_method += f", clustered by {' and '.join(sample.clusters)} (CR1)"
         effect = Effect(

@@ -16,7 +16,15 @@ import numpy as np
 import pandas as pd
 
 from pandas_causal.effect.effect import Effect
-from pandas_causal.errors import CausalArgumentError, CausalDataError, CausalError, CausalWarning, warn
+from pandas_causal.effect.warnings_of_rows import std_error_text
+from pandas_causal.errors import (
+    CausalArgumentError,
+    CausalDataError,
+    CausalError,
+    CausalWarning,
+    StandardErrorWarning,
+    warn,
+)
 from pandas_causal.inference.draws_and_variance import Draws
 from pandas_causal.inference.influence import Influence
 from pandas_causal.inference.reference import Student
@@ -97,8 +105,10 @@ def bootstrap(
         raise CausalArgumentError(refusal)
     from sklearn.base import clone
 
-    fitted = clone(estimator).fit(X, y, **roles)
-    effect = fitted.effect()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", StandardErrorWarning)  # of errors that the draws take the place of
+        fitted = clone(estimator).fit(X, y, **roles)
+        effect = fitted.effect()
     if effect.facts.get("n_zero_weight"):
         raise CausalDataError(f"{effect.facts['n_zero_weight']:,} rows have weight 0; drop them before the bootstrap")
     if effect.facts.get("n_dropped"):
@@ -130,6 +140,7 @@ def bootstrap(
         reference=Student(),  # percentiles refer to no law and invert no test
         inversion=None,
         tests=None,
+        warnings=tuple(text for text in effect.warnings if text != std_error_text(effect.rows)),
     )
     return drawn.explained()
 

@@ -16,6 +16,8 @@ _NOTHING = 1e-14  # of the estimate: what rounding leaves of a standard error th
 
 def std_error_text(rows: Estimates) -> str | None:
     """Say which standard errors are NaN, infinite or zero (reference rows apart), or None."""
+    if isinstance(rows.uncertainty, Influence) and rows.uncertainty.unknown:
+        return rows.uncertainty.unknown
     se = rows.std_errors
     bad = ~np.isfinite(se) | (se <= _NOTHING * np.abs(rows.array))
     if rows.reference_rows is not None:

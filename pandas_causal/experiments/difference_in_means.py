@@ -12,12 +12,19 @@ import numpy as np
 import pandas as pd
 from sklearn.utils.validation import check_is_fitted
 
-from pandas_causal.arms.arm_means import WILD, ArmMeans, mean_contributions, means_components, with_wild_tests
+from pandas_causal.arms.arm_means import (
+    WILD,
+    ArmMeans,
+    mean_contributions,
+    mean_terms,
+    means_components,
+    with_wild_tests,
+)
 from pandas_causal.arms.arm_regression import ArmRegression, fit_arm_regression
 from pandas_causal.arms.base import ArmComparison, Law
 from pandas_causal.arms.cluster_robust import clustered_scores, sums_by_cluster
 from pandas_causal.arms.estimands import EstimandPlan, plan_estimand
-from pandas_causal.arms.sample import Sample
+from pandas_causal.arms.sample import Sample, refuse_dominating_weights
 from pandas_causal.effect.bootstrap import SumsOverRows
 from pandas_causal.effect.check import Check, Checks
 from pandas_causal.effect.effect import Effect
@@ -87,6 +94,8 @@ class DifferenceInMeans(ArmComparison):
         Confidence level; with `anytime_n` it also sets the boundary.
     control : level, optional
         Reference arm.
+    formula : str, optional
+        Right-hand side that makes the covariates: see :class:`ArmComparison`.
 
     Attributes
     ----------
@@ -124,6 +133,7 @@ class DifferenceInMeans(ArmComparison):
         cluster_inference: str = "satterthwaite",
         level: float = 0.95,
         control: Hashable = None,
+        formula: str | None = None,
     ) -> None:
         self.adjustment = adjustment
         self.variance = variance
@@ -136,6 +146,7 @@ class DifferenceInMeans(ArmComparison):
         self.cluster_inference = cluster_inference
         self.level = level
         self.control = control
+        self.formula = formula
 
     def fit(
         self,
@@ -181,7 +192,7 @@ class DifferenceInMeans(ArmComparison):
         self._check_together(strata, denominator, cluster, None if self._validated else sample_weight)
         plan = plan_estimand("ATE", sample.arms, sample.treatment)
         if not self._validated:  # refits of the bootstrap draw rows, and only their estimates are read
-            _refuse_dominating_weights(sample)
+            refuse_dominating_weights(sample)
         if self.adjustment == "cuped":
             _refuse_nothing_to_adjust_by(sample)
         strata_values = sample.inputs.joint("strata")
@@ -292,7 +303,8 @@ class DifferenceInMeans(ArmComparison):
             effect = _tested(effect, sample, self.test)
         if self.cluster_inference == "wild":
             fit = fit_arm_regression(self._design, sample.y, sample.codes, len(sample.arms), sample.w)
-            effect = with_wild_tests(effect, fit, plan, sample)
+            terms = mean_terms(fit, plan, sample.codes, sample.w)
+            effect = with_wild_tests(effect, fit, terms, sample.codes, plan.loadings, sample)
         return effect if self.correction is None else corrected(effect, self.correction)
 
     def _finished(self, sample: Sample, plan: EstimandPlan, means: ArmMeans, index: pd.Index | None) -> Effect:
@@ -412,7 +424,7 @@ def _columns(sample: Sample, strata: pd.Series[Any] | None, *, adjust: bool) -> 
 def _means(sample: Sample, plan: EstimandPlan, design: StandardisedMatrix, variance: str) -> ArmMeans:
     """Arm means, plain or adjusted by least squares in every arm."""
     K = len(sample.arms)
-    fit = fit_arm_regression(design, sample.y, sample.codes, K, sample.w)
+    fit = fit_arm_regression(design, sample.y, sample.codes, K, sample.w, sample.arm_names)
     if design.p > 1:
         return means_components(fit, plan, sample.codes, sample.w, sample.cluster)
     weights = _mean_weights(sample)
@@ -432,17 +444,6 @@ def _means(sample: Sample, plan: EstimandPlan, design: StandardisedMatrix, varia
         common = _pooled(sample, fit, weights)
         return ArmMeans(values, contributions, (common,), f"pooled variance{weighted}, Student's t")
     return ArmMeans(values, contributions, unbiased, f"Welch{weighted}")
-
-
-def _refuse_dominating_weights(sample: Sample) -> None:
-    """Refuse an arm whose weights are worth fewer than two rows, ``sum(w)^2 / sum(w^2) < 2``."""
-    if sample.w is None:
-        return
-    for a, level in enumerate(sample.arms.levels):
-        w = sample.w[sample.codes == a]
-        law = weighted_mean_law(w / w.sum())
-        if not law.known:
-            raise CausalDataError(law.refusal(f"{len(w):,} rows of arm {level!r}"))
 
 
 def _refuse_nothing_to_adjust_by(sample: Sample) -> None:
@@ -540,7 +541,7 @@ def _ratio_parameters(sample: Sample, plan: EstimandPlan, design: StandardisedMa
     metric's (Budylin et al. 2018).
     """
     K = len(sample.arms)
-    fits = [fit_arm_regression(design, v, sample.codes, K, sample.w) for v in (sample.y, denominator)]
+    fits = [fit_arm_regression(design, v, sample.codes, K, sample.w, sample.arm_names) for v in (sample.y, denominator)]
     means, by_coefficients, by_sampling = zip(
         *(mean_contributions(f, plan, sample.codes, sample.w) for f in fits), strict=True
     )
@@ -603,7 +604,7 @@ def _without_rounding(contributions: Floats, values: Floats) -> Floats:
 
 def _explained(design: StandardisedMatrix, v: Floats, w: Floats | None) -> Floats:
     """What covariates explain of a column in all rows (n,), less its mean."""
-    pooled = fit_arm_regression(design, v, np.zeros(len(v), dtype=np.int8), 1, w)
+    pooled = fit_arm_regression(design, v, np.zeros(len(v), dtype=np.int8), 1, w, ["the regression of all arms"])
     fitted = pooled.predictions[:, 0]
     return np.asarray(fitted - np.average(fitted, weights=w))
 

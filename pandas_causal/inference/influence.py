@@ -242,6 +242,8 @@ class Influence:
     factor_p : int or None
         Parameters counted in the factor (n - 1) / (n - p) of clustered errors; all of them by default. Cells of a
         panel are each a difference of means over the same units, so their number says nothing of the fit to a unit.
+    unknown : str
+        Why there is no variance (it is NaN), and what to do; empty where there is one.
     """
 
     values: Floats
@@ -254,6 +256,7 @@ class Influence:
     clustering: tuple[NDArray[np.generic], ...] | None = None
     treated: Support | None = None
     factor_p: int | None = None
+    unknown: str = ""
 
     @classmethod
     def from_contributions(
@@ -280,6 +283,13 @@ class Influence:
             rows=rows,
             clusters={} if clusters is None else clusters,
             clustering=clustering or None,
+        )
+
+    def without_contributions(self, reason: str) -> Influence:
+        """The same parameters, of whose variance nothing is known, for the reason given."""
+        k = len(self.values)
+        return replace(
+            self, contributions=None, components=(Component(np.full((k, k), np.nan)),), clustering=None, unknown=reason
         )
 
     def linear(self, matrix: Floats) -> Influence:
@@ -331,6 +341,8 @@ class Influence:
 
     def parameter_draws(self, n: int, rng: np.random.Generator) -> Floats:
         """Draw n deviations of the parameters (n, k) from N(0, meat), in parameter space."""
+        if self.unknown:
+            raise CausalError(self.unknown)
         root = square_root(self.meat())
         return rng.standard_normal((n, len(root))) @ root.T
 
@@ -367,6 +379,8 @@ class Influence:
         return replace(self, contributions=None, rows=None, clusters={}, clustering=None, treated=treated)
 
     def _need_contributions(self, what: str) -> Floats:
+        if self.unknown:
+            raise CausalError(self.unknown)
         if self.contributions is None:
             raise CausalError(f"{what} needs the contributions of the rows, which compact() dropped; refit to {what}")
         return self.contributions

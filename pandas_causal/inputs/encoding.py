@@ -155,6 +155,17 @@ class Encoder:
         """Names of the columns of the matrix."""
         return [o for c in self.columns for o in c.outputs]
 
+    def positions(self, name: object) -> list[int] | None:
+        """Columns of the matrix that a covariate, or one of its columns, became; None for another name."""
+        if str(name) in self.dropped:
+            return []
+        at = 0
+        for column in self.columns:
+            if column.name == name:
+                return list(range(at, at + len(column.outputs)))
+            at += len(column.outputs)
+        return [self.names.index(str(name))] if str(name) in self.names else None
+
     @property
     def every_level(self) -> EveryLevel:
         """Every level with a column of its own, in their order, as tables and pictures show them."""

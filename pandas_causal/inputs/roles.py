@@ -215,6 +215,10 @@ class Inputs:
                 keep &= ~(absent.any(axis=1) if isinstance(values, pd.DataFrame) else absent).to_numpy(dtype=bool)
         return self if keep.all() else self.take(keep)
 
+    def with_covariates(self, names: Sequence[Any]) -> Inputs:
+        """Keep some of the covariates."""
+        return replace(self, covariates=self.covariates[list(names)])
+
     def without_covariates(self) -> Inputs:
         """Leave the covariates out, for methods that read none."""
         return replace(self, covariates=self.covariates.iloc[:, :0])

@@ -83,6 +83,8 @@ class FrontDoor(ArmComparison):
         e and r are bounded to [clip, 1 - clip]; bounded rows are counted.
     control : level, optional
         Reference arm; else the first category, else the first level in sorted order.
+    formula : str, optional
+        Right-hand side that makes the covariates: see :class:`ArmComparison`.
     random_state : int or None
     n_jobs : int, optional
 
@@ -125,6 +127,7 @@ class FrontDoor(ArmComparison):
         n_repeats: int = 1,
         clip: float = 0.01,
         control: Hashable = None,
+        formula: str | None = None,
         random_state: int | None = 0,
         n_jobs: int | None = None,
     ) -> None:
@@ -137,6 +140,7 @@ class FrontDoor(ArmComparison):
         self.n_repeats = n_repeats
         self.clip = clip
         self.control = control
+        self.formula = formula
         self.random_state = random_state
         self.n_jobs = n_jobs
 

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 import statsmodels.api as sm
 
-from pandas_causal import RegressionAdjustment
+from pandas_causal import DifferenceInMeans, RegressionAdjustment, bootstrap
 from pandas_causal.errors import CausalArgumentError, CausalDataError
 from tests.adjustment.designs import confounded
 from tests.experiments.test_difference_in_means import brute_force_cr2
@@ -116,8 +116,23 @@ def test_wrong_outcome_models_are_refused():
 def test_an_arm_of_few_rows_is_refused_with_the_counts():
     X, y, _ = confounded(40)
     d = (np.arange(40) < 4).astype(int)
-    with pytest.raises(CausalDataError, match="4 rows for 4 coefficients"):
+    with pytest.raises(CausalDataError, match="arm 1 has 4 rows for 4 coefficients"):
         RegressionAdjustment().fit(X, y, treatment=d, propensity=np.full(40, 0.1))
+    named = np.where(d == 1, "new drug", "old drug")  # its level, not its code; the control is the first level
+    with pytest.raises(CausalDataError, match="arm 'new drug' has 4 rows for 4 coefficients"):
+        RegressionAdjustment().fit(X, y, treatment=named, propensity=np.full(40, 0.9))
+    with pytest.raises(CausalDataError, match="arm 'new drug' has 4 rows for 4 coefficients"):
+        DifferenceInMeans(adjustment="lin").fit(X, y, treatment=named)
+
+
+@pytest.mark.parametrize("interactions", [True, False, ["a"]])
+def test_an_arm_that_one_weight_outweighs_is_refused(interactions):
+    X, y, d = confounded(100)
+    w = np.ones(100)
+    w[np.flatnonzero(d == 1)[0]] = 1e6
+    with pytest.raises(CausalDataError, match=r"sample_weight: the \d+ rows of arm 1 are worth 1.00 rows"):
+        RegressionAdjustment(interactions=interactions).fit(X, y, treatment=d, sample_weight=w)
+    bootstrap(RegressionAdjustment(interactions=interactions), X, y, treatment=d, n_draws=10, progress=False)
 
 
 def test_collinear_covariates_are_left_out_and_counted():

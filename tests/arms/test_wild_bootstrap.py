@@ -118,3 +118,21 @@ def test_few_or_unequal_clusters_are_said():
         big.causal.ate(**question, estimator="regression", cluster="h")
     moved = equal.causal.ate(**question, estimator="regression").cluster(big["h"])
     assert any("worth 1" in text for text in moved.warnings)
+
+
+def test_a_plain_coefficient_has_one_too():
+    """One least squares for all arms: without covariates the same question as the means by arm."""
+    question = {"treatment": "t", "outcome": "y", "cluster": "g"}
+    plain = RegressionAdjustment(interactions=False, cluster_inference="wild")
+    one = FRAME.causal.ate(**question, covariates=[], estimator=plain)
+    two = FRAME.causal.ab_test(**question, cluster_inference="wild")
+    assert one.estimate == pytest.approx(two.estimate, rel=1e-9)
+    assert one.p_value == pytest.approx(two.p_value, abs=0.02)
+    adjusted = FRAME.causal.ate(**question, covariates=["x"], estimator=plain)
+    assert adjusted.conf_low < adjusted.estimate < adjusted.conf_high
+    with pytest.raises(CausalArgumentError, match="is for least squares"):
+        FRAME.assign(y=FRAME["y"] > 0).causal.ate(
+            **question,
+            covariates=["x"],
+            estimator=RegressionAdjustment(outcome_model="logistic", cluster_inference="wild"),
+        )

@@ -51,6 +51,7 @@ WRONG = {
     "interactions": {"True or False": ["yes", 1, None]},
     "over_identified": {"True or False": ["over", 1, None]},
     "tolerance": {"0 or more": [-0.1, np.inf, np.nan, "0.1", None, True]},
+    "formula": {"right-hand side": ["", 3, True, ["age"]]},
     "level": {"between 0 and 1": [0, 1, 95, -0.1, "high", np.nan, None, True]},
 }
 CASES = [
