@@ -86,7 +86,7 @@ def test_lalonde_coefficient():
 
 def test_darfur_coefficient_with_village_effects():
     """Cinelli and Hazlett (2020), Table 1: .097 with the classical error .023, within 486 villages."""
-    sensemakr = pytest.importorskip("sensemakr", reason="the survey of Darfur comes with PySensemakr")
+    sensemakr = pytest.importorskip("sensemakr", reason="pip install --no-deps PySensemakr has the survey")
     frame = sensemakr.data.load_darfur()
     names = ["age", "farmer_dar", "herder_dar", "pastvoted", "hhsize_darfur", "female", "village"]
     assert frame["village"].nunique() == 486
