@@ -33,8 +33,12 @@ class ArmClusters:
         Of the clusters.
     cluster, arm : ndarray (C,)
         Of every pair that has rows.
-    S : ndarray (C, p, p)
-        ``L' (sum w z z') L``.
+    S : ndarray (C, p, p) or None
+        ``L' (sum w z z') L``; None where clusters hold fewer rows than there are coefficients, which are kept instead.
+    rows : tuple of ndarray
+        Then ``sqrt(w) z L`` (n, p) and ``sqrt(w) e`` (n,), sorted by cluster and arm.
+    starts : ndarray (C + 1,)
+        Where the rows of each pair begin.
     scores : ndarray (C, p)
         ``L' (sum w z e)``.
     roots : ndarray (K, p, p)
@@ -44,7 +48,9 @@ class ArmClusters:
     labels: pd.Index
     cluster: Positions
     arm: Codes
-    S: Floats
+    S: Floats | None
+    rows: tuple[Floats, Floats]
+    starts: Positions
     scores: Floats
     roots: Floats
 
@@ -57,6 +63,17 @@ class ArmClusters:
     def nested(self) -> bool:
         """Whether every cluster lies within one arm."""
         return len(self.cluster) == self.n_clusters
+
+    def along(self, directions: Floats) -> Floats:
+        """S times a direction of each arm (K, p), for every pair (C, p)."""
+        of_pair = directions[self.arm]
+        if self.S is not None:
+            return np.asarray(np.einsum("cij,cj->ci", self.S, of_pair))
+        U, out = self.rows[0], np.empty((len(self.arm), directions.shape[1]))
+        for c, direction in enumerate(of_pair):
+            block = U[self.starts[c] : self.starts[c + 1]]
+            out[c] = block.T @ (block @ direction)
+        return out
 
     def by_cluster(self, values: Floats) -> Floats:
         """Sum (C, k) over the arms of each cluster (G, k)."""
@@ -76,8 +93,10 @@ class BellMcCaffrey:
     Attributes
     ----------
     cluster, arm : ndarray (C,)
-    m, Sm : ndarray (C, k, p)
-        p_g of every parameter in the coordinates of its arm, and S times it.
+    inside : ndarray (C, k, k)
+        Products of the p_g of the parameters.
+    across : ndarray (C, k, p)
+        ``X'p_g`` of every parameter, in the coordinates of its arm.
     n_clusters, n_arms : int
 
     References
@@ -87,18 +106,18 @@ class BellMcCaffrey:
 
     cluster: Positions
     arm: Codes
-    m: Floats
-    Sm: Floats
+    inside: Floats
+    across: Floats
     n_clusters: int
     n_arms: int
 
     def __call__(self, loadings: Floats) -> Floats:
         """Degrees of freedom (rows,) of contrasts (rows, k) of the parameters."""
-        p = self.m.shape[2]
+        p = self.across.shape[2]
         out = np.empty(len(loadings))
         for row, loading in enumerate(loadings):
-            v, u = np.einsum("ckp,k->cp", self.m, loading), np.einsum("ckp,k->cp", self.Sm, loading)
-            inside = np.einsum("cp,cp->c", v, u)
+            u = np.einsum("ckp,k->cp", self.across, loading)
+            inside = np.einsum("ckl,k,l->c", self.inside, loading, loading)
             size = np.bincount(self.cluster, weights=inside, minlength=self.n_clusters)
             length = np.bincount(self.cluster, weights=np.square(u).sum(axis=1), minlength=self.n_clusters)
             wide = np.zeros((self.n_clusters, self.n_arms, p))
@@ -120,26 +139,34 @@ def sums_by_cluster(fit: ArmRegression, codes: Codes, w: Floats | None, cluster:
     weighted = unit * fit.residuals
     C = len(cells)
     arm = (cells % K).astype(np.int64)
-    gram, scores = _grams(fit, cell, C, unit, weighted)
-    of_cell = roots[arm]
-    return ArmClusters(
-        labels=pd.Index(labels),
-        cluster=cells // K,
-        arm=arm,
-        S=np.matmul(np.matmul(of_cell.transpose(0, 2, 1), gram), of_cell),
-        scores=np.einsum("cji,cj->ci", of_cell, scores),
-        roots=roots,
-    )
+    order = np.argsort(cell, kind="stable")
+    starts = np.searchsorted(cell[order], np.arange(C + 1))
+    S, rows = None, (np.empty((0, 0)), np.empty(0))
+    if len(codes) < C * fit.design.p:
+        root = np.sqrt(unit[order])
+        U = fit.design.rows(order) * root[:, None]
+        for a in range(K):
+            mine = codes[order] == a
+            U[mine] = U[mine] @ roots[a]
+        rows = (U, root * fit.residuals[order])
+        scores = np.add.reduceat(U * rows[1][:, None], starts[:-1], axis=0)
+    else:
+        gram, scores = _grams(fit, cell, order, starts, unit, weighted)
+        of_cell = roots[arm]
+        S = np.matmul(np.matmul(of_cell.transpose(0, 2, 1), gram), of_cell)
+        scores = np.einsum("cji,cj->ci", of_cell, scores)
+    return ArmClusters(pd.Index(labels), cells // K, arm, S, rows, starts, scores, roots)
 
 
-def _grams(fit: ArmRegression, cell: Ints, C: int, unit: Floats, weighted: Floats) -> tuple[Floats, Floats]:
+def _grams(
+    fit: ArmRegression, cell: Ints, order: Positions, starts: Positions, unit: Floats, weighted: Floats
+) -> tuple[Floats, Floats]:
     """``sum w z z'`` (C, p, p) and ``sum w z e`` (C, p) by cell."""
+    C = len(starts) - 1
     p = fit.design.p
     if p == 1:
         counts, totals = (np.bincount(cell, weights=v, minlength=C) for v in (unit, weighted))
         return counts.astype(float).reshape(C, 1, 1), totals.astype(float).reshape(C, 1)
-    order = np.argsort(cell, kind="stable")
-    starts = np.searchsorted(cell[order], np.arange(C + 1))
     gram, scores = np.zeros((C, p, p)), np.zeros((C, p))
     if len(cell) >= _LONG * C:
         for c in range(C):
@@ -178,15 +205,42 @@ def clustered_scores(
         Their outer product is the CR2 variance.
     df : BellMcCaffrey
     """
-    size, V = np.linalg.eigh(clusters.S)
+    toward = np.stack([clusters.roots[a].T @ z for a, z in zip(arms, centres, strict=True)])
+    inside, across, sums = (_by_rows if clusters.S is None else _by_grams)(clusters, toward, arms)
+    law = BellMcCaffrey(clusters.cluster, clusters.arm, inside, across, clusters.n_clusters, len(fit.bread))
+    return clusters.by_cluster(sums), law
+
+
+def _power(size: Floats) -> Floats:
+    """``(1 - l)^(-1/2)``, 0 where nothing is left."""
     free = 1 - np.clip(size, 0.0, 1.0)
-    power = np.where(free > _FULL, 1 / np.sqrt(np.where(free > _FULL, free, 1.0)), 0.0)
-    C, k, p = len(clusters.cluster), len(arms), centres.shape[1]
-    m = np.zeros((C, k, p))
+    return np.where(free > _FULL, 1 / np.sqrt(np.where(free > _FULL, free, 1.0)), 0.0)
+
+
+def _by_grams(clusters: ArmClusters, toward: Floats, arms: Positions) -> tuple[Floats, Floats, Floats]:
+    """Products of the p_g (C, k, k), ``X'p_g`` (C, k, p) and adjusted scores (C, k), from S."""
+    assert clusters.S is not None  # noqa: S101 - what decides who is called
+    size, V = np.linalg.eigh(clusters.S)
+    power = _power(size)
+    m = np.zeros((len(clusters.arm), *toward.shape))
     for j, a in enumerate(arms):
         mine = np.flatnonzero(clusters.arm == a)
-        c = clusters.roots[a].T @ centres[j]
-        m[mine, j] = np.einsum("cij,cj->ci", V[mine], power[mine] * np.einsum("cji,j->ci", V[mine], c))
-    sums = clusters.by_cluster(np.einsum("ckp,cp->ck", m, clusters.scores))
-    Sm = np.einsum("cpq,ckq->ckp", clusters.S, m)
-    return sums, BellMcCaffrey(clusters.cluster, clusters.arm, m, Sm, clusters.n_clusters, len(fit.bread))
+        m[mine, j] = np.einsum("cij,cj->ci", V[mine], power[mine] * np.einsum("cji,j->ci", V[mine], toward[j]))
+    across = np.einsum("cpq,ckq->ckp", clusters.S, m)
+    return np.einsum("ckp,clp->ckl", m, across), across, np.einsum("ckp,cp->ck", m, clusters.scores)
+
+
+def _by_rows(clusters: ArmClusters, toward: Floats, arms: Positions) -> tuple[Floats, Floats, Floats]:
+    """The same from the rows: ``I - H_gg`` itself is decomposed, which has as many rows as the cluster."""
+    C, (k, p) = len(clusters.arm), toward.shape
+    inside, across, sums = np.zeros((C, k, k)), np.zeros((C, k, p)), np.zeros((C, k))
+    U, e = clusters.rows
+    for c in range(C):
+        at = slice(clusters.starts[c], clusters.starts[c + 1])
+        mine = np.flatnonzero(arms == clusters.arm[c])
+        size, V = np.linalg.eigh(U[at] @ U[at].T)
+        P = V @ (_power(size)[:, None] * (V.T @ (U[at] @ toward[mine].T)))
+        inside[c][np.ix_(mine, mine)] = P.T @ P
+        across[c, mine] = (U[at].T @ P).T
+        sums[c, mine] = P.T @ e[at]
+    return inside, across, sums

@@ -156,7 +156,7 @@ def wild_tests(
 def _along(clusters: ArmClusters, R: Floats) -> Floats:
     """How the scores (G, K p) of every cluster move with the restricted coefficients."""
     out = np.zeros((clusters.n_clusters, *R.shape))
-    out[clusters.cluster, clusters.arm] = np.einsum("cij,cj->ci", clusters.S, R[clusters.arm])
+    out[clusters.cluster, clusters.arm] = clusters.along(R)
     return out.reshape(clusters.n_clusters, -1)
 
 

@@ -73,6 +73,24 @@ def test_long_clusters_take_another_way_to_the_same_sums(monkeypatch):
         np.testing.assert_allclose(other.scores, one.scores, rtol=1e-10, atol=1e-12)
 
 
+def test_clusters_with_fewer_rows_than_coefficients():
+    """Dummies of 28 shops of some three rows: rows are kept in place of 31 by 31 sums."""
+    shop = np.arange(N) // 3
+    wide = np.column_stack([X, shop[:, None] == np.arange(1, 12)])
+    one, groups = np.zeros(N, dtype=int), np.arange(N) // 5
+    fit = fit_arm_regression(StandardisedMatrix.of(wide), OUTCOME, one, 1, W)
+    kept, centres = sums_by_cluster(fit, one, W, groups), RNG.normal(size=(1, fit.design.p))
+    assert kept.S is None
+    sums, df = clustered_scores(fit, kept, centres, np.zeros(1, dtype=int))
+    variance, expected = by_matrices(fit, one, groups, np.repeat(centres, 2, axis=0), [1.0, 0.0], W)
+    assert np.square(sums).sum() == pytest.approx(variance, rel=1e-7)
+    assert df(np.ones((1, 1)))[0] == pytest.approx(expected, rel=1e-6)
+    R = RNG.normal(size=(len(fit.bread), fit.design.p))
+    Z = fit.design.rows(slice(None)) * np.sqrt(W)[:, None] @ kept.roots[0]
+    by_hand = np.stack([Z[k : k + 5].T @ (Z[k : k + 5] @ R[0]) for k in range(0, N, 5)])
+    np.testing.assert_allclose(kept.along(R), by_hand, atol=1e-10)
+
+
 def test_two_clusters_per_arm_by_hand():
     """Clusters of 2 among 4 rows of a mean: H_gg = J / 4 has eigenvalue 1/2, so sums of residuals grow by sqrt(2)."""
     _, _, sums, df = fitted(ARM, G, X=np.empty((8, 0)), y=Y)
