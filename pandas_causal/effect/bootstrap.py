@@ -220,8 +220,8 @@ class _Refit:
         """The same without ``sample_weight``, and these weights (ones where none were given)."""
         roles = {name: value for name, value in self.roles.items() if name != "sample_weight"}
         base, X = self.roles.get("sample_weight"), self.X
-        if isinstance(base, str):
-            X, base = X.drop(columns=base), X[base]
+        if isinstance(X, pd.DataFrame) and pd.api.types.is_hashable(base) and base in X.columns:
+            X, base = X.drop(columns=[base]), X[base]
         return replace(self, X=X, roles=roles), np.ones(n) if base is None else np.asarray(base, dtype=float)
 
     def estimates(self, w: Floats) -> Floats | str:

@@ -13,6 +13,7 @@ import pandas as pd
 from pandas_causal.errors import CausalArgumentError, CausalDataError, Problem
 from pandas_causal.inputs.arms import plain
 from pandas_causal.inputs.column_rules import as_float, is_numeric
+from pandas_causal.inputs.plain_columns import plain_column
 from pandas_causal.kernels.arrays import Bools, Floats, Ints
 
 __all__ = ["NEVER", "Periods", "read_axis"]
@@ -107,7 +108,7 @@ class Periods:
                 value = pd.Period(value) if isinstance(value, str) else pd.Timestamp(value)
             except ValueError:
                 raise CausalArgumentError(f"{value!r} is no date; {self.name} runs from {self._range()}") from None
-        values = _plain_dtype(pd.Series([value]).infer_objects())
+        values = _plain_dtype(plain_column(pd.Series([value])))
         if values.isna()[0]:
             at = _UNMATCHED
         elif self.kind == "numbers" and is_numeric(values):  # 0 is a period like others here
@@ -234,7 +235,7 @@ def _plain_dtype(values: pd.Series[Any]) -> pd.Series[Any]:
         inner = values.cat.categories.dtype
         missing = values.isna().any()
         whole = pd.api.types.is_integer_dtype(inner) or pd.api.types.is_bool_dtype(inner)
-        return values.astype("float64" if missing and whole else inner)
+        return plain_column(values.astype("float64" if missing and whole else inner))
     return values
 
 
