@@ -20,6 +20,7 @@ from pandas_causal.effect.estimates import Estimates, Weighting
 from pandas_causal.errors import CausalArgumentError, CausalDataError, OverlapError
 from pandas_causal.inference.influence import Component, Influence
 from pandas_causal.inference.rows import RowIdentity
+from pandas_causal.inputs.parameters import is_word
 from pandas_causal.inputs.types import Covariates, Outcome, RoleLike
 from pandas_causal.kernels.arrays import Floats
 from pandas_causal.models import nuisance as nuisances
@@ -77,7 +78,7 @@ class RegressionAdjustment(ArmComparison):
 
         With `cluster` errors are CR2.
         """
-        if self.outcome_model not in ("linear", "logistic"):
+        if not is_word(self.outcome_model, ("linear", "logistic")):
             raise CausalArgumentError(
                 f"outcome_model={self.outcome_model!r} is not available; use 'linear' or 'logistic'. A learner has no"
                 " valid standard error in g-computation: AIPW(outcome_model=...) has one with any learner"

@@ -20,6 +20,7 @@ from pandas_causal.errors import CausalArgumentError, CausalDataError, CausalErr
 from pandas_causal.inference.draws_and_variance import Draws
 from pandas_causal.inference.influence import Influence
 from pandas_causal.inference.reference import Student
+from pandas_causal.inputs.parameters import is_word
 from pandas_causal.inputs.types import Covariates, Outcome
 from pandas_causal.kernels.arrays import Codes, Floats, Positions
 
@@ -84,7 +85,7 @@ def bootstrap(
     ----------
     Efron (1979), Annals of Statistics; Rubin (1981), Annals of Statistics, for the Bayesian weights.
     """
-    if method not in _METHODS:
+    if not is_word(method, _METHODS):
         raise CausalArgumentError(f"method={method!r} is not known; use one of {list(_METHODS)}")
     if not isinstance(n_draws, int | np.integer) or n_draws < 2:
         raise CausalArgumentError(f"n_draws must be a whole number of at least 2, got {n_draws!r}")

@@ -16,6 +16,7 @@ import pandas as pd
 from pandas_causal.errors import CausalArgumentError, CausalDataError, CausalWarning, GraphError, Problem, suggest, warn
 from pandas_causal.inputs.arms import plain
 from pandas_causal.inputs.column_rules import as_float, infinite, is_numeric, rounded
+from pandas_causal.inputs.parameters import is_word
 from pandas_causal.inputs.plain_columns import plain_column, select_columns
 from pandas_causal.inputs.roles import check_columns
 from pandas_causal.kernels.arrays import Bools, Floats, Values
@@ -183,7 +184,7 @@ def select_nodes(df: pd.DataFrame, nodes: Sequence[Any], missing: str) -> pd.Dat
     """
     if not isinstance(df, pd.DataFrame):
         raise CausalArgumentError(f"expected a pandas DataFrame, got {type(df).__name__}")
-    if missing not in ("raise", "drop", "never"):
+    if not is_word(missing, ("raise", "drop", "never")):
         raise CausalArgumentError(f"missing={missing!r} is not known; use 'raise' or 'drop'")
     check_columns(df)
     absent = [node for node in nodes if node not in df.columns]

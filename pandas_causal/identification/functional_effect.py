@@ -16,7 +16,7 @@ from pandas_causal.identification.identification import DRAWN
 from pandas_causal.inference.draws_and_variance import Draws
 from pandas_causal.inputs.arms import MAX_ARMS, resolve_arms
 from pandas_causal.inputs.column_rules import as_float
-from pandas_causal.inputs.parameters import check_settings
+from pandas_causal.inputs.parameters import check_settings, is_word
 from pandas_causal.inputs.plain_columns import plain_frame, select_columns
 from pandas_causal.inputs.roles import ROLES, resolve
 from pandas_causal.kernels.arrays import Floats, Positions
@@ -58,7 +58,7 @@ def plug_in_effect(
         For an estimand other than the ATE, or roles that frequencies cannot take.
     """
     check_settings({"n_draws": n_draws, "random_state": random_state} | ({} if level is None else {"level": level}))
-    if estimand not in (None, "ATE"):
+    if estimand is not None and not is_word(estimand, ("ATE",)):
         raise CausalArgumentError(f"estimand={estimand!r} is not available from the functional; use 'ATE'")
     unknown = [role for role in roles if role not in ("cluster", "sample_weight")]
     if unknown:

@@ -219,13 +219,12 @@ def enough_arms(s: pd.Series[Any]) -> Problem | None:
             "include untreated rows",
         )
     if len(levels) > MAX_ARMS:
-        kind = "continuous" if is_numeric(s) else "many-valued"
-        return _named(
-            s,
-            f"treatment has {len(levels):,} levels, too many for arms (is it {kind}?)",
-            None,
-            f"cut it into at most {MAX_ARMS} arms, e.g. pd.qcut(df[{s.name!r}], 4)",
-        )
+        kind, remedy = "many-valued", f"group them into at most {MAX_ARMS} arms"
+        if is_numeric(s):
+            kind = "continuous"
+            remedy = f"cut it into at most {MAX_ARMS} arms, e.g. pd.qcut(df[{s.name!r}], 4)"
+        message = f"treatment has {len(levels):,} levels, too many for arms (is it {kind}?)"
+        return _named(s, message, None, remedy)
     if is_numeric(s) and any(isinstance(v, float) and np.isfinite(v) for v in levels):
         return _named(s, f"treatment has the levels {[float(f'{v:.4g}') for v in levels[:4]]}", None, _SCALED)
     small = np.flatnonzero(counts.to_numpy() < 2)

@@ -33,6 +33,7 @@ from pandas_causal.inputs.column_rules import (
     probability,
     rounded,
 )
+from pandas_causal.inputs.parameters import is_word
 from pandas_causal.inputs.plain_columns import plain_column, plain_frame, select_columns
 from pandas_causal.inputs.types import Covariates, Outcome
 from pandas_causal.kernels.arrays import Bools, Values
@@ -228,7 +229,7 @@ class Inputs:
         CausalArgumentError
             For another `missing`.
         """
-        if missing not in ("raise", "drop"):
+        if not is_word(missing, ("raise", "drop")):
             raise CausalArgumentError(f"missing={missing!r} is not known; use 'raise' or 'drop'")
         if missing == "raise":
             return self

@@ -163,7 +163,7 @@ class Periods:
     def _counted(self, ordinals: Floats) -> Ints:
         """Steps from the first period; unmatched where they are not whole."""
         steps = (np.where(np.isfinite(ordinals), ordinals, np.nan) - self.origin) / self.step
-        whole = np.abs(steps - np.round(steps)) < 1e-6
+        whole = (np.abs(steps - np.round(steps)) < 1e-6) & (np.abs(steps) < NEVER)
         return np.where(whole, np.round(np.where(whole, steps, 0.0)), _UNMATCHED).astype(np.int64)
 
     def _coded_alike(self, values: pd.Series[Any], at: Ints) -> Bools:
@@ -214,7 +214,7 @@ def read_axis(time: pd.Series[Any]) -> tuple[Periods, Ints]:
     else:
         kind, frequency, ordinals = "labels", None, _label_order(periods)
         _refuse_unordered(time)
-    numbered = kind == "labels" and all(str(label).isdigit() for label in periods)
+    numbered = kind == "labels" and all(str(label).isdigit() and len(str(label)) < 16 for label in periods)
     if numbered:  # years as text have the gaps of years
         ordinals = np.array([float(str(label)) for label in periods])
     order = np.argsort(ordinals, kind="stable")

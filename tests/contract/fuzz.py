@@ -89,7 +89,11 @@ def some(frame, rng, share=None):
 
 def fill(value):
     def change(frame, column, rng):
-        values = np.array(frame[column].tolist(), dtype=object) if frame[column].dtype != object else frame[column].to_numpy(copy=True)
+        values = (
+            np.array(frame[column].tolist(), dtype=object)
+            if frame[column].dtype != object
+            else frame[column].to_numpy(copy=True)
+        )
         values[some(frame, rng)] = value
         return put(frame, column, pd.Series(values, index=frame.index).infer_objects())
 
@@ -110,7 +114,7 @@ def as_dtype(dtype):
     def change(frame, column, rng):
         try:
             return put(frame, column, frame[column].astype(dtype))
-        except (TypeError, ValueError, OverflowError, ImportError):
+        except (TypeError, ValueError, OverflowError, ImportError, NotImplementedError):
             return frame
 
     return change
@@ -217,6 +221,11 @@ ODD = {
 }  # fmt: skip
 
 
+# what nobody should give, to a setting or in place of a name
+WRONG = (None, "x", "", -1, 0, 1, 2.5, 1e30, np.nan, np.inf, [], ["x"], {}, {"x": 1}, True, ("x", "y"), {1}, len, int,
+         pd.Timestamp("2020-01-01"), np.array([1.0]), pd.Series([1.0]), pd.DataFrame({"x": [1]}), object(), b"x", Decimal(1))  # fmt: skip
+
+
 def settings_of(cls, rng):
     """Every setting its default, or at random one of the legal words, or of ODD."""
     legal = getattr(cls, "legal", {})
@@ -227,6 +236,8 @@ def settings_of(cls, rng):
             choices = list(legal[name].choices) if name in legal else []
         if choices and (rng.random() < 0.3 or name in ("n_draws", "n_penalties", "n_windows")):
             chosen[name] = choices[rng.integers(len(choices))]
+    if rng.random() < 0.1:
+        chosen[pick(rng, *cls().get_params(deep=False))] = pick(rng, *WRONG)
     return fast(cls, **chosen)
 
 
@@ -249,7 +260,12 @@ ROLE_COLUMNS = {
     "denominator": "q", "running": "r", "mediators": ["m"], "cutoffs": None, "time": "t", "unit": "u", "cohort": "k",
     "group": "e", "partition": "s",
 }  # fmt: skip
-EDGES = ["x1 -> d; x1 -> y; d -> y", "x1 -> d; x1 -> m; d -> m; m -> y; x1 -> y", "d -> m; m -> y; d <-> y", "g -> d; g -> y; d -> y"]
+EDGES = [
+    "x1 -> d; x1 -> y; d -> y",
+    "x1 -> d; x1 -> m; d -> m; m -> y; x1 -> y",
+    "d -> m; m -> y; d <-> y",
+    "g -> d; g -> y; d -> y",
+]
 
 
 def is_panel(cls):
@@ -260,7 +276,11 @@ def ask_estimator(cls, rng, at, frame):
     """``df.causal.fit`` with an estimator, and roles that it takes."""
     taken = [p for p in inspect.signature(cls.fit).parameters if p in ROLE_COLUMNS]
     roles = {role: at(ROLE_COLUMNS[role]) for role in taken if ROLE_COLUMNS[role] is not None}
-    needed = {"treatment", "running", "time", "mediators", "unit", "group", "partition"} if not is_panel(cls) else {"time", "unit"}
+    needed = (
+        {"treatment", "running", "time", "mediators", "unit", "group", "partition"}
+        if not is_panel(cls)
+        else {"time", "unit"}
+    )
     if cls.__name__ == "RegressionDiscontinuity":
         needed -= {"treatment"}
     ways = [w for w in ("cohort", "treatment", "group") if w in roles] if is_panel(cls) else []
@@ -277,9 +297,16 @@ def ask_estimator(cls, rng, at, frame):
         times = frame.iloc[:, list(frame.columns).index(at("t"))] if at("t") in list(frame.columns) else pd.Series([1])
         estimator.set_params(post=times.iloc[len(times) // 2])
     covariates = [at(c) for c in subset(rng, ["x1", "x2"] if is_panel(cls) else ["x1", "x2", "g"])]
+    if roles and rng.random() < 0.1:
+        roles[pick(rng, *roles)] = pick(rng, *WRONG)
     treatment = roles.pop("treatment", None)
     return lambda: frame.causal.fit(
-        estimator, treatment=treatment, outcome=at("y"), covariates=covariates, missing=pick(rng, "raise", "drop"), **roles
+        estimator,
+        treatment=treatment,
+        outcome=at("y"),
+        covariates=covariates,
+        missing=pick(rng, "raise", "drop"),
+        **roles,
     )
 
 
@@ -287,7 +314,12 @@ def arguments(name, rng, at):
     """Random arguments of a method of ``df.causal``."""
     xs = [at(c) for c in subset(rng, ["x1", "x2", "g"])]
     missing, missing_rows = pick(rng, "raise", "drop"), pick(rng, "raise", "drop")
-    arms = {"treatment": at("d"), "outcome": at("y"), "cluster": maybe(rng, at("c")), "sample_weight": maybe(rng, at("w"))}
+    arms = {
+        "treatment": at("d"),
+        "outcome": at("y"),
+        "cluster": maybe(rng, at("c")),
+        "sample_weight": maybe(rng, at("w")),
+    }
     data = {
         "did": {"time": at("t"), "unit": maybe(rng, at("u"), 0.9), "outcome": at("y"), "cluster": maybe(rng, at("c"), 0.2),
                 "sample_weight": maybe(rng, at("w"), 0.2), "covariates": maybe(rng, [at("x1")]), "missing": missing},
@@ -306,7 +338,10 @@ def arguments(name, rng, at):
         }[name]
         out["estimator"] = pick(rng, *estimators)
         if name == "synthetic_control":
-            out |= {"inference": pick(rng, None, "placebo", "jackknife", "conformal"), "by_period": pick(rng, None, True)}
+            out |= {
+                "inference": pick(rng, None, "placebo", "jackknife", "conformal"),
+                "by_period": pick(rng, None, True),
+            }
         return {k: v for k, v in out.items() if v is not None}
     graph = pick(rng, *EDGES)
     return {
@@ -326,7 +361,7 @@ def arguments(name, rng, at):
         "rdd": lambda: {"running": at("r"), "outcome": at("y"), "treatment": maybe(rng, at("s"), 0.2), "cluster": maybe(rng, at("c"), 0.2),
                         "covariates": maybe(rng, xs), "sample_weight": maybe(rng, at("w"), 0.2), "missing": missing,
                         "vce": pick(rng, "nn", "hc1", "hc3"), "kernel": pick(rng, "triangular", "uniform")},
-        "fit": lambda: {},
+        "fit": dict,
         "overlap": lambda: {"treatment": at("d"), "covariates": xs, "missing": missing, "sample_weight": maybe(rng, at("w"))},
         "balance": lambda: {"treatment": at("d"), "covariates": xs, "missing": missing, "weights": maybe(rng, at("w"))},
         "validate": lambda: {**arms, "covariates": xs},
@@ -365,13 +400,13 @@ def case(seed):
     if cls:
         question, words = ask_estimator(cls, rng, at, frame), f"fit({cls.__name__})"
     else:
-        given = arguments(asked, rng, at)
+        given = dict(arguments(asked, rng, at))
+        if rng.random() < 0.15:
+            given[pick(rng, *given)] = pick(rng, *WRONG)
         if asked in ("do", "counterfactual"):
-            given = dict(given)
             graph, interventions = given.pop("graph"), given.pop("interventions")
             question = lambda: getattr(frame.causal, asked)(graph, interventions, **given)  # noqa: E731
         elif asked == "check_graph":
-            given = dict(given)
             graph = given.pop("graph")
             question = lambda: frame.causal.check_graph(graph, **given)  # noqa: E731
         else:
@@ -403,10 +438,14 @@ def faults_of(effect, caught):
         out.append(f"estimates {estimate.tolist()}")
     if not (se[~fixed] > 0).all() and not explained(effect, caught):
         out.append(f"std_error {se.tolist()} without a word")
-    if not effect.table.index.equals(effect.estimates.index) or any(pd.isna(v) for v in table.index.to_flat_index() if not isinstance(v, tuple)):
+    if not effect.table.index.equals(effect.estimates.index) or any(
+        pd.isna(v) for v in table.index.to_flat_index() if not isinstance(v, tuple)
+    ):
         out.append(f"index {list(table.index)}")
     low, high = table["conf_low"].to_numpy(float), table["conf_high"].to_numpy(float)
     known = np.isfinite(se) & (se > 0) & ~fixed
+    if getattr(effect.uncertainty, "around", "") == "null":
+        known[:] = False  # a null distribution has no interval around the estimate
     if np.isnan(low[known]).any() or np.isnan(high[known]).any():
         if not explained(effect, caught):
             out.append(f"interval {low.tolist()} {high.tolist()}")
@@ -453,7 +492,10 @@ def run(seed):
                 faults.append(f"{type(error).__name__}: {str(error)[:200]} at {place}")
             ended = "error"
     foreign = [w for w in caught if not issubclass(w.category, CausalWarning)]
-    faults += [f"warns {w.category.__name__}: {str(w.message)[:150]} at {w.filename.rpartition('/')[2]}:{w.lineno}" for w in foreign[:1]]
+    faults += [
+        f"warns {w.category.__name__}: {str(w.message)[:150]} at {w.filename.rpartition('/')[2]}:{w.lineno}"
+        for w in foreign[:1]
+    ]
     if len(before.columns) != len(frame.columns) or not before.equals(frame):
         faults.append("the caller's frame was changed")
     return words, ended, faults

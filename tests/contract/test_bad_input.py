@@ -56,11 +56,12 @@ COLUMNS = {
     ),
     "treatment continuous": (
         with_column("medication", lambda f: f["age"] + f["severity"]),
-        r"medication: treatment has 120 levels, too many for arms \(is it continuous\?\).*pd.qcut",
+        r"medication: treatment has 120 levels, too many for arms \(is it continuous\?\); cut it into at most 20 arms,"
+        r" e.g. pd.qcut\(df\['medication'\], 4\)$",
     ),
     "treatment many labels": (
         with_column("medication", [f"drug {i}" for i in range(N)]),
-        r"treatment has 120 levels, too many for arms \(is it many-valued\?\); cut it into at most 20 arms",
+        r"treatment has 120 levels, too many for arms \(is it many-valued\?\); group them into at most 20 arms$",
     ),
     "treatment 21 arms": (with_column("medication", np.arange(N) % 21), "treatment has 21 levels"),
     "treatment scaled": (

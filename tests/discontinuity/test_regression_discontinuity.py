@@ -383,3 +383,13 @@ def test_covariates_without_variation_of_their_own_are_left_out_and_said(extra, 
     assert both.std_error == pytest.approx(alone.std_error, rel=1e-8)
     assert "1 of 2 covariates were left out: within the bandwidth they do not vary" in both.warnings[0]
     assert both.warnings[0].endswith(f"({extra})")
+
+
+@pytest.mark.parametrize("vce", ["hc1", "nn"])
+def test_as_many_coefficients_as_rows_leave_no_variance(vce):
+    """It was a division by zero."""
+    x = np.concatenate([np.linspace(-1, -0.1, 5), np.linspace(0.1, 1, 40)])
+    frame = pd.DataFrame({"x": x, "y": np.sin(9 * x), "c": np.arange(45) % 4})
+    cluster = "c" if vce == "nn" else None
+    with pytest.raises(CausalDataError, match="5 rows on one side of the cutoff carry 5 coefficients, so no variance"):
+        rdd(frame, vce=vce, cluster=cluster)
