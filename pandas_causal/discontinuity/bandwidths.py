@@ -158,8 +158,8 @@ def _spare_rows(n: int, k: int) -> int:
     """Rows beyond the coefficients fitted to them; without one there is no variance."""
     if n <= k:
         raise CausalDataError(
-            f"{n} rows on one side of the cutoff carry {k} coefficients, so no variance remains; widen the bandwidth, or"
-            " lower order="
+            f"{n} rows on one side of the cutoff carry {k} coefficients, so no variance remains; widen the bandwidth,"
+            " or lower order="
         )
     return n - k
 

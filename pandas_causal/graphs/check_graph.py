@@ -153,7 +153,7 @@ def _check_arguments(
     check_settings({"random_state": random_state, "n_jobs": n_jobs})
     if isinstance(alpha, bool) or not isinstance(alpha, int | float | np.number) or not 0 < alpha < 1:
         raise CausalArgumentError(f"alpha must be a number between 0 and 1, e.g. 0.05; got {alpha!r}")
-    if correction not in CORRECTIONS:
+    if correction is not None and not is_word(correction, CORRECTIONS[:2]):
         raise CausalArgumentError(f"correction={correction!r} is not known; use one of {list(CORRECTIONS)}")
     if not is_word(test, TESTS):
         raise CausalArgumentError(f"test={test!r} is not known; use one of {list(TESTS)}")

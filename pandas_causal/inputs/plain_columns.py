@@ -33,7 +33,7 @@ def plain_frame(frame: pd.DataFrame) -> pd.DataFrame:
     """Read every column as :func:`plain_column` does; the frame itself, where nothing changes."""
     out = frame
     for k, dtype in enumerate(frame.dtypes):
-        if dtype != object and not isinstance(dtype, pd.ArrowDtype):
+        if dtype != np.dtype(object) and not isinstance(dtype, pd.ArrowDtype):
             continue
         column = frame.iloc[:, k]
         read = plain_column(column)
@@ -45,7 +45,8 @@ def plain_frame(frame: pd.DataFrame) -> pd.DataFrame:
 
 def select_columns(frame: pd.DataFrame, names: Iterable[Any]) -> pd.DataFrame:
     """Columns by name, where a list of names such as True and False, or of tuples, would be read otherwise."""
-    return frame.take([frame.columns.get_loc(name) for name in names], axis=1)
+    positions: list[Any] = [frame.columns.get_loc(name) for name in names]
+    return frame.take(positions, axis=1)
 
 
 def _is_flat(dtype: pd.ArrowDtype) -> bool:
@@ -83,12 +84,12 @@ def _numbers(s: pd.Series[Any], values: Any, absent: Any) -> pd.Series[Any]:
     if whole and np.abs(floats).max() > 2**53:
         exact = np.array([None if gone else int(v) for gone, v in zip(absent, s, strict=True)], dtype=object)
         held = pd.Series(exact, index=s.index, name=s.name)
-        for dtype in ("Int64", "UInt64"):
+        for nullable, dtype in ((pd.Int64Dtype(), np.int64), (pd.UInt64Dtype(), np.uint64)):
             try:
-                held = held.astype(dtype)
+                held = held.astype(nullable)
             except (OverflowError, TypeError, ValueError):  # beyond 64 bits they stay objects
                 continue
-            return held if absent.any() else held.astype(dtype.lower())
+            return held if absent.any() else held.astype(dtype)
         return held
     out = np.full(len(s), np.nan)
     out[~absent] = floats

@@ -59,6 +59,10 @@ def build_schema(*, covariates: Sequence[Hashable] = (), **columns: Hashable | S
         for role, names in columns.items()
         if names is not None
     }
+    for role, names in [*named.items(), ("covariates", list(covariates))]:
+        odd = [name for name in names if not pd.api.types.is_hashable(name)]
+        if odd:
+            raise CausalArgumentError(f"{role} takes names of columns; got a {type(odd[0]).__name__}")
     named["covariate"] = list(dict.fromkeys(covariates))
     twice = taken_twice(named)
     if twice:

@@ -315,23 +315,28 @@ def _refuse_unordered(time: pd.Series[Any]) -> None:
 def _label_order(labels: pd.Series[Any]) -> Floats:
     """Rank of labels in sorted order; refused where numbers within them would be sorted otherwise."""
     texts = [str(v) for v in labels]
+    alike = next((t for k, t in enumerate(texts) if t in texts[:k]), None)
+    if alike is not None:
+        kinds = " and as ".join(type(plain(v)).__name__ for v in labels if str(v) == alike)
+        message = f"holds {alike} as {kinds}, which print alike"
+        raise CausalDataError([Problem(str(labels.name), message, None, "give the column one type, e.g. .astype(str)")])
 
     def natural(i: int) -> list[Any]:
         parts = re.split(r"(\d+)", texts[i])
         return [int(p) if p.isdigit() else p for p in parts]
 
-    plain = sorted(range(len(texts)), key=lambda i: texts[i])
-    by_number = sorted(plain, key=natural)
-    by_calendar = sorted(plain, key=lambda i: (*_year_month(texts[i]), natural(i)))
-    by_words = sorted(plain, key=lambda i: _before_or_after(texts[i]))
-    if plain != by_number or plain != by_calendar or plain != by_words:
-        shown = [texts[i] for i in plain[:4]]
+    by_text = sorted(range(len(texts)), key=lambda i: texts[i])
+    by_number = sorted(by_text, key=natural)
+    by_calendar = sorted(by_text, key=lambda i: (*_year_month(texts[i]), natural(i)))
+    by_words = sorted(by_text, key=lambda i: _before_or_after(texts[i]))
+    if by_text != by_number or by_text != by_calendar or by_text != by_words:
+        shown = [texts[i] for i in by_text[:4]]
         raise CausalDataError(
             [
                 Problem(
                     str(labels.name),
                     f"holds labels whose order is unclear (in alphabetical order: {', '.join(shown)}"
-                    f"{', ...' if len(plain) > 4 else ''})",
+                    f"{', ...' if len(by_text) > 4 else ''})",
                     None,
                     "give numbers, dates, or an ordered categorical: pd.Categorical(..., categories=[...],"
                     " ordered=True)",
@@ -339,7 +344,7 @@ def _label_order(labels: pd.Series[Any]) -> Floats:
             ]
         )
     rank = np.empty(len(texts))
-    rank[plain] = np.arange(len(texts))
+    rank[by_text] = np.arange(len(texts))
     return rank
 
 

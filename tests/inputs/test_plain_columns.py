@@ -28,12 +28,20 @@ def objects(values):
         ([2**63 + 1, 5], "uint64", [2**63 + 1, 5]),
         ([2**70 + 1, 2**70], "object", [2**70 + 1, 2**70]),
         ([date(2020, 2, 29), None], "datetime64[s]", [pd.Timestamp("2020-02-29"), pd.NaT]),
-        ([date(9999, 12, 31)], "datetime64[s]", [pd.Timestamp("2000-01-01").as_unit("s").replace(year=9999, month=12, day=31)]),
-        ([date(2020, 1, 1), datetime(2020, 1, 2, 3)], "datetime64[us]", [pd.Timestamp("2020-01-01"), pd.Timestamp("2020-01-02 03:00")]),
+        (
+            [date(9999, 12, 31)],
+            "datetime64[s]",
+            [pd.Timestamp("2000-01-01").as_unit("s").replace(year=9999, month=12, day=31)],
+        ),
+        (
+            [date(2020, 1, 1), datetime(2020, 1, 2, 3)],
+            "datetime64[us]",
+            [pd.Timestamp("2020-01-01"), pd.Timestamp("2020-01-02 03:00")],
+        ),
         (["a", 1.5], "object", ["a", 1.5]),
         ([[1], [2]], "object", [[1], [2]]),
     ],
-)  # fmt: skip
+)
 def test_objects(values, dtype, read):
     given = objects(values)
     out = plain_column(given)
@@ -76,7 +84,7 @@ def test_columns_of_any_name(labels):
     assert select_columns(frame, labels).to_numpy().tolist() == [[0.0, 2.0], [3.0, 5.0]]
 
 
-# -- the same answer as from floats, in every role ----------------------------------------------------------------------
+# -- the same answer as from floats, in every role ----------------------------------------------------------
 
 
 def money(s):
@@ -186,7 +194,7 @@ def test_arrow_lists_as_unit():
         frame.causal.did(outcome="y", time="year", unit="unit", cohort="first")
 
 
-# -- names ------------------------------------------------------------------------------------------------------------
+# -- names ----------------------------------------------------------
 
 
 @pytest.mark.parametrize("x", [True, ("a", "b"), frozenset([1]), b"x"], ids=str)
@@ -243,7 +251,7 @@ def test_weights_in_a_column_of_any_name_are_resampled():
     assert np.isfinite(drawn.std_error)
 
 
-# -- beyond 2**53 -------------------------------------------------------------------------------------------------------
+# -- beyond 2**53 ----------------------------------------------------------
 
 
 @pytest.mark.parametrize("start", [np.int64(2**60), np.uint64(2**63)], ids=["int64", "uint64"])

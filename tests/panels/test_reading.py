@@ -396,3 +396,10 @@ def test_periods_of_more_digits_than_a_float_holds_are_labels():
     frame["time"] = [2**70 + int(t) for t in frame["time"]]
     frame["cohort"] = pd.Series([2**70 + int(c) if c else None for c in frame["cohort"]], dtype=object)
     assert read(frame).cohort.tolist() == [1, 2, NEVER]
+
+
+def test_periods_that_print_alike_are_refused():
+    frame = small()
+    frame["time"] = [str(t) if k == 4 else t for k, t in enumerate(frame["time"])]
+    with pytest.raises(CausalDataError, match="time: holds 2002 as int and as str, which print alike; give the column"):
+        read(frame)
