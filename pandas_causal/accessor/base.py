@@ -77,12 +77,13 @@ class Questions:
         for role, name in (("treatment", treatment), ("outcome", outcome), ("sample_weight", sample_weight)):
             if name is not None and not pd.api.types.is_scalar(name) and not self._is_column(name):
                 raise CausalArgumentError(f"validate takes the names of columns; {role} is a {type(name).__name__}")
-        several = {
-            role: [value] if self._is_column(value) else value
-            for role, value in (("cluster", cluster), ("propensity", propensity))
-        }
         schema = build_schema(
-            outcome=outcome, treatment=treatment, covariates=names(covariates), sample_weight=sample_weight, **several
+            outcome=outcome,
+            treatment=treatment,
+            covariates=names(covariates),
+            cluster=[cluster] if self._is_column(cluster) else cluster,
+            sample_weight=sample_weight,
+            propensity=[propensity] if self._is_column(propensity) else propensity,
         )
         validate(self._frame, schema)
         return self._frame

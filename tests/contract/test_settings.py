@@ -88,7 +88,9 @@ def test_numpy_scalars_are_numbers(value):
             assert np.isfinite(model.effect().estimates).all()
 
 
-@pytest.mark.parametrize("wrong", [pd.DataFrame({"x": [1]}), pd.Series([1.0]), np.array(["drop"]), {}, ["raise"]], ids=repr)
+@pytest.mark.parametrize(
+    "wrong", [pd.DataFrame({"x": [1]}), pd.Series([1.0]), np.array(["drop"]), {}, ["raise"]], ids=repr
+)
 def test_words_are_never_compared_with_frames(wrong):
     """`value in (...)` of a frame raises a ValueError of pandas."""
     frame = make()
@@ -97,7 +99,9 @@ def test_words_are_never_compared_with_frames(wrong):
     for ask in (
         lambda: frame.causal.ate(**arms, covariates=["age"], missing=wrong),
         lambda: frame.causal.ate(**arms, covariates=["age"], estimand=wrong),
-        lambda: frame.causal.ate(**arms, covariates=["age"], estimator=pandas_causal.RegressionAdjustment(outcome_model=wrong)),
+        lambda: frame.causal.ate(
+            **arms, covariates=["age"], estimator=pandas_causal.RegressionAdjustment(outcome_model=wrong)
+        ),
         lambda: frame.causal.overlap(treatment="medication", covariates=["age"], estimand=wrong),
         lambda: frame.causal.do(graph, {"medication": 1}, missing=wrong),
         lambda: frame.causal.counterfactual(graph, {"medication": 1}, coupling=wrong),

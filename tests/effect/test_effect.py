@@ -722,3 +722,12 @@ def test_groups_are_a_name_or_a_label_per_row(by):
 def test_a_seed_is_a_whole_number(seed, simultaneous):
     with pytest.raises(CausalArgumentError, match="random_state must be None or a whole number of at least 0"):
         columns_effect(MATRIX).interval(random_state=seed, simultaneous=simultaneous)
+
+
+def test_one_replicate_has_no_spread():
+    """Nor does it warn as numpy does."""
+    from pandas_causal.inference.draws_and_variance import Draws
+
+    one = Draws(np.ones((1, 2)), np.eye(2))
+    assert np.isnan(one.std_error()).all()
+    assert np.isnan(one.covariance()).all()

@@ -21,7 +21,9 @@ def test_equal_values_of_two_types_are_one_level(values):
     assert np.bincount(arms.codes).sum() == len(values)
 
 
-@pytest.mark.parametrize("control", [pd.DataFrame({"x": [1]}), np.array([1.0, 2.0]), pd.Series([0, 1]), [0], {0}], ids=repr)
+@pytest.mark.parametrize(
+    "control", [pd.DataFrame({"x": [1]}), np.array([1.0, 2.0]), pd.Series([0, 1]), [0], {0}], ids=repr
+)
 def test_a_control_that_is_no_label(control):
     with pytest.raises(CausalArgumentError, match="is no level of 'arm'"):
         resolve_arms(pd.Series([0, 1, 0, 1], name="arm"), control)
