@@ -1,6 +1,6 @@
 """What bad data gets, from every estimator and the accessor: one CausalError with column, count and remedy."""
 
-from decimal import Decimal
+from fractions import Fraction
 
 import numpy as np
 import pandas as pd
@@ -137,9 +137,9 @@ COLUMNS = {
         with_column("age", pd.period_range("2020-01", periods=N, freq="M")),
         "age: covariate is a date or duration",
     ),
-    "covariate decimals": (
-        with_column("age", lambda f: [Decimal(f"{v:.2f}") for v in f["age"]]),
-        "age: covariate holds objects of type Decimal; .*extract numbers",
+    "covariate fractions": (
+        with_column("age", lambda f: [Fraction(f"{v:.2f}") for v in f["age"]]),
+        "age: covariate holds objects of type Fraction; .*extract numbers",
     ),
     "covariate complex": (with_column("age", lambda f: f["age"] + 1j), "age: covariate holds complex numbers"),
     "covariate lists": (with_column("age", [[1]] * N), "age: covariate holds objects"),
