@@ -75,15 +75,15 @@ class Questions:
         from pandas_causal.inputs.schemas import build_schema, validate
 
         for role, name in (("treatment", treatment), ("outcome", outcome), ("sample_weight", sample_weight)):
-            if name is not None and not pd.api.types.is_scalar(name):
+            if name is not None and not pd.api.types.is_scalar(name) and not self._is_column(name):
                 raise CausalArgumentError(f"validate takes the names of columns; {role} is a {type(name).__name__}")
         schema = build_schema(
             outcome=outcome,
             treatment=treatment,
             covariates=names(covariates),
-            cluster=cluster,
+            cluster=[cluster] if self._is_column(cluster) else cluster,
             sample_weight=sample_weight,
-            propensity=propensity,
+            propensity=[propensity] if self._is_column(propensity) else propensity,
         )
         validate(self._frame, schema)
         return self._frame
@@ -225,12 +225,13 @@ class Questions:
     def _fit_each(self, estimator: Any, outcomes: list[Any], missing: str, settings: dict[str, Any]) -> Effect:
         """Fit every outcome on the same rows, and put the fits in one effect."""
         from pandas_causal.effect.outcomes import by_outcome
+        from pandas_causal.inputs.plain_columns import select_columns
 
         if not outcomes or not all(map(pd.api.types.is_hashable, outcomes)) or len(set(outcomes)) < len(outcomes):
             raise CausalArgumentError(f"outcome takes the name of a column, or a list of different ones: {outcomes!r}")
         for outcome in outcomes:
             self._select(covariates=[], outcome=outcome)
-        questions, whole = self, self._frame[outcomes].notna().all(axis=1)
+        questions, whole = self, select_columns(self._frame, outcomes).notna().all(axis=1)
         if missing == "drop" and not whole.all():  # a row that lacks one outcome is missing for all
             masked = {o: _numeric(self._frame[o]).where(whole) for o in outcomes}
             questions = type(self)(self._frame.copy(deep=False))
@@ -241,6 +242,7 @@ class Questions:
 
     def _select(self, *, covariates: list[Any], outcome: Hashable = None, **roles: Any) -> pd.DataFrame:
         """Columns of covariates and of roles given by name; every absent or doubled name is reported at once."""
+        from pandas_causal.inputs.plain_columns import select_columns
         from pandas_causal.inputs.roles import check_columns
 
         check_columns(self._frame)
@@ -260,11 +262,13 @@ class Questions:
             used[name] = role
         if problems:
             raise CausalDataError(problems[:20])
-        return self._frame[list(dict.fromkeys([*covariates, *(name for _, name in named)]))]
+        return select_columns(self._frame, dict.fromkeys([*covariates, *(name for _, name in named)]))
 
     def _columns_of(self, role: str, value: Any) -> list[Any]:
         """Column names in a role: a name, or a list of names where a role may be several; an array names none."""
         if isinstance(value, str) or (value is not None and pd.api.types.is_scalar(value)):
+            return [value]
+        if self._is_column(value):
             return [value]
         from pandas_causal.inputs.roles import ROLES
 
@@ -273,6 +277,10 @@ class Questions:
             return []
         values_of_rows = len(value) == len(self._frame) and not set(value) <= set(self._frame.columns)
         return [] if values_of_rows else list(value)
+
+    def _is_column(self, value: Any) -> bool:
+        """Whether it names a column; a tuple may."""
+        return bool(pd.api.types.is_hashable(value)) and value in self._frame.columns
 
     def _absent(self, name: Hashable, role: str) -> Problem:
         columns = self._frame.columns

@@ -6,8 +6,6 @@ from collections.abc import Hashable, Sequence
 from dataclasses import replace
 from typing import Any
 
-import pandas as pd
-
 from pandas_causal.accessor.base import Questions, names, need_treatment, one_outcome
 from pandas_causal.effect.effect import Effect
 from pandas_causal.inputs.types import RoleLike
@@ -137,7 +135,7 @@ class ExperimentQuestions(Questions):
             sample_weight=sample_weight,
             missing=missing,
         )
-        named = treatment if pd.api.types.is_scalar(treatment) else "treatment"
+        named = treatment if self._is_column(treatment) else "treatment"
         with_which = ", ".join(map(str, outcome)) if isinstance(outcome, list) else outcome
         words = f"association of {named} with {with_which} (difference in means, NOT a causal effect)"
         return replace(effect, estimand=words, assumptions=_NOT_CAUSAL)

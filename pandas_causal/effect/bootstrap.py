@@ -28,6 +28,7 @@ from pandas_causal.errors import (
 from pandas_causal.inference.draws_and_variance import Draws
 from pandas_causal.inference.influence import Influence
 from pandas_causal.inference.reference import Student
+from pandas_causal.inputs.parameters import is_word
 from pandas_causal.inputs.types import Covariates, Outcome
 from pandas_causal.kernels.arrays import Codes, Floats, Positions
 
@@ -92,7 +93,7 @@ def bootstrap(
     ----------
     Efron (1979), Annals of Statistics; Rubin (1981), Annals of Statistics, for the Bayesian weights.
     """
-    if method not in _METHODS:
+    if not is_word(method, _METHODS):
         raise CausalArgumentError(f"method={method!r} is not known; use one of {list(_METHODS)}")
     if not isinstance(n_draws, int | np.integer) or n_draws < 2:
         raise CausalArgumentError(f"n_draws must be a whole number of at least 2, got {n_draws!r}")
@@ -231,8 +232,8 @@ class _Refit:
         """The same without ``sample_weight``, and these weights (ones where none were given)."""
         roles = {name: value for name, value in self.roles.items() if name != "sample_weight"}
         base, X = self.roles.get("sample_weight"), self.X
-        if isinstance(base, str):
-            X, base = X.drop(columns=base), X[base]
+        if isinstance(X, pd.DataFrame) and pd.api.types.is_hashable(base) and base in X.columns:
+            X, base = X.drop(columns=[base]), X[base]
         return replace(self, X=X, roles=roles), np.ones(n) if base is None else np.asarray(base, dtype=float)
 
     def estimates(self, w: Floats) -> Floats | str:

@@ -28,6 +28,7 @@ from pandas_causal.inference.effective_clusters import clusters_text, effective_
 from pandas_causal.inference.influence import MOST_WAYS, Influence, ways_in_words
 from pandas_causal.inference.reference import Normal, Reference, Student
 from pandas_causal.inference.shrinkage import empirical_bayes
+from pandas_causal.inputs.parameters import check_settings
 from pandas_causal.inputs.types import ColumnLike
 from pandas_causal.kernels.arrays import Bools, Floats, Positions
 
@@ -200,8 +201,11 @@ class Effect:
             raise CausalArgumentError(f"the mask has {len(labels)} entries, the effect {len(index)} rows")
         try:
             picked = np.atleast_1d(np.asarray(positions.loc[labels]))
-        except KeyError:
-            raise CausalArgumentError(f"no row {labels!r}{suggest(labels, index)}; rows: {list(index[:10])}") from None
+        except (KeyError, TypeError, ValueError, pd.errors.IndexingError, pd.errors.InvalidIndexError):
+            asked = f"{labels!r}{suggest(labels, index)}"
+            if isinstance(labels, pd.DataFrame | set | frozenset | dict | slice):
+                asked = f"for a {type(labels).__name__}: give a label, a list of labels or a mask"
+            raise CausalArgumentError(f"no row {asked}; rows: {list(index[:10])}") from None
         return self._take(picked)
 
     # -- maps of rows ------------------------------------------------------------------------------------------------
@@ -363,6 +367,7 @@ class Effect:
         level = self.level if level is None else level
         if not isinstance(level, int | float | np.number) or not 0 < level < 1:
             raise CausalArgumentError(f"level must lie between 0 and 1, e.g. 0.95; got {level}")
+        check_settings({"random_state": random_state})
         if simultaneous:
             self._refuse_simultaneous()
             rows = self.rows.on_scale

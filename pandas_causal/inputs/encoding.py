@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from pandas_causal.errors import CausalDataError, CausalWarning
 from pandas_causal.inputs.column_rules import as_float, is_numeric
+from pandas_causal.inputs.plain_columns import select_columns
 from pandas_causal.kernels.arrays import Floats
 
 __all__ = ["Encoder", "EveryLevel"]
@@ -215,7 +216,7 @@ class Encoder:
                 f"covariates {absent} are missing from this X; it needs {[c.name for c in self.columns]}"
             )
         names = [c.name for c in self.columns]
-        used = frame if list(frame.columns) == names else frame[names]
+        used = frame if list(frame.columns) == names else select_columns(frame, names)
         if all(c.levels is None and not c.has_missing for c in self.columns) and all(
             d == np.float64 for d in used.dtypes
         ):

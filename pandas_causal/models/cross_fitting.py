@@ -114,7 +114,8 @@ def weighted_fit(model: Any, X: Floats | pd.DataFrame, y: Any, w: Floats | None)
         weights[f"{model.steps[-1][0]}__sample_weight" if isinstance(model, Pipeline) else "sample_weight"] = w
     with sklearn.config_context(enable_metadata_routing=False), _threads_for(X):
         try:
-            return model.fit(X, y, **weights)
+            with np.errstate(divide="ignore", invalid="ignore"):  # ridge divides 0 by 0 where two rows choose a penalty
+                return model.fit(X, y, **weights)
         except ValueError as error:
             raise CausalDataError(f"the nuisance model {model!r} could not be fitted: {error}") from error
 
