@@ -1,5 +1,8 @@
 """The restricted wild cluster bootstrap beside one that refits every draw, and its size."""
 
+import contextlib
+import io
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -136,3 +139,27 @@ def test_a_plain_coefficient_has_one_too():
             covariates=["x"],
             estimator=RegressionAdjustment(outcome_model="logistic", cluster_inference="wild"),
         )
+
+
+@pytest.mark.published
+@pytest.mark.parametrize("columns", [[], ["x"]])
+def test_beside_wildboottest(columns):
+    """The Python port of Roodman's boottest, on the plain coefficient: the same p-value but for the draws."""
+    peer = pytest.importorskip("wildboottest.wildboottest", reason="wildboottest is a peer for comparison")
+    import statsmodels.formula.api as smf
+
+    model = smf.ols("y ~ " + " + ".join(["t", *columns]), data=FRAME)
+    with contextlib.redirect_stdout(io.StringIO()):
+        theirs = peer.wildboottest(
+            model,
+            param="t",
+            cluster=FRAME["g"],
+            B=9_999,
+            weights_type="webb",
+            impose_null=True,
+            bootstrap_type="11",
+            seed=1,
+        )
+    estimator = RegressionAdjustment(interactions=False, cluster_inference="wild")
+    ours = FRAME.causal.ate(treatment="t", outcome="y", covariates=columns, cluster="g", estimator=estimator)
+    assert ours.p_value == pytest.approx(float(theirs["p-value"].iloc[0]), abs=0.02)
