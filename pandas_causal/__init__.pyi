@@ -17,6 +17,7 @@ from pandas_causal.adjustment.inverse_probability import IPW as IPW
 from pandas_causal.adjustment.regression import RegressionAdjustment as RegressionAdjustment
 from pandas_causal.arms.base import UNCONFOUNDED as UNCONFOUNDED
 from pandas_causal.arms.base import ArmComparison as ArmComparison
+from pandas_causal.arms.base import RowEstimator as RowEstimator
 from pandas_causal.arms.estimands import plan_estimand as plan_estimand
 from pandas_causal.difference_in_differences.callaway_santanna import CallawaySantAnna as CallawaySantAnna
 from pandas_causal.difference_in_differences.imputation_did import ImputationDiD as ImputationDiD

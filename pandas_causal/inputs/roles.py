@@ -69,6 +69,8 @@ class Role:
         Whether a missing value means something, so that ``missing="drop"`` keeps the row.
     held_out : tuple of Rule or None
         Rules for rows that only score a fitted model, where they differ.
+    numbers : tuple of Rule or None
+        Rules where the role is read as numbers and not as arms.
     """
 
     rules: tuple[Rule, ...]
@@ -76,6 +78,7 @@ class Role:
     copied: bool = False
     may_miss: bool = False
     held_out: tuple[Rule, ...] | None = None
+    numbers: tuple[Rule, ...] | None = None
 
 
 # Every role, once: schemas, the accessor and scikit-learn's routing of metadata read this table.
@@ -85,18 +88,25 @@ ROLES: Mapping[str, Role] = {
         copied=True,
         held_out=(numeric("outcome"), missing("outcome"), infinite("outcome")),  # a fold may well have one outcome
     ),
+    # arms, or numbers where a design takes them (one column or several): see inputs/treatments.py
     "treatment": Role(
         (labels("treatment"), missing("treatment"), infinite("treatment"), enough_arms),
+        several=True,
         copied=True,
         held_out=(missing("treatment"),),
+        numbers=(numeric("treatment"), missing("treatment"), infinite("treatment"), constant("treatment")),
     ),
-    # the treatment of a fuzzy discontinuity: numbers, which may be a dose
-    "received": Role(
-        (numeric("treatment"), missing("treatment"), infinite("treatment"), constant("treatment")), copied=True
+    "instrument": Role(
+        (labels("instrument"), missing("instrument"), infinite("instrument"), one_value("instrument")),
+        several=True,
+        copied=True,
     ),
+    "absorb": Role((labels("absorb", dates=True), missing("absorb"), infinite("absorb")), several=True),
     "running": Role((numeric("running"), missing("running"), infinite("running"), constant("running")), copied=True),
     "cutoffs": Role((numeric("cutoffs"), missing("cutoffs"), infinite("cutoffs"))),
-    "mediators": Role((labels("mediator"), missing("mediator"), infinite("mediator"), one_value), several=True),
+    "mediators": Role(
+        (labels("mediator"), missing("mediator"), infinite("mediator"), one_value("mediator")), several=True
+    ),
     "unit": Role((labels("unit", dates=True), missing("unit"), infinite("unit"))),
     "time": Role((labels("time", dates=True), missing("time"), infinite("time"))),
     "cohort": Role((labels("cohort", dates=True),), may_miss=True),  # missing: never treated
