@@ -57,15 +57,15 @@ def refuse_separation(covariates: pd.DataFrame, codes: Codes, levels: Sequence[A
         x = covariates[name]
         found = next(_separations(x, codes, pairs, sizes, levels), None)
         if found is not None:
-            problems.append(Problem(str(name), *found))
+            problems.append(Problem(str(name), found[0], None, found[1]))
     if problems:
         raise OverlapError(problems)
 
 
 def _separations(
     x: pd.Series[Any], codes: Codes, pairs: Sequence[_Pair], sizes: Positions, levels: Sequence[Any]
-) -> Iterator[tuple[str, int, str]]:
-    """What is wrong, in how many rows, and the remedy."""
+) -> Iterator[tuple[str, str]]:
+    """What is wrong, and the remedy."""
     categorical = not is_numeric(x) or pd.api.types.is_bool_dtype(x.dtype) or _two_valued(x)
     absent = x.isna()
     if categorical or absent.any():
@@ -83,7 +83,6 @@ def _separations(
                 what = "is missing" if lacking else f"category {names[k]!r}" if categorical else "has a value"
                 yield (
                     f"{what} in {rows[k]:,} rows and never in arm {levels[pair.arm]!r}, which they are compared with",
-                    int(rows[k]),
                     _REMEDY + ("merge the category" if categorical and not lacking else "leave the covariate out"),
                 )
     if not categorical:
@@ -92,7 +91,7 @@ def _separations(
 
 def _splits(
     x: Floats, codes: Codes, pairs: Sequence[_Pair], sizes: Positions, levels: Sequence[Any]
-) -> Iterator[tuple[str, int, str]]:
+) -> Iterator[tuple[str, str]]:
     """Arms in which a number is constant, and thresholds between arms."""
     if not _may_split(x[:_FIRST], codes[:_FIRST], len(levels)):
         return
@@ -105,7 +104,6 @@ def _splits(
         if low == high and other >= _enough(_Pair(population, arm), sizes):
             yield (
                 f"is {low:g} in every row of arm {levels[arm]!r}, and differs in {other:,} rows compared with it",
-                other,
                 _REMEDY + "leave the covariate out",
             )
         for b in range(len(levels)) if population is None else [population]:
@@ -114,7 +112,6 @@ def _splits(
                 ends = f"at most {ranges[first][1]:g} in arm {levels[first]!r}, at least {ranges[second][0]:g} in"
                 yield (
                     f"separates the arms: {ends} arm {levels[second]!r}",
-                    int(sizes[[arm, b]].sum()),
                     "leave out what decides treatment; where it is a running variable with a cutoff, use df.causal.rdd",
                 )
 

@@ -18,6 +18,9 @@ _DRAWS = 256
 def largest_projection(directions: Values, draws: Values) -> Any:
     """Return ``max_j |directions[j] . draws[b]|`` for every draw b.
 
+    Single precision: nothing is solved here, and every sum runs in one order, so that a processor's own rounding of the
+    arguments changes a critical value by less than 1e-6 of it.
+
     Parameters
     ----------
     directions : ndarray (rows, k), float64

@@ -89,3 +89,27 @@ def test_cross_fitted_propensities_that_are_always_right():
     with pytest.warns(OverlapWarning, match="a linear score of the covariates splits the arms"):
         effect = frame.causal.ate(**question, estimator="regression")
     assert any("splits the arms" in text for text in effect.warnings)
+
+
+def test_lonely_categories():
+    codes = np.tile([0, 1], 30)
+    frame = pd.DataFrame({"c": np.where((codes == 0) & (np.arange(60) < 40), "only 0", "both"), "z": np.arange(60.0)})
+    with pytest.raises(
+        OverlapError, match="c: category 'only 0' in 20 rows and never in arm 1, which they are compared with; leave"
+    ):
+        refuse_separation(frame, codes, (0, 1), "ATE")
+    refuse_separation(frame, codes, (0, 1), "ATT")  # no treated row stands in it
+    refuse_separation(frame.iloc[1:], codes[1:], (0, 1), "ATE")  # 19 rows
+    refuse_separation(frame.assign(c="both"), codes, (0, 1), "ATE")
+    numbers = frame.assign(c=(frame["c"] == "both").astype(int))  # two-valued numbers are categories too
+    with pytest.raises(OverlapError, match="category 0 in 20 rows"):
+        refuse_separation(numbers, codes, (0, 1), "ATC")
+
+
+def test_lonely_categories_of_several_arms_look_at_the_arms_compared():
+    """Category "a" holds controls and arm 1 only: enough for ATT, not for ATE."""
+    codes = np.repeat([0, 1, 0, 1, 2], 25)
+    frame = pd.DataFrame({"c": np.repeat(["a", "b"], [50, 75])})
+    refuse_separation(frame, codes, (0, 1, 2), "ATT")
+    with pytest.raises(OverlapError, match="category 'a' in 50 rows and never in arm 2"):
+        refuse_separation(frame, codes, (0, 1, 2), "ATE")

@@ -120,6 +120,12 @@ def test_any_estimator_of_arms_on_the_covariates_of_the_graph():
         frame.causal.fit(IPW(), treatment="a", covariates=["x"])
 
 
+@pytest.mark.parametrize("question", ["ate", "match", "ab_test"])
+def test_arms_have_to_be_named(question):
+    with pytest.raises(CausalArgumentError, match=f"{question} needs treatment=, the name of a column"):
+        getattr(back_door(60).causal, question)(outcome="y", covariates=["x"])
+
+
 def test_overlap_and_balance_of_the_covariates_of_the_graph():
     frame = back_door(600)
     for question in ("overlap", "balance"):

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pandas_causal.errors import CausalDataError, OverlapError
-from pandas_causal.inputs.column_rules import determines, is_rescaled, lonely_categories
+from pandas_causal.errors import CausalDataError
+from pandas_causal.inputs.column_rules import determines, is_rescaled
 from pandas_causal.inputs.schemas import build_schema, validate
 from tests.contract.data import COVARIATES, make
 
@@ -143,25 +143,3 @@ def test_determines_finds_it_among_many_rows():
 def test_is_rescaled(f, same):
     v = np.random.default_rng(0).normal(size=2_000)
     assert is_rescaled(f(v), v) == same
-
-
-def test_lonely_categories():
-    codes = np.tile([0, 1], 30)
-    frame = pd.DataFrame({"c": np.where((codes == 0) & (np.arange(60) < 40), "only 0", "both"), "z": np.arange(60.0)})
-    with pytest.raises(OverlapError, match="c: category 'only 0' has 20 rows and never an arm .* in 20 rows"):
-        lonely_categories(frame, codes, 2, "ATE")
-    lonely_categories(frame, codes, 2, "ATT")  # no treated row stands in it
-    lonely_categories(frame.iloc[1:], codes[1:], 2, "ATE")  # 19 rows
-    lonely_categories(frame.assign(c="both"), codes, 2, "ATE")
-    numbers = frame.assign(c=(frame["c"] == "both").astype(int))  # two-valued numbers are categories too
-    with pytest.raises(OverlapError, match="category 0 has 20 rows"):
-        lonely_categories(numbers, codes, 2, "ATC")
-
-
-def test_lonely_categories_of_several_arms_look_at_the_arms_compared():
-    """Category "a" holds controls and arm 1 only: enough for ATT, not for ATE."""
-    codes = np.repeat([0, 1, 0, 1, 2], 25)
-    frame = pd.DataFrame({"c": np.repeat(["a", "b"], [50, 75])})
-    lonely_categories(frame, codes, 3, "ATT")
-    with pytest.raises(OverlapError, match="category 'a' has 50 rows"):
-        lonely_categories(frame, codes, 3, "ATE")
