@@ -44,6 +44,9 @@ from pandas_causal.experiments.planning import sample_size as sample_size
 from pandas_causal.experiments.two_samples import ab_test as ab_test
 from pandas_causal.experiments.two_samples import ab_test_counts as ab_test_counts
 from pandas_causal.graphs.graph import CausalGraph as CausalGraph
+from pandas_causal.instruments.late import InteractiveIV as InteractiveIV
+from pandas_causal.instruments.late import PartialLinearIV as PartialLinearIV
+from pandas_causal.instruments.two_stage import InstrumentalVariables as InstrumentalVariables
 from pandas_causal.matching.estimator import Matching as Matching
 from pandas_causal.mediation.front_door import FrontDoor as FrontDoor
 from pandas_causal.models.folds import CausalKFold as CausalKFold

@@ -26,6 +26,7 @@ __all__ = [
     "OverlapWarning",
     "Problem",
     "StandardErrorWarning",
+    "WeakInstrumentWarning",
     "suggest",
     "warn",
 ]
@@ -151,6 +152,10 @@ class BadControlWarning(CausalWarning):
 
 class FewTreatedWarning(CausalWarning):
     """An answer rests on so few treated units or clusters that its standard error is too small."""
+
+
+class WeakInstrumentWarning(CausalWarning):
+    """Instruments move a treatment so little that estimates are biased and usual intervals do not cover."""
 
 
 def warn(message: str, category: type[CausalWarning]) -> None:

@@ -33,6 +33,18 @@ SHORT_NAMES: Mapping[str, Mapping[str, tuple[str, Mapping[str, object]]]] = {
         "regression": ("RegressionAdjustment", {}),
         "tmle": ("TMLE", {}),
     },
+    "iv": {
+        "2sls": ("InstrumentalVariables", {}),
+        "liml": ("InstrumentalVariables", {"method": "liml"}),
+        "fuller": ("InstrumentalVariables", {"method": "fuller"}),
+        "gmm": ("InstrumentalVariables", {"method": "gmm"}),
+        "cue": ("InstrumentalVariables", {"method": "cue"}),
+        "jive": ("InstrumentalVariables", {"method": "jive"}),
+        "ujive": ("InstrumentalVariables", {"method": "ujive"}),
+        "hful": ("InstrumentalVariables", {"method": "hful"}),
+        "interactive": ("InteractiveIV", {}),
+        "partial_linear": ("PartialLinearIV", {}),
+    },
     "did": {
         "callaway_santanna": ("CallawaySantAnna", {}),
         "imputation": ("ImputationDiD", {}),

@@ -439,6 +439,7 @@ class Effect:
             rows=replace(self.rows, uncertainty=self.uncertainty.compact(), units=None, weightings={}),
             estimator=settings,
             diagnostics=dict(self.diagnostics),
+            inversion=getattr(self.inversion, "compact", lambda: self.inversion)(),
             pictured=None,
         )
 
