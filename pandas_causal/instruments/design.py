@@ -6,14 +6,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-import numpy as np
-
 from pandas_causal.inference.rows import RowIdentity
 from pandas_causal.inference.weak_instruments import EffectiveF, effective_f
 from pandas_causal.instruments.partialled import Partialled
 from pandas_causal.kernels.arrays import Codes, Floats, Values
 
-__all__ = ["Design"]
+__all__ = ["Design", "few_clusters_text"]
+
+
+def few_clusters_text(design: Design) -> str:
+    """Say which tests are absent where clusters are few."""
+    groups = min(int(c.max()) + 1 for c in design.clusters)
+    return (
+        f"there are {groups} clusters for {design.data.q} instruments: clustered tests of all of them, and sets that hold"
+        " with weak instruments, need more clusters than instruments"
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +43,10 @@ class Design:
     notes : tuple of str
     robust : bool
         Whether tests are robust to heteroskedasticity; with clusters they are clustered.
+    raw_instrument : ndarray (n,) or None
+        Of a single instrument, as it was given.
+    means : ndarray (1 + d,)
+        Of outcome and treatments.
     """
 
     data: Partialled
@@ -50,13 +61,18 @@ class Design:
     n_singletons: int
     notes: tuple[str, ...]
     robust: bool
-    raw_instruments: Floats | None
-    raw_treatments: Floats
+    raw_instrument: Floats | None
+    means: Floats
 
     @property
     def is_homoskedastic(self) -> bool:
         """Whether tests rest on residuals of one variance."""
         return not self.robust and not self.clusters
+
+    @property
+    def has_few_clusters(self) -> bool:
+        """Whether there are no more clusters than instruments, so that clustered tests of all of them do not exist."""
+        return any(int(c.max()) + 1 <= self.data.q for c in self.clusters)
 
     @property
     def factor(self) -> float:
@@ -84,6 +100,11 @@ class Design:
         return effective_f(data.zw[:, 1], data.zz, self.first_stage_scores[0, 0])
 
     @cached_property
+    def moment_scores(self) -> Floats:
+        """As `null_scores`, robust or clustered whatever the covariance: those of GMM."""
+        return self.data.score_covariances(self.data.outcome_and_treatments, self.clusters)
+
+    @cached_property
     def null_scores(self) -> Floats:
         """Covariances (1 + d, 1 + d, q, q) of instruments times [outcome, treatments].
 
@@ -95,8 +116,3 @@ class Design:
             rest = (data.ww - data.projected) / data.df
             return rest[:, :, None, None] * data.zz
         return data.score_covariances(data.outcome_and_treatments, self.clusters)
-
-    @cached_property
-    def labels(self) -> np.ndarray:
-        """Positions of the rows."""
-        return np.arange(self.data.n)

@@ -8,20 +8,21 @@ from typing import ClassVar, Self
 
 import numpy as np
 import pandas as pd
+from sklearn.utils.validation import check_is_fitted
 
 from pandas_causal.arms.base import RowEstimator
 from pandas_causal.arms.sample import Sample, notes
-from pandas_causal.effect.check import Checks
+from pandas_causal.effect.check import Check, Checks
 from pandas_causal.effect.effect import Effect
 from pandas_causal.effect.estimates import Estimates
 from pandas_causal.errors import CausalArgumentError, CausalDataError, WeakInstrumentWarning, warn
 from pandas_causal.inference.influence import Component, Influence
 from pandas_causal.inputs.encoding import Encoder
-from pandas_causal.inputs.parameters import FLAG, Legal, number, one_of, or_none
+from pandas_causal.inputs.parameters import COMMON, FLAG, Legal, check_settings, number, one_of, or_none
 from pandas_causal.inputs.treatments import Takes
 from pandas_causal.inputs.types import Covariates, Outcome, RoleLike
 from pandas_causal.instruments import checks
-from pandas_causal.instruments.design import Design
+from pandas_causal.instruments.design import Design, few_clusters_text
 from pandas_causal.instruments.k_class import (
     Fit,
     continuously_updated,
@@ -33,6 +34,7 @@ from pandas_causal.instruments.k_class import (
     two_step,
 )
 from pandas_causal.instruments.partialled import Columns, partial_out
+from pandas_causal.instruments.plausible_exogeneity import plausible_band, validity_check
 from pandas_causal.instruments.weak_instruments import LAWS, SETS, RobustSets
 from pandas_causal.kernels.arrays import Bools, Codes, Values
 from pandas_causal.models.fixed_effects import counted_parameters, singletons
@@ -187,7 +189,10 @@ class InstrumentalVariables(RowEstimator):
             sample_weight=sample_weight, missing=missing,
         )  # fmt: skip
         design = _design(sample, self.covariance, self.method in _JACKKNIFED)
+        if design.has_few_clusters and self.method in _GMM:
+            raise CausalDataError(few_clusters_text(design))
         fit = self._estimate(design)
+        self._design, self._received = design, (sample.numbers.values[:, 0], sample.y)
         self.kappa_ = np.nan if fit.k is None else fit.k
         self.instruments_ = design.used_instruments
         self.effect_ = self._arrange(sample, design, fit)
@@ -200,6 +205,43 @@ class InstrumentalVariables(RowEstimator):
             raise CausalArgumentError(
                 f"k= belongs to method='k', and method='k' needs it; got {self.method!r}, k={self.k}"
             )
+
+    def plausible_exogeneity(
+        self, direct: float | Sequence[float], *, method: str = "union", level: float | None = None
+    ) -> Check:
+        """Intervals where the instruments may reach the outcome by themselves, by how much: see :func:`plausible_band`.
+
+        Parameters
+        ----------
+        direct : float, or sequence of float (q,)
+            Direct effect of one unit of the instrument (of each, in the order of ``instruments_``) on the outcome: the
+            largest, or with "local" its standard deviation around zero.
+        method : {"union", "local"}
+        level : float, optional
+        """
+        check_is_fitted(self, "effect_")
+        level = self.level if level is None else level
+        check_settings({"level": level, "method": method}, {**COMMON, "method": one_of("union", "local")})
+        if self.method != "2sls":
+            raise CausalArgumentError(f"plausible_exogeneity is of method='2sls'; this fit is {self.method!r}")
+        return plausible_band(self._design, self.effect_, direct, method, level)
+
+    def test_validity(self, n_draws: int = 500, random_state: int | None = 0) -> Check:
+        """Kitagawa's (2015) test of a binary instrument and treatment: see :func:`validity_check`.
+
+        Parameters
+        ----------
+        n_draws : int
+        random_state : int or None
+        """
+        check_is_fitted(self, "effect_")
+        check_settings({"n_draws": n_draws, "random_state": random_state}, COMMON)
+        raw, data = self._design.raw_instrument, self._design.data
+        D, y = self._received
+        if raw is None or len(np.unique(raw)) != 2 or data.d != 1 or len(np.unique(D)) != 2:
+            raise CausalArgumentError("test_validity takes one instrument and one treatment of two values each")
+        z, d = (np.unique(v, return_inverse=True)[1].ravel() for v in (raw, D))
+        return validity_check(y, d, z, self._design.outcome_name, n_draws, random_state)
 
     # -- private -----------------------------------------------------------------------------------------------------
 
@@ -239,7 +281,7 @@ class InstrumentalVariables(RowEstimator):
             level=self.level,
             assumptions=VALID,
             diagnostics=Checks(found),
-            warnings=tuple(warned),
+            warnings=(*warned, *([few_clusters_text(design)] if design.has_few_clusters else [])),
             std_error_method=method,
             inversion=robust,
             population="those whom the instruments move, weighted by how strongly",
@@ -343,7 +385,8 @@ def _design(sample: Sample, covariance: str, jackknifed: bool) -> Design:
         data=data, rows=rows, clusters=codes, cluster_labels=clusters, n_parameters=counted,
         used_instruments=used, treatment_names=sample.numbers.names, outcome_name=sample.outcome,
         absorbed=tuple(absorbed), n_singletons=n_singletons, notes=tuple(notes), robust=covariance == "robust",
-        raw_instruments=Z[:, data.Z_at] if data.q == 1 else None, raw_treatments=D,
+        raw_instrument=Z[:, data.Z_at[0]] if data.q == 1 else None,
+        means=np.r_[np.average(y, weights=w), np.average(D, axis=0, weights=w)],
     )  # fmt: skip
 
 

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from pandas_causal.errors import CausalError
 from pandas_causal.inference.inversion import accepted_pieces
 from pandas_causal.inference.weak_instruments import conditional_likelihood_ratio_p, weak_tests
-from pandas_causal.instruments.design import Design
+from pandas_causal.instruments.design import Design, few_clusters_text
 from pandas_causal.kernels.arrays import Floats
 
 __all__ = ["LAWS", "SETS", "RobustSets"]
@@ -44,12 +45,20 @@ class RobustSets:
     moments: Any = None
 
     def __call__(self, level: float) -> pd.DataFrame:
-        """Pieces (conf_low, conf_high), one row each: none, one or several per treatment."""
+        """Pieces (conf_low, conf_high), one row each: none, one or several per treatment.
+
+        Raises
+        ------
+        CausalError
+            Where there are no more clusters than instruments.
+        """
         return self.pieces(level, self.test)
 
     def compact(self) -> RobustSets:
         """The same from the moments alone, without the rows."""
-        return self if self.design is None else replace(self, design=None, moments=self._moments)
+        if self.design is None or self.design.has_few_clusters:
+            return self
+        return replace(self, design=None, moments=self._moments)
 
     @property
     def _moments(self) -> _Moments:
@@ -63,6 +72,8 @@ class RobustSets:
 
     def pieces(self, level: float, test: str) -> pd.DataFrame:
         """Pieces of the sets of one test."""
+        if self.design is not None and self.design.has_few_clusters:
+            raise CausalError(few_clusters_text(self.design))
         rows, labels = [], []
         for j, label in enumerate(self.index):
             for low, high in self._pieces_of(j, level, test):
