@@ -201,7 +201,13 @@ def _tf_table(alpha: float) -> tuple[Floats, Floats]:
 
     z = float(special.ndtri(1 - alpha / 2))
     first = z + (np.linspace(0, 1, 60)[1:] ** 2) * 0.5
-    grid = np.r_[first, np.arange(first[-1] + 0.02, 18, 0.02)]
+    steps = (
+        np.arange(first[-1] + 0.02, 6, 0.02),
+        np.arange(6, 12, 0.04),
+        np.arange(12, 20, 0.1),
+        np.arange(20, 60, 0.4),
+    )
+    grid = np.concatenate([first, *steps])
     f, inverse = np.array([z]), np.array([0.0])
     for at in grid:
         xs = np.append(f, at)
@@ -211,7 +217,9 @@ def _tf_table(alpha: float) -> tuple[Floats, Floats]:
             return _rejected(xs, curve, f0) + float(special.ndtr(f0 - at)) - alpha
 
         f0 = optimize.brentq(excess, 1e-9, at - 1e-9, xtol=1e-13)
-        f, inverse = xs, np.append(inverse, f0 / (at * (at - f0)))
+        f, inverse = xs, np.append(inverse, min(f0 / (at * (at - f0)), 1 / z))
+        if inverse[-1] == 1 / z:  # from here on the usual critical value holds
+            break
     return f, inverse
 
 

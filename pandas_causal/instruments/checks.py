@@ -27,7 +27,7 @@ def instrument_checks(
 ) -> dict[str, Any]:
     """Checks by name, as functions: whoever does not read one does not pay for it."""
     one = design.data.d == 1
-    checks: dict[str, Any] = {"first_stage": partial(first_stage, design)}
+    checks: dict[str, Any] = {"first_stage": partial(first_stages, design)}
     if one:
         checks["effective_f"] = partial(effective_f_check, design)
     if not design.has_few_clusters:
@@ -62,7 +62,7 @@ def _df2(design: Design) -> float:
     return float(design.data.df)
 
 
-def first_stage(design: Design) -> Check:
+def first_stages(design: Design) -> Check:
     """F of the instruments in every first stage, plain and robust (HC1, CR1), partial and Shea's R2.
 
     Shea's R2 (1997, Review of Economics and Statistics; computed as Godfrey 1999 does) is of the part of a treatment

@@ -18,8 +18,8 @@ def few_clusters_text(design: Design) -> str:
     """Say which tests are absent where clusters are few."""
     groups = min(int(c.max()) + 1 for c in design.clusters)
     return (
-        f"there are {groups} clusters for {design.data.q} instruments: clustered tests of all of them, and sets that hold"
-        " with weak instruments, need more clusters than instruments"
+        f"there are {groups} clusters for {design.data.q} instruments: clustered tests of all of them, and sets that"
+        " hold with weak instruments, need more clusters than instruments"
     )
 
 
@@ -115,4 +115,4 @@ class Design:
         if self.is_homoskedastic:
             rest = (data.ww - data.projected) / data.df
             return rest[:, :, None, None] * data.zz
-        return data.score_covariances(data.outcome_and_treatments, self.clusters)
+        return self.moment_scores

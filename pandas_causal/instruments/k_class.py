@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from pandas_causal.errors import CausalError
-from pandas_causal.instruments.partialled import Block, Partialled
+from pandas_causal.instruments.partialled import Partialled, PartialledRows
 from pandas_causal.kernels.arrays import Codes, Floats
 
 __all__ = ["Fit", "continuously_updated", "fuller_k", "hful", "jackknifed", "k_class", "liml_kappa", "two_step"]
@@ -167,13 +167,13 @@ class _Updated:
             z, x, _ = self._weighed(b)
             self.cross += z.T @ x
 
-    def _weighed(self, b: Block) -> tuple[Floats, Floats, Floats]:
+    def _weighed(self, b: PartialledRows) -> tuple[Floats, Floats, Floats]:
         """Instruments (times weights), regressors and outcome of some rows, the covariates in both."""
         own = np.column_stack([np.ones(len(b.y)), b.X]) if self.constant else b.X
         z = np.column_stack([own, b.Z])
         return (z if b.w is None else z * b.w[:, None]), np.column_stack([own, b.D]), b.y
 
-    def rows(self, b: Block, theta: Floats) -> tuple[Floats, Floats, Floats]:
+    def rows(self, b: PartialledRows, theta: Floats) -> tuple[Floats, Floats, Floats]:
         """Instruments, regressors and residuals of some rows."""
         z, x, y = self._weighed(b)
         return z, x, y - x @ theta

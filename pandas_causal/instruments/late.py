@@ -36,7 +36,7 @@ from pandas_causal.inputs.types import Covariates, Model, Outcome, RoleLike
 from pandas_causal.instruments.plausible_exogeneity import validity_check
 from pandas_causal.kernels.arrays import Codes, Floats
 from pandas_causal.models.folds import draw_folds
-from pandas_causal.models.instrument_nuisances import ByInstrument, Means, fit_by_instrument, fit_means
+from pandas_causal.models.instrument_nuisances import ByInstrument, ColumnMeans, fit_by_instrument, fit_means
 from pandas_causal.models.linear import StandardisedMatrix
 from pandas_causal.models.nuisance import TrainingRows, is_linear
 
@@ -579,8 +579,8 @@ class PartialLinearIV(_CrossFittedIV):
         return self
 
     def _means(
-        self, sample: Sample, Z: Floats, names: list[str], rng: np.random.Generator, before: Means | None
-    ) -> tuple[Codes, Means]:
+        self, sample: Sample, Z: Floats, names: list[str], rng: np.random.Generator, before: ColumnMeans | None
+    ) -> tuple[Codes, ColumnMeans]:
         folds = draw_folds(self.cv, sample.inputs, sample.numbers, rng, sample.cluster[0] if sample.cluster else None)
         models = [self.outcome_model, self.treatment_model, *[self.instrument_model] * Z.shape[1]]
         rows = self._training_rows(sample, np.zeros(len(sample), dtype=np.int8), 1, *models)
@@ -594,7 +594,7 @@ class PartialLinearIV(_CrossFittedIV):
         return folds, found
 
     def _arrange(
-        self, sample: Sample, first: tuple[Codes, Means], values: Floats, contributions: Floats, splits: Floats,
+        self, sample: Sample, first: tuple[Codes, ColumnMeans], values: Floats, contributions: Floats, splits: Floats,
         instruments: list[str],
     ) -> Effect:  # fmt: skip
         names = [f"moved {sample.outcome}", f"moved {sample.treatment}"]
@@ -623,7 +623,7 @@ class PartialLinearIV(_CrossFittedIV):
         ).explained()
 
 
-def _partialled_out(sample: Sample, Z: Floats, means: Means, w: Floats) -> tuple[Floats, Floats]:
+def _partialled_out(sample: Sample, Z: Floats, means: ColumnMeans, w: Floats) -> tuple[Floats, Floats]:
     """Means of (instrument times outcome, instrument times treatment), all less their means, and contributions.
 
     Several instruments are combined by the first stage of the residuals.

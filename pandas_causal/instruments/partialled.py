@@ -19,7 +19,7 @@ from pandas_causal.kernels.arrays import Codes, Floats, Positions
 from pandas_causal.models.fixed_effects import Absorber
 from pandas_causal.models.linear import independent_columns
 
-__all__ = ["Block", "Columns", "Partialled", "partial_out"]
+__all__ = ["Columns", "Partialled", "PartialledRows", "partial_out"]
 
 _BLOCK = 16_384
 _NOTHING = 1e-10  # of a column's variance: what rounding leaves of one that others explain
@@ -35,7 +35,7 @@ class Columns(NamedTuple):
     w: Floats | None
 
 
-class Block(NamedTuple):
+class PartialledRows(NamedTuple):
     """Some rows: treatments (m, d), instruments (m, q) and outcome (m,) less what explains them, and weights."""
 
     at: slice
@@ -150,7 +150,7 @@ class Partialled:
         """Coefficients of the treatments on the instruments (q, d)."""
         return np.asarray(np.linalg.solve(self.zz, self.zw[:, 1:]), dtype=np.float64)
 
-    def blocks(self) -> Iterator[Block]:
+    def blocks(self) -> Iterator[PartialledRows]:
         """Rows less their covariates, in turn."""
         d, q = self.d, self.q
         for start in range(0, self.n, _BLOCK):
@@ -166,7 +166,7 @@ class Partialled:
             )
             if len(self.X_at):
                 R -= X @ self.B
-            yield Block(at, R[:, :d], R[:, d : d + q], R[:, d + q], None if self.w is None else self.w[at], X)
+            yield PartialledRows(at, R[:, :d], R[:, d : d + q], R[:, d + q], None if self.w is None else self.w[at], X)
 
     def mapped(self, C: Floats) -> Floats:
         """Columns (n, m) that are combinations C (d + q + 1, m) of treatments, instruments and outcome."""

@@ -39,9 +39,9 @@ from pandas_causal.instruments.weak_instruments import LAWS, SETS, RobustSets
 from pandas_causal.kernels.arrays import Bools, Codes, Values
 from pandas_causal.models.fixed_effects import counted_parameters, singletons
 
-__all__ = ["METHODS", "InstrumentalVariables"]
+__all__ = ["InstrumentalVariables"]
 
-METHODS = ("2sls", "liml", "fuller", "k", "gmm", "cue", "jive", "ujive", "hful")
+_METHODS = ("2sls", "liml", "fuller", "k", "gmm", "cue", "jive", "ujive", "hful")
 _IN_WORDS = {
     "2sls": "two-stage least squares",
     "liml": "limited-information maximum likelihood",
@@ -115,7 +115,7 @@ class InstrumentalVariables(RowEstimator):
     """
 
     legal: ClassVar[Mapping[str, Legal]] = {
-        "method": one_of(*METHODS),
+        "method": one_of(*_METHODS),
         "k": or_none(number(-np.inf, np.inf, "a number")),
         "fuller": number(0, np.inf, "a number of 0 or more"),
         "covariance": one_of("robust", "unadjusted"),

@@ -101,7 +101,7 @@ class RobustSets:
         low = min([self.centre[0] - reach, *(ends - self.scale[0])])
         high = max([self.centre[0] + reach, *(ends + self.scale[0])])
         grid = np.linspace(low, high, 201)
-        tests = SETS if len(self.index) == 1 else ("ar",)
+        tests = SETS if len(self.index) == 1 and self._moments.q > 1 else ("ar",)  # with one instrument all are one
         table = {"coefficient": grid} | {t: [self.p_value(float(b), 0, t) for b in grid] for t in tests}
         return pd.DataFrame(table)
 

@@ -15,7 +15,7 @@ from pandas_causal.kernels.arrays import Codes, Floats
 from pandas_causal.models.cross_fitting import skill
 from pandas_causal.models.nuisance import Nuisance, TrainingRows, fit_outcome, fit_propensity, in_label_order
 
-__all__ = ["ByInstrument", "Means", "fit_by_instrument", "fit_means"]
+__all__ = ["ByInstrument", "ColumnMeans", "fit_by_instrument", "fit_means"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +47,7 @@ class ByInstrument:
 
 
 @dataclass(frozen=True, eq=False)
-class Means:
+class ColumnMeans:
     """Out-of-fold means of several columns given covariates.
 
     Attributes
@@ -142,9 +142,9 @@ def fit_means(
     names: Sequence[str],
     models: Sequence[Model],
     setting_names: Sequence[str],
-    before: Means | None = None,
+    before: ColumnMeans | None = None,
     **settings: Any,
-) -> Means:
+) -> ColumnMeans:
     """Fit the mean of every column (n, m) given the covariates."""
     fits = []
     for j, (model, setting) in enumerate(zip(models, setting_names, strict=True)):
@@ -154,4 +154,4 @@ def fit_means(
             in_label_order(fit_outcome, labels, model, target, folds, setting=setting, chosen_before=chosen, **settings)
         )
     predictions = np.column_stack([fit.predictions[:, 0] for fit in fits])
-    return Means(predictions, tuple(fits), tuple(names))
+    return ColumnMeans(predictions, tuple(fits), tuple(names))
