@@ -30,8 +30,8 @@ def take_up(n=1_000, seed=0, one_sided=False):
     rng = np.random.default_rng(seed)
     x = rng.normal(size=(n, 2))
     z = (rng.random(n) < 1 / (1 + np.exp(-0.6 * x[:, 0]))).astype(int)
-    kind = rng.random(n) + 0.08 * x[:, 1]
-    never, always = kind < 0.25, (kind > 0.8) & (not one_sided)
+    kind = rng.random(n) + 0.15 * x[:, 1]
+    never, always = kind < 0.35, (kind > 1.0) & (not one_sided)
     d = np.where(never, 0, np.where(always, 1, z)).astype(int)
     frame = pd.DataFrame(x, columns=COVARIATES)
     effect = 1 + 0.5 * x[:, 1]
