@@ -60,14 +60,18 @@ class Questions:
     def validate(
         self,
         *,
-        treatment: Hashable,
+        treatment: Hashable | Sequence[Hashable],
         outcome: Hashable = None,
         covariates: Sequence[Any] = (),
+        instrument: Hashable | Sequence[Hashable] = None,
         cluster: Hashable | Sequence[Hashable] = None,
         sample_weight: Hashable | Sequence[Hashable] = None,
         propensity: Hashable | Sequence[Hashable] = None,
+        numbers: bool = False,
     ) -> pd.DataFrame:
         """Check the columns before anything is estimated; return the frame, or raise one error with every problem.
+
+        The treatment is arms, or with `numbers` one or several columns of numbers.
 
         Example: ``df.causal.validate(treatment="treat", outcome="re78", covariates=["age"])``; see
         :func:`schemas.build_schema`.
@@ -75,15 +79,18 @@ class Questions:
         from pandas_causal.inputs.schemas import build_schema, validate
 
         for role, name in (("treatment", treatment), ("outcome", outcome), ("sample_weight", sample_weight)):
-            if name is not None and not pd.api.types.is_scalar(name):
+            several = role == "treatment" and numbers and isinstance(name, list | tuple)
+            if name is not None and not several and not pd.api.types.is_scalar(name):
                 raise CausalArgumentError(f"validate takes the names of columns; {role} is a {type(name).__name__}")
         schema = build_schema(
             outcome=outcome,
             treatment=treatment,
             covariates=names(covariates),
+            instrument=instrument,
             cluster=cluster,
             sample_weight=sample_weight,
             propensity=propensity,
+            numbers=numbers,
         )
         validate(self._frame, schema)
         return self._frame

@@ -278,8 +278,9 @@ def jackknifed(data: Partialled, *, covariates_too: bool) -> Fit:
 
     JIVE: the fit of row i from covariates and instruments, all rows but i (Angrist, Imbens and Krueger 1999, eq. 6),
     less its projection on the covariates. UJIVE: that fit less the leave-one-out fit from the covariates alone (Kolesar
-    2013, section 4), with outcome and treatment less their covariates, which keeps it free of its own noise and makes
-    it invariant to covariates added to the outcome.
+    2013, section 4). Outcome and treatment enter less their covariates, where Kolesar takes them as they are: the
+    estimate then does not move when covariates, or a constant, are added to the outcome; what is left of its own noise
+    vanishes where leverages are equal.
 
     The variance adds to the outer product of the contributions what many weak instruments add: the products of
     treatments and residuals of pairs of rows (Chao, Swanson, Hausman, Newey and Woutersen 2012, eq. 3).

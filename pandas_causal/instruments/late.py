@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, ClassVar, Self
 
@@ -78,6 +78,10 @@ class _RatioSet:
     values: Floats
     covariance: Floats
     index: pd.Index
+
+    def clustered(self, labels: list[Any], uncertainty: Influence) -> _RatioSet:
+        """The same with the clustered covariance."""
+        return replace(self, covariance=uncertainty.meat())
 
     def __call__(self, level: float) -> pd.DataFrame:
         from scipy import special

@@ -54,6 +54,15 @@ class RobustSets:
         """
         return self.pieces(level, self.test)
 
+    def clustered(self, labels: list[Any], uncertainty: Any) -> RobustSets:
+        """The same tests with errors clustered by labels of the rows."""
+        if self.design is None:
+            raise CausalError("clustered sets need the rows, which compact() dropped; refit to cluster")
+        codes = tuple(np.asarray(pd.factorize(pd.Series(by))[0]) for by in labels)
+        names = {f"cluster {k}": np.asarray(by) for k, by in enumerate(labels)}
+        scale = np.asarray(uncertainty.std_error(), dtype=float)
+        return replace(self, design=replace(self.design, clusters=codes, cluster_labels=names), scale=scale)
+
     def compact(self) -> RobustSets:
         """The same from the moments alone, without the rows."""
         if self.design is None or self.design.has_few_clusters:

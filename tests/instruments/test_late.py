@@ -107,6 +107,11 @@ def test_repeated_splits_clusters_weights_and_the_set():
     for end in pieces.to_numpy().ravel():
         t = (a - end * b) / np.sqrt(V[0, 0] - 2 * end * V[0, 1] + end**2 * V[1, 1])
         assert abs(t) == pytest.approx(1.959963984540054, rel=1e-8)
+    by_site = effect.cluster(FRAME["site"])
+    W = by_site.parameters.vcov.to_numpy()
+    for end in by_site.confidence_set().to_numpy().ravel():
+        t = (a - end * b) / np.sqrt(W[0, 0] - 2 * end * W[0, 1] + end**2 * W[1, 1])
+        assert abs(t) == pytest.approx(1.959963984540054, rel=1e-8)
     again = pickle.loads(pickle.dumps(effect))
     pd.testing.assert_frame_equal(again.confidence_set(), pieces)
     shuffled = interactive(FRAME.sample(frac=1, random_state=1))
@@ -151,11 +156,11 @@ def test_bounds_and_validity():
 
 
 def test_partially_linear_with_linear_models_is_two_stage_least_squares():
-    estimator = PartialLinearIV(outcome_model="linear", treatment_model="linear", instrument_model="linear", cv=2)
+    estimator = PartialLinearIV(outcome_model="linear", treatment_model="linear", instrument_model="linear", cv=10)
     effect = causal(FRAME).iv(**CALL, estimator=estimator)
     two = causal(FRAME).iv(**CALL, estimator=InstrumentalVariables())
-    assert effect.estimate == pytest.approx(two.estimate, abs=0.02)
-    assert effect.std_error == pytest.approx(two.std_error, rel=0.03)
+    assert effect.estimate == pytest.approx(two.estimate, abs=0.03)
+    assert effect.std_error == pytest.approx(two.std_error, rel=0.05)
     assert effect.table.index.tolist() == ["d"]
 
 

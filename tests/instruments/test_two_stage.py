@@ -384,3 +384,47 @@ def test_short_names_and_settings_of_the_accessor():
     assert ask.iv(**call, level=0.9).level == 0.9
     with pytest.raises(CausalArgumentError, match="estimator='ols' is not known; use one of"):
         ask.iv(**call, estimator="ols")
+
+
+def test_the_set_follows_the_clusters():
+    at_fit, later = fit(roles={"cluster": "g"}), fit().cluster(FRAME["g"])
+    pd.testing.assert_frame_equal(later.confidence_set(), at_fit.confidence_set(), atol=1e-8)
+    assert not np.allclose(later.confidence_set(), fit().confidence_set(), atol=1e-4)
+    units = fit().collapse(FRAME["g"].rename("g"))
+    pd.testing.assert_frame_equal(units.confidence_set(), at_fit.confidence_set(), atol=1e-8)
+    with pytest.raises(CausalError, match=r"dropped by compact\(\)"):
+        fit().compact().cluster(FRAME["g"])
+
+
+def test_several_outcomes_keep_their_sets():
+    frame = FRAME.assign(y2=2 * FRAME["y"] + FRAME["a"])
+    both = causal(frame).iv(treatment="d", outcome=["y", "y2"], instrument=Z, covariates=COVARIATES)
+    sets = both.confidence_set()
+    assert sets.index.tolist() == [("y", "d"), ("y2", "d")]
+    assert sets.loc["y"].to_numpy() == pytest.approx(fit().confidence_set().to_numpy(), rel=1e-8)
+    assert sets.loc["y2"].to_numpy() == pytest.approx(2 * fit().confidence_set().to_numpy(), rel=1e-6)
+
+
+def test_one_variance_makes_the_rank_test_that_of_cragg_and_donald():
+    checks = fit(treatment=["d", "d2"], covariance="unadjusted").diagnostics
+    rank, cragg = checks["kleibergen_paap"].table["F"].iloc[0], checks["cragg_donald"].table["cragg_donald_F"].iloc[0]
+    assert rank == pytest.approx(cragg, rel=1e-10)
+    one = fit().diagnostics
+    robust = one["first_stage"].table["robust_F"].iloc[0]
+    assert one["kleibergen_paap"].table["F"].iloc[0] == pytest.approx(robust, rel=1e-10)
+
+
+def test_validate_takes_numbers_and_instruments():
+    ask = causal(FRAME)
+    assert ask.validate(treatment=["d", "d2"], outcome="y", instrument=Z, numbers=True) is FRAME
+    with pytest.raises(CausalDataError, match="instrument equals the treatment"):
+        causal(FRAME.assign(z1=-FRAME["d"])).validate(treatment="d", outcome="y", instrument="z1", numbers=True)
+
+
+def test_a_bootstrap_of_the_rows():
+    from pandas_causal import bootstrap
+
+    strong = linear(n=300, strength=1.5)
+    roles = {"treatment": "d", "instrument": Z}
+    drawn = bootstrap(InstrumentalVariables(), strong[["a", "b", "d", *Z]], strong["y"], n_draws=200, **roles)
+    assert drawn.std_error == pytest.approx(fit(strong).std_error, rel=0.2)

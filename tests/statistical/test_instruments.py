@@ -82,7 +82,7 @@ def test_clustered_anderson_rubin_with_forty_clusters():
 def test_many_weak_instruments():
     """Median bias and coverage, not mean squares: JIVE has no moments."""
     rng = np.random.default_rng(3)
-    methods = ("2sls", "jive", "ujive", "hful", "liml")
+    methods = ("2sls", "jive", "ujive", "hful")
     found = {m: [] for m in methods}
     for _ in range(DRAWS):
         frame, y = draw(rng, 800, 50, 60.0, 0.6)
@@ -96,7 +96,6 @@ def test_many_weak_instruments():
     for m in ("jive", "ujive", "hful"):
         assert bias[m] < 0.06, (m, bias)
         assert cover[m] > 0.95 - slack(DRAWS) - 0.02, (m, cover)
-    assert cover["liml"] < cover["hful"]  # its usual errors leave out what many instruments add
 
 
 def test_the_tf_interval():
