@@ -62,6 +62,9 @@ STOCK_YOGO_SIZE: dict[tuple[int, int], tuple[float, ...]] = {  # size of a nomin
 }
 
 
+_ROUNDING = 1e-13  # of the terms of a sum: what is left of it counts as zero
+
+
 class EffectiveF(NamedTuple):
     """Effective first-stage F of one treatment.
 
@@ -136,15 +139,25 @@ def weak_tests(zw: Floats, scores: Floats, b: Floats) -> WeakTests:
     g = zw @ a
     half = np.einsum("jkab,k->jab", scores, a)
     V = np.einsum("j,jab->ab", a, half)
+    traces = np.abs(np.trace(scores, axis1=2, axis2=3))
+    if np.trace(V) <= _ROUNDING * (np.abs(a) @ traces @ np.abs(a)):  # no noise: only the very coefficients are accepted
+        moved = bool((np.abs(g) > 1e-9 * (np.abs(zw) @ np.abs(a))).any())
+        return WeakTests(np.inf, np.inf, np.inf) if moved else WeakTests(0.0, 0.0, np.inf)
     solved = np.linalg.solve(V, g)
     D = zw[:, 1:] - np.stack([half[j] @ solved for j in range(1, d + 1)], axis=1)
     weighted = np.linalg.solve(V, D)
     along = weighted.T @ g
-    k = float(along @ np.linalg.solve(D.T @ weighted, along))
+    try:
+        k = float(along @ np.linalg.solve(D.T @ weighted, along))
+    except np.linalg.LinAlgError:  # g tells all there is of D: there is no direction to look along
+        k = float(g @ solved)
     rank = np.nan
     if d == 1:
         own = scores[1, 1] - half[1] @ np.linalg.solve(V, half[1].T)
-        rank = float(D[:, 0] @ np.linalg.solve(own, D[:, 0]))
+        try:
+            rank = float(D[:, 0] @ np.linalg.solve(own, D[:, 0]))
+        except np.linalg.LinAlgError:  # g tells all noise of the first stage
+            rank = np.inf
     return WeakTests(float(g @ solved), k, rank)
 
 
@@ -167,6 +180,8 @@ def conditional_likelihood_ratio_p(tests: WeakTests, q: int) -> float:
     """
     from scipy import special
 
+    if not np.isfinite(tests.rank):
+        return float(special.chdtrc(1, tests.k))
     gap = tests.ar - tests.rank
     m = (gap + np.sqrt(gap**2 + 4 * tests.k * tests.rank)) / 2
     if m <= 0:

@@ -40,8 +40,14 @@ class Fit(NamedTuple):
 
 
 def liml_kappa(ww: Floats, projected: Floats) -> float:
-    """Smallest root kappa of ``|W'W - kappa W'M W|``, W the outcome and the treatments (Anderson and Rubin 1949)."""
-    rest = np.linalg.cholesky(ww - projected)
+    """Smallest root kappa of ``|W'W - kappa W'M W|``, W the outcome and the treatments (Anderson and Rubin 1949).
+
+    It is 1 where nothing is left of an outcome that treatments and covariates fit exactly.
+    """
+    try:
+        rest = np.linalg.cholesky(ww - projected)
+    except np.linalg.LinAlgError:
+        return 1.0
     half = np.linalg.solve(rest, projected)
     return 1.0 + float(np.linalg.eigvalsh(np.linalg.solve(rest, half.T))[0])
 
@@ -91,7 +97,7 @@ def _in_units(data: Partialled, inverse: Floats) -> Floats:
 
 def _sigma2(data: Partialled, beta: Floats) -> float:
     b = np.r_[1.0, -beta]
-    return float(b @ data.ww @ b) / data.n * data.scale_y**2
+    return max(float(b @ data.ww @ b), 0.0) / data.n * data.scale_y**2  # rounding may leave less than nothing
 
 
 # -- generalised method of moments ------------------------------------------------------------------------------------
@@ -373,7 +379,12 @@ def hful(data: Partialled, constant: float = 1.0) -> Fit:
         leverage = h[b.at] if b.w is None else h[b.at] * b.w
         HH += (rows * leverage[:, None]).T @ rows
     without = PP - HH
-    root = np.linalg.inv(np.linalg.cholesky(WW))
+    try:
+        root = np.linalg.inv(np.linalg.cholesky(WW))
+    except np.linalg.LinAlgError:
+        raise CausalError(
+            "treatments and covariates fit the outcome exactly, so that HFUL does not exist; use estimator='2sls'"
+        ) from None
     smallest = float(np.linalg.eigvalsh(root @ without @ root.T)[0])
     alpha = (smallest - (1 - smallest) * constant / n) / (1 - (1 - smallest) * constant / n)
     A = without - alpha * WW

@@ -327,6 +327,18 @@ def partial_out(
     out = Partialled(
         parts, centre, scale, X_at, Z_at, B, gram_x, S, columns.w, scale_d, scale_z[Z_at], scale_y, n_absorbed
     )
+    left = np.diag(out.ww - out.projected)[1:] / np.diag(out.ww)[1:]
+    if left.min() < _NOTHING:
+        raise CausalDataError(
+            [
+                Problem(
+                    treatments[int(left.argmin())],
+                    "is explained exactly by the instruments and covariates",
+                    None,
+                    "it needs no instrument: compare its values directly (df.causal.ate)",
+                )
+            ]
+        )
     root = np.sqrt(np.diag(out.S)[:d])
     strength = np.linalg.eigvalsh(out.projected[1:, 1:] / np.outer(root, root))[0]
     if strength < 1e-14:

@@ -428,3 +428,25 @@ def test_a_bootstrap_of_the_rows():
     roles = {"treatment": "d", "instrument": Z}
     drawn = bootstrap(InstrumentalVariables(), strong[["a", "b", "d", *Z]], strong["y"], n_draws=200, **roles)
     assert drawn.std_error == pytest.approx(fit(strong).std_error, rel=0.2)
+
+
+def test_a_treatment_that_instruments_explain_needs_none():
+    with pytest.raises(CausalDataError, match="d: is explained exactly by the instruments and covariates; it needs no"):
+        fit(FRAME.assign(d=FRAME["z1"] - 2 * FRAME["z2"] + FRAME["a"]))
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("covariance", ["robust", "unadjusted"])
+@pytest.mark.filterwarnings("ignore::pandas_causal.errors.StandardErrorWarning")
+def test_an_outcome_without_noise(method, covariance):
+    exact = FRAME.assign(y=2 * FRAME["d"] + FRAME["a"] - 1)
+    if method in ("gmm", "cue"):
+        pytest.skip("efficient weights do not exist without noise")
+    if method == "hful":
+        with pytest.raises(CausalError, match="fit the outcome exactly, so that HFUL does not exist"):
+            fit(exact, method=method)
+        return
+    effect = fit(exact, method=method, covariance=covariance)
+    assert effect.estimate == pytest.approx(2, rel=1e-8)
+    assert effect.std_error < 1e-6
+    assert "rows" in effect.summary()
