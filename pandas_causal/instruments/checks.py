@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from pandas_causal.effect.check import Check
+from pandas_causal.errors import CausalError
 from pandas_causal.inference.influence import Influence
 from pandas_causal.inference.weak_instruments import STOCK_YOGO_BIAS, STOCK_YOGO_SIZE, tf_critical
 from pandas_causal.instruments.design import Design
@@ -178,10 +180,11 @@ def overidentification(design: Design) -> Check:
         ("Basmann", *basmann(data, fit)),
         ("robust score (Wooldridge)", *score_test(data, fit)),
     ]
-    if not design.has_few_clusters:
-        rows.append(("Hansen J", *hansen_j(data, two_step(data, design.clusters), design.moment_scores, fit)))
+    with suppress(CausalError):  # without noise there are no weights
+        if not design.has_few_clusters:
+            rows.append(("Hansen J", *hansen_j(data, two_step(data, design.clusters), design.moment_scores, fit)))
     table = pd.DataFrame(rows, columns=["test", "statistic", "df", "p_value"]).set_index("test")
-    used = "Sargan" if design.is_homoskedastic or design.has_few_clusters else "Hansen J"
+    used = "Hansen J" if "Hansen J" in table.index and not design.is_homoskedastic else "Sargan"
     p = float(table.loc[used, "p_value"])  # type: ignore[arg-type]
     statistic = float(table.loc[used, "statistic"])  # type: ignore[arg-type]
     words = "agree" if p >= 0.05 else "disagree"

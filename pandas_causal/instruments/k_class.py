@@ -77,6 +77,22 @@ def _inverse(A: Floats) -> Floats:
     return np.asarray(np.linalg.inv(A), dtype=np.float64)
 
 
+def _weights(V: Floats, largest: float) -> Floats:
+    """Efficient weights: the inverse covariance of the moments, whose trace is at most `largest`.
+
+    Raises
+    ------
+    CausalError
+        Where there is no covariance: an outcome without noise.
+    """
+    if not np.trace(V) > 1e-20 * largest:
+        raise CausalError(
+            "treatments and covariates fit the outcome exactly, so that efficient weights do not exist; use"
+            " estimator='2sls'"
+        )
+    return _inverse(V)
+
+
 def _fit(data: Partialled, beta: Floats, inverse: Floats, own: Floats, k: float | None) -> Fit:
     """Contributions ``inverse x_i e_i``, x the columns `own` (d + q + 1, d) of the rows."""
     d, residual = data.d, data.combination(y=1.0, D=-beta)
@@ -226,7 +242,7 @@ def _gmm(data: Partialled, first: Floats, clusters: tuple[Codes, ...], influence
     """Efficient GMM with the weights at `first`, whose contributions (n, d) are `influence`."""
     omega = data.score_covariances(data.outcome_and_treatments, clusters)
     b = np.r_[1.0, -first]
-    W = np.linalg.inv(np.einsum("j,jkab,k->ab", b, omega, b))
+    W = _weights(np.einsum("j,jkab,k->ab", b, omega, b), float(np.trace(omega[0, 0])))
     G = data.zw[:, 1:]
     H = _inverse(G.T @ W @ G)
     beta: Floats = H @ (G.T @ W @ data.zw[:, 0])

@@ -189,7 +189,12 @@ class InstrumentalVariables(RowEstimator):
             sample_weight=sample_weight, missing=missing,
         )  # fmt: skip
         design = _design(sample, self.covariance, self.method in _JACKKNIFED)
-        if design.has_few_clusters and self.method in _GMM:
+        if self.method in _GMM and len(design.clusters) > 1:
+            raise CausalArgumentError(
+                f"the weights of method={self.method!r} are clustered one way, and {len(design.clusters)} were given;"
+                " use '2sls' or 'liml' with several"
+            )
+        if self.method in _GMM and design.has_few_clusters:
             raise CausalDataError(few_clusters_text(design))
         fit = self._estimate(design)
         self._design, self._received = design, (sample.numbers.values[:, 0], sample.y)

@@ -6,10 +6,12 @@ import pickle
 import numpy as np
 import pandas as pd
 import pytest
+import sklearn
 from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
 
 import pandas_causal
-from pandas_causal.errors import CausalDataError
+from pandas_causal.errors import CausalArgumentError, CausalDataError
 from pandas_causal.models.folds import CausalKFold
 from tests.contract.twins import fast
 
@@ -83,6 +85,46 @@ def test_labels_where_numbers_are_wanted_are_refused(cls, kind):
     words = FRAME.assign(word=np.where(FRAME["arm"] == 1, "yes", "no"))
     with pytest.raises(CausalDataError, match=r"word: treatment is not numeric .*pd.to_numeric"):
         fit(fast(cls), "word", words)
+
+
+WITH_INSTRUMENT = [cls for cls in CROSS_SECTIONAL if "instrument" in inspect.signature(cls.fit).parameters]
+
+
+@pytest.mark.parametrize("cls", WITH_INSTRUMENT)
+@pytest.mark.filterwarnings("ignore::pandas_causal.errors.CausalWarning")
+def test_estimators_with_instruments_keep_scikit_learns_manners(cls):
+    names = list(inspect.signature(cls.__init__).parameters)[1:]
+    marks = {name: object() for name in names}
+    assert all(getattr(cls(**marks), name) is mark for name, mark in marks.items())
+    estimator = fast(cls)
+    with pytest.raises(NotFittedError):
+        estimator.effect()
+    frame = FRAME.copy(deep=True)
+    before = set(vars(estimator))
+    fitted = estimator.fit(frame[["x", "arm", "z01"]], frame["y"], treatment="arm", instrument="z01")
+    assert fitted is estimator
+    pd.testing.assert_frame_equal(frame, FRAME)
+    learned = set(vars(fitted)) - before
+    assert not [name for name in learned if not name.endswith("_") and not name.startswith("_")]
+    assert fitted.feature_names_in_.tolist() == ["x", "arm", "z01"]
+    assert fitted.covariates_ == ["x"]
+    assert not [name for name in vars(clone(fitted)) if name.endswith("_")]
+    by_array = clone(estimator).fit(
+        frame[["x"]].to_numpy(),
+        frame["y"].to_numpy(),
+        treatment=frame["arm"].to_numpy(),
+        instrument=frame["z01"].to_numpy(),
+    )
+    assert by_array.effect().estimate == pytest.approx(fitted.effect().estimate, rel=1e-9, abs=0.2)
+    with sklearn.config_context(enable_metadata_routing=True):
+        requested = estimator.get_metadata_routing().fit.requests
+    assert requested["instrument"] is True
+    with pytest.raises(CausalArgumentError, match="has no effect for every row of X"):
+        fitted.effect(frame[["x"]])
+    with pytest.raises(CausalDataError, match="instrument is missing"):
+        clone(estimator).fit(
+            frame[["x", "arm"]], frame["y"], treatment="arm", instrument=frame["z01"].where(frame["x"] > -1)
+        )
 
 
 def test_the_splitter_balances_numbers():
