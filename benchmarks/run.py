@@ -14,6 +14,8 @@ def main() -> None:
     graph = compare("identification.py", ("ours", "dowhy"))
     cells = compare("panels.py", ("ours", "diff_diff", "csdid"))
     two_way = compare("two_way.py", ("ours", "pyfixest"), repeats=1)
+    moved = compare("instruments.py", ("ours", "linearmodels", "pyfixest"))
+    moved_within = compare("instruments.py", ("ours", "pyfixest"), arguments=("absorbed",))
     tilts = compare("balancing.py", ("tilt", "logistic", "ours", "ipw"))
     ebal = compare("balancing.py", ("ours", "ebal"), arguments=("100000",))
     placebos = compare("synthetic_control.py", ("ours", "loop_of_10"))
@@ -34,6 +36,13 @@ def main() -> None:
         ("group-time effects, 50,000 x 10", "diff-diff", cells["ours"]["seconds"] / cells["diff_diff"]["seconds"]),
         ("the same", "csdid", cells["ours"]["seconds"] / cells["csdid"]["seconds"]),
         ("two-way effects, 10,000,000 rows", "pyfixest", two_way["ours"]["seconds"] / two_way["pyfixest"]["seconds"]),
+        ("2SLS, 1,000,000 x 10", "linearmodels", moved["ours"]["seconds"] / moved["linearmodels"]["seconds"]),
+        ("the same", "pyfixest", moved["ours"]["seconds"] / moved["pyfixest"]["seconds"]),
+        (
+            "2SLS, 10,000 absorbed levels",
+            "pyfixest",
+            moved_within["ours"]["seconds"] / moved_within["pyfixest"]["seconds"],
+        ),
         (
             "entropy balancing's solver, 1,000,000 x 20",
             "a logistic regression",

@@ -17,6 +17,7 @@ from pandas_causal.adjustment.inverse_probability import IPW as IPW
 from pandas_causal.adjustment.regression import RegressionAdjustment as RegressionAdjustment
 from pandas_causal.arms.base import UNCONFOUNDED as UNCONFOUNDED
 from pandas_causal.arms.base import ArmComparison as ArmComparison
+from pandas_causal.arms.base import RowEstimator as RowEstimator
 from pandas_causal.arms.estimands import plan_estimand as plan_estimand
 from pandas_causal.difference_in_differences.callaway_santanna import CallawaySantAnna as CallawaySantAnna
 from pandas_causal.difference_in_differences.imputation_did import ImputationDiD as ImputationDiD
@@ -43,6 +44,9 @@ from pandas_causal.experiments.planning import sample_size as sample_size
 from pandas_causal.experiments.two_samples import ab_test as ab_test
 from pandas_causal.experiments.two_samples import ab_test_counts as ab_test_counts
 from pandas_causal.graphs.graph import CausalGraph as CausalGraph
+from pandas_causal.instruments.late import InteractiveIV as InteractiveIV
+from pandas_causal.instruments.late import PartialLinearIV as PartialLinearIV
+from pandas_causal.instruments.two_stage import InstrumentalVariables as InstrumentalVariables
 from pandas_causal.matching.estimator import Matching as Matching
 from pandas_causal.mediation.front_door import FrontDoor as FrontDoor
 from pandas_causal.models.folds import CausalKFold as CausalKFold

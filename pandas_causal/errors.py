@@ -27,6 +27,7 @@ __all__ = [
     "Problem",
     "StandardErrorWarning",
     "UnknownNameError",
+    "WeakInstrumentWarning",
     "suggest",
     "warn",
 ]
@@ -158,6 +159,10 @@ class BadControlWarning(CausalWarning):
 
 class FewTreatedWarning(CausalWarning):
     """An answer rests on so few treated units or clusters that its standard error is too small."""
+
+
+class WeakInstrumentWarning(CausalWarning):
+    """Instruments move a treatment so little that estimates are biased and usual intervals do not cover."""
 
 
 def warn(message: str, category: type[CausalWarning]) -> None:

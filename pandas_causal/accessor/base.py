@@ -60,14 +60,18 @@ class Questions:
     def validate(
         self,
         *,
-        treatment: Hashable,
+        treatment: Hashable | Sequence[Hashable],
         outcome: Hashable = None,
         covariates: Sequence[Any] = (),
+        instrument: Hashable | Sequence[Hashable] = None,
         cluster: Hashable | Sequence[Hashable] = None,
         sample_weight: Hashable | Sequence[Hashable] = None,
         propensity: Hashable | Sequence[Hashable] = None,
+        numbers: bool = False,
     ) -> pd.DataFrame:
         """Check the columns before anything is estimated; return the frame, or raise one error with every problem.
+
+        The treatment is arms, or with `numbers` one or several columns of numbers.
 
         Example: ``df.causal.validate(treatment="treat", outcome="re78", covariates=["age"])``; see
         :func:`schemas.build_schema`.
@@ -75,15 +79,19 @@ class Questions:
         from pandas_causal.inputs.schemas import build_schema, validate
 
         for role, name in (("treatment", treatment), ("outcome", outcome), ("sample_weight", sample_weight)):
-            if name is not None and not pd.api.types.is_scalar(name) and not self._is_column(name):
+            several = role == "treatment" and numbers and isinstance(name, list | tuple)
+            named = pd.api.types.is_scalar(name) or self._is_column(name)
+            if name is not None and not several and not named:
                 raise CausalArgumentError(f"validate takes the names of columns; {role} is a {type(name).__name__}")
         schema = build_schema(
             outcome=outcome,
             treatment=treatment,
             covariates=names(covariates),
+            instrument=[instrument] if self._is_column(instrument) else instrument,
             cluster=[cluster] if self._is_column(cluster) else cluster,
             sample_weight=sample_weight,
             propensity=[propensity] if self._is_column(propensity) else propensity,
+            numbers=numbers,
         )
         validate(self._frame, schema)
         return self._frame

@@ -37,7 +37,7 @@ class _Design(NamedTuple):
 
 
 def _read(X: pd.DataFrame, treatment: Any, control: Hashable, missing: str, **roles: Any) -> _Design:
-    inputs = resolve(X, None, {"treatment": treatment, **roles}, outcome=False).complete(missing)
+    inputs = resolve(X, None, {"treatment": treatment, **roles}, single=("treatment",), outcome=False).complete(missing)
     check_inputs(inputs)
     encoder = Encoder.fit(inputs.covariates)
     arms = resolve_arms(inputs.roles["treatment"], control)

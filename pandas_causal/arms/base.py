@@ -37,16 +37,17 @@ from pandas_causal.inference.effective_clusters import FEW_CLUSTERS, clusters_te
 from pandas_causal.inference.influence import Component, Influence
 from pandas_causal.inference.reference import Reference, Student
 from pandas_causal.inference.rows import RowIdentity
-from pandas_causal.inputs.arms import resolve_arms
+from pandas_causal.inputs.arms import Arms, resolve_arms
 from pandas_causal.inputs.column_rules import as_float, normalised_weights
 from pandas_causal.inputs.encoding import Encoder
 from pandas_causal.inputs.formula import FORMULA, AnyEncoder, FormulaEncoder
 from pandas_causal.inputs.parameters import Legal
 from pandas_causal.inputs.roles import Inputs, as_frame, resolve
+from pandas_causal.inputs.treatments import is_numbers, read_numbers
 from pandas_causal.inputs.types import Covariates, Outcome, RoleLike
 from pandas_causal.kernels.arrays import Bools, Floats
 
-__all__ = ["UNCONFOUNDED", "ArmComparison", "Law"]
+__all__ = ["UNCONFOUNDED", "ArmComparison", "Law", "RowEstimator"]
 
 _FEWEST_CLUSTERS = 4.0
 UNCONFOUNDED = (
@@ -65,11 +66,10 @@ class Law:
     reference: Reference = field(default_factory=Student)
 
 
-class ArmComparison(CausalEstimator):
-    """Base of estimators that compare arms of rows.
+class RowEstimator(CausalEstimator):
+    """Base of estimators of rows that each received a treatment: arms, numbers or either, as ``treatments`` says.
 
-    A subclass's ``fit`` calls :meth:`prepare`, computes parameters and their contributions, and stores ``effect_`` from
-    :meth:`finish`; :meth:`overlap` checks positivity for the estimand asked.
+    A subclass's ``fit`` calls :meth:`prepare`.
 
     Attributes
     ----------
@@ -80,8 +80,10 @@ class ArmComparison(CausalEstimator):
     formula : str or None
         Right-hand side (formulaic's: ``"age * sex + bs(dose, df=3) + C(site)"``) that makes the covariates of columns
         of X; None: all of X's. New rows are transformed as those of the fit were.
+    treatment_name_ : str or tuple of str
+        Name of the treatment, or of several.
     arms_ : tuple
-        Levels of the treatment, the control first.
+        Levels of a treatment that is arms, the control first.
     """
 
     uses_covariates: ClassVar[bool] = True
@@ -101,7 +103,7 @@ class ArmComparison(CausalEstimator):
         outcome: bool = True,
         **roles: Any,
     ) -> Sample:
-        """Read the roles, code the arms (the control 0) and encode the covariates.
+        """Read the roles, code the arms (the control 0) or take the numbers, and encode the covariates.
 
         Without `outcome` none is asked for, and where none is given the sample's is NaN: a design.
 
@@ -131,30 +133,35 @@ class ArmComparison(CausalEstimator):
             formula=formula,
             convert=None if self.uses_covariates else Inputs.without_covariates,
         )
-        self.treatment_name_ = inputs.roles["treatment"].name
+        given = inputs.roles["treatment"]
+        numbers = is_numbers(given, self.treatments)
+        self.treatment_name_ = tuple(given) if isinstance(given, pd.DataFrame) else given.name
         if "sample_weight" in inputs.roles and not self._validated:  # refits of the bootstrap keep rows of weight 0
-            normalised_weights(inputs.roles["sample_weight"], resolve_arms(inputs.roles["treatment"]))
+            normalised_weights(inputs.roles["sample_weight"], None if numbers else resolve_arms(given))
             inputs = inputs.weighted()
+            given = inputs.roles["treatment"]
         self.used_ = inputs.kept
-        arms = resolve_arms(inputs.roles["treatment"], control)
+        treated = read_numbers(given) if numbers else resolve_arms(given, control)
+        arms = treated if isinstance(treated, Arms) else None
         encoder: AnyEncoder = (
             Encoder.fit(inputs.covariates) if formula is None else FormulaEncoder.fit(formula, inputs.covariates)
         )
         self.encoder_ = encoder
-        self.arms_ = arms.levels
+        if arms is not None:
+            self.arms_ = arms.levels
         values = np.full(len(inputs.index), np.nan) if inputs.outcome is None else as_float(inputs.outcome)
         clusters = inputs.ways("cluster")
-        if len(clusters) == 1:
+        if len(clusters) == 1 and arms is not None:
             enough_clusters(inputs.roles["cluster"], arms)
         return Sample(
             inputs=inputs,
             y=values,
-            arms=arms,
+            treated=treated,
             X=encoder.transform(inputs.covariates),
             encoder=encoder,
             w=normalised_weights(inputs.roles.get("sample_weight"), arms),
             clusters=clusters,
-            propensity=known_propensity(inputs.roles.get("propensity"), arms),
+            propensity=None if arms is None else known_propensity(inputs.roles.get("propensity"), arms),
             rows=RowIdentity(inputs.index, None if inputs.outcome is None else values),
         )
 
@@ -191,12 +198,22 @@ class ArmComparison(CausalEstimator):
             )
         return frame
 
+
+class ArmComparison(RowEstimator):
+    """Base of estimators that compare arms of rows.
+
+    A subclass's ``fit`` calls :meth:`prepare`, computes parameters and their contributions, and stores ``effect_`` from
+    :meth:`finish`; :meth:`overlap` checks positivity for the estimand asked.
+    """
+
     def held_out(
         self, X: Covariates, y: Outcome, treatment: RoleLike, sample_weight: RoleLike, *, outcome: bool = True
     ) -> HeldOut:
         """Validate held-out rows for ``score``: every arm must be there, the outcome complete."""
         treatment = self._held_out_treatment(X) if treatment is None else treatment
-        inputs = resolve(X, y, {"treatment": treatment, "sample_weight": sample_weight}, outcome=outcome)
+        inputs = resolve(
+            X, y, {"treatment": treatment, "sample_weight": sample_weight}, single=("treatment",), outcome=outcome
+        )
         problems = inputs.held_out_problems()
         if problems:
             raise CausalDataError(problems)

@@ -19,6 +19,7 @@ from pandas_causal.inputs.arms import Arms
 from pandas_causal.inputs.column_rules import as_float
 from pandas_causal.inputs.formula import AnyEncoder
 from pandas_causal.inputs.roles import Inputs
+from pandas_causal.inputs.treatments import Numbers
 from pandas_causal.kernels.arrays import Bools, Codes, Floats, Positions, Values
 from pandas_causal.models.cross_fitting import skill
 from pandas_causal.models.linear import StandardisedMatrix
@@ -47,7 +48,8 @@ class Sample:
     ----------
     inputs : Inputs
     y : ndarray (n,), float64
-    arms : Arms
+    treated : Arms or Numbers
+        What every row received.
     X : ndarray (n, q), float64
         Encoded covariates.
     encoder : Encoder or FormulaEncoder
@@ -62,7 +64,7 @@ class Sample:
 
     inputs: Inputs
     y: Floats
-    arms: Arms
+    treated: Arms | Numbers
     X: Floats
     encoder: AnyEncoder
     w: Floats | None
@@ -77,6 +79,18 @@ class Sample:
     def cluster(self) -> tuple[Values, ...]:
         """Cluster labels, an array a way."""
         return tuple(self.clusters.values())
+
+    @property
+    def arms(self) -> Arms:
+        """The treatment as arms, of a design that takes them."""
+        assert isinstance(self.treated, Arms)  # noqa: S101 - what a class takes is declared on it
+        return self.treated
+
+    @property
+    def numbers(self) -> Numbers:
+        """The treatments as a matrix (n, d) with names, of a design that takes numbers."""
+        assert isinstance(self.treated, Numbers)  # noqa: S101 - what a class takes is declared on it
+        return self.treated
 
     @property
     def codes(self) -> Codes:
@@ -106,8 +120,9 @@ class Sample:
 
     @property
     def treatment(self) -> str:
-        """Name of the treatment."""
-        return str(self.inputs.roles["treatment"].name)
+        """Name of the treatment, or of several."""
+        given = self.inputs.roles["treatment"]
+        return " and ".join(map(str, given)) if isinstance(given, pd.DataFrame) else str(given.name)
 
     @property
     def outcome(self) -> str:
@@ -121,12 +136,17 @@ class Sample:
 
     def facts(self) -> dict[str, Any]:
         """Facts for ``glance``."""
+        arms: dict[str, Any] = {}
+        if isinstance(self.treated, Arms):
+            arms = {
+                "control": self.arms.levels[0],
+                "control_chosen_by": self.arms.chosen_by,
+                "arm_sizes": dict(zip(map(str, self.arms.levels), self.arms.counts.tolist(), strict=True)),
+            }
         return {
             "treatment": self.treatment,
             "outcome": self.outcome,
-            "control": self.arms.levels[0],
-            "control_chosen_by": self.arms.chosen_by,
-            "arm_sizes": dict(zip(map(str, self.arms.levels), self.arms.counts.tolist(), strict=True)),
+            **arms,
             "n_dropped": self.inputs.n_dropped,
             "n_zero_weight": self.inputs.n_zero_weight,
             "n_imputed": sum(self.encoder.imputed.values()),

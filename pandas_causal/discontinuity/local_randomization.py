@@ -32,6 +32,7 @@ from pandas_causal.inputs.parameters import (
     number,
     one_of,
 )
+from pandas_causal.inputs.treatments import Takes
 from pandas_causal.inputs.types import Covariates, Outcome, RoleLike
 from pandas_causal.kernels.arrays import Bools, Floats, Positions
 
@@ -82,6 +83,7 @@ class LocalRandomization(CausalEstimator):
     Stata Journal.
     """
 
+    treatments: ClassVar[Takes] = "numbers"
     legal: ClassVar[Mapping[str, Legal]] = {
         "inference": one_of("fisher", "neyman"),
         "statistic": one_of(*STATISTICS),

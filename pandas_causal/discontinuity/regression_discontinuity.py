@@ -22,6 +22,7 @@ from pandas_causal.errors import AssumptionWarning, CausalArgumentError, CausalD
 from pandas_causal.estimator import CausalEstimator
 from pandas_causal.inference.influence import Component, Influence
 from pandas_causal.inputs.parameters import FLAG, NON_NEGATIVE, Legal, at_least, one_of
+from pandas_causal.inputs.treatments import Takes
 from pandas_causal.inputs.types import Covariates, Outcome, RoleLike
 from pandas_causal.kernels.arrays import Positions
 
@@ -94,6 +95,7 @@ class RegressionDiscontinuity(CausalEstimator):
     Vazquez-Bare (2016), Journal of Politics, for several cutoffs.
     """
 
+    treatments: ClassVar[Takes] = "numbers"
     legal: ClassVar[Mapping[str, Legal]] = {
         "kernel": one_of(*KERNELS),
         "vce": one_of("nn", "hc0", "hc1", "hc2", "hc3"),

@@ -119,7 +119,7 @@ def prepare_running(
         y,
         {"running": running, **roles},
         missing=missing,
-        single=("cluster",),
+        single=("cluster", "treatment"),
         whole_covariates=True,
         convert=cutoff.read,
     )
@@ -152,7 +152,7 @@ class _Cutoff:
     notes: list[str] = field(default_factory=list)
 
     def read(self, inputs: Inputs) -> Inputs:
-        """Dates become days from the cutoff, the treatment received numbers in a role of its own."""
+        """Dates become days from the cutoff, two labels of the treatment received 0 and 1."""
         x = inputs.roles["running"]
         name = str(x.name)
         roles = {**inputs.roles}
@@ -167,7 +167,7 @@ class _Cutoff:
             self.value = float(self.given)
             self.text = f"{name} = {self.value:g}"
         if "treatment" in roles:
-            roles["received"] = _numbers(roles.pop("treatment"))
+            roles["treatment"] = _numbers(roles["treatment"])
         return replace(inputs, roles=roles)
 
 
@@ -221,7 +221,7 @@ def _arrays(inputs: Inputs, cutoff: _Cutoff) -> RunningSample:
     z, matrix = x - (cutoff.value if cutoffs is None else cutoffs), encoder.transform(inputs.covariates)
     _refuse_sides(z, matrix, encoder.names)
     weight = roles.get("sample_weight")
-    received = roles.get("received")
+    received = roles.get("treatment")
     return RunningSample(
         z=z,
         y=y,

@@ -71,7 +71,8 @@ class Effect:
     alternative : {"two-sided", "greater", "less"}
         Side of the p-values and intervals.
     inversion : callable or None
-        ``level -> DataFrame(conf_low, conf_high)``, where the confidence set comes from inverting a test.
+        ``level -> DataFrame(conf_low, conf_high)``, where the confidence set comes from inverting a test. One with a
+        method ``clustered(labels, uncertainty)`` follows :meth:`cluster`, one with ``compact()`` :meth:`compact`.
     tests : DataFrame or None
         ``statistic`` and ``p_value`` by row, where they come from a test of their own (Fisher's) and not from estimate
         and standard error.
@@ -336,6 +337,7 @@ class Effect:
             warnings=self.warnings if few is None else (*self.warnings, few),
             rows=replace(self.rows, uncertainty=u),
             tests=None,
+            inversion=_clustered_inversion(self.inversion, labels, u),
             std_error_method=f"clustered{ways_in_words(len(ways))} ({correction})",
             pictured=None if self.pictured is None else partial(_clustered, self.pictured, labels, small_sample),
         ).explained()
@@ -348,7 +350,10 @@ class Effect:
         u = self.uncertainty.collapse(self.rows.labels_of_rows(unit), name)
         rows = replace(self.rows, uncertainty=u)
         method = f"influence function, one row per {name}"
-        return replace(self, rows=rows, tests=None, std_error_method=method, pictured=None).explained()
+        inversion = _clustered_inversion(self.inversion, [self.rows.labels_of_rows(unit)], u)
+        return replace(
+            self, rows=rows, tests=None, inversion=inversion, std_error_method=method, pictured=None
+        ).explained()
 
     def interval(
         self, level: float | None = None, simultaneous: bool = False, random_state: int | None = 0
@@ -452,6 +457,7 @@ class Effect:
             rows=replace(self.rows, uncertainty=self.uncertainty.compact(), units=None, weightings={}),
             estimator=settings,
             diagnostics=dict(self.diagnostics),
+            inversion=getattr(self.inversion, "compact", lambda: self.inversion)(),
             pictured=None,
         )
 
@@ -547,6 +553,15 @@ def _clustered(pictured: Callable[[], Effect], labels: list[Any], small_sample: 
     return pictured().cluster(labels, small_sample)
 
 
+def _clustered_inversion(
+    inversion: Callable[[float], pd.DataFrame] | None, labels: list[Any], uncertainty: Uncertainty
+) -> Callable[[float], pd.DataFrame] | None:
+    """A test inversion with the errors clustered, where it knows how (``clustered``)."""
+    again = getattr(inversion, "clustered", None)
+    clustered: Callable[[float], pd.DataFrame] | None = inversion if again is None else again(labels, uncertainty)
+    return clustered
+
+
 def _without_constant_levels(index: pd.Index) -> pd.Index:
     """Labels without the levels that are the same in all rows (one outcome of several); the last level stays."""
     return index.droplevel(_constant_levels(index)) if isinstance(index, pd.MultiIndex) else index
@@ -571,3 +586,9 @@ class _SomeRows:
     def __call__(self, level: float) -> pd.DataFrame:
         pieces = self.inversion(level)
         return pieces[pieces.index.isin(self.index)]
+
+    def clustered(self, labels: list[Any], uncertainty: Uncertainty) -> _SomeRows:
+        """The same rows of the clustered inversion."""
+        inversion = _clustered_inversion(self.inversion, labels, uncertainty)
+        assert inversion is not None  # noqa: S101 - there is one
+        return replace(self, inversion=inversion)

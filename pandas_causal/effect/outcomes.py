@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 from operator import getitem
 from typing import Any
@@ -68,11 +68,28 @@ def by_outcome(effects: Mapping[Hashable, Effect]) -> Effect:
         warnings=_warnings(effects),
         std_error_method="; ".join(dict.fromkeys(fit.std_error_method for fit in fits)),
         estimator=repr(first.estimator),
-        inversion=None,
+        inversion=_inversion(effects, names),
         tests=pd.concat(tests).set_axis(index) if len(tests) == len(fits) else None,
         population="; ".join(dict.fromkeys(fit.population for fit in fits)),
         facts=_facts(effects),
     )
+
+
+@dataclass(frozen=True, eq=False)
+class _EachInversion:
+    """The test inversions of several outcomes, one below the other."""
+
+    inversions: Mapping[Hashable, Callable[[float], pd.DataFrame]]
+    names: tuple[Any, ...]
+
+    def __call__(self, level: float) -> pd.DataFrame:
+        return pd.concat({o: inversion(level) for o, inversion in self.inversions.items()}, names=list(self.names))
+
+
+def _inversion(effects: Mapping[Hashable, Effect], names: list[Any]) -> _EachInversion | None:
+    """Sets of every outcome, where all come from inverting a test."""
+    inversions = {o: fit.inversion for o, fit in effects.items() if fit.inversion is not None}
+    return _EachInversion(inversions, tuple(names)) if len(inversions) == len(effects) else None
 
 
 def _union(texts: Any) -> tuple[str, ...]:

@@ -444,14 +444,12 @@ def _why_not(identification: Identification) -> str:
     one = instruments[0]
     conditioning = f", covariates={sorted(map(str, one.given))}" if one.given else ""
     call = f"df.causal.iv(treatment={a!r}, outcome={y!r}, instrument={one.instrument!r}{conditioning})"
-    here = hasattr(getattr(pd.DataFrame, "causal", None), "iv")
     others = [i.instrument for i in instruments[1:6]]
     so_do = f" (so do {others})" if others else ""
-    later = "" if here else ", the design for instruments, once this version has it"
     return (
         f"{text}. {one.instrument!r} qualifies as an instrument{so_do}, which answers another question, under"
         " assumptions that no graph holds (everyone is moved the same way, or effects are linear), and so is never used"
-        f" unasked. If they are plausible, ask by name: {call}{later}"
+        f" unasked. If they are plausible, ask by name: {call}"
     )
 
 

@@ -256,12 +256,21 @@ def all_missing(s: pd.Series[Any]) -> Problem | None:
     )
 
 
-def one_value(s: pd.Series[Any]) -> Problem | None:
-    """A mediator that is the same in every row."""
-    counts = _levels(s)
-    if counts is None or len(counts) != 1:
-        return None
-    return _named(s, f"mediator is constant ({plain(counts.index[0])!r})", None, "it carries no effect; leave it out")
+def one_value(role: str) -> Rule:
+    """A mediator or an instrument, labels or numbers, that is the same in every row."""
+
+    def rule(s: pd.Series[Any]) -> Problem | None:
+        if is_numeric(s):
+            values = as_float(s)
+            values = values[~np.isnan(values)]
+            if len(values) and values.min() != values.max():
+                return None
+        counts = _levels(s)
+        if counts is None or len(counts) != 1:
+            return None
+        return _named(s, f"{role} is constant ({plain(counts.index[0])!r})", None, "it carries no effect; leave it out")
+
+    return rule
 
 
 def few_clusters(s: pd.Series[Any]) -> Problem | None:
@@ -389,24 +398,38 @@ def _factorized(s: pd.Series[Any]) -> Positions | None:
 def copies(
     frame: pd.DataFrame,
     covariates: Sequence[Any],
-    others: Mapping[str, Any],
+    others: Mapping[Any, str],
     cluster_name: Any = None,
     word: str = "covariate",
+    arms: Any = None,
 ) -> list[Problem]:
-    """Covariates (or mediators: `word`) that are another role under another name, or that determine the treatment.
+    """Covariates (or mediators, instruments: `word`) that are another role under another name, or determine the arm.
 
     With a cluster, a covariate of whole clusters determines nothing unless many clusters share its values.
+
+    Parameters
+    ----------
+    frame : DataFrame
+    covariates : sequence of column names
+    others : mapping of column name to role
+        Columns that they are compared with.
+    cluster_name : column name, optional
+    word : str
+        What the columns are.
+    arms : column name, optional
+        The treatment, where it is arms, which a covariate may determine without equalling it.
     """
     problems = []
-    numbers = {role: as_float(frame[c]) for role, c in others.items() if is_numeric(frame[c])}
-    both = {"outcome", "treatment"} <= set(numbers) and word == "covariate"
-    if both and is_rescaled(numbers["outcome"], numbers["treatment"]):
-        problems.append(
-            _named(frame[others["outcome"]], "outcome equals the treatment, possibly rescaled", None, "check the names")
-        )
+    numbers = {c: as_float(frame[c]) for c in others if is_numeric(frame[c])}
+    outcome = next((c for c, role in others.items() if role == "outcome" and c in numbers), None)
+    treatments = [c for c, role in others.items() if role == "treatment" and c in numbers]
+    if outcome is not None and word == "covariate":
+        for c in (c for c in treatments if is_rescaled(numbers[outcome], numbers[c])):
+            text = f"outcome equals the treatment{'' if len(treatments) == 1 else f' {c}'}, possibly rescaled"
+            problems.append(_named(frame[outcome], text, None, "check the names"))
     codes = None
-    if "treatment" in others:
-        codes = _factorized(frame[others["treatment"]])
+    if arms is not None:
+        codes = _factorized(frame[arms])
         codes = None if codes is None or (codes < 0).any() or not 0 < codes.max() < MAX_ARMS else codes
     cluster = None if cluster_name is None else _factorized(frame[cluster_name])
     for name in covariates:
@@ -414,16 +437,10 @@ def copies(
         if not is_numeric(x) and not isinstance(x.dtype, pd.CategoricalDtype | pd.StringDtype) and x.dtype != object:
             continue
         values = as_float(x) if is_numeric(x) else None
-        copied = [r for r, v in numbers.items() if values is not None and is_rescaled(values, v)]
+        copied = [c for c, v in numbers.items() if values is not None and c != name and is_rescaled(values, v)]
         if copied:
-            problems.append(
-                _named(
-                    x,
-                    f"{word} equals the {copied[0]} ({others[copied[0]]}), possibly rescaled",
-                    None,
-                    "leave it out",
-                )
-            )
+            text = f"{word} equals the {others[copied[0]]} ({copied[0]}), possibly rescaled"
+            problems.append(_named(x, text, None, "leave it out"))
         elif codes is not None and _factorized(x.iloc[:1_000]) is not None:
             reproduction = determines(x, codes, cluster)
             if reproduction:
@@ -433,11 +450,13 @@ def copies(
     return problems
 
 
-def normalised_weights(values: pd.Series[Any] | None, arms: Arms) -> Floats | None:
-    """Sample weights with mean 1; every arm must have some."""
+def normalised_weights(values: pd.Series[Any] | None, arms: Arms | None) -> Floats | None:
+    """Sample weights with mean 1; every arm must have some (None: the treatment is no arms)."""
     if values is None:
         return None
     w = as_float(values)
+    if arms is None:
+        return w / w.mean()
     empty = np.flatnonzero(np.bincount(arms.codes, weights=w, minlength=len(arms)) == 0)
     if len(empty):
         message = f"sample_weight is zero for every row of arm {arms.levels[empty[0]]!r}"

@@ -72,6 +72,8 @@ class Role:
         Whether a missing value means something, so that ``missing="drop"`` keeps the row.
     held_out : tuple of Rule or None
         Rules for rows that only score a fitted model, where they differ.
+    numbers : tuple of Rule or None
+        Rules where the role is read as numbers and not as arms.
     """
 
     rules: tuple[Rule, ...]
@@ -79,6 +81,7 @@ class Role:
     copied: bool = False
     may_miss: bool = False
     held_out: tuple[Rule, ...] | None = None
+    numbers: tuple[Rule, ...] | None = None
 
 
 # Every role, once: schemas, the accessor and scikit-learn's routing of metadata read this table.
@@ -93,29 +96,34 @@ ROLES: Mapping[str, Role] = {
             rounded("outcome"),
         ),  # a fold may well have one outcome
     ),
+    # arms, or numbers where a design takes them (one column or several): see inputs/treatments.py
     "treatment": Role(
         (labels("treatment"), missing("treatment"), infinite("treatment"), enough_arms),
+        several=True,
         copied=True,
         held_out=(missing("treatment"),),
-    ),
-    # the treatment of a fuzzy discontinuity: numbers, which may be a dose
-    "received": Role(
-        (
+        numbers=(
             numeric("treatment"),
             missing("treatment"),
             infinite("treatment"),
             rounded("treatment"),
             constant("treatment"),
         ),
+    ),
+    "instrument": Role(
+        (labels("instrument"), missing("instrument"), infinite("instrument"), one_value("instrument")),
+        several=True,
         copied=True,
     ),
+    "absorb": Role((labels("absorb", dates=True), missing("absorb"), infinite("absorb")), several=True),
     "running": Role(
         (numeric("running"), missing("running"), infinite("running"), rounded("running"), constant("running")),
         copied=True,
     ),
     "cutoffs": Role((numeric("cutoffs"), missing("cutoffs"), infinite("cutoffs"), rounded("cutoffs"))),
     "mediators": Role(
-        (labels("mediator"), missing("mediator"), infinite("mediator"), rounded("mediator"), one_value), several=True
+        (labels("mediator"), missing("mediator"), infinite("mediator"), rounded("mediator"), one_value("mediator")),
+        several=True,
     ),
     "unit": Role((labels("unit", dates=True), missing("unit"), infinite("unit"))),
     "time": Role((labels("time", dates=True), missing("time"), infinite("time"), rounded("time"))),

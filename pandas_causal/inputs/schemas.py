@@ -24,12 +24,16 @@ if TYPE_CHECKING:
 __all__ = ["build_schema", "check_inputs", "validate"]
 
 
-def build_schema(*, covariates: Sequence[Hashable] = (), **columns: Hashable | Sequence[Hashable]) -> DataFrameSchema:
+def build_schema(
+    *, covariates: Sequence[Hashable] = (), numbers: bool = False, **columns: Hashable | Sequence[Hashable]
+) -> DataFrameSchema:
     """Build a pandera schema for a frame from its roles, for use here or in a pipeline of your own.
 
     Parameters
     ----------
     covariates : sequence of column names
+    numbers : bool
+        Whether the treatment is numbers; else it is arms.
     **columns
         Name of a column for each role (``outcome="re78"``), or a list of names where a role may be several. The roles
         are those of :data:`pandas_causal.inputs.roles.ROLES`: outcome, treatment, cluster, sample_weight, propensity,
@@ -69,18 +73,28 @@ def build_schema(*, covariates: Sequence[Hashable] = (), **columns: Hashable | S
         raise CausalDataError(twice)
     checked: dict[Hashable, pa.Column] = {}
     for role, names in named.items():
-        rules = COVARIATE if role == "covariate" else ROLES[role].rules
+        rules = COVARIATE if role == "covariate" else _rules(role, numbers)
         # pandera leaves missing values out unless told not to
         checks = [pa.Check(_Passes(rule), name=f"{role} {k}", ignore_na=False) for k, rule in enumerate(rules)]
         checked |= {name: pa.Column(checks=checks, nullable=True, required=True) for name in names}
-    originals = {role: names[0] for role, names in named.items() if _is_copied(role) and len(names) == 1}
+    originals = {name: role for role, names in named.items() if _is_copied(role) for name in names}
     clusters = named.get("cluster", [])
     cluster = clusters[0] if len(clusters) == 1 else None
-    across = [pa.Check(_NoCopies(list(covariates), originals, cluster, "covariate"), name="copies")]
-    if "mediators" in named:
-        across.append(pa.Check(_NoCopies(named["mediators"], originals, cluster, "mediator"), name="mediators"))
+    treatments = named.get("treatment", [])
+    arms = treatments[0] if len(treatments) == 1 and not numbers else None
+    across = [pa.Check(_NoCopies(list(covariates), originals, cluster, "covariate", arms), name="copies")]
+    for role, word, own in (("mediators", "mediator", arms), ("instrument", "instrument", None)):
+        if role in named:
+            rivals = {name: other for name, other in originals.items() if other != role}
+            across.append(pa.Check(_NoCopies(named[role], rivals, cluster, word, own), name=role))
     rows = [pa.Check(_has_rows, name="rows")]
     return pa.DataFrameSchema(checked, checks=rows + across, strict=False)
+
+
+def _rules(role: str, numbers: bool) -> tuple[Rule, ...]:
+    """Rules of a role's columns, where it may be numbers those of numbers."""
+    as_numbers = ROLES[role].numbers if numbers else None
+    return ROLES[role].rules if as_numbers is None else as_numbers
 
 
 def _is_copied(role: str) -> bool:
@@ -100,15 +114,16 @@ class _Passes:
 class _NoCopies:
     """The rules across columns as a pandera check; silent where a column is absent, which is reported by itself."""
 
-    def __init__(self, covariates: list[Any], others: dict[str, Any], cluster: Any, word: str) -> None:
-        self.covariates, self.others, self.cluster, self.word = covariates, others, cluster, word
+    def __init__(self, covariates: list[Any], others: dict[Any, str], cluster: Any, word: str, arms: Any) -> None:
+        self.covariates, self.others, self.cluster, self.word, self.arms = covariates, others, cluster, word, arms
 
     def problems(self, frame: pd.DataFrame) -> list[Problem]:
         """Return what is wrong."""
         here = [c for c in self.covariates if c in frame.columns]
-        others = {r: c for r, c in self.others.items() if c in frame.columns}
+        others = {c: r for c, r in self.others.items() if c in frame.columns}
         cluster = self.cluster if self.cluster in frame.columns else None
-        return copies(plain_frame(frame), here, others, cluster, self.word) if len(frame) else []
+        arms = self.arms if self.arms in frame.columns else None
+        return copies(plain_frame(frame), here, others, cluster, self.word, arms) if len(frame) else []
 
     def __call__(self, frame: pd.DataFrame) -> bool:
         return not self.problems(frame)
@@ -166,8 +181,11 @@ def _problems(frame: pd.DataFrame, schema: DataFrameSchema, error: Any) -> list[
     return out or [Problem("frame", str(error)[:500], None, "see the schema")]
 
 
-def check_inputs(inputs: Inputs) -> None:
-    """Validate resolved inputs: the same schema, on columns named by their role where names collide."""
+def check_inputs(inputs: Inputs, *, numbers: bool = False) -> None:
+    """Validate resolved inputs: the same schema, on columns named by their role where names collide.
+
+    With `numbers` the treatment is read as numbers.
+    """
     columns: dict[Any, Any] = {}
     names: dict[str, Any] = {}
     taken: set[Any] = set(inputs.covariates.columns)
@@ -188,5 +206,5 @@ def check_inputs(inputs: Inputs) -> None:
         else:
             names[role] = [add(role, values)]
     frame = pd.concat([inputs.covariates, *columns.values()], axis=1) if columns else inputs.covariates
-    schema = build_schema(covariates=list(inputs.covariates.columns), **names)
+    schema = build_schema(covariates=list(inputs.covariates.columns), numbers=numbers, **names)
     validate(frame, schema)

@@ -9,10 +9,11 @@ import numpy as np
 import pandas as pd
 
 from pandas_causal.errors import CausalArgumentError, CausalDataError
-from pandas_causal.inputs.arms import Arms
-from pandas_causal.inputs.column_rules import missing
+from pandas_causal.inputs.arms import MAX_ARMS, Arms
+from pandas_causal.inputs.column_rules import is_numeric, missing
 from pandas_causal.inputs.parameters import check_settings
 from pandas_causal.inputs.roles import Inputs, resolve
+from pandas_causal.inputs.treatments import Numbers, fold_strata, read_numbers
 from pandas_causal.kernels.arrays import Codes, Floats, Positions
 
 __all__ = ["CausalKFold", "assign_folds", "draw_folds", "folds_from_splits", "label_order"]
@@ -81,10 +82,13 @@ def _deal(strata: Codes, sizes: Floats, n_folds: int, rng: np.random.Generator) 
     return rng.permutation(n_folds)[out]
 
 
-def draw_folds(cv: object, inputs: Inputs, arms: Arms, rng: np.random.Generator, cluster: Any = None) -> Positions:
+def draw_folds(
+    cv: object, inputs: Inputs, treatment: Arms | Numbers, rng: np.random.Generator, cluster: Any = None
+) -> Positions:
     """Fold of every row by a setting ``cv``: a number of folds, a splitter, or an iterable of (train, test).
 
-    A splitter is given all columns of X, the outcome and the clusters.
+    Folds are balanced by arms, or by fifths of numbers. A splitter is given all columns of X, the outcome and the
+    clusters.
 
     Raises
     ------
@@ -93,22 +97,25 @@ def draw_folds(cv: object, inputs: Inputs, arms: Arms, rng: np.random.Generator,
     CausalDataError
         If a fold leaves no row of an arm to learn from.
     """
+    strata = fold_strata(treatment)
     if isinstance(cv, int | np.integer) and cv >= 2 and not isinstance(cv, bool):
-        folds = assign_folds(arms.codes, int(cv), rng, labels=inputs.index, cluster=cluster)
+        folds = assign_folds(strata, int(cv), rng, labels=inputs.index, cluster=cluster)
     elif hasattr(cv, "split") and not isinstance(cv, str):
-        folds = folds_from_splits(cv.split(inputs.frame, inputs.outcome, cluster), len(arms.codes))
+        folds = folds_from_splits(cv.split(inputs.frame, inputs.outcome, cluster), len(strata))
     elif isinstance(cv, Iterable) and not isinstance(cv, str):
         # positions speak of the rows of X, of which some may have been left out
-        kept = np.ones(len(arms.codes), dtype=bool) if inputs.kept is None else inputs.kept
+        kept = np.ones(len(strata), dtype=bool) if inputs.kept is None else inputs.kept
         folds = folds_from_splits(cv, len(kept))[kept]
     else:
         raise CausalArgumentError(
             f"cv must be a whole number of at least 2 folds, a splitter, or pairs (train, test); got {cv!r}"
         )
+    if isinstance(treatment, Numbers):
+        return folds
     for fold in range(int(folds.max()) + 1):
-        left = np.bincount(arms.codes[folds != fold], minlength=len(arms))
+        left = np.bincount(treatment.codes[folds != fold], minlength=len(treatment))
         if left.min() < 1:
-            level = arms.levels[int(left.argmin())]
+            level = treatment.levels[int(left.argmin())]
             raise CausalDataError(
                 f"without fold {fold} no row of arm {level!r} is left to learn from; use fewer clusters per arm or"
                 " another number of folds (cv=)"
@@ -138,7 +145,7 @@ def _positions(rows: Any, n: int) -> Positions:
 
 
 class CausalKFold:
-    """Splitter for scikit-learn's searches: folds stratified by treatment, clusters whole.
+    """Splitter for scikit-learn's searches: folds stratified by treatment (numbers by fifths), clusters whole.
 
     Plain ``KFold`` does not shuffle and ignores the treatment, so sorted data give folds with a single arm.
 
@@ -146,8 +153,8 @@ class CausalKFold:
     ----------
     n_splits : int
         At least 2.
-    treatment : str or array-like (n,)
-        A name is read from the X being split.
+    treatment : str or array-like (n,), or several
+        A name is read from the X being split. Numbers of more than 20 values, and several columns, are dealt by fifths.
     cluster : str or array-like (n,), optional
     random_state : int or None
 
@@ -189,13 +196,19 @@ class CausalKFold:
         cluster = groups if self.cluster is None else self.cluster
         check_settings({"random_state": self.random_state})
         inputs = resolve(X, None, {"treatment": self.treatment, "cluster": cluster}, single=("cluster",), outcome=False)
-        absent = [missing(role)(values) for role, values in inputs.roles.items()]
+        absent = [
+            missing(role)(values[name])
+            for role, values in ((role, pd.DataFrame(values)) for role, values in inputs.roles.items())
+            for name in values
+        ]
         problems = [problem for problem in absent if problem is not None]
         if problems:
             raise CausalDataError(problems)
-        codes = pd.factorize(inputs.roles["treatment"], sort=True)[0]
+        treatment = inputs.roles["treatment"]
+        several = isinstance(treatment, pd.DataFrame) or (is_numeric(treatment) and treatment.nunique() > MAX_ARMS)
+        codes = read_numbers(treatment).strata if several else pd.factorize(treatment, sort=True)[0]
         counts = np.bincount(codes)
-        if counts.min() < self.n_splits and cluster is None:
+        if not several and counts.min() < self.n_splits and cluster is None:
             raise CausalDataError(
                 f"the smallest arm has {counts.min()} rows, fewer than {self.n_splits} folds; lower n_splits"
             )

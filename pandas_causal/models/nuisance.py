@@ -212,13 +212,14 @@ def fit_outcome(
     random_state: int | None = 0,
     n_jobs: int | None = None,
     chosen_before: tuple[str, ...] | None = None,
+    setting: str = "outcome_model",
 ) -> Nuisance:
     """Fit the outcome in every arm and predict it for every row, out of fold.
 
     Without folds predictions are in sample; "auto" is settled on folds all the same. With `chosen_before`, what an
-    earlier split chose for every arm, "auto" is not settled anew.
+    earlier split chose for every arm, "auto" is not settled anew. `setting` names the model in messages.
     """
-    check_model(spec, "outcome_model", "predict")
+    check_model(spec, setting, "predict")
     X, arms, y, w = rows.X, rows.arms, rows.outcome(), rows.w
     baselines = tuple(arm_baseline(y, arms, a, w) for a in range(rows.n_arms))
     if is_linear(spec, X):
@@ -292,13 +293,14 @@ def fit_propensity(
     random_state: int | None = 0,
     n_jobs: int | None = None,
     chosen_before: tuple[str, ...] | None = None,
+    setting: str = "propensity_model",
 ) -> Nuisance:
     """Fit the probability of every arm and predict it for every row, out of fold.
 
     Without folds predictions are in sample; "auto" is settled on folds all the same. With `chosen_before`, what an
-    earlier split chose, "auto" is not settled anew.
+    earlier split chose, "auto" is not settled anew. `setting` names the model in messages.
     """
-    check_model(spec, "propensity_model", "predict_proba")
+    check_model(spec, setting, "predict_proba")
     arms, w, baseline = rows.arms, rows.w, rows.share_loss()
     if is_linear(spec, rows.X):
         design = rows.standardised()

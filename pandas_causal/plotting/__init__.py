@@ -14,6 +14,9 @@ from pandas_causal.plotting.event_study import draw_group_time as group_time
 from pandas_causal.plotting.event_study import draw_trends as trends
 from pandas_causal.plotting.forest import draw_forest as forest
 from pandas_causal.plotting.graph import draw_graph as graph
+from pandas_causal.plotting.instruments import draw_anderson_rubin as anderson_rubin
+from pandas_causal.plotting.instruments import draw_binned_instrument as binned_instrument
+from pandas_causal.plotting.instruments import draw_plausible_exogeneity as plausible_exogeneity
 from pandas_causal.plotting.love import draw_love as love
 from pandas_causal.plotting.overlap import draw_overlap as overlap
 from pandas_causal.plotting.parallel_trends import draw_bacon as bacon
@@ -23,8 +26,10 @@ from pandas_causal.plotting.synthetic_control import draw_synthetic as synthetic
 from pandas_causal.plotting.synthetic_control import draw_unit_weights as unit_weights
 
 __all__ = [
+    "anderson_rubin",
     "bacon",
     "bandwidths",
+    "binned_instrument",
     "density",
     "discontinuity",
     "event_study",
@@ -36,6 +41,7 @@ __all__ = [
     "overlap",
     "placebo_cutoffs",
     "placebo_gaps",
+    "plausible_exogeneity",
     "plot_effect",
     "synthetic",
     "trends",

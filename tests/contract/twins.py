@@ -11,7 +11,7 @@ import pandas as pd
 
 import pandas_causal
 
-FURTHER = {"running", "time", "mediators"}  # roles without which a design is none
+FURTHER = {"running", "time", "mediators", "instrument"}  # roles without which a design is none
 
 
 def fast(cls, **settings):

@@ -110,7 +110,7 @@ def test_whole_numbers_may_be_names():
         ({"treatment": "amr"}, r"amr: is given as treatment but is no column of X \(did you mean 'arm'\?\)"),
         ({"treatment": "arm", "cluster": "arm"}, "arm: is both treatment and cluster; a column has one role"),
         ({"treatment": [0, 1]}, r"treatment: has 2 values for 4 rows \(inconsistent numbers of samples\); align it"),
-        ({"treatment": np.zeros((4, 2))}, "treatment: has 2 columns; pass one value per row"),
+        ({"sample_weight": np.zeros((4, 2))}, "sample_weight: has 2 columns; pass one value per row"),
         ({"treatment": np.zeros((4, 2, 2))}, "treatment: has 3 dimensions; pass one value per row"),
         ({"cluster": ["clinic", "weak"]}, "weak: is given as cluster but is no column of X"),
     ],

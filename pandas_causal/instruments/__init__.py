@@ -1,0 +1,1 @@
+"""Instrumental variables: effects of treatments that something outside moves."""
