@@ -122,6 +122,11 @@ class CausalEstimator(BaseEstimator):
             )
         return replace(self.effect_, estimator=self)
 
+    @property
+    def checks_data(self) -> bool:
+        """Whether data are to be judged: refits of the bootstrap see rows that were."""
+        return not self._validated
+
     def check_settings(self) -> None:
         """Check every setting against ``legal``.
 

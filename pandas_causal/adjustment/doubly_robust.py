@@ -240,7 +240,13 @@ class _CrossFitted(ArmComparison):
         self._store(runs, sample)
         clipped = int(self._n_clipped)
         checks, warned = self.overlap(
-            sample, runs[0].e, self.estimand, keeps[0], clipped, out_of_fold=runs[0].propensity is not None
+            sample,
+            runs[0].e,
+            self.estimand,
+            keeps[0],
+            clipped,
+            out_of_fold=runs[0].propensity is not None,
+            unpenalised=nuisances.is_linear(self.propensity_model, sample.X),
         )
         checks["nuisance"] = nuisances.report(runs[0].outcome, runs[0].propensity, sample.arms.levels)
         n_trimmed, about, notes = trimmed(len(sample), keeps[0], self.trim)

@@ -13,6 +13,7 @@ from pandas_causal.arms.balance import balance_score, largest_difference
 from pandas_causal.arms.base import ArmComparison
 from pandas_causal.arms.estimands import BOUNDED, ESTIMANDS, in_words, plan_estimand
 from pandas_causal.arms.overlap import arm_weights
+from pandas_causal.arms.positivity import refuse_separation
 from pandas_causal.arms.sample import Sample, collinear, supported, trimmed
 from pandas_causal.errors import CausalArgumentError
 from pandas_causal.inputs.parameters import SHARE_OR_NONE, Legal
@@ -114,6 +115,8 @@ class IPW(ArmComparison):
         )
         plan = plan_estimand(self.estimand, sample.arms, sample.treatment, tuple(ESTIMANDS))
         design = StandardisedMatrix.of(sample.X)
+        if self.trim is None:  # one covariate that separates the arms is named before a model says that something does
+            refuse_separation(sample.inputs.covariates, sample.codes, sample.arms.levels, self.estimand)
         model = None if sample.propensity is not None else self._propensity_model(sample, design)
         e = sample.propensity if model is None else model.predictions
         assert e is not None  # noqa: S101 - one of the two is there
@@ -131,7 +134,12 @@ class IPW(ArmComparison):
         self.weights_ = np.zeros(len(self.used_))
         self.weights_[self.used_] = arm_weights(self.estimand, sample.codes, e, unit)
         checks, warned = self.overlap(
-            sample, e, self.estimand, keep, out_of_fold=model is not None and not model.in_sample
+            sample,
+            e,
+            self.estimand,
+            keep,
+            out_of_fold=model is not None and not model.in_sample,
+            unpenalised=fitted_linear,
         )
         if model is not None:
             checks["nuisance"] = nuisances.report(None, model, sample.arms.levels)

@@ -28,7 +28,8 @@ from pandas_causal.arms.arm_means import WILD, mean_terms, means_components, wit
 from pandas_causal.arms.arm_regression import ArmRegression, fit_arm_regression
 from pandas_causal.arms.base import UNCONFOUNDED, ArmComparison
 from pandas_causal.arms.estimands import EstimandPlan, in_words, plan_estimand, target_share
-from pandas_causal.arms.sample import Sample, check_propensity, collinear, refuse_dominating_weights
+from pandas_causal.arms.positivity import refuse_separation
+from pandas_causal.arms.sample import Sample, check_propensity, collinear, split_note
 from pandas_causal.effect.check import Check
 from pandas_causal.effect.effect import Effect
 from pandas_causal.effect.estimates import Estimates, Weighting
@@ -163,8 +164,6 @@ class RegressionAdjustment(ArmComparison):
             sample_weight=sample_weight,
             propensity=propensity,
         )
-        if not self._validated:  # refits of the bootstrap draw rows, and only their estimates are read
-            refuse_dominating_weights(sample)
         plan = plan_estimand(self.estimand, sample.arms, sample.treatment)
         self._sample = sample
         self._predicted: ArmPredictions | PooledRegression | LearnedOutcome | None = None
@@ -181,6 +180,7 @@ class RegressionAdjustment(ArmComparison):
         if is_coefficient:
             checks, warned = self._coefficient_checks(sample)
         else:
+            refuse_separation(sample.inputs.covariates, sample.codes, sample.arms.levels, self.estimand)
             propensity_check = check_propensity(sample, StandardisedMatrix.of(sample.X))
             checks, warned = self.overlap(sample, propensity_check.values, self.estimand)
             warned += propensity_check.notes
@@ -338,7 +338,7 @@ class RegressionAdjustment(ArmComparison):
         assert self._pooled is not None  # noqa: S101 - of a coefficient
         weights = implied_weights(self._pooled, sample)
         self.weights_ = weights[:, 0] if weights.shape[1] == 1 else weights
-        warned = [] if self._validated else coefficient_overlap(sample)
+        warned = [] if self._validated else [*coefficient_overlap(sample), *split_note(sample)]
         checks: dict[str, Any] = {
             "weights": weights_check(weights, sample.codes, sample.arms.levels),
             "target": partial(implied_target, weights, sample),

@@ -20,6 +20,7 @@ from pandas_causal.arms.sample import (
     enough_clusters,
     known_propensity,
     notes,
+    split_note,
 )
 from pandas_causal.effect.check import Checks
 from pandas_causal.effect.effect import Effect
@@ -37,6 +38,7 @@ from pandas_causal.inference.effective_clusters import FEW_CLUSTERS, clusters_te
 from pandas_causal.inference.influence import Component, Influence
 from pandas_causal.inference.reference import Reference, Student
 from pandas_causal.inference.rows import RowIdentity
+from pandas_causal.inference.weighted_means import refuse_dominating_weights
 from pandas_causal.inputs.arms import Arms, resolve_arms
 from pandas_causal.inputs.column_rules import as_float, normalised_weights
 from pandas_causal.inputs.encoding import Encoder
@@ -153,7 +155,7 @@ class RowEstimator(CausalEstimator):
         clusters = inputs.ways("cluster")
         if len(clusters) == 1 and arms is not None:
             enough_clusters(inputs.roles["cluster"], arms)
-        return Sample(
+        sample = Sample(
             inputs=inputs,
             y=values,
             treated=treated,
@@ -164,6 +166,11 @@ class RowEstimator(CausalEstimator):
             propensity=None if arms is None else known_propensity(inputs.roles.get("propensity"), arms),
             rows=RowIdentity(inputs.index, None if inputs.outcome is None else values),
         )
+        if not self._validated and arms is not None:  # refits of the bootstrap draw rows; only estimates are read
+            names = [f"rows of arm {level!r}" for level in arms.levels]
+            if sample.w is not None:
+                refuse_dominating_weights(sample.w, arms.codes.astype(np.int64), names)
+        return sample
 
     # -- new data ----------------------------------------------------------------------------------------------------
 
@@ -309,7 +316,7 @@ class ArmComparison(RowEstimator):
 
     def _few_clusters(self, sample: Sample, limit: float) -> list[str]:
         """What is to be said of few or unequal clusters."""
-        if not sample.clusters or self._validated:
+        if not sample.clusters or self._validated or getattr(self, "cluster_inference", None) == "wild":
             return []
         ways = [(name, *effective_clusters(v, sample.w, sample.codes)) for name, v in sample.clusters.items()]
         text = clusters_text(ways, limit)
@@ -326,10 +333,12 @@ class ArmComparison(RowEstimator):
         clipped: int = 0,
         weights: Floats | None = None,
         out_of_fold: bool = False,
+        unpenalised: bool = True,
     ) -> tuple[dict[str, Any], list[str]]:
         """Overlap and balance under the weights given, or the estimand's, and a warning where positivity is weak.
 
-        `out_of_fold` says that no propensity is that of a row its model was fitted to.
+        `out_of_fold` says that no propensity is that of a row its model was fitted to, `unpenalised` that a logistic
+        model without a penalty was tried, which does not exist where a linear score splits the arms; else it is tried.
 
         Raises
         ------
@@ -352,11 +361,12 @@ class ArmComparison(RowEstimator):
             "propensity": partial(propensity_histogram, propensity[used], codes[used], levels),
             "balance": partial(sample.balance, weights, keep),
         }
+        split = [] if unpenalised or self._validated else split_note(sample, keep)
         if check.passed:
-            return checks, []
+            return checks, split
         text = (
             f"weak overlap: {check.summary}; the answer leans on few comparable rows (see trim=, or estimand='ATO' of"
             " IPW)"
         )
         warn(text, OverlapWarning)
-        return checks, [text]
+        return checks, [text, *split]

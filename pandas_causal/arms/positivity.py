@@ -16,7 +16,7 @@ __all__ = ["refuse_separation"]
 
 _RARE = 20  # rows below which a value without an arm may be chance
 _FIRST = 1_000  # rows in which most covariates show that they separate nothing
-_REMEDY = "leave these rows out (trim= does where a propensity is fitted), or "
+_REMEDY = "leave these rows out, or "
 
 
 class _Pair(NamedTuple):

@@ -14,7 +14,6 @@ from pandas_causal.arms.estimands import common_support
 from pandas_causal.effect.check import Check
 from pandas_causal.errors import CausalDataError, OverlapError, OverlapWarning, warn
 from pandas_causal.inference.rows import RowIdentity
-from pandas_causal.inference.weighted_means import weighted_mean_law
 from pandas_causal.inputs.arms import Arms
 from pandas_causal.inputs.column_rules import as_float
 from pandas_causal.inputs.formula import AnyEncoder
@@ -22,7 +21,7 @@ from pandas_causal.inputs.roles import Inputs
 from pandas_causal.inputs.treatments import Numbers
 from pandas_causal.kernels.arrays import Bools, Codes, Floats, Positions, Values
 from pandas_causal.models.cross_fitting import skill
-from pandas_causal.models.linear import StandardisedMatrix
+from pandas_causal.models.linear import StandardisedMatrix, fit_logistic
 from pandas_causal.models.nuisance import TrainingRows, arm_loss, fit_propensity
 
 __all__ = [
@@ -34,7 +33,7 @@ __all__ = [
     "enough_clusters",
     "known_propensity",
     "notes",
-    "refuse_dominating_weights",
+    "split_note",
     "supported",
     "trimmed",
 ]
@@ -219,8 +218,27 @@ def supported(
 
 _SPLIT = (
     "a linear score of the covariates splits the arms of these rows: none has a counterpart they do not set apart,"
-    " and the answer rests on the outcome model alone (see df.causal.overlap)"
+    " and the answer rests on what models say of rows that were never seen (see df.causal.overlap)"
 )
+
+
+def split_note(sample: Sample, keep: Bools | None = None) -> list[str]:
+    """What to say where a linear score of the covariates splits the arms, so that no logistic propensity exists.
+
+    Warns
+    -----
+    OverlapWarning
+        Where it does.
+    """
+    X, codes = (sample.X, sample.codes) if keep is None else (sample.X[keep], sample.codes[keep])
+    if sample.propensity is not None or not X.shape[1]:
+        return []
+    try:
+        fit_logistic(StandardisedMatrix.of(X), codes, len(sample.arms))
+    except OverlapError:
+        warn(_SPLIT, OverlapWarning)
+        return [_SPLIT]
+    return []
 
 
 class CheckPropensity(NamedTuple):
@@ -270,17 +288,6 @@ def notes(sample: Sample) -> list[str]:
     if sample.encoder.dropped:
         out.append(f"constant covariates were left out: {', '.join(sample.encoder.dropped[:5])}")
     return out
-
-
-def refuse_dominating_weights(sample: Sample) -> None:
-    """Refuse an arm whose weights are worth fewer than two rows, ``sum(w)^2 / sum(w^2) < 2``."""
-    if sample.w is None:
-        return
-    for a, level in enumerate(sample.arms.levels):
-        w = sample.w[sample.codes == a]
-        law = weighted_mean_law(w / w.sum())
-        if not law.known:
-            raise CausalDataError(law.refusal(f"{len(w):,} rows of arm {level!r}"))
 
 
 def enough_clusters(cluster: pd.Series[Any], arms: Arms) -> None:

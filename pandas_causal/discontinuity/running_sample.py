@@ -14,6 +14,7 @@ from pandas_causal.discontinuity.cutoff import Cutoff
 from pandas_causal.errors import CausalArgumentError, CausalDataError, Problem
 from pandas_causal.estimator import CausalEstimator
 from pandas_causal.inference.rows import RowIdentity
+from pandas_causal.inference.weighted_means import refuse_dominating_weights
 from pandas_causal.inputs.arms import resolve_arms
 from pandas_causal.inputs.column_rules import as_float, is_numeric, is_rescaled, labels
 from pandas_causal.inputs.encoding import Encoder
@@ -124,7 +125,11 @@ def prepare_running(
         convert=cutoff.read,
     )
     _refuse_missing_covariates(inputs)
-    return _arrays(inputs, cutoff)
+    sample = _arrays(inputs, cutoff)
+    if sample.weight is not None and estimator.checks_data:
+        sides = ["rows below the cutoff", "rows from the cutoff on"]
+        refuse_dominating_weights(sample.weight, (sample.z >= 0).astype(np.int64), sides)
+    return sample
 
 
 def _refuse_missing_covariates(inputs: Inputs) -> None:

@@ -115,7 +115,8 @@ class Effect:
         if self.tests is not None:
             table[["statistic", "p_value"]] = self.tests[["statistic", "p_value"]].to_numpy()
             if self.inversion is not None:  # the interval is that of the same test; of several pieces their hull
-                pieces = self.inversion(self.level).groupby(level=0, sort=False)
+                found = self.inversion(self.level)
+                pieces = found.groupby(level=list(range(found.index.nlevels)), sort=False)
                 hull = pd.DataFrame({"conf_low": pieces["conf_low"].min(), "conf_high": pieces["conf_high"].max()})
                 table[["conf_low", "conf_high"]] = hull.reindex(table.index).to_numpy()
         return table
@@ -539,7 +540,10 @@ class Effect:
     def _with_rows(self, rows: Estimates, estimand: str | None = None) -> Effect:
         """Return the same fit with other rows."""
         words = self.estimand if estimand is None else estimand
-        return replace(self, rows=rows, estimand=words, inversion=None, tests=None, pictured=None).explained()
+        # what a test of the rows said of itself does not hold for a map of them
+        method = self.std_error_method if self.tests is None else self.std_error_method.partition("; p-values")[0]
+        mapped = replace(self, rows=rows, estimand=words, inversion=None, tests=None, pictured=None)
+        return replace(mapped, std_error_method=method).explained()
 
 
 def _name_of(labels: Any) -> Any:

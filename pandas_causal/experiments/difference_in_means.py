@@ -24,7 +24,7 @@ from pandas_causal.arms.arm_regression import ArmRegression, fit_arm_regression
 from pandas_causal.arms.base import ArmComparison, Law
 from pandas_causal.arms.cluster_robust import clustered_scores, sums_by_cluster
 from pandas_causal.arms.estimands import EstimandPlan, plan_estimand
-from pandas_causal.arms.sample import Sample, refuse_dominating_weights
+from pandas_causal.arms.sample import Sample
 from pandas_causal.effect.bootstrap import SumsOverRows
 from pandas_causal.effect.check import Check, Checks
 from pandas_causal.effect.effect import Effect
@@ -191,8 +191,6 @@ class DifferenceInMeans(ArmComparison):
         )
         self._check_together(strata, denominator, cluster, None if self._validated else sample_weight)
         plan = plan_estimand("ATE", sample.arms, sample.treatment)
-        if not self._validated:  # refits of the bootstrap draw rows, and only their estimates are read
-            refuse_dominating_weights(sample)
         if self.adjustment == "cuped":
             _refuse_nothing_to_adjust_by(sample)
         strata_values = sample.inputs.joint("strata")

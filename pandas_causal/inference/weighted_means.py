@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from pandas_causal.kernels.arrays import Floats
+from pandas_causal.errors import CausalDataError
+from pandas_causal.kernels.arrays import Floats, Ints
 
-__all__ = ["WeightedMeanLaw", "weighted_mean_law"]
+__all__ = ["WeightedMeanLaw", "refuse_dominating_weights", "weighted_mean_law"]
 
 
 class WeightedMeanLaw(NamedTuple):
@@ -37,7 +39,7 @@ class WeightedMeanLaw(NamedTuple):
     def refusal(self, rows: str) -> str:
         """What to say of rows that are worth fewer than two."""
         return (
-            f"sample_weight: the {rows} are worth {self.effective:.2f} rows, because few of them outweigh the rest; at"
+            f"sample_weight: the {rows} are worth {self.effective:.2f}, because few of them outweigh the rest; at"
             " least 2 are needed to know how they vary: check the weights, or cap them"
         )
 
@@ -58,3 +60,28 @@ def weighted_mean_law(h: Floats) -> WeightedMeanLaw:
     own = float((np.square(d) * (1 - 4 * h + 2 * S)).sum())
     crossed = S**2 * D0**2 + 2 * D0 * D2 + 2 * D1**2 - 4 * S * D0 * D1
     return WeightedMeanLaw(1 / S, slack, S**2 / (own + crossed))
+
+
+def refuse_dominating_weights(w: Floats, groups: Ints, names: Sequence[str]) -> None:
+    """Refuse a group of rows whose sample weights are worth fewer than two, ``sum(w)^2 / sum(w^2) < 2``.
+
+    Parameters
+    ----------
+    w : ndarray (n,)
+    groups : ndarray (n,)
+        Position of every row's group in `names`; -1 for none.
+    names : sequence of str
+        What to call the rows of each group. A group of one row is let pass: it has no error anyhow.
+
+    Raises
+    ------
+    CausalDataError
+        Naming the group and what its rows are worth.
+    """
+    for g, name in enumerate(names):
+        own = w[groups == g]
+        if np.count_nonzero(own) < 2:
+            continue
+        law = weighted_mean_law(own / own.sum())
+        if not law.known:
+            raise CausalDataError(law.refusal(f"{len(own):,} {name}"))

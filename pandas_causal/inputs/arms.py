@@ -117,5 +117,5 @@ def resolve_arms(treatment: pd.Series[Any], control: Hashable = None) -> Arms:
 
 def plain(level: Any) -> Any:
     """Level as a Python scalar, so that a dtype never changes a name: 1.0 and np.int64(1) are 1."""
-    value = level.item() if hasattr(level, "item") else level
+    value = level.item() if hasattr(level, "item") and getattr(level, "size", 1) == 1 else level
     return int(value) if isinstance(value, float) and value.is_integer() else value

@@ -16,7 +16,7 @@ from pandas_causal.arms.balance import balance_score
 from pandas_causal.arms.base import UNCONFOUNDED, ArmComparison
 from pandas_causal.arms.estimands import in_words, plan_estimand
 from pandas_causal.arms.positivity import refuse_separation
-from pandas_causal.arms.sample import Sample, collinear
+from pandas_causal.arms.sample import Sample, collinear, split_note
 from pandas_causal.effect.effect import Effect
 from pandas_causal.errors import CausalArgumentError, CausalDataError, CausalError
 from pandas_causal.inference.influence import Component
@@ -221,6 +221,8 @@ class Matching(ArmComparison):
         plan = plan_estimand(self.estimand, sample.arms, sample.treatment)
         settings = read_settings(self)
         check_against(settings, sample.inputs.covariates, len(sample.arms), self.estimand)
+        if settings.discard is None:  # one covariate that separates the arms is named before a model says so
+            refuse_separation(sample.inputs.covariates, sample.codes, sample.arms.levels, self.estimand)
         propensities = self._propensities(sample, plan.targets) if settings.needs_propensity else None
         w = _unit(sample.w, len(sample))
         near = sample.encoder.for_distances
@@ -229,10 +231,11 @@ class Matching(ArmComparison):
         checks: dict[str, Any] = {}
         warned: list[str] = []
         if propensities is None:
-            refuse_separation(sample.inputs.covariates, sample.codes, sample.arms.levels, self.estimand)
+            warned = split_note(sample)
             scores = scores_without_values(plan.targets, sample.codes, len(sample.arms))
         else:
-            checks, warned = self.overlap(sample, propensities.overall, self.estimand)
+            linear = propensities.report is None or propensities.report.logistic is not None
+            checks, warned = self.overlap(sample, propensities.overall, self.estimand, unpenalised=linear)
             scores = dict(propensities.scores)
         self._targets = match_targets(plan.targets, data, scores, settings, self.random_state)
         if propensities is None:

@@ -340,7 +340,10 @@ class FrontDoor(ArmComparison):
     def _diagnose(self, sample: Sample, plan: EstimandPlan, run: _Run) -> tuple[dict[str, Any], list[str]]:
         """Overlap in covariates and in mediators, how the nuisances predict, and what to warn of."""
         levels, wanted = sample.arms.levels, pairs(plan, len(sample.arms))
-        checks, warned = self.overlap(sample, run.e, self.estimand, out_of_fold=True)
+        checks, warned = self.overlap(
+            sample, run.e, self.estimand, out_of_fold=True,
+            unpenalised=nuisances.is_linear(self.propensity_model, sample.X),
+        )  # fmt: skip
         mediators = mediator_overlap(run.e, run.r, sample.codes, levels, wanted, sample.w)
         checks["mediators"] = mediators
         if not mediators.passed:

@@ -347,8 +347,8 @@ def _warm_start(design: StandardisedMatrix, codes: Codes, n_classes: int, w: Flo
 
 _SEPARATION = (
     "perfect separation: a linear score of the covariates splits the arms (or one category has one arm only), so the "
-    "unpenalised logistic propensity does not exist; leave out the covariate that decides treatment, use trim=, or a "
-    "penalised model: propensity_model='ridge'"
+    "unpenalised logistic propensity does not exist; leave out the covariate that decides treatment, or the rows that "
+    "do not overlap, or use a penalised model: propensity_model='ridge'"
 )
 
 

@@ -12,6 +12,7 @@ import pandas as pd
 from pandas_causal.errors import CausalArgumentError, CausalDataError, Problem
 from pandas_causal.estimator import CausalEstimator
 from pandas_causal.inference.rows import RowIdentity
+from pandas_causal.inference.weighted_means import refuse_dominating_weights
 from pandas_causal.inputs.arms import plain
 from pandas_causal.inputs.column_rules import as_float
 from pandas_causal.inputs.encoding import Encoder
@@ -93,7 +94,18 @@ def read_panel(
     else:
         notes = [*timing.notes, *notes]
     panel = _assemble(inputs, ordered, timing, kept[order], notes, facts)
+    if panel.weight is not None and estimator.checks_data:
+        of_cohort, starts = pd.factorize(panel.cohort)
+        of_unit = np.bincount(panel.unit, weights=panel.weight, minlength=len(panel.cohort)).astype(float)
+        names = [f"units first treated in {_period(panel, int(g))}" for g in starts]
+        refuse_dominating_weights(of_unit, of_cohort, names)
     return panel if keep is None else panel.take_units(keep)
+
+
+def _period(panel: Panel, cohort: int) -> str:
+    """Label of the period in which a cohort starts."""
+    known = 0 <= cohort < len(panel.axis)
+    return str(panel.axis.labels[int(cohort)]) if known else "no period"
 
 
 @dataclass(frozen=True, eq=False)

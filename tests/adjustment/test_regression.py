@@ -130,7 +130,7 @@ def test_an_arm_that_one_weight_outweighs_is_refused(interactions):
     X, y, d = confounded(100)
     w = np.ones(100)
     w[np.flatnonzero(d == 1)[0]] = 1e6
-    with pytest.raises(CausalDataError, match=r"sample_weight: the \d+ rows of arm 1 are worth 1.00 rows"):
+    with pytest.raises(CausalDataError, match=r"sample_weight: the \d+ rows of arm 1 are worth 1.00, because"):
         RegressionAdjustment(interactions=interactions).fit(X, y, treatment=d, sample_weight=w)
     bootstrap(RegressionAdjustment(interactions=interactions), X, y, treatment=d, n_draws=10, progress=False)
 

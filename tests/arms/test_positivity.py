@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from sklearn.base import clone
 
-from pandas_causal import AIPW, IPW, TMLE
+from pandas_causal import AIPW, IPW, TMLE, Matching, RegressionAdjustment
 from pandas_causal.arms.positivity import refuse_separation
 from pandas_causal.errors import OverlapError, OverlapWarning
 from tests.contract.data import COVARIATES, ESTIMATORS, make
@@ -113,3 +113,34 @@ def test_lonely_categories_of_several_arms_look_at_the_arms_compared():
     refuse_separation(frame, codes, (0, 1, 2), "ATT")
     with pytest.raises(OverlapError, match="category 'a' in 50 rows and never in arm 2"):
         refuse_separation(frame, codes, (0, 1, 2), "ATE")
+
+
+SPLIT_BY_A_SCORE = {
+    "AIPW": AIPW(outcome_model="ridge", propensity_model="ridge"),
+    "TMLE": TMLE(outcome_model="ridge", propensity_model="ridge"),
+    "IPW": IPW(propensity_model="ridge"),
+    "matching by distance": Matching(distance="mahalanobis"),
+    "coefficient": RegressionAdjustment(interactions=False),
+    "regression": RegressionAdjustment(),
+}
+
+
+@pytest.mark.parametrize("estimator", SPLIT_BY_A_SCORE.values(), ids=SPLIT_BY_A_SCORE.keys())
+@pytest.mark.filterwarnings("ignore:weak overlap")
+def test_a_linear_split_is_said(estimator):
+    rng = np.random.default_rng(4)
+    one = rng.normal(size=400)
+    two = rng.choice([-1, 1], 400) * rng.uniform(0.01, 1, 400) - one
+    frame = pd.DataFrame({"one": one, "two": two, "t": (one + two > 0).astype(int)})
+    frame["y"] = one + two + frame["t"] + rng.normal(size=400)
+    with pytest.warns(OverlapWarning, match="a linear score of the covariates splits the arms"):
+        effect = frame.causal.ate(treatment="t", outcome="y", covariates=["one", "two"], estimator=estimator)
+    assert any("splits the arms" in text for text in effect.warnings)
+
+
+@pytest.mark.parametrize("estimator", [IPW(), Matching(), RegressionAdjustment()])
+def test_the_column_is_named_before_a_model_says_so(estimator):
+    frame = make()
+    frame["m"] = np.where(frame["medication"] == 1, np.nan, frame["severity"] ** 2)
+    with pytest.raises(OverlapError, match="^m: "):
+        clone(estimator).fit(frame[[*COVARIATES, "m", "medication"]], frame["recovery"], treatment="medication")

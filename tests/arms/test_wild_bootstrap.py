@@ -163,3 +163,22 @@ def test_beside_wildboottest(columns):
     estimator = RegressionAdjustment(interactions=False, cluster_inference="wild")
     ours = FRAME.causal.ate(treatment="t", outcome="y", covariates=columns, cluster="g", estimator=estimator)
     assert ours.p_value == pytest.approx(float(theirs["p-value"].iloc[0]), abs=0.02)
+
+
+def test_several_outcomes_each_have_their_own_interval():
+    frame = FRAME.assign(z=-FRAME["y"] + FRAME["x"])
+    question = {"treatment": "t", "cluster": "g", "cluster_inference": "wild"}
+    both = frame.causal.ab_test(**question, outcome=["y", "z"])
+    for k, outcome in enumerate(("y", "z")):
+        alone = frame.causal.ab_test(**question, outcome=outcome)
+        np.testing.assert_allclose(both.table.iloc[k], alone.table.iloc[0], rtol=1e-9)
+
+
+def test_a_map_of_rows_drops_the_test_and_its_words():
+    effect = FRAME.causal.ab_test(treatment="t", outcome="y", cluster="g", cluster_inference="wild")
+    twice = effect.linear([[2.0]])
+    assert "wild" in effect.std_error_method
+    assert "wild" not in twice.std_error_method
+    plain = FRAME.causal.ab_test(treatment="t", outcome="y", cluster="g").linear([[2.0]])
+    assert twice.conf_low == pytest.approx(plain.conf_low, rel=1e-9)
+    assert not any("cluster_inference" in text for text in effect.warnings)

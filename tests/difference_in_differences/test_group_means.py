@@ -42,7 +42,7 @@ def test_a_weight_that_dominates():
     share = w[15:] / w[15:].sum()
     assert np.mean(variances) == pytest.approx(np.square(share).sum(), rel=0.06)
     assert np.mean(inside) >= 0.93
-    with pytest.raises(CausalDataError, match=r"15 rows of the b are worth 1\.00 rows, because few of them outweigh"):
+    with pytest.raises(CausalDataError, match=r"15 rows of the b are worth 1\.00, because few of them outweigh"):
         group_means(rng.normal(size=30), group, ("a", "b"), np.where(np.arange(30) == 20, 1e6, 1.0))
 
 

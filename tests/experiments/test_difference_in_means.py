@@ -159,7 +159,7 @@ def test_the_variance_of_weighted_shares_is_unbiased():
 def test_weights_worth_less_than_two_rows_are_refused(kind):
     frame = FRAME.assign(w=np.where(FRAME.index == FRAME.index[FRAME["arm"] == 1][0], 1e6, 1.0), one=1.0)
     settings = KINDS.get(kind, {"covariates": ["x"]})
-    with pytest.raises(CausalDataError, match=r"sample_weight: the \d+ rows of arm 1 are worth 1.00 rows"):
+    with pytest.raises(CausalDataError, match=r"sample_weight: the \d+ rows of arm 1 are worth 1.00, because"):
         ab_test(sample_weight="w", frame=frame, **settings)
 
 

@@ -31,6 +31,6 @@ def test_a_row_that_outweighs_the_others_is_unknown():
     law = weighted_mean_law(np.array([0.9, 0.05, 0.05]))
     assert not law.known
     assert law.refusal("3 rows of arm 1") == (
-        "sample_weight: the 3 rows of arm 1 are worth 1.23 rows, because few of them outweigh the rest; at least 2 are"
+        "sample_weight: the 3 rows of arm 1 are worth 1.23, because few of them outweigh the rest; at least 2 are"
         " needed to know how they vary: check the weights, or cap them"
     )

@@ -446,6 +446,7 @@ def test_errors_say_where_the_propensity_is_taken_as_known():
 @pytest.mark.parametrize(
     "settings", [{"distance": "mahalanobis"}, {"method": "cem", "cutpoints": 3}, {"distance": "euclidean"}]
 )
+@pytest.mark.filterwarnings("ignore:a linear score of the covariates splits the arms")
 def test_separated_arms_read_as_unbalanced_where_no_propensity_is_fitted(settings):
     rng = np.random.default_rng(5)
     X = pd.DataFrame(rng.normal(size=(400, 2)), columns=["a", "b"])
@@ -459,6 +460,7 @@ def test_separated_arms_read_as_unbalanced_where_no_propensity_is_fitted(setting
         Matching().fit(X, X["a"] + t, treatment=t)
 
 
+@pytest.mark.filterwarnings("ignore:a linear score of the covariates splits the arms")
 def test_no_propensity_is_fitted_that_nothing_uses():
     """Ten rows whose covariates split the arms: pairs by distance within g, difference 2."""
     frame = pd.DataFrame({"g": list("aabbccddee"), "x": [0.0, 1, 2, 3.5, 4, 5, 6, 7.5, 8, 9], "t": [0, 1] * 5})
