@@ -21,6 +21,7 @@ from pandas_causal.errors import (
     CausalArgumentError,
     CausalDataError,
     NotIdentifiedError,
+    OverlapError,
     OverlapWarning,
     Problem,
     WeakInstrumentWarning,
@@ -330,6 +331,12 @@ class InteractiveIV(_CrossFittedIV):
             taken[:, 1] = 1.0
         raw = found.instrument.predictions[:, 1]
         e = np.clip(raw, self.clip, 1 - self.clip) if self.clip else raw
+        certain = int(((e <= 0) | (e >= 1)).sum())
+        if certain:
+            raise OverlapError(
+                f"{certain:,} rows have an estimated probability of the instrument of exactly 0 or 1, and cannot be"
+                " compared; bound it (clip=), or use a smoother instrument_model"
+            )
         return _Run(folds, found, taken, e, int((e != raw).sum()))
 
     def _arrange(
