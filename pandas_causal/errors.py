@@ -26,6 +26,7 @@ __all__ = [
     "OverlapWarning",
     "Problem",
     "StandardErrorWarning",
+    "UnknownNameError",
     "WeakInstrumentWarning",
     "suggest",
     "warn",
@@ -38,6 +39,12 @@ class CausalError(ValueError):
 
 class CausalArgumentError(CausalError):
     """A wrong setting; the message names the legal ones."""
+
+
+class UnknownNameError(CausalArgumentError, KeyError):
+    """A name that a mapping of results does not hold, with those that it does; a KeyError too, as mappings promise."""
+
+    __str__ = Exception.__str__  # a KeyError shows its message quoted
 
 
 @dataclass(frozen=True)
@@ -170,5 +177,11 @@ def warn(message: str, category: type[CausalWarning]) -> None:
 
 def suggest(name: object, known: Iterable[object]) -> str:
     """Return ``" (did you mean 'age'?)"`` for the closest known names, or an empty string."""
+    known = list(known)
+    for k in known:  # alike but for the type
+        if str(k) == str(name):
+            right, given = (v.item() if hasattr(v, "item") and getattr(v, "size", 0) == 1 else v for v in (k, name))
+            kinds = type(right).__name__, type(given).__name__
+            return f" (did you mean {right!r} of type {kinds[0]}? {given!r} is of type {kinds[1]})"
     close = get_close_matches(str(name), [str(k) for k in known], n=3, cutoff=0.6)
     return f" (did you mean {' or '.join(repr(c) for c in close)}?)" if close else ""

@@ -157,6 +157,7 @@ class CausalEstimator(BaseEstimator):
         outcome: bool = True,
         single: Collection[str] = (),
         whole_covariates: bool = False,
+        formula: str | None = None,
         convert: Callable[[Inputs], Inputs] | None = None,
     ) -> Inputs:
         """Check the settings, resolve roles, drop rows if asked, validate, and remember names.
@@ -173,6 +174,8 @@ class CausalEstimator(BaseEstimator):
             Roles that are one column in this design, though other designs take several.
         whole_covariates : bool
             With ``missing="drop"``, drop rows with a missing covariate too.
+        formula : str, optional
+            Keep the covariates that it reads; with ``missing="drop"`` rows that lack one are dropped.
         convert : callable, optional
             Changes roles before they are validated (dates to days).
 
@@ -189,7 +192,10 @@ class CausalEstimator(BaseEstimator):
         """
         self.check_settings()
         single = {*single, "treatment"} if self.treatments == "arms" else single
-        inputs = resolve(X, y, roles, single=single, outcome=outcome).complete(missing, covariates=whole_covariates)
+        inputs = resolve(X, y, roles, single=single, outcome=outcome)
+        if formula is not None:
+            inputs = _of_formula(formula, inputs, y)
+        inputs = inputs.complete(missing, covariates=whole_covariates or formula is not None)
         if convert is not None:
             inputs = convert(inputs)
         if not self._validated:
@@ -202,6 +208,16 @@ class CausalEstimator(BaseEstimator):
         self.covariates_ = list(inputs.covariates.columns)
         self._taken = dict(inputs.taken)
         return inputs
+
+
+def _of_formula(formula: str, inputs: Inputs, y: Outcome) -> Inputs:
+    """Keep the covariates that a formula reads."""
+    from pandas_causal.inputs.formula import formula_covariates
+
+    taken = {name: role for role, names in inputs.taken.items() for name in names}
+    if isinstance(y, pd.Series) and y.name is not None:
+        taken[y.name] = "outcome"
+    return inputs.with_covariates(formula_covariates(formula, list(inputs.covariates.columns), taken))
 
 
 def choose(

@@ -91,6 +91,8 @@ def test_missing_dependency_holds_the_command():
         ("age1", ["age2", "age3"], " (did you mean 'age3' or 'age2'?)"),
         ("zzz", ["age"], ""),
         (3, [33, "x"], " (did you mean '33'?)"),
+        ("0", [0, 1], " (did you mean 0 of type int? '0' is of type str)"),
+        (1, ["1", "2"], " (did you mean '1' of type str? 1 is of type int)"),
         ("a", [], ""),
     ],
 )
@@ -106,3 +108,17 @@ def test_warnings_point_at_the_users_line():
         frame.causal.ab_test(treatment="t", outcome="y", allocation={0: 0.9, 1: 0.1})
     assert [w.filename for w in caught] == [__file__]
     assert "sample-ratio mismatch" in str(caught[0].message)
+
+
+def test_a_diagnostic_that_does_not_exist_is_an_error_of_ours_and_a_key_error():
+    frame = pd.DataFrame({"t": [0, 1] * 30, "y": np.arange(60.0) % 7})
+    diagnostics = frame.causal.ate(treatment="t", outcome="y", covariates=[], estimator="regression").diagnostics
+    with pytest.raises(
+        CausalError, match=r"^no diagnostic is called 'ballance' \(did you mean 'balance'\?\); there are: "
+    ):
+        diagnostics["ballance"]
+    for key in ("ballance", 3, None, {}, ["balance"]):
+        with pytest.raises(KeyError):
+            diagnostics[key]
+    assert diagnostics.get("ballance") is None
+    assert "ballance" not in diagnostics

@@ -25,6 +25,7 @@ class AdjustmentQuestions(Questions):
         treatment: RoleLike = None,
         outcome: Hashable | list[Any] = None,
         covariates: Sequence[Any] | None = None,
+        formula: str | None = None,
         graph: Any = None,
         post_treatment: Sequence[Any] = (),
         estimand: str | None = None,
@@ -42,7 +43,8 @@ class AdjustmentQuestions(Questions):
         :class:`AIPW`. `estimand` and `control` override an instance's own. With `graph` (a :class:`CausalGraph`, or
         text that makes one) bad controls are refused, and without `covariates` it decides what is estimated, and how:
         see :meth:`Identification.estimate`; nodes that it marks are the treatment and the outcome by default.
-        `post_treatment` names columns that treatment may have moved.
+        `formula` in place of `covariates` is a right-hand side of formulaic, ``"age * sex + bs(dose, df=3)"``, which is
+        code: take none from strangers. `post_treatment` names columns that treatment may have moved.
         """
         return self._compared(
             "ate",
@@ -50,6 +52,7 @@ class AdjustmentQuestions(Questions):
             treatment=treatment,
             outcome=outcome,
             covariates=covariates,
+            formula=formula,
             graph=graph,
             post_treatment=post_treatment,
             settings={"estimand": estimand, "control": control},

@@ -80,16 +80,17 @@ class Questions:
 
         for role, name in (("treatment", treatment), ("outcome", outcome), ("sample_weight", sample_weight)):
             several = role == "treatment" and numbers and isinstance(name, list | tuple)
-            if name is not None and not several and not pd.api.types.is_scalar(name):
+            named = pd.api.types.is_scalar(name) or self._is_column(name)
+            if name is not None and not several and not named:
                 raise CausalArgumentError(f"validate takes the names of columns; {role} is a {type(name).__name__}")
         schema = build_schema(
             outcome=outcome,
             treatment=treatment,
             covariates=names(covariates),
-            instrument=instrument,
-            cluster=cluster,
+            instrument=[instrument] if self._is_column(instrument) else instrument,
+            cluster=[cluster] if self._is_column(cluster) else cluster,
             sample_weight=sample_weight,
-            propensity=propensity,
+            propensity=[propensity] if self._is_column(propensity) else propensity,
             numbers=numbers,
         )
         validate(self._frame, schema)
@@ -106,6 +107,7 @@ class Questions:
         outcome: Hashable | list[Any],
         covariates: Sequence[Any] | None,
         graph: Any,
+        formula: str | None = None,
         post_treatment: Sequence[Any] = (),
         always: Sequence[Any] = (),
         settings: Mapping[str, Any],
@@ -115,11 +117,15 @@ class Questions:
     ) -> Effect:
         """Arms of rows compared by covariates: those named, judged by a graph if there is one, or those of the graph.
 
-        `always` are columns that a set taken from the graph must hold, `settings` those of the estimator that the call
+        `formula` makes the covariates of the columns that it reads. `always` are columns that a set taken from the
+        graph must hold, `settings` those of the estimator that the call
         gives (None: not given).
         """
         from pandas_causal.estimator import choose
 
+        if formula is not None:
+            covariates = self._of_formula(formula, covariates, treatment=treatment, outcome=outcome, **roles)
+            settings = {**settings, "formula": formula}
         if graph is not None:
             from pandas_causal.graphs.graph import as_graph
             from pandas_causal.identification.routes import ate_from_graph, marked_ends
@@ -147,7 +153,7 @@ class Questions:
             raise CausalArgumentError(
                 f"{question} adjusts for covariates, and none were given. If treatment was randomised ask"
                 " df.causal.ab_test(...); for the unadjusted difference ask df.causal.association(...); covariates=[]"
-                " says none on purpose, and graph= takes them from a causal graph"
+                " says none on purpose, formula= makes them of columns, and graph= takes them from a causal graph"
             )
         need_treatment(question, treatment)
         chosen = choose("ate", "aipw" if estimator is None else estimator, settings)
@@ -164,6 +170,19 @@ class Questions:
             chosen, treatment=treatment, outcome=outcome, covariates=covariates, level=level, missing=missing, **roles
         )
         return replace(effect, warnings=(*effect.warnings, *notes)) if notes else effect
+
+    def _of_formula(
+        self, formula: str, covariates: Sequence[Any] | None, *, outcome: Hashable | list[Any], **roles: Any
+    ) -> list[Any]:
+        """Columns that a formula reads; those with a role are refused by name."""
+        from pandas_causal.inputs.formula import formula_covariates
+
+        if covariates is not None and len(names(covariates)):
+            raise CausalArgumentError("give covariates= or formula=, not both: a formula names its columns itself")
+        taken = {name: role for role, value in roles.items() for name in self._columns_of(role, value)}
+        outcomes = outcome if isinstance(outcome, list) else [outcome]
+        taken |= {name: "outcome" for name in outcomes if pd.api.types.is_hashable(name)}
+        return formula_covariates(formula, list(self._frame.columns), {k: r for k, r in taken.items() if k is not None})
 
     def _covariates(
         self, question: str, *, treatment: RoleLike, outcome: Hashable, covariates: Sequence[Any] | None, graph: Any
@@ -214,12 +233,13 @@ class Questions:
     def _fit_each(self, estimator: Any, outcomes: list[Any], missing: str, settings: dict[str, Any]) -> Effect:
         """Fit every outcome on the same rows, and put the fits in one effect."""
         from pandas_causal.effect.outcomes import by_outcome
+        from pandas_causal.inputs.plain_columns import select_columns
 
         if not outcomes or not all(map(pd.api.types.is_hashable, outcomes)) or len(set(outcomes)) < len(outcomes):
             raise CausalArgumentError(f"outcome takes the name of a column, or a list of different ones: {outcomes!r}")
         for outcome in outcomes:
             self._select(covariates=[], outcome=outcome)
-        questions, whole = self, self._frame[outcomes].notna().all(axis=1)
+        questions, whole = self, select_columns(self._frame, outcomes).notna().all(axis=1)
         if missing == "drop" and not whole.all():  # a row that lacks one outcome is missing for all
             masked = {o: _numeric(self._frame[o]).where(whole) for o in outcomes}
             questions = type(self)(self._frame.copy(deep=False))
@@ -230,6 +250,7 @@ class Questions:
 
     def _select(self, *, covariates: list[Any], outcome: Hashable = None, **roles: Any) -> pd.DataFrame:
         """Columns of covariates and of roles given by name; every absent or doubled name is reported at once."""
+        from pandas_causal.inputs.plain_columns import select_columns
         from pandas_causal.inputs.roles import check_columns
 
         check_columns(self._frame)
@@ -249,11 +270,13 @@ class Questions:
             used[name] = role
         if problems:
             raise CausalDataError(problems[:20])
-        return self._frame[list(dict.fromkeys([*covariates, *(name for _, name in named)]))]
+        return select_columns(self._frame, dict.fromkeys([*covariates, *(name for _, name in named)]))
 
     def _columns_of(self, role: str, value: Any) -> list[Any]:
         """Column names in a role: a name, or a list of names where a role may be several; an array names none."""
         if isinstance(value, str) or (value is not None and pd.api.types.is_scalar(value)):
+            return [value]
+        if self._is_column(value):
             return [value]
         from pandas_causal.inputs.roles import ROLES
 
@@ -262,6 +285,10 @@ class Questions:
             return []
         values_of_rows = len(value) == len(self._frame) and not set(value) <= set(self._frame.columns)
         return [] if values_of_rows else list(value)
+
+    def _is_column(self, value: Any) -> bool:
+        """Whether it names a column; a tuple may."""
+        return bool(pd.api.types.is_hashable(value)) and value in self._frame.columns
 
     def _absent(self, name: Hashable, role: str) -> Problem:
         columns = self._frame.columns

@@ -46,7 +46,7 @@ class DiscontinuityQuestions(Questions):
         """
         from pandas_causal.discontinuity.regression_discontinuity import RegressionDiscontinuity
 
-        cutoff_column = cutoff if isinstance(cutoff, str) and cutoff in self._frame.columns else None
+        cutoff_column = cutoff if isinstance(cutoff, str | tuple) and cutoff in self._frame.columns else None
         estimator = RegressionDiscontinuity(
             cutoff=cutoff if cutoff_column is None else 0.0,
             kernel=kernel,

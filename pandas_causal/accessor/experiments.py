@@ -6,8 +6,6 @@ from collections.abc import Hashable, Sequence
 from dataclasses import replace
 from typing import Any
 
-import pandas as pd
-
 from pandas_causal.accessor.base import Questions, names, need_treatment, one_outcome
 from pandas_causal.effect.effect import Effect
 from pandas_causal.inputs.types import RoleLike
@@ -31,6 +29,7 @@ class ExperimentQuestions(Questions):
         treatment: RoleLike = None,
         outcome: Hashable | list[Any] = None,
         covariates: Sequence[Any] | None = None,
+        formula: str | None = None,
         graph: Any = None,
         adjustment: str | None = None,
         variance: str = "welch",
@@ -40,6 +39,7 @@ class ExperimentQuestions(Questions):
         correction: str | None = None,
         allocation: Any = None,
         anytime_n: int | None = None,
+        cluster_inference: str = "satterthwaite",
         strata: RoleLike = None,
         denominator: RoleLike = None,
         cluster: RoleLike = None,
@@ -57,6 +57,9 @@ class ExperimentQuestions(Questions):
         """
         from pandas_causal.experiments.difference_in_means import DifferenceInMeans, corrected
 
+        if formula is not None:
+            columns = {"cluster": cluster, "strata": strata, "denominator": denominator, "sample_weight": sample_weight}
+            covariates = self._of_formula(formula, covariates, treatment=treatment, outcome=outcome, **columns)
         treatment, outcome, covariates, notes = self._randomised(treatment, outcome, covariates, graph)
         estimator = DifferenceInMeans(
             adjustment="lin" if covariates and adjustment is None else adjustment,
@@ -67,8 +70,10 @@ class ExperimentQuestions(Questions):
             correction=None if isinstance(outcome, list) else correction,
             allocation=allocation,
             anytime_n=anytime_n,
+            cluster_inference=cluster_inference,
             level=level,
             control=control,
+            formula=formula,
         )
         effect = self._fit(
             estimator,
@@ -130,7 +135,7 @@ class ExperimentQuestions(Questions):
             sample_weight=sample_weight,
             missing=missing,
         )
-        named = treatment if pd.api.types.is_scalar(treatment) else "treatment"
+        named = treatment if self._is_column(treatment) else "treatment"
         with_which = ", ".join(map(str, outcome)) if isinstance(outcome, list) else outcome
         words = f"association of {named} with {with_which} (difference in means, NOT a causal effect)"
         return replace(effect, estimand=words, assumptions=_NOT_CAUSAL)

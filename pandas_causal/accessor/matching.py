@@ -24,6 +24,7 @@ class MatchingQuestions(Questions):
         treatment: RoleLike = None,
         outcome: Hashable | list[Any] = None,
         covariates: Sequence[Any] | None = None,
+        formula: str | None = None,
         graph: Any = None,
         post_treatment: Sequence[Any] = (),
         distance: Any = "propensity",
@@ -48,7 +49,8 @@ class MatchingQuestions(Questions):
 
         Example: ``df.causal.match(treatment="treat", outcome="re78", covariates=["age", "educ"], caliper=0.2)``; see
         :class:`Matching`, which also designs without an outcome. `graph` and `post_treatment` are as in :meth:`ate`:
-        with a graph and no `covariates` rows are matched on those to adjust for, among them what `exact` names.
+        `formula` too; with a graph and no `covariates` rows are matched on those to adjust for, among them what
+        `exact` names.
         """
         from pandas_causal.matching.estimator import Matching
 
@@ -80,6 +82,7 @@ class MatchingQuestions(Questions):
             treatment=treatment,
             outcome=outcome,
             covariates=covariates,
+            formula=formula,
             graph=graph,
             post_treatment=post_treatment,
             always=list(exact) if listed else [],

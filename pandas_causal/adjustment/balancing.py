@@ -223,6 +223,8 @@ class EntropyBalancing(_BalancingEstimator):
         Balance the products of all pairs of covariates.
     control : level, optional
         Reference arm.
+    formula : str, optional
+        Right-hand side that makes the covariates: see :class:`ArmComparison`.
 
     Attributes
     ----------
@@ -247,12 +249,19 @@ class EntropyBalancing(_BalancingEstimator):
     """
 
     def __init__(
-        self, *, estimand: str = "ATE", moments: int = 1, interactions: bool = False, control: Hashable = None
+        self,
+        *,
+        estimand: str = "ATE",
+        moments: int = 1,
+        interactions: bool = False,
+        control: Hashable = None,
+        formula: str | None = None,
     ) -> None:
         self.estimand = estimand
         self.moments = moments
         self.interactions = interactions
         self.control = control
+        self.formula = formula
 
     def fit(
         self,
@@ -373,6 +382,8 @@ class StableBalancing(_BalancingEstimator):
         Balance the products of all pairs of covariates.
     control : level, optional
         Reference arm.
+    formula : str, optional
+        Right-hand side that makes the covariates: see :class:`ArmComparison`.
 
     Attributes
     ----------
@@ -410,12 +421,14 @@ class StableBalancing(_BalancingEstimator):
         moments: int = 1,
         interactions: bool = False,
         control: Hashable = None,
+        formula: str | None = None,
     ) -> None:
         self.estimand = estimand
         self.tolerance = tolerance
         self.moments = moments
         self.interactions = interactions
         self.control = control
+        self.formula = formula
 
     def fit(
         self,

@@ -341,6 +341,8 @@ class CovariateBalancingPropensity(ArmComparison):
     over_identified : bool
     control : level, optional
         Reference arm.
+    formula : str, optional
+        Right-hand side that makes the covariates: see :class:`ArmComparison`.
 
     Attributes
     ----------
@@ -370,10 +372,18 @@ class CovariateBalancingPropensity(ArmComparison):
         "over_identified": FLAG,
     }
 
-    def __init__(self, *, estimand: str = "ATE", over_identified: bool = False, control: Hashable = None) -> None:
+    def __init__(
+        self,
+        *,
+        estimand: str = "ATE",
+        over_identified: bool = False,
+        control: Hashable = None,
+        formula: str | None = None,
+    ) -> None:
         self.estimand = estimand
         self.over_identified = over_identified
         self.control = control
+        self.formula = formula
 
     def fit(
         self,

@@ -161,6 +161,7 @@ class _CrossFitted(ArmComparison):
         clip: float = 0.01,
         trim: float | None = None,
         control: Hashable = None,
+        formula: str | None = None,
         random_state: int | None = 0,
         n_jobs: int | None = None,
     ) -> None:
@@ -172,6 +173,7 @@ class _CrossFitted(ArmComparison):
         self.clip = clip
         self.trim = trim
         self.control = control
+        self.formula = formula
         self.random_state = random_state
         self.n_jobs = n_jobs
 
@@ -355,6 +357,8 @@ class AIPW(_CrossFitted):
         counted, and the answer then speaks of the rows left.
     control : level, optional
         Reference arm; else the first category, else the first level in sorted order.
+    formula : str, optional
+        Right-hand side that makes the covariates: see :class:`ArmComparison`.
     random_state : int or None
         Seed of folds and models.
     n_jobs : int, optional

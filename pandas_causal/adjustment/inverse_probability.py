@@ -47,6 +47,8 @@ class IPW(ArmComparison):
         counted.
     control : level, optional
         Reference arm.
+    formula : str, optional
+        Right-hand side that makes the covariates: see :class:`ArmComparison`.
     random_state : int or None
     n_jobs : int, optional
 
@@ -75,6 +77,7 @@ class IPW(ArmComparison):
         cv: object = None,
         trim: float | None = None,
         control: Hashable = None,
+        formula: str | None = None,
         random_state: int | None = 0,
         n_jobs: int | None = None,
     ) -> None:
@@ -83,6 +86,7 @@ class IPW(ArmComparison):
         self.cv = cv
         self.trim = trim
         self.control = control
+        self.formula = formula
         self.random_state = random_state
         self.n_jobs = n_jobs
 

@@ -16,6 +16,7 @@ from pandas_causal.errors import CausalArgumentError
 from pandas_causal.inputs.arms import Arms, resolve_arms
 from pandas_causal.inputs.column_rules import normalised_weights
 from pandas_causal.inputs.encoding import Encoder
+from pandas_causal.inputs.parameters import is_word
 from pandas_causal.inputs.roles import Inputs, resolve
 from pandas_causal.inputs.schemas import check_inputs
 from pandas_causal.inputs.types import Model
@@ -55,7 +56,7 @@ def assess_overlap(
     missing: str,
 ) -> Check:
     """Cross-fit the propensity in five folds and summarise it; see :func:`overlap`."""
-    if estimand not in ESTIMANDS:
+    if not is_word(estimand, ESTIMANDS):
         raise CausalArgumentError(f"estimand={estimand!r} is not known; use one of {list(ESTIMANDS)}")
     arms, encoder, matrix, inputs = _read(X, treatment, control, missing, sample_weight=sample_weight)
     weight = inputs.roles.get("sample_weight")

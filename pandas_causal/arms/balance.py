@@ -158,7 +158,10 @@ def balance(
             unit = np.ones(len(X)) if w is None else w
             part[f"smd_{stage}"] = standardized_differences(X, codes, a, 0, w)
             v = [_moments(X[m], None if w is None else w[m])[1] for m in (first, second)]
-            part[f"variance_ratio_{stage}"] = np.divide(v[0], v[1], out=np.full(len(v[0]), np.nan), where=v[1] > 0)
+            # the variance of a constant is the rounding of its mean, squared
+            least = np.square(_ROUNDING * np.abs(X).max(axis=0, initial=0.0))
+            ratio = np.divide(v[0], v[1], out=np.full(len(v[0]), np.nan), where=v[1] > least)
+            part[f"variance_ratio_{stage}"] = np.where(v[0] > least, ratio, ratio * 0)
             part[f"ks_{stage}"] = [weighted_ks(X[:, j], first, second, unit) for j in range(X.shape[1])]
         parts.append(part)
     table = pd.concat(parts)

@@ -24,14 +24,24 @@ from pandas_causal.arms.sample import (
 from pandas_causal.effect.check import Checks
 from pandas_causal.effect.effect import Effect
 from pandas_causal.effect.estimates import Estimates
-from pandas_causal.errors import CausalArgumentError, CausalDataError, OverlapWarning, suggest, warn
+from pandas_causal.errors import (
+    CausalArgumentError,
+    CausalDataError,
+    OverlapWarning,
+    StandardErrorWarning,
+    suggest,
+    warn,
+)
 from pandas_causal.estimator import CausalEstimator
+from pandas_causal.inference.effective_clusters import FEW_CLUSTERS, clusters_text, effective_clusters
 from pandas_causal.inference.influence import Component, Influence
 from pandas_causal.inference.reference import Reference, Student
 from pandas_causal.inference.rows import RowIdentity
 from pandas_causal.inputs.arms import Arms, resolve_arms
 from pandas_causal.inputs.column_rules import as_float, normalised_weights
 from pandas_causal.inputs.encoding import Encoder
+from pandas_causal.inputs.formula import FORMULA, AnyEncoder, FormulaEncoder
+from pandas_causal.inputs.parameters import Legal
 from pandas_causal.inputs.roles import Inputs, as_frame, resolve
 from pandas_causal.inputs.treatments import is_numbers, read_numbers
 from pandas_causal.inputs.types import Covariates, Outcome, RoleLike
@@ -39,6 +49,7 @@ from pandas_causal.kernels.arrays import Bools, Floats
 
 __all__ = ["UNCONFOUNDED", "ArmComparison", "Law", "RowEstimator"]
 
+_FEWEST_CLUSTERS = 4.0
 UNCONFOUNDED = (
     "no unmeasured confounding: given the covariates, who is treated is as good as random (cannot be tested)",
     "overlap: every unit could have received every arm (checked)",
@@ -66,6 +77,9 @@ class RowEstimator(CausalEstimator):
         Whether covariates are read; where not, they are ignored.
     used_ : ndarray (rows of X,) of bool
         Rows that were used.
+    formula : str or None
+        Right-hand side (formulaic's: ``"age * sex + bs(dose, df=3) + C(site)"``) that makes the covariates of columns
+        of X; None: all of X's. New rows are transformed as those of the fit were.
     treatment_name_ : str or tuple of str
         Name of the treatment, or of several.
     arms_ : tuple
@@ -73,6 +87,8 @@ class RowEstimator(CausalEstimator):
     """
 
     uses_covariates: ClassVar[bool] = True
+    legal: ClassVar[Mapping[str, Legal]] = {"formula": FORMULA}
+    formula: str | None = None  # a setting of the estimators that take one
 
     # -- fit ---------------------------------------------------------------------------------------------------------
 
@@ -107,12 +123,14 @@ class RowEstimator(CausalEstimator):
             Every problem of the data at once.
         """
         self.need("treatment", treatment)
+        formula = self.formula if self.uses_covariates else None
         inputs = self.read_inputs(
             X,
             y,
             {"treatment": treatment, **roles},
             missing=missing,
             outcome=outcome,
+            formula=formula,
             convert=None if self.uses_covariates else Inputs.without_covariates,
         )
         given = inputs.roles["treatment"]
@@ -125,7 +143,9 @@ class RowEstimator(CausalEstimator):
         self.used_ = inputs.kept
         treated = read_numbers(given) if numbers else resolve_arms(given, control)
         arms = treated if isinstance(treated, Arms) else None
-        encoder = Encoder.fit(inputs.covariates)
+        encoder: AnyEncoder = (
+            Encoder.fit(inputs.covariates) if formula is None else FormulaEncoder.fit(formula, inputs.covariates)
+        )
         self.encoder_ = encoder
         if arms is not None:
             self.arms_ = arms.levels
@@ -247,9 +267,15 @@ class ArmComparison(RowEstimator):
         facts: Mapping[str, Any] | None = None,
         population: str = "the population the rows were sampled from",
         law: Law | None = None,
+        unknown: str = "",
     ) -> Effect:
-        """Arrange parameters and contributions as an Effect; clusters given to fit are applied (CR1)."""
+        """Arrange parameters and contributions as an Effect; clusters given to fit are applied (CR1).
+
+        `unknown` says why contributions are not known (NaN), and what to do; standard errors then are NaN.
+        """
         law = Law() if law is None else law
+        # CR2 has degrees of freedom that fall with unequal clusters; CR1 has none of its own
+        few = self._few_clusters(sample, FEW_CLUSTERS if components is None else _FEWEST_CLUSTERS)
         u = Influence.from_contributions(
             values,
             contributions,
@@ -260,7 +286,9 @@ class ArmComparison(RowEstimator):
             clusters=sample.clusters,
             clustering=None if components is None else sample.cluster,
         )
-        if sample.cluster and components is None:
+        if unknown:
+            u = u.without_contributions(unknown)
+        elif sample.cluster and components is None:
             u = u.cluster(sample.cluster)
             std_error_method += f", clustered by {' and '.join(sample.clusters)} (CR1)"
         effect = Effect(
@@ -269,7 +297,7 @@ class ArmComparison(RowEstimator):
             n_obs=len(sample),
             assumptions=tuple(assumptions),
             diagnostics=Checks(diagnostics or {}),
-            warnings=(*warned, *notes(sample)),
+            warnings=(*warned, *few, *notes(sample)),
             std_error_method=std_error_method,
             facts={**sample.facts(), **(facts or {})},
             population=population,
@@ -278,6 +306,16 @@ class ArmComparison(RowEstimator):
             reference=law.reference,
         )
         return effect.explained()
+
+    def _few_clusters(self, sample: Sample, limit: float) -> list[str]:
+        """What is to be said of few or unequal clusters."""
+        if not sample.clusters or self._validated:
+            return []
+        ways = [(name, *effective_clusters(v, sample.w, sample.codes)) for name, v in sample.clusters.items()]
+        text = clusters_text(ways, limit)
+        if text is not None:
+            warn(text, StandardErrorWarning)
+        return [] if text is None else [text]
 
     def overlap(
         self,

@@ -13,6 +13,7 @@ import pandas as pd
 
 from pandas_causal.errors import CausalArgumentError
 from pandas_causal.inputs.arms import Arms
+from pandas_causal.inputs.parameters import is_word
 from pandas_causal.kernels.arrays import Bools, Codes, Floats
 
 __all__ = [
@@ -87,7 +88,7 @@ def plan_estimand(
     CausalArgumentError
         For an estimand not in `legal`.
     """
-    if estimand not in legal:
+    if not is_word(estimand, legal):
         raise CausalArgumentError(f"estimand={estimand!r} is not available here; use one of {list(legal)}")
     K = len(arms)
     targets = targets_of(estimand, K)

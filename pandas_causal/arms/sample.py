@@ -14,9 +14,10 @@ from pandas_causal.arms.estimands import common_support
 from pandas_causal.effect.check import Check
 from pandas_causal.errors import CausalDataError, OverlapError, OverlapWarning, warn
 from pandas_causal.inference.rows import RowIdentity
+from pandas_causal.inference.weighted_means import weighted_mean_law
 from pandas_causal.inputs.arms import Arms
 from pandas_causal.inputs.column_rules import as_float
-from pandas_causal.inputs.encoding import Encoder
+from pandas_causal.inputs.formula import AnyEncoder
 from pandas_causal.inputs.roles import Inputs
 from pandas_causal.inputs.treatments import Numbers
 from pandas_causal.kernels.arrays import Bools, Codes, Floats, Positions, Values
@@ -33,6 +34,7 @@ __all__ = [
     "enough_clusters",
     "known_propensity",
     "notes",
+    "refuse_dominating_weights",
     "supported",
     "trimmed",
 ]
@@ -50,7 +52,7 @@ class Sample:
         What every row received.
     X : ndarray (n, q), float64
         Encoded covariates.
-    encoder : Encoder
+    encoder : Encoder or FormulaEncoder
     w : ndarray (n,) or None
         Sample weights with mean 1.
     clusters : mapping of str to ndarray (n,)
@@ -64,7 +66,7 @@ class Sample:
     y: Floats
     treated: Arms | Numbers
     X: Floats
-    encoder: Encoder
+    encoder: AnyEncoder
     w: Floats | None
     clusters: Mapping[str, Values]
     propensity: Floats | None
@@ -94,6 +96,11 @@ class Sample:
     def codes(self) -> Codes:
         """Arm of every row, the control 0."""
         return self.arms.codes
+
+    @property
+    def arm_names(self) -> list[str]:
+        """Every arm as messages call it."""
+        return [f"arm {level!r}" for level in self.arms.levels]
 
     def training_rows(self, design: StandardisedMatrix | None = None) -> TrainingRows:
         """These rows, for nuisances."""
@@ -264,6 +271,17 @@ def notes(sample: Sample) -> list[str]:
     if sample.encoder.dropped:
         out.append(f"constant covariates were left out: {', '.join(sample.encoder.dropped[:5])}")
     return out
+
+
+def refuse_dominating_weights(sample: Sample) -> None:
+    """Refuse an arm whose weights are worth fewer than two rows, ``sum(w)^2 / sum(w^2) < 2``."""
+    if sample.w is None:
+        return
+    for a, level in enumerate(sample.arms.levels):
+        w = sample.w[sample.codes == a]
+        law = weighted_mean_law(w / w.sum())
+        if not law.known:
+            raise CausalDataError(law.refusal(f"{len(w):,} rows of arm {level!r}"))
 
 
 def enough_clusters(cluster: pd.Series[Any], arms: Arms) -> None:

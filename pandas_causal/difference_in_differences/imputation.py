@@ -276,7 +276,11 @@ def lead_effects(untreated: PanelRows, event: Ints, events: Sequence[int]) -> Le
     inverse = np.linalg.inv(gram[np.ix_(kept, kept)]) if len(kept) else np.zeros((0, 0))
     Z = Z[:, kept]
     coefficients = inverse @ (Z.T @ (untreated.weight * y))
-    scores = untreated.by_unit(Z * (y - Z @ coefficients)[:, None]) @ inverse if len(kept) else np.zeros((0, 0))
+    scores = (
+        untreated.by_unit(Z * (y - Z @ coefficients)[:, None]) @ inverse
+        if len(kept)
+        else np.zeros((untreated.n_units, 0))
+    )
     leads = np.flatnonzero(kept >= X.shape[1])
     unidentified = [events[int(kept[j]) - X.shape[1]] for j in leads]
     return Leads(unidentified, coefficients[leads], scores[:, leads], len(kept))

@@ -31,6 +31,7 @@ from pandas_causal.kernels.arrays import Bools, Floats, Ints
 from pandas_causal.models.linear import StandardisedMatrix
 from pandas_causal.panels.first_treatment import two_levels
 from pandas_causal.panels.panel import Panel
+from pandas_causal.panels.periods import NEVER
 from pandas_causal.panels.reading import read_panel
 
 __all__ = ["TripleDifference"]
@@ -294,6 +295,10 @@ def _seen_twice(panel: Panel) -> Panel:
         return panel
     if not both.any():
         raise CausalDataError("no unit is seen both before and after treatment; leave unit= out for cross-sections")
+    if not (panel.cohort[both] < NEVER).any():
+        raise CausalDataError(
+            "no treated unit is seen both before and after treatment; leave unit= out for cross-sections"
+        )
     return panel.take_units(both, f"{int((~both).sum()):,} units without rows before or after treatment were left out")
 
 

@@ -8,6 +8,7 @@ import pandas as pd
 from pandas_causal.difference_in_differences.two_way import DifferenceInDifferences
 from pandas_causal.effect.effect import Effect
 from pandas_causal.errors import CausalArgumentError, CausalDataError, Problem
+from pandas_causal.inputs.plain_columns import select_columns
 from pandas_causal.inputs.types import ColumnLike
 
 __all__ = ["did_2x2"]
@@ -71,7 +72,7 @@ def did_2x2(
         first += len(before)
     frame = pd.concat(parts, ignore_index=True)
     roles = {"group": "group", "time": "time", **({"unit": "unit"} if paired else {})}
-    X = frame[list(roles)]
+    X = select_columns(frame, roles)
     return DifferenceInDifferences(post=1, level=level).fit(X, frame["outcome"], **roles).effect()
 
 

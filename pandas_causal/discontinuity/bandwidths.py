@@ -149,9 +149,19 @@ def row_residuals(window: Window, order: int, s: Floats, n: int, setting: LocalP
     if setting.vce == "hc0":
         return residual
     if setting.vce == "hc1":
-        return residual * np.sqrt(n / (n - order - 1))
+        return residual * np.sqrt(n / _spare_rows(n, order + 1))
     slack = np.maximum(1 - window.leverage(order, n), 1e-12)
     return residual / (np.sqrt(slack) if setting.vce == "hc2" else slack)
+
+
+def _spare_rows(n: int, k: int) -> int:
+    """Rows beyond the coefficients fitted to them; without one there is no variance."""
+    if n <= k:
+        raise CausalDataError(
+            f"{n} rows on one side of the cutoff carry {k} coefficients, so no variance remains; widen the bandwidth,"
+            " or lower order="
+        )
+    return n - k
 
 
 def _cluster_adjusted(window: Window, order: int, e: Floats, cluster: Positions, vce: str) -> Floats:
@@ -191,7 +201,7 @@ def row_sum_variance(
         raise CausalDataError(
             "there are fewer than 2 clusters within the bandwidth on one side of the cutoff; widen it"
         )
-    factor = 1.0 if setting.vce in ("hc2", "hc3") else G / (G - 1) * (n - 1) / (n - k)
+    factor = 1.0 if setting.vce in ("hc2", "hc3") else G / (G - 1) * (n - 1) / _spare_rows(n, k)
     return float(factor * (sums @ sums))
 
 

@@ -11,6 +11,7 @@ from numpy.polynomial import Polynomial
 from pandas_causal.effect.check import Check
 from pandas_causal.errors import CausalArgumentError
 from pandas_causal.inference.reference import Student
+from pandas_causal.inputs.parameters import is_word
 from pandas_causal.kernels.arrays import Floats, Positions
 
 __all__ = ["BIN_RULES", "binned_means", "global_polynomial", "number_of_bins"]
@@ -67,7 +68,7 @@ def number_of_bins(x: Floats, y: Floats, rule: str = "esmv", order: int = 4, n_a
     ----------
     Calonico, Cattaneo and Titiunik (2015), JASA 110, Theorems 1 to 4.
     """
-    if rule not in BIN_RULES:
+    if not is_word(rule, BIN_RULES):
         raise CausalArgumentError(f"rule={rule!r} is not known; use one of {list(BIN_RULES)}")
     ranks = np.argsort(x, kind="stable")
     x, y, n = x[ranks], y[ranks], len(x)

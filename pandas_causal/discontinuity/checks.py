@@ -195,11 +195,12 @@ def covariate_continuity(part: Part, X: Floats, names: Sequence[str]) -> Check:
     design = replace(part.design, bandwidth=_selector(part.design), bias_bandwidth=None)
     rows = [_bias_corrected(design.with_outcome(np.ascontiguousarray(column))) for column in X.T]
     table = pd.DataFrame(rows, columns=[*_COLUMNS, "h", "n"], index=pd.Index(list(names), name="covariate"))
-    least = float(table["p_value"].min())
-    passed = bool(least * len(table) >= 0.05)
-    return Check(
-        passed, table, f"smallest p-value of {len(table)} covariates {least:.3f} ({table['p_value'].idxmin()})"
-    )
+    tested = table["p_value"].dropna()
+    if not len(tested):
+        return Check(None, table, f"none of {len(table)} covariates has a jump that can be tested")
+    least = float(tested.min())
+    passed = bool(least * len(tested) >= 0.05)
+    return Check(passed, table, f"smallest p-value of {len(tested)} covariates {least:.3f} ({tested.idxmin()})")
 
 
 def _selector(design: Cutoff) -> str:
@@ -234,7 +235,9 @@ def placebo_cutoff_table(part: Part, cutoff: float = 0.0, at: Sequence[float] | 
     index = pd.Index([place + cutoff for place in places], name="cutoff")
     table = pd.DataFrame(rows, columns=[*_COLUMNS, "h", "n"], index=index)
     least, tried = float(table["p_value"].min()), int(table["p_value"].notna().sum())
-    passed = None if tried == 0 else bool(least * tried >= 0.05)
+    if tried == 0:
+        return Check(None, table, "no placebo cutoff leaves enough rows on both of its sides")
+    passed = bool(least * tried >= 0.05)
     return Check(passed, table, f"smallest p-value at {tried} placebo cutoffs {least:.3f}")
 
 
@@ -266,6 +269,8 @@ def _at(design: Cutoff, b: Bandwidths, ratio: float = 1.0) -> Cutoff:
 def _stable(table: pd.DataFrame, part: Part, setting: str) -> Check:
     centre = part.run.estimate.value - part.run.estimate.bias
     done = table.dropna()
+    if not len(done):
+        return Check(None, table, f"none of {len(table)} {setting} leaves enough rows on both sides")
     inside = bool(((done["conf_low"] <= centre) & (done["conf_high"] >= centre)).all())
     span = f"{done['estimate'].min():.3g} to {done['estimate'].max():.3g}"
     return Check(inside, table, f"bias-corrected estimate {span} over {len(done)} {setting}")

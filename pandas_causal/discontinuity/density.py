@@ -13,6 +13,7 @@ from pandas_causal.discontinuity.local_polynomial import KERNELS, Side
 from pandas_causal.effect.check import Check
 from pandas_causal.errors import CausalArgumentError, CausalDataError
 from pandas_causal.inference.reference import Student
+from pandas_causal.inputs.parameters import is_word
 from pandas_causal.kernels.arrays import Floats
 
 __all__ = ["density_bandwidths", "density_curve", "density_test", "mccrary"]
@@ -175,7 +176,7 @@ def density_test(
     Cattaneo, Jansson and Ma (2020), JASA 115, section 5; McCrary (2008), Journal of Econometrics 142.
     """
     z = np.asarray(z, dtype=float)
-    if method not in ("cattaneo_jansson_ma", "mccrary") or kernel not in KERNELS:
+    if not is_word(method, ("cattaneo_jansson_ma", "mccrary")) or not is_word(kernel, KERNELS):
         raise CausalArgumentError(
             f"method={method!r}, kernel={kernel!r}: use one of ['cattaneo_jansson_ma', 'mccrary'] and {list(KERNELS)}"
         )

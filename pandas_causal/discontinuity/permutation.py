@@ -50,7 +50,8 @@ def rank_sum(y: Floats, treated: Floats) -> Floats:
     ranks = pd.Series(y).rank().to_numpy()
     n, n1 = y.size, treated.sum(axis=-1)
     centre = n1 * (n + 1) / 2
-    return np.asarray((treated @ ranks - centre) / np.sqrt(n1 * (n - n1) * ranks.var(ddof=1) / n))
+    spread = np.sqrt(n1 * (n - n1) * ranks.var(ddof=1) / n)  # 0 where all outcomes are equal, as all sums then are
+    return np.asarray((treated @ ranks - centre) / np.where(spread > 0, spread, 1.0))
 
 
 STATISTICS: dict[str, Callable[[Floats, Floats], Floats]] = {

@@ -15,7 +15,7 @@ from pandas_causal.errors import CausalArgumentError, CausalDataError, Problem
 from pandas_causal.estimator import CausalEstimator
 from pandas_causal.inference.rows import RowIdentity
 from pandas_causal.inputs.arms import resolve_arms
-from pandas_causal.inputs.column_rules import as_float, is_numeric, is_rescaled
+from pandas_causal.inputs.column_rules import as_float, is_numeric, is_rescaled, labels
 from pandas_causal.inputs.encoding import Encoder
 from pandas_causal.inputs.roles import Inputs
 from pandas_causal.inputs.types import Covariates, Outcome, RoleLike
@@ -188,7 +188,7 @@ def _date(cutoff: Any, x: pd.Series[Any]) -> pd.Timestamp:
 
 def _numbers(treatment: pd.Series[Any]) -> pd.Series[Any]:
     """The treatment received as numbers, which may be a dose; two labels become 0 and 1."""
-    if is_numeric(treatment) or treatment.isna().any():
+    if is_numeric(treatment) or treatment.isna().any() or labels("treatment")(treatment) is not None:
         return treatment
     arms = resolve_arms(treatment)
     if len(arms) != 2:

@@ -16,10 +16,19 @@ import numpy as np
 import pandas as pd
 
 from pandas_causal.effect.effect import Effect
-from pandas_causal.errors import CausalArgumentError, CausalDataError, CausalError, CausalWarning, warn
+from pandas_causal.effect.warnings_of_rows import std_error_text
+from pandas_causal.errors import (
+    CausalArgumentError,
+    CausalDataError,
+    CausalError,
+    CausalWarning,
+    StandardErrorWarning,
+    warn,
+)
 from pandas_causal.inference.draws_and_variance import Draws
 from pandas_causal.inference.influence import Influence
 from pandas_causal.inference.reference import Student
+from pandas_causal.inputs.parameters import is_word
 from pandas_causal.inputs.types import Covariates, Outcome
 from pandas_causal.kernels.arrays import Codes, Floats, Positions
 
@@ -84,7 +93,7 @@ def bootstrap(
     ----------
     Efron (1979), Annals of Statistics; Rubin (1981), Annals of Statistics, for the Bayesian weights.
     """
-    if method not in _METHODS:
+    if not is_word(method, _METHODS):
         raise CausalArgumentError(f"method={method!r} is not known; use one of {list(_METHODS)}")
     if not isinstance(n_draws, int | np.integer) or n_draws < 2:
         raise CausalArgumentError(f"n_draws must be a whole number of at least 2, got {n_draws!r}")
@@ -97,8 +106,10 @@ def bootstrap(
         raise CausalArgumentError(refusal)
     from sklearn.base import clone
 
-    fitted = clone(estimator).fit(X, y, **roles)
-    effect = fitted.effect()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", StandardErrorWarning)  # of errors that the draws take the place of
+        fitted = clone(estimator).fit(X, y, **roles)
+        effect = fitted.effect()
     if effect.facts.get("n_zero_weight"):
         raise CausalDataError(f"{effect.facts['n_zero_weight']:,} rows have weight 0; drop them before the bootstrap")
     if effect.facts.get("n_dropped"):
@@ -130,6 +141,7 @@ def bootstrap(
         reference=Student(),  # percentiles refer to no law and invert no test
         inversion=None,
         tests=None,
+        warnings=tuple(text for text in effect.warnings if text != std_error_text(effect.rows)),
     )
     return drawn.explained()
 
@@ -220,8 +232,8 @@ class _Refit:
         """The same without ``sample_weight``, and these weights (ones where none were given)."""
         roles = {name: value for name, value in self.roles.items() if name != "sample_weight"}
         base, X = self.roles.get("sample_weight"), self.X
-        if isinstance(base, str):
-            X, base = X.drop(columns=base), X[base]
+        if isinstance(X, pd.DataFrame) and pd.api.types.is_hashable(base) and base in X.columns:
+            X, base = X.drop(columns=[base]), X[base]
         return replace(self, X=X, roles=roles), np.ones(n) if base is None else np.asarray(base, dtype=float)
 
     def estimates(self, w: Floats) -> Floats | str:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from pandas_causal.errors import UnknownNameError, suggest
+
 __all__ = ["Check", "Checks"]
 
 
@@ -43,6 +45,9 @@ class Checks(Mapping[str, Check]):
         self._checks = dict(checks)
 
     def __getitem__(self, name: str) -> Check:
+        if not isinstance(name, str) or name not in self._checks:
+            known = ", ".join(self._checks) or "none"
+            raise UnknownNameError(f"no diagnostic is called {name!r}{suggest(name, self._checks)}; there are: {known}")
         check = self._checks[name]
         if not isinstance(check, Check):
             check = self._checks[name] = check()

@@ -24,9 +24,11 @@ from pandas_causal.errors import (
 )
 from pandas_causal.inference.bands import JointTest, joint_test, simultaneous_critical
 from pandas_causal.inference.draws_and_variance import Draws, Variance
+from pandas_causal.inference.effective_clusters import clusters_text, effective_clusters
 from pandas_causal.inference.influence import MOST_WAYS, Influence, ways_in_words
 from pandas_causal.inference.reference import Normal, Reference, Student
 from pandas_causal.inference.shrinkage import empirical_bayes
+from pandas_causal.inputs.parameters import check_settings
 from pandas_causal.inputs.types import ColumnLike
 from pandas_causal.kernels.arrays import Bools, Floats, Positions
 
@@ -112,6 +114,10 @@ class Effect:
         table = self.rows.table(self.level, self.reference, self.alternative)
         if self.tests is not None:
             table[["statistic", "p_value"]] = self.tests[["statistic", "p_value"]].to_numpy()
+            if self.inversion is not None:  # the interval is that of the same test; of several pieces their hull
+                pieces = self.inversion(self.level).groupby(level=0, sort=False)
+                hull = pd.DataFrame({"conf_low": pieces["conf_low"].min(), "conf_high": pieces["conf_high"].max()})
+                table[["conf_low", "conf_high"]] = hull.reindex(table.index).to_numpy()
         return table
 
     @property
@@ -196,8 +202,11 @@ class Effect:
             raise CausalArgumentError(f"the mask has {len(labels)} entries, the effect {len(index)} rows")
         try:
             picked = np.atleast_1d(np.asarray(positions.loc[labels]))
-        except KeyError:
-            raise CausalArgumentError(f"no row {labels!r}{suggest(labels, index)}; rows: {list(index[:10])}") from None
+        except (KeyError, TypeError, ValueError, pd.errors.IndexingError, pd.errors.InvalidIndexError):
+            asked = f"{labels!r}{suggest(labels, index)}"
+            if isinstance(labels, pd.DataFrame | set | frozenset | dict | slice):
+                asked = f"for a {type(labels).__name__}: give a label, a list of labels or a mask"
+            raise CausalArgumentError(f"no row {asked}; rows: {list(index[:10])}") from None
         return self._take(picked)
 
     # -- maps of rows ------------------------------------------------------------------------------------------------
@@ -321,8 +330,11 @@ class Effect:
         labels = [self.rows.labels_of_rows(way) for way in ways]
         u = self.uncertainty.cluster(labels, small_sample=small_sample)
         correction = "CR1" if small_sample else "no small-sample factor"
+        worth = [effective_clusters(np.asarray(values)) for values in labels]
+        few = clusters_text([(str(_name_of(way)), *counted) for way, counted in zip(ways, worth, strict=True)])
         return replace(
             self,
+            warnings=self.warnings if few is None else (*self.warnings, few),
             rows=replace(self.rows, uncertainty=u),
             tests=None,
             inversion=_clustered_inversion(self.inversion, labels, u),
@@ -360,6 +372,7 @@ class Effect:
         level = self.level if level is None else level
         if not isinstance(level, int | float | np.number) or not 0 < level < 1:
             raise CausalArgumentError(f"level must lie between 0 and 1, e.g. 0.95; got {level}")
+        check_settings({"random_state": random_state})
         if simultaneous:
             self._refuse_simultaneous()
             rows = self.rows.on_scale
@@ -527,6 +540,12 @@ class Effect:
         """Return the same fit with other rows."""
         words = self.estimand if estimand is None else estimand
         return replace(self, rows=rows, estimand=words, inversion=None, tests=None, pictured=None).explained()
+
+
+def _name_of(labels: Any) -> Any:
+    """What to call cluster labels in a sentence."""
+    name = labels if isinstance(labels, str) else getattr(labels, "name", None)
+    return "cluster" if name is None else name
 
 
 def _clustered(pictured: Callable[[], Effect], labels: list[Any], small_sample: bool) -> Effect:

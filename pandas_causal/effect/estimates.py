@@ -303,6 +303,15 @@ class Estimates:
             return Weighting(weights, self.index.get_level_values(by))
         if isinstance(by, pd.Series) and not by.index.equals(self.index):
             raise CausalDataError("the index of the group labels differs from the effect's rows; align them first")
+        if (
+            isinstance(by, pd.DataFrame)
+            or getattr(by, "ndim", 1) > 1
+            or not pd.api.types.is_list_like(by, allow_sets=False)
+        ):
+            raise CausalArgumentError(
+                "by takes the name of a weighting or of an index level, or one group label per row; got a"
+                f" {type(by).__name__}"
+            )
         if not hasattr(by, "__len__") or len(by) != len(self):
             by = by if hasattr(by, "__len__") else [by]
             raise CausalDataError(f"there are {len(by):,} group labels for {len(self):,} rows")

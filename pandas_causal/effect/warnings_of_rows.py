@@ -16,6 +16,8 @@ _NOTHING = 1e-14  # of the estimate: what rounding leaves of a standard error th
 
 def std_error_text(rows: Estimates) -> str | None:
     """Say which standard errors are NaN, infinite or zero (reference rows apart), or None."""
+    if isinstance(rows.uncertainty, Influence) and rows.uncertainty.unknown:
+        return rows.uncertainty.unknown
     se = rows.std_errors
     bad = ~np.isfinite(se) | (se <= _NOTHING * np.abs(rows.array))
     if rows.reference_rows is not None:
@@ -23,11 +25,12 @@ def std_error_text(rows: Estimates) -> str | None:
     if not bad.any():
         return None
     zero, which = int(np.isfinite(se[bad]).sum()), list(rows.index[bad][:3])
-    reason = (
-        "zero: the rows used leave nothing uncertain (an outcome fitted exactly, or quantities taken as known)"
-        if zero == bad.sum()
-        else "missing or infinite: too few rows stand behind them"
-    )
+    if zero == bad.sum():
+        reason = "zero: the rows used leave nothing uncertain (an outcome fitted exactly, or quantities taken as known)"
+    elif np.isinf(se[bad]).any():
+        reason = "missing or infinite: too few rows stand behind them, or what they were mapped by has no slope there"
+    else:
+        reason = "missing: too few rows stand behind them"
     return f"{int(bad.sum()):,} of {len(se):,} standard errors are {reason}; rows: {which}"
 
 

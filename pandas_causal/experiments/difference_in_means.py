@@ -12,17 +12,19 @@ import numpy as np
 import pandas as pd
 from sklearn.utils.validation import check_is_fitted
 
-from pandas_causal.arms.arm_regression import (
+from pandas_causal.arms.arm_means import (
+    WILD,
     ArmMeans,
-    ArmRegression,
-    cr2_residuals,
-    fit_arm_regression,
     mean_contributions,
+    mean_terms,
     means_components,
+    with_wild_tests,
 )
+from pandas_causal.arms.arm_regression import ArmRegression, fit_arm_regression
 from pandas_causal.arms.base import ArmComparison, Law
+from pandas_causal.arms.cluster_robust import clustered_scores, sums_by_cluster
 from pandas_causal.arms.estimands import EstimandPlan, plan_estimand
-from pandas_causal.arms.sample import Sample
+from pandas_causal.arms.sample import Sample, refuse_dominating_weights
 from pandas_causal.effect.bootstrap import SumsOverRows
 from pandas_causal.effect.check import Check, Checks
 from pandas_causal.effect.effect import Effect
@@ -38,7 +40,7 @@ from pandas_causal.errors import (
 )
 from pandas_causal.experiments.planning import sample_ratio
 from pandas_causal.experiments.shares import SHARE_TESTS, compare_shares
-from pandas_causal.inference.influence import Component, cluster_component, cluster_sums, ways_in_words
+from pandas_causal.inference.influence import Component, cluster_component, ways_in_words
 from pandas_causal.inference.multiplicity import adjust_p_values
 from pandas_causal.inference.reference import Anytime, anytime_rho
 from pandas_causal.inference.scales import LogRatio
@@ -85,10 +87,15 @@ class DifferenceInMeans(ArmComparison):
         Planned arm sizes, for the sample-ratio check.
     anytime_n : int, optional
         Makes p-values and intervals valid under continuous peeking, tightest near so many rows.
+    cluster_inference : {"satterthwaite", "wild"}
+        With one way of clusters: CR2 with degrees of freedom of each contrast's own; or p-values and intervals of the
+        wild cluster bootstrap with the null imposed.
     level : float
         Confidence level; with `anytime_n` it also sets the boundary.
     control : level, optional
         Reference arm.
+    formula : str, optional
+        Right-hand side that makes the covariates: see :class:`ArmComparison`.
 
     Attributes
     ----------
@@ -107,6 +114,7 @@ class DifferenceInMeans(ArmComparison):
         "test": one_of(None, *SHARE_TESTS),
         "alternative": one_of("two-sided", "greater", "less"),
         "correction": one_of(None, "holm", "benjamini_hochberg"),
+        "cluster_inference": WILD,
         "relative": Legal(lambda v: v == "log" if isinstance(v, str) else FLAG.holds(v), "True or False, or 'log'"),
         "anytime_n": Legal(lambda v: v is None or at_least(1).holds(v), "None or the number of rows planned for"),
     }
@@ -122,8 +130,10 @@ class DifferenceInMeans(ArmComparison):
         correction: str | None = None,
         allocation: Any = None,
         anytime_n: int | None = None,
+        cluster_inference: str = "satterthwaite",
         level: float = 0.95,
         control: Hashable = None,
+        formula: str | None = None,
     ) -> None:
         self.adjustment = adjustment
         self.variance = variance
@@ -133,8 +143,10 @@ class DifferenceInMeans(ArmComparison):
         self.correction = correction
         self.allocation = allocation
         self.anytime_n = anytime_n
+        self.cluster_inference = cluster_inference
         self.level = level
         self.control = control
+        self.formula = formula
 
     def fit(
         self,
@@ -180,7 +192,7 @@ class DifferenceInMeans(ArmComparison):
         self._check_together(strata, denominator, cluster, None if self._validated else sample_weight)
         plan = plan_estimand("ATE", sample.arms, sample.treatment)
         if not self._validated:  # refits of the bootstrap draw rows, and only their estimates are read
-            _refuse_dominating_weights(sample)
+            refuse_dominating_weights(sample)
         if self.adjustment == "cuped":
             _refuse_nothing_to_adjust_by(sample)
         strata_values = sample.inputs.joint("strata")
@@ -258,6 +270,13 @@ class DifferenceInMeans(ArmComparison):
             raise CausalArgumentError(
                 f"test={self.test!r} is for plain shares, without covariates, strata, denominator, cluster or weights"
             )
+        if self.cluster_inference == "wild" and (
+            denominator is not None or self.relative or self.adjustment == "cuped" or self.anytime_n is not None
+        ):
+            raise CausalArgumentError(
+                "cluster_inference='wild' is for differences of means, plain or adjusted by 'lin'; leave out"
+                " denominator=, relative=, adjustment='cuped' and anytime_n="
+            )
         if self.adjustment == "cuped" and (strata is not None or cluster is not None):
             raise CausalArgumentError("adjustment='cuped' takes no strata or cluster; use adjustment='lin', which does")
 
@@ -282,6 +301,10 @@ class DifferenceInMeans(ArmComparison):
             effect = replace(effect, rows=rows, warnings=told).explained()
         if self.test is not None:
             effect = _tested(effect, sample, self.test)
+        if self.cluster_inference == "wild":
+            fit = fit_arm_regression(self._design, sample.y, sample.codes, len(sample.arms), sample.w)
+            terms = mean_terms(fit, plan, sample.codes, sample.w)
+            effect = with_wild_tests(effect, fit, terms, sample.codes, plan.loadings, sample)
         return effect if self.correction is None else corrected(effect, self.correction)
 
     def _finished(self, sample: Sample, plan: EstimandPlan, means: ArmMeans, index: pd.Index | None) -> Effect:
@@ -401,7 +424,7 @@ def _columns(sample: Sample, strata: pd.Series[Any] | None, *, adjust: bool) -> 
 def _means(sample: Sample, plan: EstimandPlan, design: StandardisedMatrix, variance: str) -> ArmMeans:
     """Arm means, plain or adjusted by least squares in every arm."""
     K = len(sample.arms)
-    fit = fit_arm_regression(design, sample.y, sample.codes, K, sample.w)
+    fit = fit_arm_regression(design, sample.y, sample.codes, K, sample.w, sample.arm_names)
     if design.p > 1:
         return means_components(fit, plan, sample.codes, sample.w, sample.cluster)
     weights = _mean_weights(sample)
@@ -421,17 +444,6 @@ def _means(sample: Sample, plan: EstimandPlan, design: StandardisedMatrix, varia
         common = _pooled(sample, fit, weights)
         return ArmMeans(values, contributions, (common,), f"pooled variance{weighted}, Student's t")
     return ArmMeans(values, contributions, unbiased, f"Welch{weighted}")
-
-
-def _refuse_dominating_weights(sample: Sample) -> None:
-    """Refuse an arm whose weights are worth fewer than two rows, ``sum(w)^2 / sum(w^2) < 2``."""
-    if sample.w is None:
-        return
-    for a, level in enumerate(sample.arms.levels):
-        w = sample.w[sample.codes == a]
-        law = weighted_mean_law(w / w.sum())
-        if not law.known:
-            raise CausalDataError(law.refusal(f"{len(w):,} rows of arm {level!r}"))
 
 
 def _refuse_nothing_to_adjust_by(sample: Sample) -> None:
@@ -502,19 +514,23 @@ def _clustered(sample: Sample, fit: ArmRegression, weights: Floats) -> tuple[tup
     if len(sample.cluster) > 1:
         component = cluster_component(weights * fit.residuals[:, None], sample.cluster, p=weights.shape[1])
         return (component,), f"clustered{ways_in_words(len(sample.cluster))} (CR1)"
-    adjusted = weights * cr2_residuals(fit, sample.codes, sample.w, sample.cluster[0])[:, None]
-    sums = cluster_sums(adjusted, sample.cluster[0]).to_numpy()
-    touched = cluster_sums((weights > 0).astype(float), sample.cluster[0]).to_numpy() > 0
-    per_arm = touched.sum(axis=0)
-    if (touched.sum(axis=1) == 1).all():
-        if per_arm.min() < 2:
-            level = sample.arms.levels[int(per_arm.argmin())]
-            raise CausalDataError(
-                f"arm {level!r} has one cluster only, so its variance cannot be estimated; at least 2 per arm are"
-                " needed"
-            )
-        return _by_arm(sums, touched.argmax(axis=1), per_arm), "clustered (CR2), Satterthwaite"
-    return (Component(sums.T @ sums, float(len(sums) - 1)),), "clustered (CR2)"
+    K = len(sample.arms)
+    clusters = sums_by_cluster(fit, sample.codes, sample.w, sample.cluster[0])
+    sums, df = clustered_scores(fit, clusters, np.ones((K, 1)), np.arange(K))
+    if not clusters.nested:
+        return (Component(sums.T @ sums, float(len(sums) - 1), by_row=df),), "clustered (CR2), Satterthwaite"
+    per_arm = np.bincount(clusters.arm, minlength=K)
+    if per_arm.min() < 2:
+        level = sample.arms.levels[int(per_arm.argmin())]
+        raise CausalDataError(
+            f"arm {level!r} has one cluster only, so its variance cannot be estimated; at least 2 per arm are needed"
+        )
+    # a term for every arm, which may vary differently, each with the degrees of freedom of its own clusters
+    terms = [np.outer(column, column) for column in np.eye(K)]
+    freedom = df(np.eye(K))
+    squares = np.square(sums).sum(axis=0)
+    components = tuple(Component(term * squares[a], float(freedom[a])) for a, term in enumerate(terms))
+    return components, "clustered (CR2), Satterthwaite"
 
 
 def _ratio_parameters(sample: Sample, plan: EstimandPlan, design: StandardisedMatrix, denominator: Floats) -> ArmMeans:
@@ -525,7 +541,7 @@ def _ratio_parameters(sample: Sample, plan: EstimandPlan, design: StandardisedMa
     metric's (Budylin et al. 2018).
     """
     K = len(sample.arms)
-    fits = [fit_arm_regression(design, v, sample.codes, K, sample.w) for v in (sample.y, denominator)]
+    fits = [fit_arm_regression(design, v, sample.codes, K, sample.w, sample.arm_names) for v in (sample.y, denominator)]
     means, by_coefficients, by_sampling = zip(
         *(mean_contributions(f, plan, sample.codes, sample.w) for f in fits), strict=True
     )
@@ -588,7 +604,7 @@ def _without_rounding(contributions: Floats, values: Floats) -> Floats:
 
 def _explained(design: StandardisedMatrix, v: Floats, w: Floats | None) -> Floats:
     """What covariates explain of a column in all rows (n,), less its mean."""
-    pooled = fit_arm_regression(design, v, np.zeros(len(v), dtype=np.int8), 1, w)
+    pooled = fit_arm_regression(design, v, np.zeros(len(v), dtype=np.int8), 1, w, ["the regression of all arms"])
     fitted = pooled.predictions[:, 0]
     return np.asarray(fitted - np.average(fitted, weights=w))
 

@@ -26,7 +26,7 @@ from pandas_causal.graphs.independence_tests import (
 )
 from pandas_causal.graphs.node_columns import Column, select_nodes
 from pandas_causal.inference.multiplicity import adjust_p_values
-from pandas_causal.inputs.parameters import check_settings
+from pandas_causal.inputs.parameters import check_settings, is_word
 from pandas_causal.kernels.arrays import Floats
 from pandas_causal.models.folds import label_order
 
@@ -153,9 +153,9 @@ def _check_arguments(
     check_settings({"random_state": random_state, "n_jobs": n_jobs})
     if isinstance(alpha, bool) or not isinstance(alpha, int | float | np.number) or not 0 < alpha < 1:
         raise CausalArgumentError(f"alpha must be a number between 0 and 1, e.g. 0.05; got {alpha!r}")
-    if correction not in CORRECTIONS:
+    if correction is not None and not is_word(correction, CORRECTIONS[:2]):
         raise CausalArgumentError(f"correction={correction!r} is not known; use one of {list(CORRECTIONS)}")
-    if test not in TESTS:
+    if not is_word(test, TESTS):
         raise CausalArgumentError(f"test={test!r} is not known; use one of {list(TESTS)}")
     whole = isinstance(permutations, int | np.integer) and not isinstance(permutations, bool)
     if not whole or permutations < 0 or 0 < permutations < 1 / alpha - 1:

@@ -15,7 +15,9 @@ import pandas as pd
 
 from pandas_causal.errors import CausalArgumentError, CausalDataError, CausalWarning, GraphError, Problem, suggest, warn
 from pandas_causal.inputs.arms import plain
-from pandas_causal.inputs.column_rules import as_float, infinite, is_numeric
+from pandas_causal.inputs.column_rules import as_float, infinite, is_numeric, rounded
+from pandas_causal.inputs.parameters import is_word
+from pandas_causal.inputs.plain_columns import plain_column, select_columns
 from pandas_causal.inputs.roles import check_columns
 from pandas_causal.kernels.arrays import Bools, Floats, Values
 
@@ -182,7 +184,7 @@ def select_nodes(df: pd.DataFrame, nodes: Sequence[Any], missing: str) -> pd.Dat
     """
     if not isinstance(df, pd.DataFrame):
         raise CausalArgumentError(f"expected a pandas DataFrame, got {type(df).__name__}")
-    if missing not in ("raise", "drop", "never"):
+    if not is_word(missing, ("raise", "drop", "never")):
         raise CausalArgumentError(f"missing={missing!r} is not known; use 'raise' or 'drop'")
     check_columns(df)
     absent = [node for node in nodes if node not in df.columns]
@@ -193,14 +195,10 @@ def select_nodes(df: pd.DataFrame, nodes: Sequence[Any], missing: str) -> pd.Dat
             f" CausalGraph(..., latent={absent})"
         )
     wanted = set(nodes)
-    frame = df[[c for c in df.columns if c in wanted]]
-    objects = [c for c in frame.columns if frame[c].dtype == object]
-    if objects:  # numbers that stand in an object column are numbers; text stays what it was
-        read = frame.infer_objects()
-        for c in objects:
-            if not is_numeric(read[c]):
-                read[c] = frame[c]
-        frame = read
+    frame = select_columns(df, [c for c in df.columns if c in wanted])
+    for k, read in enumerate(map(plain_column, (frame[c] for c in frame.columns))):
+        if is_numeric(read) and not is_numeric(frame.iloc[:, k]):  # text stays what it was
+            frame.isetitem(k, read.array)
     incomplete = frame.isna()
     if missing == "drop" and incomplete.to_numpy().any():
         frame = frame[~incomplete.any(axis=1).to_numpy()]
@@ -271,7 +269,7 @@ def _not_usable(x: pd.Series[Any]) -> list[Problem]:
     """Infinite values, and types that are neither numbers nor levels."""
     kinds = (pd.CategoricalDtype, pd.StringDtype)
     if is_numeric(x):
-        bad = infinite("value")(x)
+        bad = infinite("value")(x) or rounded("value")(x)
         return [bad] if bad else []
     remedy = "convert it to numbers or categories"
     if x.dtype == object:

@@ -16,7 +16,8 @@ from pandas_causal.identification.identification import DRAWN
 from pandas_causal.inference.draws_and_variance import Draws
 from pandas_causal.inputs.arms import MAX_ARMS, resolve_arms
 from pandas_causal.inputs.column_rules import as_float
-from pandas_causal.inputs.parameters import check_settings
+from pandas_causal.inputs.parameters import check_settings, is_word
+from pandas_causal.inputs.plain_columns import plain_frame, select_columns
 from pandas_causal.inputs.roles import ROLES, resolve
 from pandas_causal.kernels.arrays import Floats, Positions
 from pandas_causal.models.folds import label_order
@@ -57,7 +58,7 @@ def plug_in_effect(
         For an estimand other than the ATE, or roles that frequencies cannot take.
     """
     check_settings({"n_draws": n_draws, "random_state": random_state} | ({} if level is None else {"level": level}))
-    if estimand not in (None, "ATE"):
+    if estimand is not None and not is_word(estimand, ("ATE",)):
         raise CausalArgumentError(f"estimand={estimand!r} is not available from the functional; use 'ATE'")
     unknown = [role for role in roles if role not in ("cluster", "sample_weight")]
     if unknown:
@@ -139,10 +140,12 @@ def _rows(identification: Identification, frame: pd.DataFrame, roles: Mapping[st
         Columns that are not discrete, and what the rules of the roles refuse.
     """
     columns, outcome = _columns(identification), identification.outcome[0]
-    X = frame[list(dict.fromkeys([*columns, *(v for v in roles.values() if _is_name(v, frame))]))]
-    inputs = resolve(X.drop(columns=outcome), frame[outcome], roles, single=("cluster",))
+    frame = plain_frame(frame)
+    named = [v for v in roles.values() if _is_name(v, frame)]
+    X = select_columns(frame, [c for c in dict.fromkeys([*columns, *named]) if c != outcome])
+    inputs = resolve(X, frame[outcome], roles, single=("cluster",))
     keep = inputs.complete(missing, covariates=True).kept
-    used = frame.loc[keep, columns]
+    used = select_columns(frame, columns)[keep]
     rules = [(rule, inputs.roles[role][keep]) for role in roles for rule in ROLES[role].rules]
     rules += [(rule, used[outcome]) for rule in ROLES["outcome"].rules]
     rules += [(rule, used[identification.treatment[0]]) for rule in ROLES["treatment"].rules]

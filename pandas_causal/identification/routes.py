@@ -390,10 +390,11 @@ def _fitted(
 ) -> Effect:
     """Fit on named columns; each route's roles are those of its estimator."""
     from pandas_causal.estimator import fit_columns
+    from pandas_causal.inputs.plain_columns import select_columns
 
     named = [n for value in roles.values() for n in (value if isinstance(value, list) else [value])]
     columns = [*covariates, treatment, *(n for n in named if pd.api.types.is_hashable(n) and n in frame.columns)]
-    X = frame[list(dict.fromkeys(columns))]
+    X = select_columns(frame, dict.fromkeys(columns))
     return fit_columns(estimator, X, frame[outcome], {"treatment": treatment, **roles}, level=level, missing=missing)
 
 

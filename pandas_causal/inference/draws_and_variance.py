@@ -47,12 +47,16 @@ class Draws:
         return self.replicates @ self.loadings.T
 
     def std_error(self) -> Floats:
-        """Standard deviation of the replicates of every row."""
-        return self.values().std(axis=0, ddof=1)
+        """Standard deviation of the replicates of every row; NaN for a single replicate."""
+        values = self.values()
+        return values.std(axis=0, ddof=1) if len(values) > 1 else np.full(values.shape[1], np.nan)
 
     def covariance(self, *, joint: bool = False) -> Floats:
         """Covariance (rows, rows) of the replicates."""
-        return np.atleast_2d(np.cov(self.values(), rowvar=False))
+        values = self.values()
+        return (
+            np.atleast_2d(np.cov(values, rowvar=False)) if len(values) > 1 else np.full((values.shape[1],) * 2, np.nan)
+        )
 
     def df(self) -> Floats:
         """Infinite: replicates refer to no parametric law."""

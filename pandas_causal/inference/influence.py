@@ -6,7 +6,7 @@ contrasts, comparisons of fits and averages at estimated weights are all linear 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import combinations
 from typing import Any
@@ -50,11 +50,43 @@ class Component:
         Degrees of freedom of the term; infinite under a normal law.
     joint_scale : float
         Part of the factor that a joint test divides out again: Hotelling's scale wants G / (G - 1) alone.
+    by_row : callable or None
+        Degrees of freedom (rows,) of contrasts (rows, k) of the parameters, where they depend on the contrast.
     """
 
     meat: Floats
     df: float = np.inf
     joint_scale: float = 1.0
+    by_row: Callable[[Floats], Floats] | None = None
+
+    def freedom(self, loadings: Floats) -> Floats:
+        """Degrees of freedom (rows,) of contrasts (rows, k) of the parameters."""
+        return np.full(len(loadings), self.df) if self.by_row is None else self.by_row(loadings)
+
+    def placed(self, block: slice, size: int) -> Component:
+        """The same term among more parameters (size,), its own in a block of them."""
+        meat = np.zeros((size, size))
+        meat[block, block] = self.meat
+        return replace(self, meat=meat).of_blocks([block])
+
+    def of_blocks(self, blocks: Sequence[slice]) -> Component:
+        """The same degrees of freedom, of contrasts over blocks of parameters alike: the fewest of any block used."""
+        return self if self.by_row is None else replace(self, by_row=_OfBlocks(self.by_row, tuple(blocks)))
+
+
+@dataclass(frozen=True, eq=False)
+class _OfBlocks:
+    """Degrees of freedom of contrasts over blocks of parameters."""
+
+    law: Callable[[Floats], Floats]
+    blocks: tuple[slice, ...]
+
+    def __call__(self, loadings: Floats) -> Floats:
+        out = np.full(len(loadings), np.inf)
+        for block in self.blocks:
+            used = (loadings[:, block] != 0).any(axis=1)
+            out[used] = np.minimum(out[used], self.law(loadings[used][:, block]))
+        return out
 
 
 def quadratic_forms(loadings: Floats, matrix: Floats) -> Floats:
@@ -210,6 +242,8 @@ class Influence:
     factor_p : int or None
         Parameters counted in the factor (n - 1) / (n - p) of clustered errors; all of them by default. Cells of a
         panel are each a difference of means over the same units, so their number says nothing of the fit to a unit.
+    unknown : str
+        Why there is no variance (it is NaN), and what to do; empty where there is one.
     """
 
     values: Floats
@@ -222,6 +256,7 @@ class Influence:
     clustering: tuple[NDArray[np.generic], ...] | None = None
     treated: Support | None = None
     factor_p: int | None = None
+    unknown: str = ""
 
     @classmethod
     def from_contributions(
@@ -248,6 +283,13 @@ class Influence:
             rows=rows,
             clusters={} if clusters is None else clusters,
             clustering=clustering or None,
+        )
+
+    def without_contributions(self, reason: str) -> Influence:
+        """The same parameters, of whose variance nothing is known, for the reason given."""
+        k = len(self.values)
+        return replace(
+            self, contributions=None, components=(Component(np.full((k, k), np.nan)),), clustering=None, unknown=reason
         )
 
     def linear(self, matrix: Floats) -> Influence:
@@ -289,10 +331,9 @@ class Influence:
     def df(self) -> Floats:
         """Satterthwaite degrees of freedom of every row: ``(sum_b v_bj)^2 / sum_b (v_bj^2 / df_b)``."""
         if len(self.components) <= 1:
-            df = self.components[0].df if self.components else np.inf
-            return np.full(len(self.loadings), df)
+            return self.components[0].freedom(self.loadings) if self.components else np.full(len(self.loadings), np.inf)
         terms = np.stack([np.einsum("ij,jk,ik->i", self.loadings, c.meat, self.loadings) for c in self.components])
-        weights = np.array([1.0 / c.df for c in self.components])[:, None]
+        weights = np.stack([1.0 / c.freedom(self.loadings) for c in self.components])
         denominator = (np.square(terms) * weights).sum(axis=0)
         with np.errstate(divide="ignore", invalid="ignore"):
             df = np.square(terms.sum(axis=0)) / denominator
@@ -300,6 +341,8 @@ class Influence:
 
     def parameter_draws(self, n: int, rng: np.random.Generator) -> Floats:
         """Draw n deviations of the parameters (n, k) from N(0, meat), in parameter space."""
+        if self.unknown:
+            raise CausalError(self.unknown)
         root = square_root(self.meat())
         return rng.standard_normal((n, len(root))) @ root.T
 
@@ -336,6 +379,8 @@ class Influence:
         return replace(self, contributions=None, rows=None, clusters={}, clustering=None, treated=treated)
 
     def _need_contributions(self, what: str) -> Floats:
+        if self.unknown:
+            raise CausalError(self.unknown)
         if self.contributions is None:
             raise CausalError(f"{what} needs the contributions of the rows, which compact() dropped; refit to {what}")
         return self.contributions
@@ -396,9 +441,9 @@ def _block_diagonal(a: Floats, b: Floats) -> Floats:
 
 
 def _independent_components(left: Influence, right: Influence) -> tuple[Component, ...]:
-    k, m = len(left.values), len(right.values)
-    first = (replace(c, meat=_block_diagonal(c.meat, np.zeros((m, m)))) for c in left.components)
-    second = (replace(c, meat=_block_diagonal(np.zeros((k, k)), c.meat)) for c in right.components)
+    k, size = len(left.values), len(left.values) + len(right.values)
+    first = (c.placed(slice(0, k), size) for c in left.components)
+    second = (c.placed(slice(k, size), size) for c in right.components)
     return (*first, *second)
 
 

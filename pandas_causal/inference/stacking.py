@@ -91,11 +91,7 @@ def _components(parts: Sequence[Influence], blocks: Sequence[slice], raw: Floats
             if j != l:
                 across[one, other] = scales[j] @ raw[one, other] @ scales[l].T
     if not _alike(parts):
-        alone = [
-            Component(_placed(c.meat, block, size), c.df, c.joint_scale)
-            for part, block in zip(parts, blocks, strict=True)
-            for c in part.components
-        ]
+        alone = [c.placed(block, size) for part, block in zip(parts, blocks, strict=True) for c in part.components]
         return (*alone, Component(across, min(c.df for c in alone), max(c.joint_scale for c in alone)))
     out = []
     for b, own in enumerate(parts[0].components):
@@ -105,7 +101,7 @@ def _components(parts: Sequence[Influence], blocks: Sequence[slice], raw: Floats
             meat[block, block] = part.components[b].meat
             share[block, block] = part.components[b].meat @ _inverse(total)
         half = share @ across
-        out.append(replace(own, meat=meat + (half + half.T) / 2))
+        out.append(replace(own, meat=meat + (half + half.T) / 2).of_blocks(blocks))
     return tuple(out)
 
 
@@ -113,12 +109,6 @@ def _alike(parts: Sequence[Influence]) -> bool:
     """Whether the fits have the same variance terms, by their number and degrees of freedom."""
     terms = [[(c.df, c.joint_scale) for c in part.components] for part in parts]
     return all(len(t) == len(terms[0]) and np.allclose(t, terms[0], rtol=1e-9, atol=0) for t in terms[1:])
-
-
-def _placed(meat: Floats, block: slice, size: int) -> Floats:
-    out = np.zeros((size, size))
-    out[block, block] = meat
-    return out
 
 
 def _scale(meat: Floats, raw: Floats) -> Floats:

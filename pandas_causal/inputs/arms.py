@@ -102,7 +102,8 @@ def resolve_arms(treatment: pd.Series[Any], control: Hashable = None) -> Arms:
     _refuse_levels_alike(treatment, levels, codes)
     natural = tuple(levels)
     if control is not None:
-        matches = [i for i, level in enumerate(levels) if level == plain(control)]
+        named = pd.api.types.is_hashable(control)
+        matches = [i for i, level in enumerate(levels) if named and level == plain(control)]
         if not matches:
             raise CausalArgumentError(
                 f"control={control!r} is no level of {treatment.name!r}{suggest(control, levels)}; levels: {levels}"

@@ -33,11 +33,14 @@ __all__ = [
     "one_value",
     "positive",
     "probability",
+    "rounded",
 ]
 
 Rule = Callable[["pd.Series[Any]"], Problem | None]
 _MAX_LEVELS = 1_000
 _LARGEST = 1e150
+_SPREAD = 1e-12  # of the size: below it, means and residuals are rounding
+_MEASURED = ("outcome", "covariate", "running", "mediator")
 _SCALED = (
     "treatment levels must be labels or whole numbers: if a scaler in a pipeline transformed it, let it pass through "
     "untouched; if it is a dose meant as arms, convert it with .astype('category')"
@@ -112,6 +115,36 @@ def infinite(role: str) -> Rule:
     return rule
 
 
+def rounded(role: str) -> Rule:
+    """Whole numbers that floats would merge or move, and numbers that differ by no more than their rounding."""
+
+    def rule(s: pd.Series[Any]) -> Problem | None:
+        if not is_numeric(s) or pd.api.types.is_bool_dtype(s.dtype):
+            return None
+        values = as_float(s)
+        finite = values[np.isfinite(values)]
+        if not len(finite):
+            return None
+        size = np.abs(finite).max()
+        if pd.api.types.is_integer_dtype(s.dtype) and size > 2**53:
+            moved = sum(int(v) != int(float(v)) for v in s.dropna().astype(object))
+            if moved:
+                message = f"{role} holds whole numbers beyond 2**53, which computing in float64 would round"
+                ids = "; labels, as ids are, fit as cluster= or .astype(str)" if role == "covariate" else ""
+                return _named(s, message, moved, f"subtract the smallest first: s - s.min(){ids}")
+        spread = float(finite.max() - finite.min())
+        if role in _MEASURED and 0 < spread < _SPREAD * size:
+            return _named(
+                s,
+                f"{role} differs by no more than rounding: by {spread:g} at a size of {size:g}",
+                None,
+                "subtract a constant first, in exact numbers; if it is constant in truth, leave it out",
+            )
+        return None
+
+    return rule
+
+
 def constant(role: str) -> Rule:
     """A role that has one value only."""
 
@@ -167,7 +200,7 @@ def _levels(s: pd.Series[Any]) -> pd.Series[Any] | None:
     """Rows of every level that occurs; None where values cannot be compared, which :func:`labels` reports."""
     try:
         counts = s.value_counts(dropna=True)
-    except TypeError:
+    except (TypeError, NotImplementedError):  # Arrow's lists are not implemented
         return None
     return counts[counts > 0]
 
@@ -186,13 +219,12 @@ def enough_arms(s: pd.Series[Any]) -> Problem | None:
             "include untreated rows",
         )
     if len(levels) > MAX_ARMS:
-        kind = "continuous" if is_numeric(s) else "many-valued"
-        return _named(
-            s,
-            f"treatment has {len(levels):,} levels, too many for arms (is it {kind}?)",
-            None,
-            f"cut it into at most {MAX_ARMS} arms, e.g. pd.qcut(..., 4), or use an estimator for continuous treatments",
-        )
+        kind, remedy = "many-valued", f"group them into at most {MAX_ARMS} arms"
+        if is_numeric(s):
+            kind = "continuous"
+            remedy = f"cut it into at most {MAX_ARMS} arms, e.g. pd.qcut(df[{s.name!r}], 4)"
+        message = f"treatment has {len(levels):,} levels, too many for arms (is it {kind}?)"
+        return _named(s, message, None, remedy)
     if is_numeric(s) and any(isinstance(v, float) and np.isfinite(v) for v in levels):
         return _named(s, f"treatment has the levels {[float(f'{v:.4g}') for v in levels[:4]]}", None, _SCALED)
     small = np.flatnonzero(counts.to_numpy() < 2)
@@ -310,7 +342,8 @@ def is_rescaled(x: Floats, role: Floats) -> bool:
         if norm == 0 or not np.isfinite(norm) or not centred.any():
             return False
         residual = centred - (basis @ centred) / norm * basis
-        return bool(np.abs(residual).max() <= 1e-9 * np.abs(centred).max() + 4 * np.finfo(float).eps * size)
+        spread, rounding = np.abs(centred).max(), 4 * np.finfo(float).eps * size
+        return bool(spread > 1e3 * rounding and np.abs(residual).max() <= 1e-9 * spread + rounding)
 
 
 def determines(x: pd.Series[Any], codes: Codes, cluster: Codes | None = None) -> str | None:
@@ -358,7 +391,7 @@ def _factorized(s: pd.Series[Any]) -> Positions | None:
     """Codes of the values, -1 for missing ones; None where they cannot be compared."""
     try:
         return np.asarray(pd.factorize(s)[0])
-    except TypeError:
+    except (TypeError, NotImplementedError):
         return None
 
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from pandas_causal.errors import CausalDataError, CausalWarning
 from pandas_causal.inputs.column_rules import as_float, is_numeric
+from pandas_causal.inputs.plain_columns import select_columns
 from pandas_causal.kernels.arrays import Floats
 
 __all__ = ["Encoder", "EveryLevel"]
@@ -155,6 +156,17 @@ class Encoder:
         """Names of the columns of the matrix."""
         return [o for c in self.columns for o in c.outputs]
 
+    def positions(self, name: object) -> list[int] | None:
+        """Columns of the matrix that a covariate, or one of its columns, became; None for another name."""
+        if str(name) in self.dropped:
+            return []
+        at = 0
+        for column in self.columns:
+            if column.name == name:
+                return list(range(at, at + len(column.outputs)))
+            at += len(column.outputs)
+        return [self.names.index(str(name))] if str(name) in self.names else None
+
     @property
     def every_level(self) -> EveryLevel:
         """Every level with a column of its own, in their order, as tables and pictures show them."""
@@ -204,7 +216,7 @@ class Encoder:
                 f"covariates {absent} are missing from this X; it needs {[c.name for c in self.columns]}"
             )
         names = [c.name for c in self.columns]
-        used = frame if list(frame.columns) == names else frame[names]
+        used = frame if list(frame.columns) == names else select_columns(frame, names)
         if all(c.levels is None and not c.has_missing for c in self.columns) and all(
             d == np.float64 for d in used.dtypes
         ):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,6 +24,7 @@ __all__ = [
     "Legal",
     "at_least",
     "check_settings",
+    "is_word",
     "number",
     "one_of",
     "or_none",
@@ -100,6 +101,11 @@ CV_OR_POSITIVE = Legal(
 
 # Settings that mean the same wherever they are taken, by classes and functions alike.
 COMMON: Mapping[str, Legal] = {"level": LEVEL, "n_draws": N_DRAWS, "random_state": RANDOM_STATE, "n_jobs": N_JOBS}
+
+
+def is_word(value: object, words: Iterable[str]) -> bool:
+    """Whether a value is one of some words; arrays and frames, whose `in` is ambiguous, are none."""
+    return isinstance(value, str) and value in words
 
 
 def check_settings(settings: Mapping[str, object], legal: Mapping[str, Legal] = COMMON) -> None:

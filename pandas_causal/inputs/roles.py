@@ -31,7 +31,10 @@ from pandas_causal.inputs.column_rules import (
     one_value,
     positive,
     probability,
+    rounded,
 )
+from pandas_causal.inputs.parameters import is_word
+from pandas_causal.inputs.plain_columns import plain_column, plain_frame, select_columns
 from pandas_causal.inputs.types import Covariates, Outcome
 from pandas_causal.kernels.arrays import Bools, Values
 
@@ -84,9 +87,14 @@ class Role:
 # Every role, once: schemas, the accessor and scikit-learn's routing of metadata read this table.
 ROLES: Mapping[str, Role] = {
     "outcome": Role(
-        (numeric("outcome"), missing("outcome"), infinite("outcome"), constant("outcome")),
+        (numeric("outcome"), missing("outcome"), infinite("outcome"), rounded("outcome"), constant("outcome")),
         copied=True,
-        held_out=(numeric("outcome"), missing("outcome"), infinite("outcome")),  # a fold may well have one outcome
+        held_out=(
+            numeric("outcome"),
+            missing("outcome"),
+            infinite("outcome"),
+            rounded("outcome"),
+        ),  # a fold may well have one outcome
     ),
     # arms, or numbers where a design takes them (one column or several): see inputs/treatments.py
     "treatment": Role(
@@ -94,7 +102,13 @@ ROLES: Mapping[str, Role] = {
         several=True,
         copied=True,
         held_out=(missing("treatment"),),
-        numbers=(numeric("treatment"), missing("treatment"), infinite("treatment"), constant("treatment")),
+        numbers=(
+            numeric("treatment"),
+            missing("treatment"),
+            infinite("treatment"),
+            rounded("treatment"),
+            constant("treatment"),
+        ),
     ),
     "instrument": Role(
         (labels("instrument"), missing("instrument"), infinite("instrument"), one_value("instrument")),
@@ -102,18 +116,24 @@ ROLES: Mapping[str, Role] = {
         copied=True,
     ),
     "absorb": Role((labels("absorb", dates=True), missing("absorb"), infinite("absorb")), several=True),
-    "running": Role((numeric("running"), missing("running"), infinite("running"), constant("running")), copied=True),
-    "cutoffs": Role((numeric("cutoffs"), missing("cutoffs"), infinite("cutoffs"))),
+    "running": Role(
+        (numeric("running"), missing("running"), infinite("running"), rounded("running"), constant("running")),
+        copied=True,
+    ),
+    "cutoffs": Role((numeric("cutoffs"), missing("cutoffs"), infinite("cutoffs"), rounded("cutoffs"))),
     "mediators": Role(
-        (labels("mediator"), missing("mediator"), infinite("mediator"), one_value("mediator")), several=True
+        (labels("mediator"), missing("mediator"), infinite("mediator"), rounded("mediator"), one_value("mediator")),
+        several=True,
     ),
     "unit": Role((labels("unit", dates=True), missing("unit"), infinite("unit"))),
-    "time": Role((labels("time", dates=True), missing("time"), infinite("time"))),
-    "cohort": Role((labels("cohort", dates=True),), may_miss=True),  # missing: never treated
+    "time": Role((labels("time", dates=True), missing("time"), infinite("time"), rounded("time"))),
+    "cohort": Role((labels("cohort", dates=True), rounded("cohort")), may_miss=True),  # missing: never treated
     "group": Role((labels("group"), missing("group"))),
     "partition": Role((labels("partition"), missing("partition"))),
     "strata": Role((labels("strata", dates=True), missing("strata")), several=True),
-    "denominator": Role((numeric("denominator"), missing("denominator"), infinite("denominator"))),
+    "denominator": Role(
+        (numeric("denominator"), missing("denominator"), infinite("denominator"), rounded("denominator"))
+    ),
     "cluster": Role((labels("cluster", dates=True), missing("cluster"), few_clusters), several=True),
     "sample_weight": Role(
         (numeric("sample_weight"), missing("sample_weight"), infinite("sample_weight"), non_negative)
@@ -123,7 +143,13 @@ ROLES: Mapping[str, Role] = {
         (numeric("base_weight"), missing("base_weight"), infinite("base_weight"), positive("base_weight"))
     ),
 }
-COVARIATE: tuple[Rule, ...] = (all_missing, labels("covariate"), few_repeats, infinite("covariate"))
+COVARIATE: tuple[Rule, ...] = (
+    all_missing,
+    labels("covariate"),
+    few_repeats,
+    infinite("covariate"),
+    rounded("covariate"),
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -211,7 +237,7 @@ class Inputs:
         CausalArgumentError
             For another `missing`.
         """
-        if missing not in ("raise", "drop"):
+        if not is_word(missing, ("raise", "drop")):
             raise CausalArgumentError(f"missing={missing!r} is not known; use 'raise' or 'drop'")
         if missing == "raise":
             return self
@@ -224,6 +250,10 @@ class Inputs:
                 absent = values.isna()
                 keep &= ~(absent.any(axis=1) if isinstance(values, pd.DataFrame) else absent).to_numpy(dtype=bool)
         return self if keep.all() else self.take(keep)
+
+    def with_covariates(self, names: Sequence[Any]) -> Inputs:
+        """Keep some of the covariates."""
+        return replace(self, covariates=self.covariates[list(names)])
 
     def without_covariates(self) -> Inputs:
         """Leave the covariates out, for methods that read none."""
@@ -258,7 +288,7 @@ def as_frame(X: Covariates, n_rows: int | None = None) -> tuple[pd.DataFrame, bo
         return pd.DataFrame(index=pd.RangeIndex(n_rows)), True
     if isinstance(X, pd.DataFrame):
         check_columns(X)
-        return (X.infer_objects() if (X.dtypes == "object").any() else X), True
+        return plain_frame(X), True
     if isinstance(X, pd.Series):
         raise CausalDataError("X must be two-dimensional, got a Series. Reshape your data: use series.to_frame()")
     from sklearn.utils import check_array
@@ -272,7 +302,7 @@ def as_frame(X: Covariates, n_rows: int | None = None) -> tuple[pd.DataFrame, bo
     if array.dtype.kind == "O":
         array = np.asarray(X, dtype=object)
     frame = pd.DataFrame(array, columns=[f"x{j}" for j in range(array.shape[1])], copy=False)
-    return frame.infer_objects() if array.dtype.kind == "O" else frame, False
+    return plain_frame(frame), False
 
 
 def check_columns(X: pd.DataFrame) -> None:
@@ -339,7 +369,7 @@ def resolve(
             values[role] = pd.DataFrame(ways, index=frame.index)
         elif names is not None:
             taken[role] = tuple(names)
-            values[role] = frame[names[0]] if len(names) == 1 else frame[list(names)]
+            values[role] = frame[names[0]] if len(names) == 1 else select_columns(frame, names)
         else:
             values[role] = _as_series(value, role, len(frame), problems, columns=several)
     problems += taken_twice(taken)
@@ -350,8 +380,8 @@ def resolve(
         raise CausalDataError(problems)
     index = _common_index(X, y, roles, frame)
     values = {r: v if r in taken else _relabel(v, index) for r, v in values.items()}
-    drop = [name for names in taken.values() for name in names]
-    covariates = frame.drop(columns=drop) if drop else frame
+    drop = {name for names in taken.values() for name in names}
+    covariates = select_columns(frame, [c for c in frame.columns if c not in drop]) if drop else frame
     if covariates.index is not index:
         covariates = covariates.set_axis(index)
         values = {r: _relabel(v, index) for r, v in values.items()}
@@ -380,13 +410,13 @@ def _names(frame: pd.DataFrame, value: Any, role: str, multi: bool) -> list[Any]
         if value in frame.columns:
             return [value]
         raise KeyError(value)
+    if pd.api.types.is_hashable(value) and value in frame.columns:  # a tuple may be a name
+        return [value]
     spelled = spelled_column(value, frame)
     if spelled is not None:
         return [spelled]
     if _is_strings(value) and all(isinstance(g, str) for g in value):
         return _listed(frame, value, role, multi)
-    if pd.api.types.is_hashable(value) and value in frame.columns:
-        return [value]
     if np.isscalar(value):
         raise CausalArgumentError(f"{role}={value!r} is neither a column of X nor an array with one value per row")
     return None
@@ -481,7 +511,7 @@ def _as_series(value: Any, role: str, n: int, problems: list[Problem], columns: 
         problems.append(Problem(role, f"has {out.shape[1]} columns", None, "pass one value per row"))
     if isinstance(out, pd.Series) and out.name is None:
         out = out.rename(role)
-    return out.infer_objects()
+    return plain_frame(out) if isinstance(out, pd.DataFrame) else plain_column(out)
 
 
 def _are_arrays(values: Sequence[Any], n: int) -> bool:

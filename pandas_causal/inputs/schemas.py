@@ -15,6 +15,7 @@ import pandas as pd
 
 from pandas_causal.errors import CausalArgumentError, CausalDataError, Problem, suggest
 from pandas_causal.inputs.column_rules import Rule, copies
+from pandas_causal.inputs.plain_columns import plain_column, plain_frame
 from pandas_causal.inputs.roles import COVARIATE, ROLES, Inputs, check_columns, taken_twice
 
 if TYPE_CHECKING:
@@ -58,10 +59,14 @@ def build_schema(
             f"{unknown[0]!r} is no role{suggest(unknown[0], ROLES)}; roles: {', '.join([*ROLES, 'covariates'])}"
         )
     named: dict[str, list[Hashable]] = {
-        role: list(names) if isinstance(names, list | tuple) else [names]
+        role: list(names) if isinstance(names, list) or (ROLES[role].several and isinstance(names, tuple)) else [names]
         for role, names in columns.items()
         if names is not None
     }
+    for role, names in [*named.items(), ("covariates", list(covariates))]:
+        odd = [name for name in names if not pd.api.types.is_hashable(name)]
+        if odd:
+            raise CausalArgumentError(f"{role} takes names of columns; got a {type(odd[0]).__name__}")
     named["covariate"] = list(dict.fromkeys(covariates))
     twice = taken_twice(named)
     if twice:
@@ -103,7 +108,7 @@ class _Passes:
         self.rule = rule
 
     def __call__(self, s: pd.Series[Any]) -> bool:
-        return self.rule(s) is None
+        return self.rule(plain_column(s)) is None
 
 
 class _NoCopies:
@@ -118,7 +123,7 @@ class _NoCopies:
         others = {c: r for c, r in self.others.items() if c in frame.columns}
         cluster = self.cluster if self.cluster in frame.columns else None
         arms = self.arms if self.arms in frame.columns else None
-        return copies(frame, here, others, cluster, self.word, arms) if len(frame) else []
+        return copies(plain_frame(frame), here, others, cluster, self.word, arms) if len(frame) else []
 
     def __call__(self, frame: pd.DataFrame) -> bool:
         return not self.problems(frame)
@@ -159,7 +164,7 @@ def _problems(frame: pd.DataFrame, schema: DataFrameSchema, error: Any) -> list[
                 )
             )
             continue
-        problems = [check._check_fn.rule(frame[name]) for check in column.checks]
+        problems = [check._check_fn.rule(plain_column(frame[name])) for check in column.checks]
         out += [p for p in problems if p is not None][:2]
     for check in schema.checks:
         if isinstance(check._check_fn, _NoCopies):
@@ -192,14 +197,14 @@ def check_inputs(inputs: Inputs, *, numbers: bool = False) -> None:
         return name
 
     if inputs.outcome is not None:
-        names["outcome"] = add("outcome", inputs.outcome)
+        names["outcome"] = [add("outcome", inputs.outcome)]
     for role, values in inputs.roles.items():
         if isinstance(values, pd.DataFrame):
             parts: list[Any] = list(values)  # names of columns of X, or 0, 1, ... of an array
             labels = parts if role in inputs.taken else [f"{role} {c}" for c in parts]
             names[role] = [add(role, values[c].rename(label)) for c, label in zip(parts, labels, strict=True)]
         else:
-            names[role] = add(role, values)
+            names[role] = [add(role, values)]
     frame = pd.concat([inputs.covariates, *columns.values()], axis=1) if columns else inputs.covariates
     schema = build_schema(covariates=list(inputs.covariates.columns), numbers=numbers, **names)
     validate(frame, schema)

@@ -101,6 +101,8 @@ class Matching(ArmComparison):
         Neighbours of the same arm in the standard error.
     control : level, optional
         Reference arm.
+    formula : str, optional
+        Right-hand side that makes the covariates: see :class:`ArmComparison`.
     random_state : int or None
         For ``order="random"`` and models.
 
@@ -167,6 +169,7 @@ class Matching(ArmComparison):
         cutpoints: Any = None,
         variance_matches: int = 4,
         control: Hashable = None,
+        formula: str | None = None,
         random_state: int | None = 0,
     ) -> None:
         self.method = method
@@ -184,6 +187,7 @@ class Matching(ArmComparison):
         self.cutpoints = cutpoints
         self.variance_matches = variance_matches
         self.control = control
+        self.formula = formula
         self.random_state = random_state
 
     def __sklearn_tags__(self) -> Any:

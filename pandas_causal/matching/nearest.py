@@ -185,7 +185,9 @@ def _snapped(x: Floats) -> Floats:
     order = np.argsort(x, kind="stable")
     ordered = x[order]
     out = np.empty(len(x))
-    out[order] = np.cumsum(np.diff(ordered, prepend=-np.inf) > 1e-13 * max(1.0, float(np.abs(x).max(initial=0.0))))
+    size = float(np.abs(x[np.isfinite(x)]).max(initial=1.0))  # infinite: rows without a candidate
+    with np.errstate(invalid="ignore"):
+        out[order] = np.cumsum(np.diff(ordered, prepend=-np.inf) > 1e-13 * size)
     return out
 
 

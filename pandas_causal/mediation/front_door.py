@@ -18,6 +18,7 @@ from pandas_causal.errors import CausalArgumentError, CausalDataError, OverlapWa
 from pandas_causal.inference.influence import repeated_components
 from pandas_causal.inputs.encoding import Encoder
 from pandas_causal.inputs.parameters import SHARE, Legal, at_least
+from pandas_causal.inputs.plain_columns import select_columns
 from pandas_causal.inputs.roles import as_frame
 from pandas_causal.inputs.types import Covariates, Model, Outcome, RoleLike
 from pandas_causal.kernels.arrays import Codes, Floats, Positions
@@ -83,6 +84,8 @@ class FrontDoor(ArmComparison):
         e and r are bounded to [clip, 1 - clip]; bounded rows are counted.
     control : level, optional
         Reference arm; else the first category, else the first level in sorted order.
+    formula : str, optional
+        Right-hand side that makes the covariates: see :class:`ArmComparison`.
     random_state : int or None
     n_jobs : int, optional
 
@@ -125,6 +128,7 @@ class FrontDoor(ArmComparison):
         n_repeats: int = 1,
         clip: float = 0.01,
         control: Hashable = None,
+        formula: str | None = None,
         random_state: int | None = 0,
         n_jobs: int | None = None,
     ) -> None:
@@ -137,6 +141,7 @@ class FrontDoor(ArmComparison):
         self.n_repeats = n_repeats
         self.clip = clip
         self.control = control
+        self.formula = formula
         self.random_state = random_state
         self.n_jobs = n_jobs
 
@@ -365,9 +370,9 @@ class FrontDoor(ArmComparison):
                 raise CausalArgumentError(
                     f"score needs the mediators {absent} of the held-out rows: columns of X, or mediators="
                 )
-            return frame[self.mediators_]
+            return select_columns(frame, self.mediators_)
         if isinstance(mediators, str) or (isinstance(mediators, list) and all(m in frame.columns for m in mediators)):
-            return frame[[mediators] if isinstance(mediators, str) else mediators]
+            return select_columns(frame, [mediators] if isinstance(mediators, str) else mediators)
         values = mediators if isinstance(mediators, pd.DataFrame) else pd.DataFrame(np.asarray(mediators))
         if values.shape != (len(frame), len(self.mediators_)):
             raise CausalDataError(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -69,6 +71,25 @@ def make_model(spec: Model, *, classify: bool, random_state: int | None, width: 
     return model.set_params(**seeds) if seeds else model
 
 
+_WORTH_THREADS = 1_000_000  # rows x columns from which a learner's own threads finish sooner than one
+
+
+@cache
+def _thread_pools() -> Any:
+    """The thread pools of BLAS and OpenMP that are loaded."""
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
+
+
+def _threads_for(X: Floats | pd.DataFrame) -> AbstractContextManager[Any]:
+    """One thread for few rows, all of them for many: threads that wait for each other cost more than they save.
+
+    On a busy machine boosting's threads on 600 rows wait many times as long as one thread works.
+    """
+    return nullcontext() if X.shape[0] * X.shape[1] >= _WORTH_THREADS else _thread_pools().limit(limits=1)
+
+
 def weighted_fit(model: Any, X: Floats | pd.DataFrame, y: Any, w: Floats | None) -> Any:
     """Fit with sample weights, also where the model is a pipeline whose last step takes them.
 
@@ -91,9 +112,10 @@ def weighted_fit(model: Any, X: Floats | pd.DataFrame, y: Any, w: Floats | None)
                 f"{type(last).__name__} takes no sample_weight; use a model that does, or leave out weights"
             )
         weights[f"{model.steps[-1][0]}__sample_weight" if isinstance(model, Pipeline) else "sample_weight"] = w
-    with sklearn.config_context(enable_metadata_routing=False):
+    with sklearn.config_context(enable_metadata_routing=False), _threads_for(X):
         try:
-            return model.fit(X, y, **weights)
+            with np.errstate(divide="ignore", invalid="ignore"):  # ridge divides 0 by 0 where two rows choose a penalty
+                return model.fit(X, y, **weights)
         except ValueError as error:
             raise CausalDataError(f"the nuisance model {model!r} could not be fitted: {error}") from error
 
@@ -117,11 +139,12 @@ class PredictFunction:
     def on_levels(self, X: Floats) -> Floats:
         """The same, of a matrix that has every level already."""
         data = X if self.columns is None else pd.DataFrame(X, columns=list(self.columns))
-        if self.n_classes:
-            out = np.zeros((len(X), self.n_classes))
-            out[:, np.asarray(self.model.classes_, dtype=np.intp)] = self.model.predict_proba(data)
-            return out
-        return np.asarray(self.model.predict(data), dtype=float).reshape(-1, 1)
+        with _threads_for(data):
+            if self.n_classes:
+                out = np.zeros((len(X), self.n_classes))
+                out[:, np.asarray(self.model.classes_, dtype=np.intp)] = self.model.predict_proba(data)
+                return out
+            return np.asarray(self.model.predict(data), dtype=float).reshape(-1, 1)
 
 
 def cross_fit(

@@ -113,16 +113,15 @@ class StandardisedMatrix:
 def independent_columns(gram: Floats, first: int = 0) -> Positions:
     """Columns not explained by those before them: sequential Cholesky on a scaled Gram matrix."""
     q = len(gram)
-    L = np.zeros((q, q))
+    L = np.zeros((q, q))  # a column for each that is kept, down all rows at once: thousands of levels stay fast
     kept: list[int] = []
     for j in range(q):
-        row = np.zeros(len(kept))
-        for i, k in enumerate(kept):
-            row[i] = (gram[j, k] - row[:i] @ L[k, :i]) / L[k, i]
-        rest = gram[j, j] - row @ row
+        m = len(kept)
+        column = gram[j:, j] - L[j:, :m] @ L[j, :m]
+        rest = column[0]
         if rest > _COLLINEAR * gram[j, j] or j < first:
-            L[j, : len(row)] = row
-            L[j, len(row)] = np.sqrt(max(rest, np.finfo(float).tiny))
+            L[j, m] = np.sqrt(max(rest, np.finfo(float).tiny))
+            L[j + 1 :, m] = column[1:] / L[j, m]
             kept.append(j)
     return np.array(kept, dtype=np.intp)
 

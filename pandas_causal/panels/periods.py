@@ -13,6 +13,7 @@ import pandas as pd
 from pandas_causal.errors import CausalArgumentError, CausalDataError, Problem
 from pandas_causal.inputs.arms import plain
 from pandas_causal.inputs.column_rules import as_float, is_numeric
+from pandas_causal.inputs.plain_columns import plain_column
 from pandas_causal.kernels.arrays import Bools, Floats, Ints
 
 __all__ = ["NEVER", "Periods", "read_axis"]
@@ -107,7 +108,7 @@ class Periods:
                 value = pd.Period(value) if isinstance(value, str) else pd.Timestamp(value)
             except ValueError:
                 raise CausalArgumentError(f"{value!r} is no date; {self.name} runs from {self._range()}") from None
-        values = _plain_dtype(pd.Series([value]).infer_objects())
+        values = _plain_dtype(plain_column(pd.Series([value])))
         if values.isna()[0]:
             at = _UNMATCHED
         elif self.kind == "numbers" and is_numeric(values):  # 0 is a period like others here
@@ -162,7 +163,7 @@ class Periods:
     def _counted(self, ordinals: Floats) -> Ints:
         """Steps from the first period; unmatched where they are not whole."""
         steps = (np.where(np.isfinite(ordinals), ordinals, np.nan) - self.origin) / self.step
-        whole = np.abs(steps - np.round(steps)) < 1e-6
+        whole = (np.abs(steps - np.round(steps)) < 1e-6) & (np.abs(steps) < NEVER)
         return np.where(whole, np.round(np.where(whole, steps, 0.0)), _UNMATCHED).astype(np.int64)
 
     def _coded_alike(self, values: pd.Series[Any], at: Ints) -> Bools:
@@ -213,7 +214,7 @@ def read_axis(time: pd.Series[Any]) -> tuple[Periods, Ints]:
     else:
         kind, frequency, ordinals = "labels", None, _label_order(periods)
         _refuse_unordered(time)
-    numbered = kind == "labels" and all(str(label).isdigit() for label in periods)
+    numbered = kind == "labels" and all(str(label).isdigit() and len(str(label)) < 16 for label in periods)
     if numbered:  # years as text have the gaps of years
         ordinals = np.array([float(str(label)) for label in periods])
     order = np.argsort(ordinals, kind="stable")
@@ -234,7 +235,7 @@ def _plain_dtype(values: pd.Series[Any]) -> pd.Series[Any]:
         inner = values.cat.categories.dtype
         missing = values.isna().any()
         whole = pd.api.types.is_integer_dtype(inner) or pd.api.types.is_bool_dtype(inner)
-        return values.astype("float64" if missing and whole else inner)
+        return plain_column(values.astype("float64" if missing and whole else inner))
     return values
 
 
@@ -314,23 +315,28 @@ def _refuse_unordered(time: pd.Series[Any]) -> None:
 def _label_order(labels: pd.Series[Any]) -> Floats:
     """Rank of labels in sorted order; refused where numbers within them would be sorted otherwise."""
     texts = [str(v) for v in labels]
+    alike = next((t for k, t in enumerate(texts) if t in texts[:k]), None)
+    if alike is not None:
+        kinds = " and as ".join(type(plain(v)).__name__ for v in labels if str(v) == alike)
+        message = f"holds {alike} as {kinds}, which print alike"
+        raise CausalDataError([Problem(str(labels.name), message, None, "give the column one type, e.g. .astype(str)")])
 
     def natural(i: int) -> list[Any]:
         parts = re.split(r"(\d+)", texts[i])
         return [int(p) if p.isdigit() else p for p in parts]
 
-    plain = sorted(range(len(texts)), key=lambda i: texts[i])
-    by_number = sorted(plain, key=natural)
-    by_calendar = sorted(plain, key=lambda i: (*_year_month(texts[i]), natural(i)))
-    by_words = sorted(plain, key=lambda i: _before_or_after(texts[i]))
-    if plain != by_number or plain != by_calendar or plain != by_words:
-        shown = [texts[i] for i in plain[:4]]
+    by_text = sorted(range(len(texts)), key=lambda i: texts[i])
+    by_number = sorted(by_text, key=natural)
+    by_calendar = sorted(by_text, key=lambda i: (*_year_month(texts[i]), natural(i)))
+    by_words = sorted(by_text, key=lambda i: _before_or_after(texts[i]))
+    if by_text != by_number or by_text != by_calendar or by_text != by_words:
+        shown = [texts[i] for i in by_text[:4]]
         raise CausalDataError(
             [
                 Problem(
                     str(labels.name),
                     f"holds labels whose order is unclear (in alphabetical order: {', '.join(shown)}"
-                    f"{', ...' if len(plain) > 4 else ''})",
+                    f"{', ...' if len(by_text) > 4 else ''})",
                     None,
                     "give numbers, dates, or an ordered categorical: pd.Categorical(..., categories=[...],"
                     " ordered=True)",
@@ -338,7 +344,7 @@ def _label_order(labels: pd.Series[Any]) -> Floats:
             ]
         )
     rank = np.empty(len(texts))
-    rank[plain] = np.arange(len(texts))
+    rank[by_text] = np.arange(len(texts))
     return rank
 
 

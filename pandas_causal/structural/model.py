@@ -23,7 +23,8 @@ from pandas_causal.errors import (
 )
 from pandas_causal.graphs.graph import CausalGraph, as_graph
 from pandas_causal.graphs.node_columns import chosen_rows, read_columns, select_nodes, warn_of_dropped
-from pandas_causal.inputs.parameters import check_settings
+from pandas_causal.inputs.parameters import check_settings, is_word
+from pandas_causal.inputs.plain_columns import select_columns
 from pandas_causal.kernels.arrays import Floats, Values
 from pandas_causal.models.folds import label_order
 from pandas_causal.structural.causation import tian_pearl_bounds
@@ -109,7 +110,7 @@ class StructuralModel(BaseEstimator):
         """
         graph = self._observed_graph()
         check_settings({"random_state": self.random_state, "n_jobs": self.n_jobs})
-        if self.coupling not in COUPLINGS:
+        if not is_word(self.coupling, COUPLINGS):
             raise CausalArgumentError(f"coupling={self.coupling!r} is not known; use one of {list(COUPLINGS)}")
         order = tuple(graph.topological_order())
         specs = self._specs(order, {node: not graph.parents(node) for node in order})
@@ -300,7 +301,7 @@ class StructuralModel(BaseEstimator):
             self._check_overlap(done)
             self._warn_of_coupling(done)
         same = {node for node in simulator.order if np.array_equal(state[node], factual[node])}
-        out = self._frame(state, frame.index, same)[list(frame.columns)]
+        out = select_columns(self._frame(state, frame.index, same), frame.columns)
         for node in same:
             out[node] = frame[node]
         return out

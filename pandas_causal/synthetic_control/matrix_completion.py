@@ -274,17 +274,22 @@ def choose_penalty(
     penalties = top * np.logspace(0, -3, n_penalties)
     cells = np.argwhere(seen)
     fold = rng.permutation(len(cells)) % folds
-    errors = np.empty((folds, n_penalties))
+    errors = np.full((folds, n_penalties), np.nan)
     for k in range(folds):
         out = cells[fold == k]
         training = seen.copy()
         training[out[:, 0], out[:, 1]] = False
         _keep_one(training, seen)
         held = seen & ~training
+        if not held.any():  # every cell of the fold is the only one of its row or column
+            continue
         fit = None
         for j, penalty in enumerate(penalties):
             fit = complete(Y, training, float(penalty), fit).fitted
             errors[k, j] = np.square(Y[held] - fit[held]).mean()
+    errors = errors[~np.isnan(errors).any(axis=1)]
+    if not len(errors):
+        raise CausalError("no untreated outcome can be left out, so no penalty can be chosen; give penalty= a number")
     return float(penalties[int(errors.mean(axis=0).argmin())]), penalties, errors
 
 

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 import statsmodels.api as sm
 
-from pandas_causal import RegressionAdjustment
+from pandas_causal import DifferenceInMeans, RegressionAdjustment, bootstrap
 from pandas_causal.errors import CausalArgumentError, CausalDataError
 from tests.adjustment.designs import confounded
 from tests.experiments.test_difference_in_means import brute_force_cr2
@@ -49,15 +49,17 @@ def test_clusters_at_fit_are_cr2_with_the_sampling_of_the_means():
     fitted = sm.OLS(y, design).fit()
     # scores of clusters, with the means' own term added before they are squared
     bread = np.linalg.inv(design.T @ design)
-    e, total = fitted.resid.to_numpy(), 0.0
+    e, total, P = fitted.resid.to_numpy(), 0.0, np.zeros((240, 20))
     for k in range(20):
         own = g == k
         values, vectors = np.linalg.eigh(np.eye(12) - design[own] @ bread @ design[own].T)
-        adjusted = (vectors / np.sqrt(values)) @ vectors.T @ e[own]
+        power = (vectors / np.sqrt(values)) @ vectors.T
+        adjusted, P[own, k] = power @ e[own], power @ design[own] @ bread[1]
         total += ((bread @ design[own].T @ adjusted)[1] + (Z[own] @ fitted.params.to_numpy()[5:]).sum() / 240) ** 2
     effect = model.effect()
     assert effect.std_error == pytest.approx(np.sqrt(total), rel=1e-8)
-    assert effect.uncertainty.df()[0] == 19
+    B = P.T @ P - P.T @ design @ bread @ design.T @ P
+    assert effect.uncertainty.df()[0] == pytest.approx(np.trace(B) ** 2 / np.square(B).sum(), rel=1e-7)
     known = brute_force_cr2(design, y.to_numpy(), g)[1, 1]
     assert effect.std_error != pytest.approx(np.sqrt(known), rel=1e-3)
 
@@ -114,8 +116,23 @@ def test_wrong_outcome_models_are_refused():
 def test_an_arm_of_few_rows_is_refused_with_the_counts():
     X, y, _ = confounded(40)
     d = (np.arange(40) < 4).astype(int)
-    with pytest.raises(CausalDataError, match="4 rows for 4 coefficients"):
+    with pytest.raises(CausalDataError, match="arm 1 has 4 rows for 4 coefficients"):
         RegressionAdjustment().fit(X, y, treatment=d, propensity=np.full(40, 0.1))
+    named = np.where(d == 1, "new drug", "old drug")  # its level, not its code; the control is the first level
+    with pytest.raises(CausalDataError, match="arm 'new drug' has 4 rows for 4 coefficients"):
+        RegressionAdjustment().fit(X, y, treatment=named, propensity=np.full(40, 0.9))
+    with pytest.raises(CausalDataError, match="arm 'new drug' has 4 rows for 4 coefficients"):
+        DifferenceInMeans(adjustment="lin").fit(X, y, treatment=named)
+
+
+@pytest.mark.parametrize("interactions", [True, False, ["a"]])
+def test_an_arm_that_one_weight_outweighs_is_refused(interactions):
+    X, y, d = confounded(100)
+    w = np.ones(100)
+    w[np.flatnonzero(d == 1)[0]] = 1e6
+    with pytest.raises(CausalDataError, match=r"sample_weight: the \d+ rows of arm 1 are worth 1.00 rows"):
+        RegressionAdjustment(interactions=interactions).fit(X, y, treatment=d, sample_weight=w)
+    bootstrap(RegressionAdjustment(interactions=interactions), X, y, treatment=d, n_draws=10, progress=False)
 
 
 def test_collinear_covariates_are_left_out_and_counted():

@@ -1,16 +1,17 @@
-"""Least squares by arm: HC2 factors, CR2 residuals, means, on numbers that can be worked by hand."""
+"""Least squares by arm: HC2 factors, means, on numbers that can be worked by hand."""
 
 import numpy as np
 import pandas as pd
 import pytest
 import statsmodels.api as sm
 
-from pandas_causal.arms.arm_regression import cr2_residuals, fit_arm_regression, mean_contributions, means_components
+from pandas_causal.arms.arm_means import mean_contributions, means_components
+from pandas_causal.arms.arm_regression import fit_arm_regression
 from pandas_causal.arms.estimands import plan_estimand
 from pandas_causal.errors import CausalDataError
 from pandas_causal.inputs.arms import resolve_arms
 from pandas_causal.models.linear import StandardisedMatrix
-from tests.effect.examples import ARM, G, Y
+from tests.effect.examples import ARM, Y
 
 RNG = np.random.default_rng(4)
 N = 90
@@ -40,28 +41,6 @@ def test_means_alone_are_divided_by_n_minus_1():
     fit = fit_arm_regression(StandardisedMatrix.of(np.empty((8, 0))), Y, ARM, 2)
     np.testing.assert_allclose(fit.hc2, 4 / 3)
     np.testing.assert_allclose(fit.predictions[0], [2.5, 6.75])
-
-
-def test_cr2_of_two_clusters_per_arm_by_hand():
-    """Clusters of 2 among 4 rows of a mean: H_gg = J / 4 has eigenvalue 1/2 on the constant, 0 across."""
-    fit = fit_arm_regression(StandardisedMatrix.of(np.empty((8, 0))), Y, ARM, 2)
-    e = Y - np.where(ARM == 0, 2.5, 6.75)
-    mean = e.reshape(4, 2).mean(axis=1).repeat(2)
-    np.testing.assert_allclose(cr2_residuals(fit, ARM, None, G), e + (np.sqrt(2) - 1) * mean)
-
-
-def test_cr2_of_single_rows_is_hc2():
-    fit = fit_arm_regression(StandardisedMatrix.of(X), OUTCOME, CODES, 2, W)
-    np.testing.assert_allclose(cr2_residuals(fit, CODES, W, np.arange(N)), fit.residuals * np.sqrt(fit.hc2), rtol=1e-8)
-
-
-def test_a_cluster_that_alone_determines_a_direction_has_a_finite_residual():
-    """A dummy for one cluster: (I - H)^(-1/2) does not exist there, the generalised inverse does."""
-    g = np.arange(N) // 9
-    dummy = (g == 3).astype(float)[:, None]
-    fit = fit_arm_regression(StandardisedMatrix.of(dummy), OUTCOME, CODES, 2)
-    e = cr2_residuals(fit, CODES, None, g)
-    assert np.isfinite(e).all()
 
 
 def test_blocks_of_rows_give_what_one_block_gives(monkeypatch):

@@ -22,6 +22,11 @@ DETERMINISTIC = [
         pandas_causal.StableBalancing,
     )
 ] + [cls(outcome_model="linear", propensity_model="linear") for cls in (pandas_causal.AIPW, pandas_causal.TMLE)]
+DETERMINISTIC += [
+    pandas_causal.RegressionAdjustment(interactions=False),
+    pandas_causal.RegressionAdjustment(interactions=["age"]),
+    pandas_causal.RegressionAdjustment(interactions=False, formula="age + severity * region"),
+]
 TABLE = ["estimate", "std_error", "statistic", "p_value", "conf_low", "conf_high"]
 
 

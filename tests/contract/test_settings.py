@@ -1,13 +1,15 @@
 """Every constructor parameter with a wrong value: a CausalArgumentError that names it and what is legal."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.base import clone
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LinearRegression
 from sklearn.preprocessing import StandardScaler
 
-from pandas_causal.errors import CausalArgumentError
+import pandas_causal
+from pandas_causal.errors import CausalArgumentError, CausalError
 from tests.contract.data import ESTIMATORS, fitted, make
 
 WHOLE = [0, -1, 1.5, "2", True, None]
@@ -30,6 +32,7 @@ WRONG = {
     "alternative": {"'two-sided', 'greater', 'less'": ["two_sided", None, 0]},
     "correction": {"'holm', 'benjamini_hochberg'": ["bonferroni", 3, True]},
     "allocation": {r"\[0, 1\]": ["half", 0.5, [0.5], {"a": 0.5}, {0: 0.5}, [-1, 2], {0: "x", 1: "y"}, [0, 0]]},
+    "cluster_inference": {"'satterthwaite', 'wild'": ["cr1", None, 3]},
     "anytime_n": {"rows planned for": [0, -5, "many", np.nan, True]},
     "method": {"'nearest', 'pair'": ["Nearest", None, 3, ["pair"]]},
     "distance": {"'mahalanobis'": ["manhattan", None, 3, RandomForestClassifier, LinearRegression()]},
@@ -50,6 +53,7 @@ WRONG = {
     "interactions": {"True or False": ["yes", 1, None]},
     "over_identified": {"True or False": ["over", 1, None]},
     "tolerance": {"0 or more": [-0.1, np.inf, np.nan, "0.1", None, True]},
+    "formula": {"right-hand side": ["", 3, True, ["age"]]},
     "level": {"between 0 and 1": [0, 1, 95, -0.1, "high", np.nan, None, True]},
 }
 CASES = [
@@ -84,3 +88,28 @@ def test_numpy_scalars_are_numbers(value):
         if estimator.get_params().get(name) is not None:
             model = fitted(clone(estimator).set_params(**{name: value}), make(n=60))
             assert np.isfinite(model.effect().estimates).all()
+
+
+@pytest.mark.parametrize(
+    "wrong", [pd.DataFrame({"x": [1]}), pd.Series([1.0]), np.array(["drop"]), {}, ["raise"]], ids=repr
+)
+def test_words_are_never_compared_with_frames(wrong):
+    """`value in (...)` of a frame raises a ValueError of pandas."""
+    frame = make()
+    arms = {"treatment": "medication", "outcome": "recovery"}
+    graph = "age -> medication; age -> recovery; medication -> recovery"
+    for ask in (
+        lambda: frame.causal.ate(**arms, covariates=["age"], missing=wrong),
+        lambda: frame.causal.ate(**arms, covariates=["age"], estimand=wrong),
+        lambda: frame.causal.ate(
+            **arms, covariates=["age"], estimator=pandas_causal.RegressionAdjustment(outcome_model=wrong)
+        ),
+        lambda: frame.causal.overlap(treatment="medication", covariates=["age"], estimand=wrong),
+        lambda: frame.causal.do(graph, {"medication": 1}, missing=wrong),
+        lambda: frame.causal.counterfactual(graph, {"medication": 1}, coupling=wrong),
+        lambda: frame.causal.check_graph(graph, test=wrong),
+        lambda: frame.causal.check_graph(graph, correction=wrong),
+        lambda: frame.causal.validate(**arms, cluster=wrong),
+    ):
+        with pytest.raises(CausalError):
+            ask()

@@ -295,3 +295,16 @@ def test_two_way_beside_imputation():
         .difference(fit(DifferenceInDifferences(), growing).collapse("unit"))
     )
     assert gap.p_value < 1e-6
+
+
+def test_imputation_with_covariates_and_no_lead_to_estimate():
+    """No unit is seen twice before treatment: contributions of no lead had no rows, and would not stack."""
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"u": np.repeat(range(24), 3), "t": np.tile(range(3), 24), "k": np.repeat([1, 2] * 12, 3)})
+    frame["x"], frame["y"] = rng.normal(size=24).repeat(3), rng.normal(size=72)
+    asked = {"time": "t", "unit": "u", "cohort": "k", "outcome": "y"}
+    effect = frame.causal.fit(ImputationDiD(), covariates=["x"], **asked)
+    plain = frame.causal.fit(ImputationDiD(), covariates=[], **asked)
+    assert np.isfinite(effect.table["estimate"]).all()
+    cells = [label for label in plain.table.index if label in effect.table.index]
+    np.testing.assert_allclose(effect.table.loc[cells, "estimate"], plain.table.loc[cells, "estimate"], rtol=1e-9)

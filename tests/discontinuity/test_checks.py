@@ -197,3 +197,20 @@ def test_polynomial_and_given_bins():
     assert isinstance(table, pd.DataFrame)
     with pytest.raises(CausalArgumentError, match="rule='fd' is not known"):
         number_of_bins(x, y, "fd")
+
+
+def test_checks_of_nothing_do_not_pass():
+    """Where no jump can be tested a check informs: it passed (bandwidths, donuts) or raised (covariates) before."""
+    rng = np.random.default_rng(2)
+    frame = pd.DataFrame({"x": np.concatenate([-rng.uniform(0, 1, 8), rng.uniform(0, 1, 8)])})
+    frame["y"], frame["z"] = rng.normal(size=16), rng.normal(size=16)
+    effect = frame.causal.rdd(running="x", outcome="y", covariates=["z"], bandwidth=2.0)
+    part_checks = {name: effect.diagnostics[name] for name in ("bandwidth_sensitivity", "donut", "covariates")}
+    assert all(isinstance(check.summary, str) for check in part_checks.values())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pandas_causal.discontinuity.checks._bias_corrected", lambda *_, **__: [np.nan] * 8)
+        effect = frame.causal.rdd(running="x", outcome="y", covariates=["z"], bandwidth=2.0)
+        for name in ("bandwidth_sensitivity", "donut", "covariates", "placebo_cutoffs"):
+            check = effect.diagnostics[name]
+            assert check.passed is None
+            assert "nan" not in check.summary

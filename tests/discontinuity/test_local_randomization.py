@@ -168,3 +168,9 @@ def test_unbalanced_everywhere_is_said():
     frame["sorted"] = np.sign(frame["margin"]) + 0.01 * frame["z1"]
     with pytest.raises(CausalError, match="even in the narrowest window.*sorted is out of balance"):
         fit(frame, ["sorted"])
+
+
+def test_rank_sums_of_equal_outcomes_are_zero():
+    from pandas_causal.discontinuity.permutation import rank_sum
+
+    assert rank_sum(np.ones(4), np.array([[1.0, 1, 0, 0], [0, 1, 0, 1]])).tolist() == [0.0, 0.0]

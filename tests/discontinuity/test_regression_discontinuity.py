@@ -383,3 +383,18 @@ def test_covariates_without_variation_of_their_own_are_left_out_and_said(extra, 
     assert both.std_error == pytest.approx(alone.std_error, rel=1e-8)
     assert "1 of 2 covariates were left out: within the bandwidth they do not vary" in both.warnings[0]
     assert both.warnings[0].endswith(f"({extra})")
+
+
+@pytest.mark.parametrize(("vce", "cluster"), [("hc1", None), ("nn", "c")])
+def test_as_many_coefficients_as_rows_leave_no_variance(vce, cluster):
+    """It was a division by zero."""
+    x = np.concatenate([[-0.3, -0.2, -0.1], np.linspace(0.1, 1, 40)])
+    frame = pd.DataFrame({"x": x, "y": np.sin(9 * x), "c": np.arange(43) % 4})
+    with pytest.raises(CausalDataError, match="3 rows on one side of the cutoff carry 3 coefficients, so no variance"):
+        rdd(frame, vce=vce, cluster=cluster, bandwidth=2.0)
+
+
+def test_a_treatment_of_lists_is_refused():
+    frame = make().assign(d=lambda f: [[v] for v in f["x"]])
+    with pytest.raises(CausalDataError, match="d: treatment is not numeric"):
+        rdd(frame, treatment="d")

@@ -494,7 +494,7 @@ def test_reference_rows_have_no_p_value_and_no_warning():
 
 def test_missing_standard_errors_are_explained():
     u = Influence.from_contributions([1.0], np.array([[np.nan], [0.0]]), RowIdentity(pd.RangeIndex(2)))
-    with pytest.warns(StandardErrorWarning, match="missing or infinite"):
+    with pytest.warns(StandardErrorWarning, match="standard errors are missing"):
         effect = make(pd.Series([1.0]), u, "nan", 2).explained()
     assert effect.warnings
 
@@ -679,7 +679,7 @@ def test_the_table_is_a_copy():
         (lambda e: e.linear([["a", "b", "c"]]), CausalArgumentError),
         (lambda e: e.transform(np.exp, index=["a"]), CausalArgumentError),
         (lambda e: e.transform(np.exp, jac=[1.0]), CausalArgumentError),
-        (lambda e: e.aggregate(3), CausalDataError),
+        (lambda e: e.aggregate(3), CausalArgumentError),
         (lambda e: e.aggregate([np.nan] * 3), CausalDataError),
         (lambda e: e.aggregate(weights=["a", "b", "c"]), CausalArgumentError),
         (lambda e: e.interval("a"), CausalArgumentError),
@@ -698,3 +698,36 @@ def test_rows_are_selected_by_a_mask_and_clustered_by_a_frame():
     labels = pd.DataFrame({"g": np.repeat(np.arange(10), 4), "h": np.tile(np.arange(8), 5)})
     two = columns_effect(MATRIX[:, :1])
     assert two.cluster(labels).std_error == two.cluster([labels["g"], labels["h"]]).std_error
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [{"a"}, ("a", "b"), slice("x", 1), {"a": 1}, pd.DataFrame({"a": [1]}), "z", None, float("nan"), ["a", "z"]],
+    ids=str,
+)
+def test_rows_that_do_not_exist_are_refused_in_words(labels):
+    effect = columns_effect(MATRIX, index=["a", "b", "c"])
+    with pytest.raises(CausalArgumentError, match="no row .*; rows: \\['a', 'b', 'c'\\]"):
+        effect[labels]
+
+
+@pytest.mark.parametrize("by", [pd.DataFrame({"a": [1, 2, 3]}), np.zeros((3, 2)), {1, 2, 3}, 3, len])
+def test_groups_are_a_name_or_a_label_per_row(by):
+    with pytest.raises(CausalArgumentError, match="by takes the name of a weighting or of an index level, or one"):
+        columns_effect(MATRIX).aggregate(by=by)
+
+
+@pytest.mark.parametrize("seed", ["x", 1.5, -1, [1]])
+@pytest.mark.parametrize("simultaneous", [False, True])
+def test_a_seed_is_a_whole_number(seed, simultaneous):
+    with pytest.raises(CausalArgumentError, match="random_state must be None or a whole number of at least 0"):
+        columns_effect(MATRIX).interval(random_state=seed, simultaneous=simultaneous)
+
+
+def test_one_replicate_has_no_spread():
+    """Nor does it warn as numpy does."""
+    from pandas_causal.inference.draws_and_variance import Draws
+
+    one = Draws(np.ones((1, 2)), np.eye(2))
+    assert np.isnan(one.std_error()).all()
+    assert np.isnan(one.covariance()).all()

@@ -18,6 +18,7 @@ def ab_test(frame=FRAME, **more):
     return frame.causal.ab_test(treatment="arm", outcome="y", **more)
 
 
+@pytest.mark.filterwarnings("ignore:the clusters of h are few")
 def test_1_welch_clusters_and_two_ways():
     effect = ab_test()
     assert effect.estimate == pytest.approx(4.25, **TIGHT)

@@ -1,5 +1,7 @@
 """The searches beside plain numpy: ties, windows, calipers, orders."""
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -203,3 +205,21 @@ def test_coordinates():
     np.testing.assert_allclose(R, coordinates("robust_mahalanobis", np.exp(X / X.std(axis=0)), codes), rtol=1e-9)
     one = coordinates("robust_mahalanobis", np.repeat([0.0, 1.0], 25)[:, None], codes)
     assert np.ptp(one) == pytest.approx(25 / np.sqrt(50 * 51 / 12), rel=1e-12)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_rows_without_a_candidate_do_not_change_the_order_of_the_others(seed):
+    """One infinite distance made all of them ties, so that `order=` was ignored."""
+    rng = np.random.default_rng(seed)
+    n = 24
+    frame = pd.DataFrame({"x": rng.normal(size=n), "g": "a", "d": (np.arange(n) % 3 == 0).astype(int)})
+    frame["y"] = frame["x"] + rng.normal(size=n)
+    lone = pd.DataFrame({"x": [0.0], "g": ["z"], "d": [1], "y": [0.0]})
+    more = pd.concat([frame, lone], ignore_index=True)
+    settings = {"distance": "mahalanobis", "replace": False, "exact": ["g"], "order": "largest"}
+    asked = {"treatment": "d", "outcome": "y", "covariates": ["x"]}
+    one = frame.causal.match(**asked, **settings)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the lone row has no match
+        two = more.causal.match(**asked, **settings)
+    assert two.estimate == pytest.approx(one.estimate, rel=1e-12)

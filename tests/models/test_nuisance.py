@@ -196,3 +196,11 @@ def test_weighting_and_matching_by_auto_without_folds_are_near_the_truth():
         models = (IPW(propensity_model="auto"), Matching(propensity_model="auto"))
         answers.append([m.fit(Z, y, treatment=t).effect().estimate for m in models])
     assert np.abs(np.mean(answers, axis=0) - 1).max() < 0.15  # 0.62 and 1.27 where boosting was chosen in sample
+
+
+def test_ridge_of_two_rows_warns_of_nothing_foreign():
+    """Leave-one-out over two rows divides 0 by 0."""
+    model = weighted_fit(
+        make_model("ridge", classify=False, random_state=0), np.zeros((2, 1)), np.array([1.0, 2.0]), None
+    )
+    assert np.isfinite(model.predict(np.zeros((1, 1)))).all()

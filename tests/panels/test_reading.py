@@ -380,3 +380,26 @@ def test_a_start_that_was_not_seen_is_said():
     panel = read(late, cohort=None, treatment="treated")
     assert panel.n_units == 2
     assert any("1 units are treated in every row they have" in note for note in panel.notes)
+
+
+def test_a_start_beyond_any_period_is_never_reached():
+    """1e200 overflowed a whole number, with a warning of numpy."""
+    frame = small()
+    frame["cohort"] = frame["cohort"].astype(float).where(frame["unit"] != "a", 1e100)
+    with pytest.raises(CausalDataError, match=r"cohort: holds 1\d*, which is no period of time"):
+        read(frame)
+
+
+def test_periods_of_more_digits_than_a_float_holds_are_labels():
+    """As numbers they merged, and steps of 0 divided by 0."""
+    frame = small()
+    frame["time"] = [2**70 + int(t) for t in frame["time"]]
+    frame["cohort"] = pd.Series([2**70 + int(c) if c else None for c in frame["cohort"]], dtype=object)
+    assert read(frame).cohort.tolist() == [1, 2, NEVER]
+
+
+def test_periods_that_print_alike_are_refused():
+    frame = small()
+    frame["time"] = [str(t) if k == 4 else t for k, t in enumerate(frame["time"])]
+    with pytest.raises(CausalDataError, match="time: holds 2002 as int and as str, which print alike; give the column"):
+        read(frame)

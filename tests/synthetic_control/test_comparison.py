@@ -299,3 +299,13 @@ def test_proxies_by_hand():
     np.testing.assert_allclose(Proxy("difference").residuals(treated, donors), gap - gap.mean())
     near = Proxy("ridge", 1e9).residuals(treated, donors)
     np.testing.assert_allclose(near, treated - w @ donors, atol=1e-6)
+
+
+def test_a_fold_without_a_cell_to_leave_out_is_passed_over():
+    """The only cells of their rows are given back to training; means of no cell were NaN, and argmin took them."""
+    rng = np.random.default_rng(4)
+    Y = rng.normal(size=(3, 2))
+    seen = np.array([[True, False], [True, True], [True, True]])
+    penalty, penalties, errors = choose_penalty(Y, seen, rng, 5, 4)
+    assert np.isfinite(errors).all()
+    assert penalty in penalties
