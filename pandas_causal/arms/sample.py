@@ -120,8 +120,9 @@ class Sample:
     @property
     def treatment(self) -> str:
         """Name of the treatment, or of several."""
-        given = self.inputs.roles["treatment"]
-        return " and ".join(map(str, given)) if isinstance(given, pd.DataFrame) else str(given.name)
+        if isinstance(self.treated, Numbers):
+            return " and ".join(self.treated.names)
+        return str(self.inputs.roles["treatment"].name)
 
     @property
     def outcome(self) -> str:

@@ -66,7 +66,8 @@ def read_numbers(treatment: Any) -> Numbers:
     """Treatments, a Series or several columns, as a matrix with names."""
     columns = [treatment] if isinstance(treatment, pd.Series) else [treatment[name] for name in treatment]
     values = np.column_stack([as_float(column) for column in columns])
-    return Numbers(values, tuple(str(column.name) for column in columns))
+    names = (column.name if isinstance(column.name, str) else f"treatment {column.name}" for column in columns)
+    return Numbers(values, tuple(names))
 
 
 def fold_strata(treatment: Arms | Numbers) -> Codes:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pandas_causal.errors import CausalError
+from pandas_causal.errors import CausalDataError, CausalError
 from pandas_causal.instruments.partialled import Partialled, PartialledRows
 from pandas_causal.kernels.arrays import Codes, Floats
 
@@ -146,6 +146,11 @@ def continuously_updated(data: Partialled, clusters: tuple[Codes, ...] = ()) -> 
 
     objective = _Updated(data, clusters)
     p = objective.p
+    if clusters and int(clusters[0].max()) + 1 <= p + data.q:
+        raise CausalDataError(
+            f"there are {int(clusters[0].max()) + 1} clusters for {p + data.q} moments (covariates and instruments):"
+            " continuously updated weights need more clusters than moments; use estimator='liml'"
+        )
     start = np.r_[np.zeros(p), two_step(data, clusters).beta / data.unit]
     found = optimize.minimize(objective, start, jac=True, method="BFGS", options={"gtol": 1e-9, "maxiter": 200})
     theta = np.asarray(found.x, dtype=np.float64)

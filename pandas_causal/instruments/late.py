@@ -21,6 +21,7 @@ from pandas_causal.errors import (
     CausalArgumentError,
     CausalDataError,
     NotIdentifiedError,
+    OverlapError,
     OverlapWarning,
     Problem,
     WeakInstrumentWarning,
@@ -135,6 +136,12 @@ class _CrossFittedIV(RowEstimator):
 
     def _clustered(self, sample: Sample) -> str:
         return f", clustered by {' and '.join(sample.clusters)} (CR1)" if sample.cluster else ", normal law"
+
+
+def _first_stage_f(values: Floats, u: Influence) -> float:
+    """F of the instrument's effect on the treatment; infinite where it has no error."""
+    variance = float(u.meat()[1, 1])
+    return float(values[1] ** 2 / variance) if variance > 0 else np.inf
 
 
 def _first_stage_text(F: float, treatment: str) -> list[str]:
@@ -330,6 +337,12 @@ class InteractiveIV(_CrossFittedIV):
             taken[:, 1] = 1.0
         raw = found.instrument.predictions[:, 1]
         e = np.clip(raw, self.clip, 1 - self.clip) if self.clip else raw
+        certain = int(((e <= 0) | (e >= 1)).sum())
+        if certain:
+            raise OverlapError(
+                f"{certain:,} rows have an estimated probability of the instrument of exactly 0 or 1, and cannot be"
+                " compared; bound it (clip=), or use a smoother instrument_model"
+            )
         return _Run(folds, found, taken, e, int((e != raw).sum()))
 
     def _arrange(
@@ -340,7 +353,7 @@ class InteractiveIV(_CrossFittedIV):
             raise NotIdentifiedError(f"the instrument does not move {sample.treatment} in these rows")
         u, robust, theta = self._ratio(sample, values, contributions, splits, names)
         instrument = str(sample.inputs.roles["instrument"].name)
-        F = float(values[1] ** 2 / u.meat()[1, 1])
+        F = _first_stage_f(values, u)
         overlap = overlap_check(
             np.column_stack([1 - run.e, run.e]), moved.codes, moved.levels, estimand="ATE", w=sample.w,
             clipped=run.n_clipped, out_of_fold=True,
@@ -415,7 +428,8 @@ def _two_levels(sample: Sample) -> Arms:
 
 def _take_up(values: Floats, u: Influence, F: float, treatment: str) -> Check:
     se = np.sqrt(np.diag(u.meat()))
-    table = pd.DataFrame({"estimate": values, "std_error": se, "statistic": values / se}, index=u.names)
+    statistic = np.divide(values, se, out=np.full(len(se), np.nan), where=se > 0)
+    table = pd.DataFrame({"estimate": values, "std_error": se, "statistic": statistic}, index=u.names)
     return Check(bool(F >= _WEAK), table, f"the instrument moves {treatment} by {values[1]:.4g} (F {F:.1f})")
 
 
@@ -568,6 +582,10 @@ class PartialLinearIV(_CrossFittedIV):
         frame = given.to_frame() if isinstance(given, pd.Series) else given
         encoder = Encoder.fit(frame)
         Z = encoder.transform(frame)
+        if not Z.shape[1]:
+            raise CausalDataError(
+                [Problem(str(name), "instrument is constant, as numbers go", None, "leave it out") for name in frame]
+            )
         rng = np.random.default_rng(self.random_state)
         w = np.ones(len(sample)) if sample.w is None else sample.w
         parts, first = [], None
@@ -603,7 +621,7 @@ class PartialLinearIV(_CrossFittedIV):
     ) -> Effect:  # fmt: skip
         names = [f"moved {sample.outcome}", f"moved {sample.treatment}"]
         u, robust, theta = self._ratio(sample, values, contributions, splits, names)
-        F = float(values[1] ** 2 / u.meat()[1, 1])
+        F = _first_stage_f(values, u)
         listed = ", ".join(instruments[:5])
         return Effect(
             rows=Estimates(pd.Series([theta], index=robust.index, name="estimate"), u),

@@ -101,5 +101,7 @@ def wu_hausman(data: Partialled) -> _WuHausman:
     short = float(ww[0, 0] - ww[1:, 0] @ ols)
     long = float(ww[0, 0] - moment @ np.linalg.solve(gram, moment))
     df = data.n - data.p - 2 * d
+    if df <= 0:
+        return _WuHausman(np.nan, d, df, np.nan, ols * data.unit)
     F = (short - long) / d / (long / df)
     return _WuHausman(F, d, df, float(special.fdtrc(d, df, F)), ols * data.unit)

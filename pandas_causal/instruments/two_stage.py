@@ -326,7 +326,7 @@ class InstrumentalVariables(RowEstimator):
         return replace(u, components=(component,)), words
 
     def _weak(self, design: Design) -> list[str]:
-        """Warn where the effective F stays below its critical value; not of estimators made for many instruments."""
+        """Warn where the effective F of one treatment stays below its critical value."""
         if design.data.d > 1:
             return []
         effective = design.effective_f
@@ -350,6 +350,8 @@ def _design(sample: Sample, covariance: str, jackknifed: bool) -> Design:
     inputs = sample.inputs
     given = inputs.roles["instrument"]
     frame = given.to_frame() if isinstance(given, pd.Series) else given
+    if not all(isinstance(c, str) for c in frame.columns):
+        frame = frame.set_axis([f"instrument {c}" for c in frame.columns], axis=1)
     encoder = Encoder.fit(frame)
     Z, names = encoder.transform(frame), encoder.names
     D, X, y, w = sample.numbers.values, sample.X, sample.y, sample.w

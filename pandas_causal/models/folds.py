@@ -100,9 +100,9 @@ def draw_folds(
     strata = fold_strata(treatment)
     if isinstance(cv, int | np.integer) and cv >= 2 and not isinstance(cv, bool):
         folds = assign_folds(strata, int(cv), rng, labels=inputs.index, cluster=cluster)
-    elif hasattr(cv, "split") and not isinstance(cv, str):
+    elif hasattr(cv, "split") and not isinstance(cv, str | bytes):
         folds = folds_from_splits(cv.split(inputs.frame, inputs.outcome, cluster), len(strata))
-    elif isinstance(cv, Iterable) and not isinstance(cv, str):
+    elif isinstance(cv, Iterable) and not isinstance(cv, str | bytes):
         # positions speak of the rows of X, of which some may have been left out
         kept = np.ones(len(strata), dtype=bool) if inputs.kept is None else inputs.kept
         folds = folds_from_splits(cv, len(kept))[kept]

@@ -360,6 +360,8 @@ ROLE_COLUMNS = {
     "denominator": "q",
     "running": "r",
     "mediators": ["m"],
+    "instrument": "s",
+    "absorb": "g",
     "cutoffs": None,
     "time": "t",
     "unit": "u",
@@ -388,7 +390,7 @@ def ask_estimator(cls, rng, at, frame):
     taken = [p for p in inspect.signature(cls.fit).parameters if p in ROLE_COLUMNS]
     roles = {role: at(ROLE_COLUMNS[role]) for role in taken if ROLE_COLUMNS[role] is not None}
     needed = (
-        {"treatment", "running", "time", "mediators", "unit", "group", "partition"}
+        {"treatment", "running", "time", "mediators", "instrument", "unit", "group", "partition"}
         if not is_panel(cls)
         else {"time", "unit"}
     )
@@ -507,6 +509,28 @@ def arguments(name, rng, at):
             "missing": missing,
             "vce": pick(rng, "nn", "hc1", "hc3"),
             "kernel": pick(rng, "triangular", "uniform"),
+        },
+        "iv": lambda: {
+            **arms,
+            "instrument": pick(rng, at("s"), at("r"), [at("r"), at("s")], [at("r"), at("s"), at("g")]),
+            "treatment": pick(rng, at("d"), at("d"), [at("d"), at("q")]),
+            "covariates": maybe(rng, xs, 0.7),
+            "absorb": maybe(rng, [at("m")], 0.2),
+            "missing": missing,
+            "estimator": pick(
+                rng,
+                "2sls",
+                "2sls",
+                "liml",
+                "fuller",
+                "gmm",
+                "cue",
+                "jive",
+                "ujive",
+                "hful",
+                fast(pandas_causal.InteractiveIV),
+                fast(pandas_causal.PartialLinearIV),
+            ),
         },
         "fit": dict,
         "overlap": lambda: {

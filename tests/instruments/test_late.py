@@ -9,7 +9,7 @@ from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.linear_model import LinearRegression, LogisticRegression
 
 from pandas_causal import InstrumentalVariables, InteractiveIV, PartialLinearIV, causal
-from pandas_causal.errors import CausalArgumentError, CausalDataError, WeakInstrumentWarning
+from pandas_causal.errors import CausalArgumentError, CausalDataError, OverlapError, WeakInstrumentWarning
 from pandas_causal.instruments.late import late_scores
 from tests.instruments.designs import COVARIATES, take_up
 
@@ -138,6 +138,13 @@ def test_messages():
         interactive(treatment_model="forest")
     with pytest.raises(CausalArgumentError, match="InteractiveIV has no role 'absorb'"):
         interactive(roles={"absorb": "site"})
+
+
+def test_certain_instruments_are_refused():
+    from sklearn.tree import DecisionTreeClassifier
+
+    with pytest.raises(OverlapError, match="probability of the instrument of exactly 0 or 1"):
+        interactive(instrument_model=DecisionTreeClassifier(random_state=0), clip=0.0)
 
 
 def test_bounds_and_validity():

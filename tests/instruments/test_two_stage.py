@@ -450,3 +450,15 @@ def test_an_outcome_without_noise(method, covariance):
     assert effect.estimate == pytest.approx(2, rel=1e-8)
     assert effect.std_error < 1e-6
     assert "rows" in effect.summary()
+
+
+def test_arrays_have_names_by_their_role():
+    X, treatments, instruments = (FRAME[c].to_numpy() for c in (COVARIATES, ["d", "d2"], Z))
+    effect = (
+        InstrumentalVariables().fit(X, FRAME["y"].to_numpy(), treatment=treatments, instrument=instruments).effect()
+    )
+    assert effect.table.index.tolist() == ["treatment 0", "treatment 1"]
+    assert "treatment 0 and treatment 1" in effect.estimand
+    assert "instrument 0, instrument 1, instrument 2" in effect.estimand
+    named = fit(treatment=["d", "d2"]).table["estimate"]
+    assert effect.table["estimate"].to_numpy() == pytest.approx(named.to_numpy())
