@@ -248,6 +248,7 @@ class RandomTiming(CausalEstimator):
             std_error_method=method,
             population="the units of this sample, over the random order in which they start",
             inversion=inversion,
+            tests=None if inversion is None else inversion.of_zero(),
             facts={**panel_facts(panel), "adjustment": self.adjustment, "average": self.average},
         ).explained()
         checks = {"random_timing": partial(_random_timing, panel, rollout), **panel_checks(panel)}
@@ -339,6 +340,11 @@ class _Sets:
             rows += [(label, low, high) for low, high in pieces]
         table = pd.DataFrame(rows, columns=["label", "conf_low", "conf_high"])
         return table.set_index(pd.Index(table.pop("label").to_numpy(), name=self.index.name))
+
+    def of_zero(self) -> pd.DataFrame:
+        """``statistic`` and ``p_value`` of no effect, by row."""
+        statistics = [float(t.statistics(t.actual, 0.0)[0]) for t in self.tests]
+        return pd.DataFrame({"statistic": statistics, "p_value": [t.p_value(0.0) for t in self.tests]}, self.index)
 
 
 def _random_timing(panel: Panel, rollout: Rollout) -> Check:

@@ -388,10 +388,13 @@ def _cell_means(panel: Panel) -> Check:
     ever = np.bincount(panel.unit, panel.treated, panel.n_units) > 0
     if panel.group is not None:
         ever = panel.group == 1
-    frame = pd.DataFrame({"group": np.where(ever[panel.unit], "treated", "untreated"), "w": w, "wy": w * panel.y})
-    frame[panel.axis.name] = panel.periods.take(panel.time)
-    sums = frame.groupby(["group", panel.axis.name], observed=True).agg(
-        n=("w", "size"), w=("w", "sum"), wy=("wy", "sum")
-    )
-    table = pd.DataFrame({"mean": sums["wy"] / sums["w"], "n": sums["n"]})
+    T = panel.n_periods
+    code = np.where(ever, 0, T)[panel.unit] + panel.time
+    n = np.bincount(code, minlength=2 * T)
+    total, outcome = np.bincount(code, w, 2 * T), np.bincount(code, w * panel.y, 2 * T)
+    seen = np.flatnonzero(n)
+    names, periods = np.array(["treated", "untreated"])[seen // T], panel.periods.take(seen % T)
+    index = pd.MultiIndex.from_arrays([names, periods], names=["group", panel.axis.name])
+    with np.errstate(invalid="ignore"):  # a cell whose weights are all zero has no mean
+        table = pd.DataFrame({"mean": outcome[seen] / total[seen], "n": n[seen]}, index=index)
     return Check(None, table, "mean outcome of the ever and the never treated by period")

@@ -73,7 +73,7 @@ class Draws:
         if self.around == "null":
             raise CausalError(
                 "a null distribution (placebo or permutation) has no percentile interval for the estimate; read its "
-                "p-value, or invert the test over hypothesised effects"
+                "p-value, or the confidence_set() of the rows as fitted: the effects that the test accepts"
             )
         low, high = np.quantile(self.values(), [0.5 - level / 2, 0.5 + level / 2], axis=0)
         return low, high

@@ -55,11 +55,6 @@ class RowsToMatch:
     w: Floats
     strata: Mapping[str, Values] = field(default_factory=dict)
 
-    @property
-    def labels(self) -> pd.DataFrame:
-        """Covariates, and the further labels under names of their own."""
-        return self.frame.assign(**{f"strata {name}": values for name, values in self.strata.items()})
-
 
 @dataclass(frozen=True, eq=False)
 class Score:
@@ -290,7 +285,7 @@ def _coarsened(search: _Search, _rng: np.random.Generator) -> tuple[Matches, str
     both = np.sort(np.concatenate([search.left, search.right]))
     coarse = coarsened(search.data.frame.iloc[both], search.settings.cutpoints)
     cells = np.full(len(group), -1)
-    cells[both] = strata_of(pd.DataFrame({"exact": group[both], "cell": coarse}), ["exact", "cell"])
+    cells[both] = strata_of([group[both], coarse], len(both))
     return _in_strata(search, cells)
 
 
@@ -348,7 +343,7 @@ def _space(data: RowsToMatch, score: Score, settings: MatchSettings) -> Matching
     line = np.zeros(len(rows)) if score.values is None else logit(score.values)  # only calipers read it
     if settings.method in ("pair", "full") or not settings.replace:
         points, line = _settled(data.X[rows], points, line, settings.method in ("pair", "full"))
-    group = strata_of(data.labels, [*settings.exact, *(f"strata {name}" for name in data.strata)])
+    group = strata_of([*(data.frame[name] for name in settings.exact), *data.strata.values()], len(data.codes))
     filters, widths = [], []
     if "propensity" in settings.caliper:
         filters.append(line)

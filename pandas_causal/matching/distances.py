@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -227,11 +228,11 @@ def logit(p: Floats) -> Floats:
     return np.asarray(np.log(p) - np.log1p(-p))
 
 
-def strata_of(frame: pd.DataFrame, names: list[Any]) -> Positions:
-    """Code each row by its combination of values in these columns, in sorted order; missing counts as a value."""
-    if not names:
-        return np.zeros(len(frame), dtype=np.intp)
-    codes = np.column_stack([_value_codes(frame[name]) for name in names]).astype(float)
+def strata_of(columns: Sequence[Any], n: int) -> Positions:
+    """Code each of n rows by its combination of values in these columns, in sorted order; missing counts as a value."""
+    if not columns:
+        return np.zeros(n, dtype=np.intp)
+    codes = np.column_stack([_value_codes(pd.Series(column)) for column in columns]).astype(float)
     return distinct(codes)[2]
 
 

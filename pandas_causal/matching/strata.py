@@ -40,15 +40,15 @@ def coarsened(frame: pd.DataFrame, cutpoints: Any) -> Positions:
             f" {list(frame.columns)[:8]}"
         )
     sturges = int(np.ceil(np.log2(max(len(frame), 1)))) + 1
-    columns = {}
+    columns: list[Any] = []
     for name in frame.columns:
         x = frame[name]
         if not is_numeric(x) or pd.api.types.is_bool_dtype(x.dtype):
-            columns[name] = x
+            columns.append(x)
             continue
         bins = named.get(name, sturges if cutpoints is None or named else cutpoints)
-        columns[name] = pd.Series(_bins(as_float(x), bins), index=frame.index)
-    return strata_of(pd.DataFrame(columns, index=frame.index), list(columns))
+        columns.append(_bins(as_float(x), bins))
+    return strata_of(columns, len(frame))
 
 
 def _bins(values: Floats, bins: Any) -> Floats:
@@ -97,4 +97,4 @@ def subclasses(score: Floats, target: Bools, n: int, group: Positions, w: Floats
     middle = np.cumsum(mass) - mass / 2
     cuts = np.interp(probabilities, (middle - middle[0]) / max(middle[-1] - middle[0], 1e-300), values[order])
     inside = np.searchsorted(cuts - 1e-10, score, side="right")  # a score equal to a quantile lies above it
-    return strata_of(pd.DataFrame({"group": group, "subclass": inside}), ["group", "subclass"])
+    return strata_of([group, inside], len(group))

@@ -65,3 +65,19 @@ def test_wrong_arguments(frame):
             question(**ROLES, cluster="unit")
     with pytest.raises(CausalDataError, match="is both unit and time"):
         frame.causal.did(**{**ROLES, "unit": "time"})
+
+
+@pytest.mark.parametrize("name", ["w", "wy", "n", "mean", "group", "y"])
+@pytest.mark.parametrize("periods", [(2001, 2002), ("before", "later")])
+def test_no_name_of_the_time_column_changes_the_means_of_cells(name, periods):
+    y = np.random.default_rng(0).normal(size=80)
+    time = np.tile(periods, 40).astype(object)
+    frame = pd.DataFrame({"outcome": y, name: time, "arm": np.repeat([0, 1], 40)}).infer_objects()
+    effect = frame.causal.did(outcome="outcome", time=name, group="arm", post=periods[1])
+    table = effect.diagnostics["cells"].table
+    assert table.index.names == ["group", name]
+    expected = [y[40::2].mean(), y[41::2].mean(), y[:40:2].mean(), y[1:40:2].mean()]
+    np.testing.assert_allclose(table["mean"], expected)
+    assert table["n"].tolist() == [20] * 4
+    assert [group for group, _ in table.index] == ["treated"] * 2 + ["untreated"] * 2
+    assert str(effect)

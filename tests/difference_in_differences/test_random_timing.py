@@ -5,7 +5,13 @@ import pandas as pd
 import pytest
 
 from pandas_causal import CallawaySantAnna, DifferenceInDifferences, RandomTiming
-from pandas_causal.errors import CausalArgumentError, CausalDataError, FewTreatedWarning, StandardErrorWarning
+from pandas_causal.errors import (
+    CausalArgumentError,
+    CausalDataError,
+    CausalError,
+    FewTreatedWarning,
+    StandardErrorWarning,
+)
 from tests.panels.designs import ROLES, staggered
 
 
@@ -77,7 +83,11 @@ def test_fishers_test_of_one_treated_unit_by_hand():
         for step, accepted in ((1e-4, True), (-1e-4, False)):
             t = np.abs(statistics(end + sign * step))
             assert ((t >= t[5] - 1e-12).mean() > 0.1) == accepted
-    assert np.isnan(effect.conf_low)
+    ((low, high),) = effect.confidence_set().to_numpy()  # twelve assignments reject nothing at 5%
+    assert (effect.conf_low, effect.conf_high) == (low, high)
+    assert not np.isfinite([low, high]).any()
+    with pytest.raises(CausalError, match=r"no percentile interval.*confidence_set\(\)"):
+        effect.interval()
     with pytest.raises(CausalDataError, match=r"1 cohorts have one unit \(the cohort of 3\).*inference='fisher'"):
         frame.causal.did(**ROLES, estimator="random_timing")
 
@@ -105,6 +115,26 @@ def test_studentised_tests_rank_t_statistics(frame):
     ((low, high),) = effect.confidence_set().to_numpy()
     assert low == pytest.approx(normal.conf_low, abs=0.2)
     assert high == pytest.approx(normal.conf_high, abs=0.2)
+
+
+@pytest.mark.parametrize("average", ["simple", "event"])
+@pytest.mark.parametrize("adjustment", ["efficient", "did"])
+def test_the_table_shows_the_interval_of_fishers_test(frame, average, adjustment):
+    fisher = RandomTiming(adjustment=adjustment, inference="fisher", average=average, n_draws=200, random_state=7)
+    effect = frame.causal.did(**ROLES, estimator=fisher, level=0.9)
+    ends = ["conf_low", "conf_high"]
+    expected = effect.confidence_set(0.9).groupby(level=0, sort=False).agg({"conf_low": "min", "conf_high": "max"})
+    assert np.isfinite(expected).to_numpy().all()
+    np.testing.assert_array_equal(effect.table[ends], expected)
+    assert (effect.table["conf_low"] < effect.table["estimate"]).all()
+    assert (effect.table["estimate"] < effect.table["conf_high"]).all()
+    by_rank = effect.uncertainty.p_value(effect.table["estimate"].to_numpy())
+    np.testing.assert_array_equal(effect.table["p_value"], by_rank)
+    zero_outside = (effect.table["conf_low"] > 0) | (effect.table["conf_high"] < 0)
+    assert ((effect.table["p_value"] < 0.1) == zero_outside).all()
+    assert "NaN" not in str(effect)
+    if average == "event":
+        np.testing.assert_array_equal(effect[1].table[ends], expected.loc[[1]])
 
 
 @pytest.mark.parametrize("adjustment", ["efficient", "did"])

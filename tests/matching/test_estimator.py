@@ -315,6 +315,20 @@ def test_exact_strata_and_calipers_hold_in_every_pair():
     assert pairs.groupby("target").size().max() >= 3
 
 
+def test_a_covariate_named_as_strata_stays_one():
+    frame = make(n=400)
+    frame["strata site"] = frame["region"]
+    frame["site"] = np.arange(len(frame)) % 2
+    pairs = (
+        pandas_causal.Matching(exact=["strata site"])
+        .fit(frame[["age", "strata site", "site"]], frame["recovery"], treatment=frame["medication"], strata="site")
+        .matched_
+    )
+    left, right = frame.loc[pairs["target"]], frame.loc[pairs["match"]]
+    for name in ("strata site", "site"):
+        assert (left[name].to_numpy() == right[name].to_numpy()).all()
+
+
 def test_the_caliper_that_the_error_names_keeps_them():
     frame = make()
     with pytest.raises(
