@@ -14,7 +14,7 @@ from pandas_causal.plotting.colours import GREY
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["axes", "number_format", "require", "row_labels", "tidy_up", "wrapped"]
+__all__ = ["axes", "ink", "number_format", "require", "row_labels", "tidy_up", "wrapped"]
 
 _LABEL_WIDTH = 34
 _TEXT_WIDTH = 72
@@ -35,6 +35,11 @@ def axes(ax: Axes | None, width: float, height: float) -> Axes:
             raise
         raise MissingDependencyError("matplotlib", "plot") from None
     return pyplot.subplots(figsize=(width, height), layout="constrained")[1] if ax is None else ax
+
+
+def ink(ax: Axes) -> str:
+    """Colour of the lines that are neither of two groups: that of the labels, which every style keeps readable."""
+    return str(ax.xaxis.label.get_color())
 
 
 def require(table: pd.DataFrame, columns: Iterable[str], source: str) -> None:

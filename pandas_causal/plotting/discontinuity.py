@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from pandas_causal.plotting.canvas import axes, number_format, require, tidy_up
-from pandas_causal.plotting.colours import BLACK, BLUE, GREY, ORANGE, VERMILLION
+from pandas_causal.plotting.canvas import axes, ink, number_format, require, tidy_up
+from pandas_causal.plotting.colours import BLUE, GREY, ORANGE, VERMILLION
 from pandas_causal.plotting.picture import Picture, PlottedEffect
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def draw_discontinuity(
         if curve is not None:
             require(curve, ("side", "x", "fit"), 'effect.diagnostics["polynomial"].table')
             line = curve[curve["side"] == side]
-            ax.plot(line["x"] + cutoff, line["fit"], color=BLACK, linewidth=1.5, zorder=3)
+            ax.plot(line["x"] + cutoff, line["fit"], color=ink(ax), linewidth=1.5, zorder=3)
     _finish(ax, xlabel or "running variable", ylabel or "mean outcome by bin", title)
     return ax
 

@@ -10,7 +10,7 @@ import pandas as pd
 
 from pandas_causal.errors import CausalError, CausalWarning
 from pandas_causal.kernels.arrays import Floats
-from pandas_causal.plotting.canvas import axes, number_format, require, tidy_up
+from pandas_causal.plotting.canvas import axes, ink, number_format, require, tidy_up
 from pandas_causal.plotting.colours import BLACK, BLUE, GREY, OKABE_ITO, VERMILLION
 from pandas_causal.plotting.picture import Picture, PlottedEffect
 
@@ -144,7 +144,7 @@ def draw_group_time(
     for i in np.arange(len(cohorts)):
         start = column[(row == i) & (event >= 0)]
         if len(start):
-            ax.plot([float(start.min()) - 0.5] * 2, [i - 0.5, i + 0.5], color=BLACK, linewidth=2, clip_on=False)
+            ax.plot([float(start.min()) - 0.5] * 2, [i - 0.5, i + 0.5], color=ink(ax), linewidth=2, clip_on=False)
     _name_ticks(ax.xaxis, periods)
     _name_ticks(ax.yaxis, cohorts)
     ax.set_xlabel(xlabel or "time")
@@ -213,7 +213,7 @@ def draw_trends(
         x = periods.get_indexer(of_cohort["time"])
         never = cohort == _NEVER
         k = 0 if never else treated.index(cohort)
-        colour = BLACK if never else [c for c in OKABE_ITO if c != BLACK][k % (len(OKABE_ITO) - 1)]
+        colour = ink(ax) if never else [c for c in OKABE_ITO if c != BLACK][k % (len(OKABE_ITO) - 1)]
         many = len(treated) > _MOST_NAMED
         name = None if many and not never else _text(cohort)
         ax.plot(

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from pandas_causal.plotting.canvas import axes, number_format, require, tidy_up
-from pandas_causal.plotting.colours import BLACK, BLUE, GREY, ORANGE, VERMILLION
+from pandas_causal.plotting.canvas import axes, ink, number_format, require, tidy_up
+from pandas_causal.plotting.colours import BLUE, GREY, ORANGE, VERMILLION
 from pandas_causal.plotting.picture import Picture, PlottedEffect
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def draw_binned_instrument(
     ax.vlines(table["instrument"], table["mean"] - half, table["mean"] + half, color=BLUE, linewidth=1.2, zorder=1)
     ax.plot(table["instrument"], table["mean"], "o", markersize=5, color=BLUE, zorder=2)
     line = table.sort_values("instrument")
-    ax.plot(line["instrument"], line["fit"], color=BLACK, linewidth=1.5, zorder=3)
+    ax.plot(line["instrument"], line["fit"], color=ink(ax), linewidth=1.5, zorder=3)
     _finish(ax, xlabel or "instrument", ylabel or "mean by bin", title)
     return ax
 

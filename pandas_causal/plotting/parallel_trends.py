@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from pandas_causal.plotting.canvas import axes, number_format, require, tidy_up, wrapped
-from pandas_causal.plotting.colours import BLACK, BLUE, BLUISH_GREEN, GREY, ORANGE, VERMILLION
+from pandas_causal.plotting.canvas import axes, ink, number_format, require, tidy_up, wrapped
+from pandas_causal.plotting.colours import BLUE, BLUISH_GREEN, GREY, ORANGE, VERMILLION
 from pandas_causal.plotting.picture import Picture, PlottedEffect
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def draw_honest_bounds(
     room = 0.1 * float(np.ptp(finite)) or 1.0
     bottom, top = float(finite.min() - room), float(finite.max() + room)
     ax.set_ylim(bottom, top)
-    for some, colour in ((exact, BLACK), (~exact, BLUE)):
+    for some, colour in ((exact, ink(ax)), (~exact, BLUE)):
         ax.vlines(at[some], np.maximum(low[some], bottom), np.minimum(high[some], top), colors=colour, linewidth=4)
     ax.set_xticks(at, ["parallel\ntrends" if e else f"{b:.3g}" for e, b in zip(exact, table.index, strict=True)])
     ax.set_xlim(-0.6, len(table) - 0.4)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from pandas_causal.plotting.canvas import axes, number_format, require, row_labels, tidy_up
-from pandas_causal.plotting.colours import BLACK, BLUE, GREY, ORANGE, VERMILLION
+from pandas_causal.plotting.canvas import axes, ink, number_format, require, row_labels, tidy_up
+from pandas_causal.plotting.colours import BLUE, GREY, ORANGE, VERMILLION
 from pandas_causal.plotting.picture import Picture, PlottedEffect
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def draw_synthetic(
     low, high = table["actual"].to_numpy()[shown], table["synthetic"].to_numpy()[shown]
     ax.fill_between(at[shown], low, high, color=ORANGE, alpha=0.25, linewidth=0)
     ax.plot(at, table["synthetic"], color=BLUE, linewidth=1.8, linestyle=(0, (5, 2)), label="synthetic")
-    ax.plot(at, table["actual"], color=BLACK, linewidth=1.8, label="actual")
+    ax.plot(at, table["actual"], color=ink(ax), linewidth=1.8, label="actual")
     ax.legend(frameon=False, fontsize="small", loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2, borderaxespad=0.2)
     _finish(ax, table.index, numeric, xlabel, ylabel or "outcome", title)
     return ax
