@@ -85,7 +85,7 @@ class Questions:
                 raise CausalArgumentError(f"validate takes the names of columns; {role} is a {type(name).__name__}")
         schema = build_schema(
             outcome=outcome,
-            treatment=treatment,
+            treatment=[treatment] if self._is_column(treatment) else treatment,
             covariates=names(covariates),
             instrument=[instrument] if self._is_column(instrument) else instrument,
             cluster=[cluster] if self._is_column(cluster) else cluster,
