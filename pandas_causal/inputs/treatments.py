@@ -64,10 +64,10 @@ def is_numbers(treatment: Any, takes: Takes) -> bool:
 
 def read_numbers(treatment: Any) -> Numbers:
     """Treatments, a Series or several columns, as a matrix with names."""
-    columns = [treatment] if isinstance(treatment, pd.Series) else [treatment[name] for name in treatment]
-    values = np.column_stack([as_float(column) for column in columns])
-    names = (column.name if isinstance(column.name, str) else f"treatment {column.name}" for column in columns)
-    return Numbers(values, tuple(names))
+    if isinstance(treatment, pd.Series):
+        return Numbers(as_float(treatment)[:, None], (str(treatment.name),))
+    names = (name if isinstance(name, str) else f"treatment {name}" for name in treatment)  # an array's are 0, 1, ...
+    return Numbers(np.column_stack([as_float(treatment[name]) for name in treatment]), tuple(names))
 
 
 def fold_strata(treatment: Arms | Numbers) -> Codes:
