@@ -9,7 +9,7 @@ writes them from the same matrix.
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self, cast
 
 import numpy as np
@@ -21,7 +21,36 @@ from pandas_causal.inputs.column_rules import as_float, is_numeric
 from pandas_causal.inputs.plain_columns import select_columns
 from pandas_causal.kernels.arrays import Floats
 
-__all__ = ["Encoder", "EveryLevel"]
+__all__ = ["Encoder", "EveryLevel", "Remainder"]
+
+
+@dataclass(frozen=True)
+class Remainder:
+    """What a constant and other levels leave for a level without a column: constant + sum(sign * column).
+
+    Attributes
+    ----------
+    constant : float
+    positions : tuple of int
+        Columns of the encoded matrix.
+    signs : tuple of int
+    """
+
+    constant: float
+    positions: tuple[int, ...]
+    signs: tuple[int, ...]
+
+    @classmethod
+    def of_one(cls, positions: tuple[int, ...]) -> Self:
+        """One less the other levels."""
+        return cls(1.0, positions, (-1,) * len(positions))
+
+    def on(self, X: Floats) -> Floats:
+        """The column (n,)."""
+        out = np.full(len(X), self.constant)
+        for k, sign in zip(self.positions, self.signs, strict=True):
+            out += sign * X[:, k]
+        return out
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,16 +104,19 @@ class EveryLevel:
     Attributes
     ----------
     names : tuple of str (m,)
-    columns : tuple (m,) of int or tuple of int
-        A column of the encoded matrix; or those of a category's other levels, of which its reference has none.
+    columns : tuple (m,) of int or Remainder
+        A column of the encoded matrix; or what the other levels leave, for a reference, which has none.
     """
 
     names: tuple[str, ...]
-    columns: tuple[int | tuple[int, ...], ...]
+    columns: tuple[int | Remainder, ...]
 
     def beside(self, other: EveryLevel, width: int) -> EveryLevel:
         """Of a matrix of `width` columns of its own and those of another after them."""
-        moved = (s + width if isinstance(s, int) else tuple(j + width for j in s) for s in other.columns)
+        moved = (
+            s + width if isinstance(s, int) else replace(s, positions=tuple(j + width for j in s.positions))
+            for s in other.columns
+        )
         return EveryLevel((*self.names, *other.names), (*self.columns, *moved))
 
     def on(self, X: Floats) -> Floats:
@@ -93,7 +125,7 @@ class EveryLevel:
             return X
         out = np.empty((len(X), len(self.columns)), order="F")
         for k, source in enumerate(self.columns):
-            out[:, k] = X[:, source] if isinstance(source, int) else 1.0 - X[:, list(source)].sum(axis=1)
+            out[:, k] = X[:, source] if isinstance(source, int) else source.on(X)
         return out
 
 
@@ -184,7 +216,7 @@ class Encoder:
 
     def _with_references(self, *, ordered: bool = False, pairs: bool = True) -> EveryLevel:
         names: list[str] = []
-        sources: list[int | tuple[int, ...]] = []
+        sources: list[int | Remainder] = []
         at = 0
         for column in self.columns:
             own = tuple(range(at, at + len(column.outputs)))
@@ -193,9 +225,9 @@ class Encoder:
                 names += column.outputs
                 sources += own
                 continue
-            labels, parts = column.outputs, cast("list[int | tuple[int, ...]]", list(own))
+            labels, parts = column.outputs, cast("list[int | Remainder]", list(own))
             labels.insert(column.reference, f"{column.name}_{column.levels[column.reference]}")
-            parts.insert(column.reference, own)
+            parts.insert(column.reference, Remainder.of_one(own))
             order = list(np.argsort(-np.asarray(column.counts), kind="stable")) if ordered else list(range(len(labels)))
             order = order if pairs or len(own) > 1 else order[1:]
             names += [labels[k] for k in order]

@@ -23,6 +23,7 @@ from pandas_causal.errors import (
 )
 from pandas_causal.inputs.column_rules import as_float, is_numeric
 from pandas_causal.inputs.encoding import Encoder, EveryLevel
+from pandas_causal.inputs.formula_levels import LevelColumn, every_level_of
 from pandas_causal.inputs.parameters import Legal
 from pandas_causal.kernels.arrays import Floats
 
@@ -145,9 +146,8 @@ class FormulaEncoder:
         Positions among them of those used.
     dropped : tuple of str
         Constant columns.
-    levels : mapping of term to (label, positions, counts)
-        Categories that are a term by themselves: the level without a column, the columns of the others, and the rows of
-        every level, that one last.
+    levels : tuple of LevelColumn
+        The columns used, and those that every level has, alone and in products, and the matrix lacks.
     """
 
     formula: str
@@ -156,7 +156,7 @@ class FormulaEncoder:
     all_names: tuple[str, ...]
     kept: tuple[int, ...]
     dropped: tuple[str, ...]
-    levels: Mapping[str, tuple[str, tuple[int, ...], tuple[int, ...]]]
+    levels: tuple[LevelColumn, ...]
     imputed: dict[str, int] = field(default_factory=dict)
 
     @classmethod
@@ -179,22 +179,8 @@ class FormulaEncoder:
         intercept = [k for k, name in enumerate(names) if name == "Intercept"]
         kept = tuple(int(k) for k in np.flatnonzero(~constant))
         dropped = tuple(names[k] for k in np.flatnonzero(constant) if k not in intercept)
-        spec = matrix.model_spec
-        place = {k: at for at, k in enumerate(kept)}
-        levels = {}
-        for term, columns in spec.term_indices.items():
-            state = spec.factor_contrasts.get(term.factors[0]) if len(term.factors) == 1 else None
-            own = [k for k in columns if k in place]
-            if state is None or len(own) != len(state.levels) - 1 or not _are_dummies(values[:, own]):
-                continue
-            counts = values[:, own].sum(axis=0).astype(int)
-            label = next(str(v) for v in state.levels if not any(names[k].endswith(f"[T.{v}]") for k in own))
-            levels[str(term)] = (
-                f"{term}[T.{label}]",
-                tuple(place[k] for k in own),
-                (*counts.tolist(), len(values) - int(counts.sum())),
-            )
-        return cls(formula, spec, tuple(frame.columns), names, kept, dropped, levels)
+        levels = every_level_of(matrix.model_spec, values, kept)
+        return cls(formula, matrix.model_spec, tuple(frame.columns), names, kept, dropped, levels)
 
     @property
     def names(self) -> list[str]:
@@ -217,12 +203,8 @@ class FormulaEncoder:
         return self._with_references(pairs=False)
 
     def _with_references(self, *, pairs: bool = True) -> EveryLevel:
-        names, sources = list(self.names), list[int | tuple[int, ...]](range(len(self.kept)))
-        for label, own, _ in self.levels.values():
-            if pairs or len(own) > 1:
-                names.append(label)
-                sources.append(own)
-        return EveryLevel(tuple(names), tuple(sources))
+        used = [c for c in self.levels if pairs or not c.other_of_two]
+        return EveryLevel(tuple(c.name for c in used), tuple(c.source for c in used))
 
     def positions(self, name: object) -> list[int] | None:
         """Columns of the matrix that a term, or one of its columns, became; None for another name."""
@@ -265,10 +247,6 @@ AnyEncoder = Encoder | FormulaEncoder
 def _squeezed(term: object) -> str:
     """A term without blanks, which formulaic sets as it likes."""
     return re.sub(r"\s+", "", str(term))
-
-
-def _are_dummies(columns: Floats) -> bool:
-    return bool(np.isin(columns, (0.0, 1.0)).all() and (columns.sum(axis=1) <= 1).all())
 
 
 def _readable(frame: pd.DataFrame) -> pd.DataFrame:

@@ -178,6 +178,38 @@ def test_names_of_levels(estimator):
             np.testing.assert_allclose(np.sort(b[column]), np.sort(a[column]), rtol=1e-6, atol=1e-8)
 
 
+FORMULAS = [
+    "severity * region + age",
+    "severity * region * half",
+    "severity:region + half:region",
+    "bs(age, df=3) * region",
+]
+
+
+@pytest.mark.parametrize("formula", FORMULAS)
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        *(e for e in LEARNERS if "boosting" not in e.id),
+        pytest.param(pandas_causal.StableBalancing(tolerance=0.3), id="StableBalancing"),
+        pytest.param(pandas_causal.Matching(distance="euclidean"), id="Matching-euclidean"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::pandas_causal.errors.CausalWarning")  # of two folds, and of small cells
+def test_names_of_levels_in_a_formula(estimator, formula):
+    pytest.importorskip("formulaic")
+    frame = make(n=240)
+    frame["half"] = np.where(np.random.default_rng(2).random(len(frame)) < 0.5, "odd", "even")
+    other = frame.assign(
+        region=frame["region"].map({"north": "zz", "south": "c", "west": "a"}),
+        half=frame["half"].map({"odd": "x", "even": "y"}),
+    )
+    asked = clone(estimator).set_params(formula=formula)
+    one, two = (fitted(asked, f, covariates=[*COVARIATES, "half"]).effect() for f in (frame, other))
+    columns = ["estimate", "std_error"]
+    np.testing.assert_allclose(two.table[columns], one.table[columns], rtol=1e-6)
+
+
 @every
 def test_names_and_arrays_are_the_same_question(estimator):
     frame = make()
