@@ -182,8 +182,9 @@ def labels(role: str, *, dates: bool = False) -> Rule:
         if not odd.any():
             return None
         kind = type(s.dropna()[odd.to_numpy(dtype=bool)].iloc[0]).__name__
-        message = f"{role} holds objects of type {kind}; the argument must be a string or a number"
-        return _named(s, message, int(odd.sum()), "extract numbers or labels from them")
+        message = f"{role} holds objects of type {kind}"
+        remedy = "the argument must be a string or a number: extract numbers or labels from them"
+        return _named(s, message, int(odd.sum()), remedy)
 
     return rule
 
