@@ -25,6 +25,7 @@ from pandas_causal.inputs.column_rules import as_float, is_numeric
 from pandas_causal.inputs.encoding import Encoder, EveryLevel
 from pandas_causal.inputs.formula_levels import LevelColumn, every_level_of
 from pandas_causal.inputs.parameters import Legal
+from pandas_causal.inputs.plain_columns import select_columns
 from pandas_causal.kernels.arrays import Floats
 
 if TYPE_CHECKING:
@@ -122,6 +123,11 @@ def _names_in(parsed: SimpleFormula) -> list[str]:
                     return f"quoted_{len(quoted) - 1}_"
 
                 tree = ast.parse(_QUOTED.sub(stand_in, factor.expr), mode="eval")
+                constants = [name for name in quoted if name in ("True", "False", "None")]
+                if constants:  # formulaic strikes the quotes
+                    raise CausalArgumentError(
+                        f"formula: inside {factor.expr!r}, {constants[0]} is Python's constant and no column; rename it"
+                    )
                 names = {f"quoted_{k}_": name for k, name in enumerate(quoted)}
                 called = [node.id for node in ast.walk(tree) if isinstance(node, ast.Name)]
                 out |= dict.fromkeys(names.get(name, name) for name in called)
@@ -230,7 +236,7 @@ class FormulaEncoder:
         absent = [c for c in self.variables if c not in frame.columns]
         if absent:
             raise CausalDataError(f"covariates {absent} are missing from this X; it needs {list(self.variables)}")
-        used = frame[list(self.variables)]
+        used = select_columns(frame, self.variables)
         _refuse_missing(used, "drop these rows")
         data = _readable(used)
         if not len(data):
@@ -250,10 +256,13 @@ def _squeezed(term: object) -> str:
 
 
 def _readable(frame: pd.DataFrame) -> pd.DataFrame:
-    """The same values in dtypes of numpy: what formulaic takes for numbers must not depend on how they are stored."""
+    """The same values by names that are text, as a formula has them, in dtypes of numpy.
+
+    What formulaic takes for numbers must not depend on how they are stored.
+    """
     out = {}
-    for name in frame.columns:
-        x = frame[name]
+    for k, name in enumerate(map(str, frame.columns)):
+        x = frame.iloc[:, k]
         if isinstance(x.dtype, pd.CategoricalDtype):
             out[name] = x.cat.remove_unused_categories()
         elif is_numeric(x):

@@ -253,7 +253,7 @@ class Inputs:
 
     def with_covariates(self, names: Sequence[Any]) -> Inputs:
         """Keep some of the covariates."""
-        return replace(self, covariates=self.covariates[list(names)])
+        return replace(self, covariates=select_columns(self.covariates, names))
 
     def without_covariates(self) -> Inputs:
         """Leave the covariates out, for methods that read none."""

@@ -204,3 +204,30 @@ def test_without_formulaic_the_extra_is_named(frame, monkeypatch):
     with pytest.raises(MissingDependencyError, match=r"pandas-causal\[formula\]"):
         frame.causal.ate(**NAMES, formula="age")
     assert IPW().fit(frame[["age", "arm"]], frame["gain"], treatment="arm").effect().n_obs == 400
+
+
+@pytest.mark.parametrize(
+    ("text", "plain"),
+    [
+        ("True", "yes"), ("`True`", "yes"), ("True + False", "yes + no"), ("age * True", "age * yes"),
+        ("`3` + False", "three + no"), ("C(`3`)", "C(three)"), ("`('p', 'q')`", "pair"),
+    ],
+)  # fmt: skip
+def test_labels_that_are_no_text(frame, text, plain):
+    rng = np.random.default_rng(1)
+    more = {True: "yes", False: "no", 3: "three", ("p", "q"): "pair"}
+    named = frame.assign(**{name: rng.integers(0, 3, len(frame)) for name in more.values()})
+    labels = {name: label for label, name in more.items()}
+    other = named.set_axis(pd.Index([labels.get(c, c) for c in named], dtype=object, tupleize_cols=False), axis=1)
+    one = named.causal.ate(**NAMES, formula=plain, estimator="regression")
+    two = other.causal.ate(**NAMES, formula=text, estimator="regression")
+    np.testing.assert_allclose(two.table[["estimate", "std_error"]], one.table[["estimate", "std_error"]], rtol=1e-12)
+    np.testing.assert_allclose(two.estimator.predict(other[:9]), one.estimator.predict(named[:9]), rtol=1e-10)
+
+
+def test_a_column_named_as_a_constant_is_no_column_of_code(frame):
+    other = frame.rename(columns={"dose": False})
+    with pytest.raises(CausalArgumentError, match="False is Python's constant and no column; rename"):
+        other.causal.ate(**NAMES, formula="age + C(`False`)", estimator="regression")
+    effect = other.causal.ate(**NAMES, formula="bs(age, df=4, include_intercept=False)", estimator="regression")
+    assert np.isfinite(effect.estimate)
