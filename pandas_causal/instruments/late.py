@@ -28,13 +28,12 @@ from pandas_causal.errors import (
     warn,
 )
 from pandas_causal.inference.influence import Influence, repeated_components
-from pandas_causal.inference.instrument_validity import balke_pearl_bounds
 from pandas_causal.inputs.arms import Arms, resolve_arms
 from pandas_causal.inputs.encoding import Encoder
 from pandas_causal.inputs.parameters import COMMON, FLAG, SHARE, Legal, at_least, check_settings
 from pandas_causal.inputs.treatments import Takes
 from pandas_causal.inputs.types import Covariates, Model, Outcome, RoleLike
-from pandas_causal.instruments.plausible_exogeneity import validity_check
+from pandas_causal.instruments.plausible_exogeneity import bounds_check, validity_check
 from pandas_causal.kernels.arrays import Codes, Floats
 from pandas_causal.models.folds import draw_folds
 from pandas_causal.models.instrument_nuisances import ByInstrument, ColumnMeans, fit_by_instrument, fit_means
@@ -371,7 +370,7 @@ class InteractiveIV(_CrossFittedIV):
             "nuisance": run.nuisances.report,
         }
         if np.isin(sample.y, (0.0, 1.0)).all():
-            checks["bounds"] = partial(_bounds, sample, moved)
+            checks["bounds"] = partial(bounds_check, sample.y, sample.codes, moved.codes, sample.w)
         return Effect(
             rows=Estimates(pd.Series([theta], index=robust.index, name="estimate"), u),
             estimand=f"effect of {sample.treatment} on {sample.outcome} among those whom {instrument} moves (LATE)",
@@ -481,19 +480,6 @@ def complier_means(sample: Sample, z: Codes, e: Floats) -> Check:
         return Check(None, table, "there are no covariates")
     gaps = table["standardised_difference"].abs()
     return Check(None, table, f"compliers differ most from everyone in {gaps.idxmax()} ({gaps.max():.2f} deviations)")
-
-
-def _bounds(sample: Sample, moved: Arms) -> Check:
-    """Sharp bounds of the average effect in everyone, without monotonicity (Balke and Pearl 1997)."""
-    w = np.ones(len(sample)) if sample.w is None else sample.w
-    p = np.zeros((2, 2, 2))
-    np.add.at(p, (sample.y.astype(np.intp), sample.codes, moved.codes), w)
-    p /= p.sum(axis=(0, 1))
-    low, high = balke_pearl_bounds(p)
-    table = pd.DataFrame({"low": [low], "high": [high]}, index=pd.Index(["average effect"], name="estimand"))
-    if low > high:
-        return Check(False, table, "the data contradict exclusion and independence: the bounds cross")
-    return Check(None, table, f"average effect in everyone between {low:.3f} and {high:.3f}, without covariates")
 
 
 class PartialLinearIV(_CrossFittedIV):

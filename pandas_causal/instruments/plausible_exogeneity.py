@@ -11,11 +11,11 @@ import pandas as pd
 from pandas_causal.effect.check import Check
 from pandas_causal.effect.effect import Effect
 from pandas_causal.errors import CausalArgumentError
-from pandas_causal.inference.instrument_validity import kitagawa_test
+from pandas_causal.inference.instrument_validity import balke_pearl_bounds, kitagawa_test
 from pandas_causal.instruments.design import Design
 from pandas_causal.kernels.arrays import Codes, Floats
 
-__all__ = ["plausible_band", "validity_check"]
+__all__ = ["bounds_check", "plausible_band", "validity_check"]
 
 _STRENGTHS = 21
 _MOST_CORNERS = 6
@@ -124,3 +124,22 @@ def validity_check(y: Floats, d: Codes, z: Codes, outcome: str, n_draws: int, ra
         else f"the assumptions are contradicted by the {who} with {outcome} in [{found.low:.4g}, {found.high:.4g}]"
     )
     return Check(bool(found.p_value >= 0.05), table, f"{words}; T {found.statistic:.2f}, p {found.p_value:.3f}")
+
+
+def bounds_check(y: Floats, d: Codes, z: Codes, w: Floats | None) -> Check:
+    """Sharp bounds of the average effect in everyone, without covariates or monotonicity (Balke and Pearl 1997).
+
+    Parameters
+    ----------
+    y, d, z : ndarray (n,) of 0 and 1
+        Outcome, treatment and instrument.
+    w : ndarray (n,) or None
+    """
+    p = np.zeros((2, 2, 2))
+    np.add.at(p, (y.astype(np.intp), d, z), 1.0 if w is None else w)
+    p /= p.sum(axis=(0, 1))
+    low, high = balke_pearl_bounds(p)
+    table = pd.DataFrame({"low": [low], "high": [high]}, index=pd.Index(["average effect"], name="estimand"))
+    if low > high:
+        return Check(False, table, "the data contradict exclusion and independence: the bounds cross")
+    return Check(None, table, f"average effect in everyone between {low:.3f} and {high:.3f}, without covariates")

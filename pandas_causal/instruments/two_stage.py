@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import ClassVar, Self
 
 import numpy as np
@@ -34,9 +35,9 @@ from pandas_causal.instruments.k_class import (
     two_step,
 )
 from pandas_causal.instruments.partialled import Columns, partial_out
-from pandas_causal.instruments.plausible_exogeneity import plausible_band, validity_check
+from pandas_causal.instruments.plausible_exogeneity import bounds_check, plausible_band, validity_check
 from pandas_causal.instruments.weak_instruments import LAWS, SETS, RobustSets
-from pandas_causal.kernels.arrays import Bools, Codes, Values
+from pandas_causal.kernels.arrays import Bools, Codes, Floats, Values
 from pandas_causal.models.fixed_effects import counted_parameters, singletons
 
 __all__ = ["InstrumentalVariables"]
@@ -276,6 +277,9 @@ class InstrumentalVariables(RowEstimator):
         u, method = self._uncertainty(design, fit, index)
         robust = RobustSets(design, index, self.weak_set, self.law, fit.beta, np.asarray(u.std_error(), dtype=float))
         found = checks.instrument_checks(design, fit, robust, self.level, u)
+        if not design.n_singletons and all(_is_binary(v) for v in (design.raw_instrument, *self._received)):
+            z, (d, y) = design.raw_instrument, self._received
+            found["bounds"] = partial(bounds_check, y, d.astype(np.intp), np.asarray(z).astype(np.intp), sample.w)
         warned = [*notes(sample), *design.notes, *self._weak(design)]
         through = f" and absorbing {', '.join(design.absorbed)}" if design.absorbed else ""
         effect = Effect(
@@ -339,6 +343,10 @@ class InstrumentalVariables(RowEstimator):
         )
         warn(text, WeakInstrumentWarning)
         return [text]
+
+
+def _is_binary(values: Floats | None) -> bool:
+    return values is not None and bool(np.isin(values, (0.0, 1.0)).all())
 
 
 def _listed(names: Sequence[str]) -> str:

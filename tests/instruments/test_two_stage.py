@@ -462,3 +462,16 @@ def test_arrays_have_names_by_their_role():
     assert "instrument 0, instrument 1, instrument 2" in effect.estimand
     named = fit(treatment=["d", "d2"]).table["estimate"]
     assert effect.table["estimate"].to_numpy() == pytest.approx(named.to_numpy())
+
+
+def test_bounds_where_everything_is_binary():
+    binary = FRAME.assign(
+        y=(FRAME["y"] > 3).astype(int), z1=(FRAME["z1"] > 0).astype(int), d=(FRAME["d"] > 0).astype(int)
+    )
+    table = fit(binary, instrument="z1").diagnostics["bounds"].table
+    p = np.zeros((2, 2, 2))
+    np.add.at(p, (binary["y"], binary["d"], binary["z1"]), 1.0)
+    from pandas_causal.inference.instrument_validity import balke_pearl_bounds
+
+    assert tuple(table.iloc[0]) == pytest.approx(balke_pearl_bounds(p / p.sum(axis=(0, 1))))
+    assert "bounds" not in fit(binary, instrument=["z1", "z2"]).diagnostics
