@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -74,9 +75,9 @@ def make_model(spec: Model, *, classify: bool, random_state: int | None, width: 
 _WORTH_THREADS = 1_000_000  # rows x columns from which a learner's own threads finish sooner than one
 
 
-@cache
-def _thread_pools() -> Any:
-    """The thread pools of BLAS and OpenMP that are loaded."""
+@lru_cache(maxsize=1)
+def _thread_pools(_n_modules: int) -> Any:
+    """The thread pools of BLAS and OpenMP that are loaded; a module imported since may have brought one."""
     from threadpoolctl import ThreadpoolController
 
     return ThreadpoolController()
@@ -87,7 +88,9 @@ def _threads_for(X: Floats | pd.DataFrame) -> AbstractContextManager[Any]:
 
     On a busy machine boosting's threads on 600 rows wait many times as long as one thread works.
     """
-    return nullcontext() if X.shape[0] * X.shape[1] >= _WORTH_THREADS else _thread_pools().limit(limits=1)
+    return (
+        nullcontext() if X.shape[0] * X.shape[1] >= _WORTH_THREADS else _thread_pools(len(sys.modules)).limit(limits=1)
+    )
 
 
 def weighted_fit(model: Any, X: Floats | pd.DataFrame, y: Any, w: Floats | None) -> Any:

@@ -139,7 +139,7 @@ COLUMNS = {
     ),
     "covariate fractions": (
         with_column("age", lambda f: [Fraction(f"{v:.2f}") for v in f["age"]]),
-        "age: covariate holds objects of type Fraction; .*extract numbers",
+        "age: covariate holds objects of type Fraction in 120 rows; .*extract numbers",
     ),
     "covariate complex": (with_column("age", lambda f: f["age"] + 1j), "age: covariate holds complex numbers"),
     "covariate lists": (with_column("age", [[1]] * N), "age: covariate holds objects"),
