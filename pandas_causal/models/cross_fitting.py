@@ -88,9 +88,9 @@ def _threads_for(X: Floats | pd.DataFrame) -> AbstractContextManager[Any]:
 
     On a busy machine boosting's threads on 600 rows wait many times as long as one thread works.
     """
-    return (
-        nullcontext() if X.shape[0] * X.shape[1] >= _WORTH_THREADS else _thread_pools(len(sys.modules)).limit(limits=1)
-    )
+    if X.shape[0] * X.shape[1] >= _WORTH_THREADS:
+        return nullcontext()
+    return _thread_pools(len(sys.modules)).limit(limits=1)
 
 
 def weighted_fit(model: Any, X: Floats | pd.DataFrame, y: Any, w: Floats | None) -> Any:
