@@ -36,6 +36,7 @@ from pandas_causal.models.linear import StandardisedMatrix
 
 __all__ = ["EntropyBalancing", "StableBalancing"]
 
+_REPEATED = 1e-10  # of a correlation: beyond it a column is another one in other units
 Pair = tuple[int | None, int]  # a population (None: everyone) and the arm weighted to it
 
 
@@ -43,7 +44,7 @@ class _BalancingEstimator(ArmComparison):
     """What entropy balancing and stable weights share: tilts of arms to populations, and the means under them."""
 
     legal: ClassVar[Mapping[str, Legal]] = {
-        "moments": Legal(lambda v: v in (1, 2, 3) and at_least(1).holds(v), "1, 2 or 3"),
+        "moments": Legal(lambda v: at_least(1).holds(v) and v in (1, 2, 3), "1, 2 or 3"),
         "interactions": FLAG,
     }
 
@@ -489,9 +490,14 @@ class StableBalancing(_BalancingEstimator):
         return stable_weights(design, rows, base, target, total, unit, self.tolerance)
 
     def _standardised(self, X: Floats) -> StandardisedMatrix:
-        """As ever without a tolerance; with one every function has its own, whether or not others explain it."""
+        """As ever without a tolerance; with one every function has its own, but those that another one repeats."""
         design = StandardisedMatrix.of(X)
-        return design if self.tolerance == 0 else design.whole()
+        if self.tolerance == 0:
+            return design
+        whole = design.whole()
+        alike = np.abs(sum(Z[:, 1:].T @ Z[:, 1:] for _, Z in whole.blocks())) / len(X) > 1 - _REPEATED
+        first = alike.argmax(axis=1)  # the first column that each repeats, itself where none
+        return replace(whole, kept=np.flatnonzero(first == np.arange(len(first))))
 
     def _sources(self, pair: Pair, K: int) -> list[Pair]:
         return [] if pair[0] == pair[1] else [pair]

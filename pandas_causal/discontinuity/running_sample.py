@@ -95,9 +95,9 @@ class RunningSample:
         return Cutoff(self.z, columns, self.weight, cluster, setting, bandwidth, bias_bandwidth, mass_points)
 
     def range_text(self, design: Cutoff) -> tuple[str, str]:
-        """Smallest and largest value of the running variable, as text."""
-        shift = self.cutoff if self.cutoffs is None else 0.0
-        return f"{float(design.z.min()) + shift:g}", f"{float(design.z.max()) + shift:g}"
+        """Smallest and largest value of the running variable, as text; of all rows where a donut leaves none."""
+        shift, z = self.cutoff if self.cutoffs is None else 0.0, design.z if len(design.z) else self.z
+        return f"{float(z.min()) + shift:g}", f"{float(z.max()) + shift:g}"
 
 
 def prepare_running(

@@ -450,3 +450,16 @@ def test_the_bootstrap_agrees(estimator):
     )
     assert draws.estimate == effect.estimate
     assert draws.std_error == pytest.approx(effect.std_error, rel=0.2)
+
+
+def test_stable_weights_of_a_copy_in_other_units_are_those_without_it():
+    X, y, d = confounded(300, seed=2)
+    plain = StableBalancing(tolerance=0.02).fit(X, y, treatment=d).effect()
+    again = StableBalancing(tolerance=0.02).fit(X.assign(months=5 + 12 * X["a"]), y, treatment=d).effect()
+    assert again.estimate == pytest.approx(plain.estimate, rel=1e-9)
+
+
+def test_moments_that_are_a_column_are_refused():
+    X, y, d = confounded(50, seed=2)
+    with pytest.raises(CausalArgumentError, match="moments"):
+        StableBalancing(moments=X["a"]).fit(X, y, treatment=d)

@@ -398,3 +398,10 @@ def test_a_treatment_of_lists_is_refused():
     frame = make().assign(d=lambda f: [[v] for v in f["x"]])
     with pytest.raises(CausalDataError, match="d: treatment is not numeric"):
         rdd(frame, treatment="d")
+
+
+def test_a_donut_that_leaves_no_row_is_refused():
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"x": rng.uniform(-1, 1, 100) * 1e-9, "y": rng.normal(size=100)})
+    with pytest.raises(CausalDataError, match="all rows are on one side .*0 left, 0 right"):
+        frame.causal.rdd(outcome="y", running="x", cutoff=0.0, donut=0.1)
