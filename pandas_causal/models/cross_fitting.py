@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -115,7 +116,9 @@ def weighted_fit(model: Any, X: Floats | pd.DataFrame, y: Any, w: Floats | None)
                 f"{type(last).__name__} takes no sample_weight; use a model that does, or leave out weights"
             )
         weights[f"{model.steps[-1][0]}__sample_weight" if isinstance(model, Pipeline) else "sample_weight"] = w
-    with sklearn.config_context(enable_metadata_routing=False), _threads_for(X):
+    with sklearn.config_context(enable_metadata_routing=False), _threads_for(X), warnings.catch_warnings():
+        # asks whether few rows of many categories are a regression; the skill that is reported says what was learned
+        warnings.filterwarnings("ignore", message="The number of unique classes is greater than 50%")
         try:
             with np.errstate(divide="ignore", invalid="ignore"):  # ridge divides 0 by 0 where two rows choose a penalty
                 return model.fit(X, y, **weights)
