@@ -1,6 +1,7 @@
 """Settings of the whole suite."""
 
 import os
+import sys
 
 import pytest
 from hypothesis import settings
@@ -12,6 +13,14 @@ for threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 # The same examples in every run: a suite that fails by chance teaches nothing.
 settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.load_profile("repeatable")
+
+
+@pytest.fixture(autouse=True)
+def no_figure_stays():
+    """Whoever draws leaves no figure to the next test of the same process."""
+    yield
+    if "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].close("all")
 
 
 @pytest.hookimpl(tryfirst=True)  # before -m chooses among the marks

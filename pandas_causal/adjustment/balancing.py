@@ -492,7 +492,7 @@ class StableBalancing(_BalancingEstimator):
     def _standardised(self, X: Floats) -> StandardisedMatrix:
         """As ever without a tolerance; with one every function has its own, but those that another one repeats."""
         design = StandardisedMatrix.of(X)
-        if self.tolerance == 0:
+        if self.tolerance == 0 or X.shape[1] == 0:
             return design
         whole = design.whole()
         alike = np.abs(sum(Z[:, 1:].T @ Z[:, 1:] for _, Z in whole.blocks())) / len(X) > 1 - _REPEATED

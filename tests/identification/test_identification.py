@@ -448,7 +448,6 @@ def test_plot():
         HOSPITAL.plot(treatment="w")
     with pytest.raises(CausalArgumentError, match="at most 150"):
         CausalGraph(" -> ".join(f"v{k}" for k in range(151))).plot()
-    plt.close("all")
 
 
 # -- invariances -----------------------------------------------------------------------------------------------------

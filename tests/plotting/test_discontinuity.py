@@ -19,12 +19,6 @@ def effect():
     return frame.assign(x=frame["x"] + 5).causal.rdd(running="x", outcome="y", cutoff=5)
 
 
-@pytest.fixture(autouse=True)
-def close():
-    yield
-    plt.close("all")
-
-
 def test_the_estimands_own_picture_is_the_discontinuity(effect):
     ax = effect.plot()
     bins = effect.diagnostics["bins"].table

@@ -24,12 +24,6 @@ def effect(frame):
     return frame.causal.did(**ROLES)
 
 
-@pytest.fixture(autouse=True)
-def close():
-    yield
-    plt.close("all")
-
-
 def points(ax):
     """Event times and estimates drawn as points, in order."""
     drawn = [(x, y) for line in ax.lines if line.get_marker() == "o" for x, y in zip(*line.get_data(), strict=True)]

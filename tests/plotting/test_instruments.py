@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 
 mpl.use("Agg")
-import matplotlib.pyplot as plt
 
 from pandas_causal import causal
 from pandas_causal.errors import CausalArgumentError
@@ -18,12 +17,6 @@ FRAME = linear()
 @pytest.fixture(scope="module")
 def effect():
     return causal(FRAME).iv(treatment="d", outcome="y", instrument=["z1", "z2"], covariates=COVARIATES)
-
-
-@pytest.fixture(autouse=True)
-def close():
-    yield
-    plt.close("all")
 
 
 @pytest.mark.parametrize(("kind", "source", "slope"), [("first_stage", 1, 1.0), ("reduced_form", 0, None)])

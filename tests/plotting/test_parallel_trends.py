@@ -12,12 +12,6 @@ from pandas_causal.errors import CausalArgumentError
 from pandas_causal.plotting import bacon, honest_bounds
 
 
-@pytest.fixture(autouse=True)
-def close():
-    yield
-    plt.close("all")
-
-
 def test_bounds_are_drawn_as_intervals_and_open_ends_stay_inside():
     table = pd.DataFrame(
         {"conf_low": [0.1, -0.2, -np.inf], "conf_high": [0.4, 0.6, 0.9]},

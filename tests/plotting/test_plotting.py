@@ -29,7 +29,6 @@ def manners(monkeypatch):
     monkeypatch.setattr(plt, "show", lambda *_, **__: pytest.fail("a picture called show"))
     yield
     assert dict(matplotlib.rcParams) == before
-    plt.close("all")
 
 
 def rows(**columns):
@@ -317,10 +316,11 @@ def test_effect_draws_its_overlap_and_balance(lalonde):
 
 
 def test_axes_given_are_used(lalonde):
-    fig, given = plt.subplots(1, 3)
+    _, given = plt.subplots(1, 3)
+    before = plt.get_fignums()
     for ax, kind in zip(given, ("forest", "overlap", "love"), strict=True):
         assert lalonde.plot(kind, ax=ax) is ax
-    assert plt.get_fignums() == [fig.number]
+    assert plt.get_fignums() == before
 
 
 def test_one_sided_effect_says_so():

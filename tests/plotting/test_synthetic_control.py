@@ -18,12 +18,6 @@ def effect():
     return ask(factor_panel(0, n=14, n_periods=14, starts=(9,), effect=2.0, alike=False), estimator="sc")
 
 
-@pytest.fixture(autouse=True)
-def close():
-    yield
-    plt.close("all")
-
-
 def lines(ax):
     return {line.get_label(): np.asarray(line.get_ydata()) for line in ax.lines if len(line.get_ydata()) > 2}
 
