@@ -15,6 +15,7 @@ from sklearn.utils import RegressorTags
 from sklearn.utils.validation import check_is_fitted
 
 from pandas_causal.effect.effect import Effect
+from pandas_causal.effect.study import Study
 from pandas_causal.errors import CausalArgumentError
 from pandas_causal.estimators import PLACES
 from pandas_causal.inputs.parameters import COMMON, Legal, check_settings
@@ -120,7 +121,7 @@ class CausalEstimator(BaseEstimator):
                 f"{type(self).__name__} estimates an average and has no effect for every row of X; call effect()"
                 " without X, or fit an estimator of conditional effects"
             )
-        return replace(self.effect_, estimator=self)
+        return replace(self.effect_, estimator=self, study=getattr(self, "_as_fitted", None))
 
     @property
     def checks_data(self) -> bool:
@@ -198,6 +199,8 @@ class CausalEstimator(BaseEstimator):
         self.check_settings()
         single = {*single, "treatment"} if self.treatments == "arms" else single
         inputs = resolve(X, y, roles, single=single, outcome=outcome)
+        if not self._validated and inputs.outcome is not None:  # a refit is no study of its own
+            self._as_fitted = Study.of(self, inputs, missing)
         if formula is not None:
             inputs = _of_formula(formula, inputs, y)
         inputs = inputs.complete(missing, covariates=whole_covariates or formula is not None)
@@ -283,8 +286,11 @@ def fit_columns(
     *,
     level: float | None = None,
     missing: str = "raise",
+    frame: pd.DataFrame | None = None,
 ) -> Effect:
     """Fit an estimator and return its effect, at a level if one is given.
+
+    `frame` is the caller's whole frame, which the study of the effect then refers to.
 
     Raises
     ------
@@ -298,4 +304,6 @@ def fit_columns(
         known = [role for role in legal if role not in ("X", "y", "missing")]
         raise CausalArgumentError(f"{type(estimator).__name__} has no role {unknown[0]!r}; its roles: {known}")
     effect: Effect = estimator.fit(X, y, missing=missing, **roles).effect()
+    if frame is not None and effect.study is not None:
+        effect = replace(effect, study=replace(effect.study, frame=frame))
     return effect if level is None or level == effect.level else replace(effect, level=level)

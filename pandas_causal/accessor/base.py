@@ -169,6 +169,8 @@ class Questions:
         effect = self._fit(
             chosen, treatment=treatment, outcome=outcome, covariates=covariates, level=level, missing=missing, **roles
         )
+        if graph is not None and effect.study is not None:
+            effect = replace(effect, study=replace(effect.study, graph=graph))
         return replace(effect, warnings=(*effect.warnings, *notes)) if notes else effect
 
     def _of_formula(
@@ -228,7 +230,8 @@ class Questions:
             named["treatment"] = treatment
         if outcome is None:
             raise CausalArgumentError("outcome= needs the name of a column")
-        return fit_columns(clone(estimator), X, self._frame[outcome], named, level=level, missing=missing)
+        y = self._frame[outcome]
+        return fit_columns(clone(estimator), X, y, named, level=level, missing=missing, frame=self._frame)
 
     def _fit_each(self, estimator: Any, outcomes: list[Any], missing: str, settings: dict[str, Any]) -> Effect:
         """Fit every outcome on the same rows, and put the fits in one effect."""

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from sklearn.utils.validation import check_is_fitted
 
+from pandas_causal.adjustment.linear_refits import ArmRefits, CoefficientRefits, LinearRefits
 from pandas_causal.adjustment.pooled_regression import (
     LearnedOutcome,
     PooledColumns,
@@ -204,6 +205,18 @@ class RegressionAdjustment(ArmComparison):
         if self.cluster_inference == "wild":
             self.effect_ = self._with_wild_tests(sample, plan, result.predictions)
         return self
+
+    def shared_refits(self) -> LinearRefits | None:
+        """Refits with another treatment or outcome on the covariates of this fit; None where each needs a fit."""
+        check_is_fitted(self, "effect_")
+        if self.outcome_model != "linear" or self._sample.cluster or self.cluster_inference == "wild":
+            return None
+        if self._is_coefficient:
+            return CoefficientRefits.of(self._sample)
+        if self._fit is None:
+            return None
+        plan = plan_estimand(self.estimand, self._sample.arms, self._sample.treatment)
+        return ArmRefits(self._sample, self._fit.design, plan)
 
     def _with_wild_tests(self, sample: Sample, plan: EstimandPlan, predictions: Floats) -> Effect:
         """The effect with p-values and intervals of the wild cluster bootstrap."""

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 
 from pandas_causal.effect.check import Check
 from pandas_causal.effect.estimates import Estimates, Transformation, Uncertainty, Weighting
+from pandas_causal.effect.study import Study
 from pandas_causal.effect.warnings_of_rows import few_treated_text, is_few_treated_text, std_error_text
 from pandas_causal.errors import (
     CausalArgumentError,
@@ -83,6 +84,9 @@ class Effect:
     pictured : callable or None
         Returns the effect that the picture of event times draws in place of this one: the same study, all periods
         compared with one. Effects of other rows have none.
+    study : Study or None
+        What is needed to run the study again: the estimator unfitted, the caller's columns by reference, and what was
+        done to the rows since. None for what no single fit gives (a difference of two, an effect for every row).
     """
 
     rows: Estimates
@@ -101,6 +105,7 @@ class Effect:
     population: str = "the population the rows were sampled from"
     facts: Mapping[str, Any] = field(default_factory=dict)
     pictured: Callable[[], Effect] | None = None
+    study: Study[Effect] | None = None
 
     # -- the table and its one row ---------------------------------------------------------------------------------
 
@@ -208,7 +213,7 @@ class Effect:
             if isinstance(labels, pd.DataFrame | set | frozenset | dict | slice):
                 asked = f"for a {type(labels).__name__}: give a label, a list of labels or a mask"
             raise CausalArgumentError(f"no row {asked}; rows: {list(index[:10])}") from None
-        return self._take(picked)
+        return self._followed(self._take(picked), "__getitem__", labels)
 
     # -- maps of rows ------------------------------------------------------------------------------------------------
 
@@ -222,7 +227,7 @@ class Effect:
         index : array-like (m,), optional
             Names of the new rows.
         """
-        return self._with_rows(self.rows.linear(W, index))
+        return self._followed(self._with_rows(self.rows.linear(W, index)), "linear", W, index)
 
     def transform(
         self, f: Transformation, jac: Transformation | ArrayLike | None = None, index: ColumnLike | None = None
@@ -238,7 +243,7 @@ class Effect:
         index : array-like (m,), optional
             Names of the new rows.
         """
-        return self._with_rows(self.rows.transform(f, jac, index))
+        return self._followed(self._with_rows(self.rows.transform(f, jac, index)), "transform", f, jac, index)
 
     def aggregate(
         self,
@@ -265,7 +270,8 @@ class Effect:
             about = "these very units: their covariates are taken as fixed"
         words = self.estimand if weighting.estimand is None else weighting.estimand
         averaged = self.rows.average(weighting, population=population)
-        return replace(self._with_rows(averaged, estimand=self.estimand), population=about, estimand=words)
+        mapped = replace(self._with_rows(averaged, estimand=self.estimand), population=about, estimand=words)
+        return self._followed(mapped, "aggregate", by, weights, population)
 
     def difference(self, other: Effect, rows: str | None = None) -> Effect:
         """Subtract another fit's effect, with the covariance of the two.
@@ -333,7 +339,7 @@ class Effect:
         correction = "CR1" if small_sample else "no small-sample factor"
         worth = [effective_clusters(np.asarray(values)) for values in labels]
         few = clusters_text([(str(_name_of(way)), *counted) for way, counted in zip(ways, worth, strict=True)])
-        return replace(
+        clustered = replace(
             self,
             warnings=self.warnings if few is None else (*self.warnings, few),
             rows=replace(self.rows, uncertainty=u),
@@ -342,6 +348,7 @@ class Effect:
             std_error_method=f"clustered{ways_in_words(len(ways))} ({correction})",
             pictured=None if self.pictured is None else partial(_clustered, self.pictured, labels, small_sample),
         ).explained()
+        return self._followed(clustered, "cluster", by, small_sample)
 
     def collapse(self, unit: str | ColumnLike) -> Effect:
         """Sum the contributions to a coarser row (unit, household), the rows of later comparisons."""
@@ -352,9 +359,10 @@ class Effect:
         rows = replace(self.rows, uncertainty=u)
         method = f"influence function, one row per {name}"
         inversion = _clustered_inversion(self.inversion, [self.rows.labels_of_rows(unit)], u)
-        return replace(
+        collapsed = replace(
             self, rows=rows, tests=None, inversion=inversion, std_error_method=method, pictured=None
         ).explained()
+        return self._followed(collapsed, "collapse", unit)
 
     def interval(
         self, level: float | None = None, simultaneous: bool = False, random_state: int | None = 0
@@ -402,11 +410,12 @@ class Effect:
         """Pull noisy rows towards their common mean (empirical Bayes, Morris 1983); rows are taken as independent."""
         shrunk = empirical_bayes(self.rows.centre, np.square(self.rows.std_errors))
         means = pd.Series(shrunk.mean, index=self.rows.index, name="estimate")
-        return replace(
+        pulled = replace(
             self._with_rows(Estimates(means, Variance(shrunk.variance))),
             std_error_method="empirical Bayes posterior (Morris 1983), rows taken as independent",
             facts={**self.facts, "common_mean": shrunk.centre, "variance_of_effects": shrunk.spread},
         )
+        return self._followed(pulled, "shrink")
 
     # -- reading -----------------------------------------------------------------------------------------------------
 
@@ -460,6 +469,7 @@ class Effect:
             diagnostics=dict(self.diagnostics),
             inversion=getattr(self.inversion, "compact", lambda: self.inversion)(),
             pictured=None,
+            study=None if self.study is None else self.study.without_data(),
         )
 
     def __repr__(self) -> str:
@@ -537,12 +547,16 @@ class Effect:
             return taken
         return replace(taken, inversion=_SomeRows(self.inversion, taken.rows.index))
 
+    def _followed(self, mapped: Effect, method: str, *args: Any) -> Effect:
+        """The mapped effect, with the study and the map that made it."""
+        return mapped if self.study is None else replace(mapped, study=self.study.then(method, *args))
+
     def _with_rows(self, rows: Estimates, estimand: str | None = None) -> Effect:
         """Return the same fit with other rows."""
         words = self.estimand if estimand is None else estimand
         # what a test of the rows said of itself does not hold for a map of them
         method = self.std_error_method if self.tests is None else self.std_error_method.partition("; p-values")[0]
-        mapped = replace(self, rows=rows, estimand=words, inversion=None, tests=None, pictured=None)
+        mapped = replace(self, rows=rows, estimand=words, inversion=None, tests=None, pictured=None, study=None)
         return replace(mapped, std_error_method=method).explained()
 
 

@@ -72,6 +72,7 @@ def by_outcome(effects: Mapping[Hashable, Effect]) -> Effect:
         tests=pd.concat(tests).set_axis(index) if len(tests) == len(fits) else None,
         population="; ".join(dict.fromkeys(fit.population for fit in fits)),
         facts=_facts(effects),
+        study=None,
     )
 
 

@@ -319,7 +319,8 @@ def _back_door(
     (a,), (y,) = identification.treatment, identification.outcome
     chosen = choose("ate", "aipw" if estimator is None else estimator, {"estimand": estimand, "control": control})
     covariates = [c for c in frame.columns if c in (identification.backdoor.optimal or ())]
-    effect = _fitted(chosen, frame, a, y, covariates, roles=roles, level=level, missing=missing)
+    graph = identification.graph
+    effect = _fitted(chosen, frame, a, y, covariates, graph=graph, roles=roles, level=level, missing=missing)
     named = ", ".join(map(str, covariates))
     why = (
         f"adjusting for {named} closes every path of the graph from {a} to {y} that is not causal; of such sets this"
@@ -358,9 +359,9 @@ def _front_door(
     settings = {"estimand": estimand, "control": control}
     chosen = with_settings(FrontDoor() if estimator is None else estimator, settings)
     through, conditioning = ([c for c in frame.columns if c in part] for part in (mediators, covariates))
-    effect = _fitted(
-        chosen, frame, a, y, conditioning, roles={**roles, "mediators": through}, level=level, missing=missing
-    )
+    asked = {**roles, "mediators": through}
+    graph = identification.graph
+    effect = _fitted(chosen, frame, a, y, conditioning, graph=graph, roles=asked, level=level, missing=missing)
     why = (
         f"no observed set closes the paths of the graph from {a} to {y} that are not causal"
         if identification.backdoor.optimal is None
@@ -384,6 +385,7 @@ def _fitted(
     outcome: Hashable,
     covariates: list[Any],
     *,
+    graph: CausalGraph,
     roles: Mapping[str, Any],
     level: float | None,
     missing: str,
@@ -395,7 +397,9 @@ def _fitted(
     named = [n for value in roles.values() for n in (value if isinstance(value, list) else [value])]
     columns = [*covariates, treatment, *(n for n in named if pd.api.types.is_hashable(n) and n in frame.columns)]
     X = select_columns(frame, dict.fromkeys(columns))
-    return fit_columns(estimator, X, frame[outcome], {"treatment": treatment, **roles}, level=level, missing=missing)
+    asked = {"treatment": treatment, **roles}
+    effect = fit_columns(estimator, X, frame[outcome], asked, level=level, missing=missing, frame=frame)
+    return effect if effect.study is None else replace(effect, study=replace(effect.study, graph=graph))
 
 
 # -- what stands in the way ------------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from pandas_causal.arms.estimands import in_words, plan_estimand
 from pandas_causal.arms.positivity import refuse_separation
 from pandas_causal.arms.sample import Sample, collinear, split_note
 from pandas_causal.effect.effect import Effect
+from pandas_causal.effect.study import Study
 from pandas_causal.errors import CausalArgumentError, CausalDataError, CausalError
 from pandas_causal.inference.influence import Component
 from pandas_causal.inference.rows import RowIdentity
@@ -296,6 +297,7 @@ class Matching(ArmComparison):
         assert inputs.outcome is not None  # noqa: S101 - just given
         numbers = as_float(inputs.outcome)
         out = copy.copy(self)
+        out._as_fitted = Study.of(self, inputs, "raise")
         out._sample = replace(self._sample, inputs=inputs, y=numbers, rows=RowIdentity(inputs.index, numbers))
         out.effect_ = out._estimate(out._sample)
         return out

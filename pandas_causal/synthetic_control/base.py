@@ -34,7 +34,7 @@ from pandas_causal.synthetic_control import checks
 from pandas_causal.synthetic_control.comparison import Block, Method, Runs, layout_of
 from pandas_causal.synthetic_control.conformal import Proxy
 from pandas_causal.synthetic_control.inference import Inference, SyntheticComparison, infer
-from pandas_causal.synthetic_control.study import Study, period_text
+from pandas_causal.synthetic_control.study import SyntheticStudy, period_text
 
 __all__ = ["UNTOUCHED", "Demands", "SyntheticEstimator"]
 
@@ -130,7 +130,7 @@ class SyntheticEstimator(CausalEstimator):
 
     # -- what subclasses write -----------------------------------------------------------------------------------------
 
-    def _method(self, study: Study, rng: np.random.Generator) -> Method:
+    def _method(self, study: SyntheticStudy, rng: np.random.Generator) -> Method:
         raise NotImplementedError
 
     def _proxy(self, runs: list[Runs]) -> Proxy:
@@ -140,12 +140,12 @@ class SyntheticEstimator(CausalEstimator):
     def _assumptions(self) -> tuple[str, ...]:
         raise NotImplementedError
 
-    def _more_checks(self, study: Study, runs: list[Runs]) -> dict[str, Any]:
+    def _more_checks(self, study: SyntheticStudy, runs: list[Runs]) -> dict[str, Any]:
         return {}
 
     # -- private -------------------------------------------------------------------------------------------------------
 
-    def _study(self, panel: Panel, X: Covariates) -> Study:
+    def _study(self, panel: Panel, X: Covariates) -> SyntheticStudy:
         """Outcomes as a matrix, after checks of what every method needs."""
         column = panel.names.get("treatment") or panel.names.get("cohort") or "treatment"
         donors = np.flatnonzero(panel.never)
@@ -169,11 +169,11 @@ class SyntheticEstimator(CausalEstimator):
             rows = np.flatnonzero(panel.cohort == start)
             blocks += [Block(int(start), r) for r in ([rows] if self.demands.pooled else rows[:, None])]
         covariates, names = _covariates(self, panel, X)
-        return Study(
+        return SyntheticStudy(
             panel=panel, Y=panel.wide(), donors=donors, blocks=blocks, covariates=covariates, names=names
         )  # fmt: skip
 
-    def _remember_fit(self, study: Study, runs: list[Runs]) -> None:
+    def _remember_fit(self, study: SyntheticStudy, runs: list[Runs]) -> None:
         """Learned attributes: weights with the labels they belong to."""
         donors, names = study.labels[study.donors], study.block_names()
         if all(run.weights is not None for run in runs):
@@ -187,7 +187,7 @@ class SyntheticEstimator(CausalEstimator):
             }
             self.time_weights_ = pd.DataFrame(series)
 
-    def _arrange(self, study: Study, method: Method, runs: list[Runs], rng: np.random.Generator) -> Effect:
+    def _arrange(self, study: SyntheticStudy, method: Method, runs: list[Runs], rng: np.random.Generator) -> Effect:
         """Estimates, their uncertainty, checks and warnings as one Effect."""
         layout = layout_of(study.blocks, study.panel.n_periods)
         comparison = SyntheticComparison(method, study.Y, study.donors, study.blocks, layout, runs)
@@ -218,7 +218,7 @@ class SyntheticEstimator(CausalEstimator):
         )
         return effect.explained()
 
-    def _index(self, study: Study) -> pd.Index:
+    def _index(self, study: SyntheticStudy) -> pd.Index:
         """Names of the rows: one average, or periods (periods since treatment where it starts at several)."""
         periods, starts = study.panel.periods, {b.start for b in study.blocks}
         first = min(starts)
@@ -228,7 +228,7 @@ class SyntheticEstimator(CausalEstimator):
             return pd.Index(periods[first:], name=study.panel.axis.name)
         return pd.RangeIndex(len(periods) - first, name="event")
 
-    def _refuse_inference(self, study: Study, players: int, runs: list[Runs]) -> None:
+    def _refuse_inference(self, study: SyntheticStudy, players: int, runs: list[Runs]) -> None:
         """Refuse an inference that this design has no room for, naming one it has."""
         treated = len(study.treated)
         name, column = type(self).__name__, study.panel.names["unit"]
@@ -247,7 +247,7 @@ class SyntheticEstimator(CausalEstimator):
             message = f"conformal inference is for one treated path, and there are {len(study.blocks)}"
             raise CausalDataError([Problem(column, message, None, remedy)])
 
-    def _without_placebos(self, study: Study, runs: list[Runs]) -> str:
+    def _without_placebos(self, study: SyntheticStudy, runs: list[Runs]) -> str:
         """What to use where donors are too few to play the treated."""
         rules = [vars(base).get("legal", {}) for base in type(self).__mro__]
         legal = next(rule["inference"] for rule in rules if "inference" in rule).choices
@@ -264,7 +264,7 @@ class SyntheticEstimator(CausalEstimator):
         which = "inference='conformal'" if own else "SyntheticControl(inference='conformal')"
         return f"{which}, which looks along time, or more donors"
 
-    def _warned(self, study: Study, comparison: SyntheticComparison) -> list[str]:
+    def _warned(self, study: SyntheticStudy, comparison: SyntheticComparison) -> list[str]:
         """Warn of a poor fit before treatment, of an exact one, and of a jackknife on few units."""
         texts: list[tuple[str, type[CausalWarning]]] = []
         if self.demands.donor_hull:
@@ -277,7 +277,9 @@ class SyntheticEstimator(CausalEstimator):
             warn(text, kind)
         return [text for text, _ in texts]
 
-    def _fit_warnings(self, study: Study, comparison: SyntheticComparison) -> list[tuple[str, type[CausalWarning]]]:
+    def _fit_warnings(
+        self, study: SyntheticStudy, comparison: SyntheticComparison
+    ) -> list[tuple[str, type[CausalWarning]]]:
         """The fit before treatment, beside the spread of the donors."""
         texts: list[tuple[str, type[CausalWarning]]] = []
         table = checks.pre_fit_table(comparison, study)
@@ -302,7 +304,7 @@ class SyntheticEstimator(CausalEstimator):
             texts.append((text, AssumptionWarning))
         return texts
 
-    def _facts(self, study: Study, comparison: SyntheticComparison) -> dict[str, Any]:
+    def _facts(self, study: SyntheticStudy, comparison: SyntheticComparison) -> dict[str, Any]:
         panel = study.panel
         return {
             "outcome": panel.names["outcome"],
@@ -323,7 +325,7 @@ def _beside(ratio: float, scale: str) -> str:
     return f"{ratio:.0%} {scale}" if np.isfinite(ratio) else "and donors do not vary"
 
 
-def _population(study: Study) -> str:
+def _population(study: SyntheticStudy) -> str:
     treated = study.labels[study.treated]
     if len(treated) == 1:
         return f"{plain(treated[0])}, in its treated periods"

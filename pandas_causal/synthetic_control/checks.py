@@ -11,7 +11,7 @@ import pandas as pd
 from pandas_causal.effect.check import Check
 from pandas_causal.synthetic_control.comparison import backdated, rmspe
 from pandas_causal.synthetic_control.inference import Placebos, SyntheticComparison
-from pandas_causal.synthetic_control.study import Study, period_text
+from pandas_causal.synthetic_control.study import SyntheticStudy, period_text
 
 __all__ = [
     "gap",
@@ -28,13 +28,15 @@ _FAR, _NOISY = 0.25, 2.0
 _MAX_DONORS = 25
 
 
-def synthetic_checks(comparison: SyntheticComparison, study: Study, placebos: Placebos | None) -> dict[str, Any]:
+def synthetic_checks(
+    comparison: SyntheticComparison, study: SyntheticStudy, placebos: Placebos | None
+) -> dict[str, Any]:
     """Checks by name; those that refit are computed when they are read.
 
     Parameters
     ----------
     comparison : SyntheticComparison
-    study : Study
+    study : SyntheticStudy
     placebos : Placebos or None
     """
     checks: dict[str, Any] = {"pre_fit": pre_fit(comparison, study), "gap": gap(comparison, study)}
@@ -51,7 +53,7 @@ def synthetic_checks(comparison: SyntheticComparison, study: Study, placebos: Pl
     return checks
 
 
-def pre_fit_table(comparison: SyntheticComparison, study: Study) -> pd.DataFrame:
+def pre_fit_table(comparison: SyntheticComparison, study: SyntheticStudy) -> pd.DataFrame:
     """Root mean squared gap before treatment, block by block, beside a scale that tells good from poor.
 
     Where levels are matched, the scale is the spread of the donors' outcomes before treatment. Where an intercept takes
@@ -80,7 +82,7 @@ def poor_fit(demeaned: bool) -> tuple[float, str]:
     return (_NOISY, "of what noise leaves") if demeaned else (_FAR, "of the donors' spread")
 
 
-def pre_fit(comparison: SyntheticComparison, study: Study) -> Check:
+def pre_fit(comparison: SyntheticComparison, study: SyntheticStudy) -> Check:
     """Whether the gap before treatment is small beside the donors' spread, or beside noise where levels may differ."""
     table = pre_fit_table(comparison, study)
     limit, scale = poor_fit(comparison.method.demeaned)
@@ -90,7 +92,7 @@ def pre_fit(comparison: SyntheticComparison, study: Study) -> Check:
     return Check(worst <= limit, table, text + (" at worst" if len(table) > 1 else ""))
 
 
-def gap(comparison: SyntheticComparison, study: Study) -> Check:
+def gap(comparison: SyntheticComparison, study: SyntheticStudy) -> Check:
     """Actual and synthetic outcome, period by period; periods since treatment where it starts at several."""
     n = study.panel.n_periods
     starts = [b.start for b in comparison.blocks]
@@ -124,7 +126,7 @@ def gap(comparison: SyntheticComparison, study: Study) -> Check:
     return Check(None, table, f"last gap {last}")
 
 
-def weight_checks(comparison: SyntheticComparison, study: Study) -> Check:
+def weight_checks(comparison: SyntheticComparison, study: SyntheticStudy) -> Check:
     """Unit weights of the donors, largest first."""
     columns = [run.weights[0, comparison.donors] for run in comparison.runs if run.weights is not None]
     index = pd.Index(study.labels[comparison.donors], name=study.labels.name)
@@ -136,7 +138,7 @@ def weight_checks(comparison: SyntheticComparison, study: Study) -> Check:
     return Check(None, table, f"{carry:,} of {len(table):,} donors carry weight" + (f": {top}" if top else ""))
 
 
-def _time_weights(comparison: SyntheticComparison, study: Study) -> Check:
+def _time_weights(comparison: SyntheticComparison, study: SyntheticStudy) -> Check:
     """Weights of the periods of the baseline."""
     periods = study.panel.periods
     parts = {
@@ -150,13 +152,13 @@ def _time_weights(comparison: SyntheticComparison, study: Study) -> Check:
     return Check(None, table, f"{carry:,} of {len(table):,} periods before treatment carry weight")
 
 
-def _placebo_index(study: Study, placebos: Placebos, donors: Any) -> pd.Index:
+def _placebo_index(study: SyntheticStudy, placebos: Placebos, donors: Any) -> pd.Index:
     if placebos.drawn.shape[1] == 1:
         return pd.Index(study.labels[donors][placebos.drawn[:, 0]], name=study.labels.name)
     return pd.RangeIndex(len(placebos.drawn), name="draw")
 
 
-def _placebo_paths(comparison: SyntheticComparison, study: Study, placebos: Placebos) -> Check:
+def _placebo_paths(comparison: SyntheticComparison, study: SyntheticStudy, placebos: Placebos) -> Check:
     """Gaps of donors that play the treated, one row each; the first row holds the actual gaps."""
     table = gap(comparison, study).table
     single = len({b.start for b in comparison.blocks}) == 1
@@ -176,7 +178,7 @@ def _placebo_paths(comparison: SyntheticComparison, study: Study, placebos: Plac
     return Check(None, out, f"{reach} of {len(averages)} placebo effects are as large, p {p:.3f}")
 
 
-def _ratios(comparison: SyntheticComparison, study: Study, placebos: Placebos) -> Check:
+def _ratios(comparison: SyntheticComparison, study: SyntheticStudy, placebos: Placebos) -> Check:
     """Root mean squared gap after treatment beside before, for the treated and for donors that play them."""
     after, before = comparison.layout.rmspe_ratio(placebos.gaps, comparison.method.demeaned)
     own_after, own_before = comparison.ratio_parts
@@ -191,7 +193,7 @@ def _ratios(comparison: SyntheticComparison, study: Study, placebos: Placebos) -
     )
 
 
-def leave_one_out(comparison: SyntheticComparison, study: Study) -> Check:
+def leave_one_out(comparison: SyntheticComparison, study: SyntheticStudy) -> Check:
     """Average effect without one donor at a time, those with most weight first (25 at most)."""
     weights = [run.weights[0, comparison.donors] for run in comparison.runs if run.weights is not None]
     largest = np.abs(np.stack(weights)).max(axis=0)
@@ -213,7 +215,7 @@ def leave_one_out(comparison: SyntheticComparison, study: Study) -> Check:
     return Check(passed, table, text)
 
 
-def in_time_placebo(comparison: SyntheticComparison, study: Study) -> Check:
+def in_time_placebo(comparison: SyntheticComparison, study: SyntheticStudy) -> Check:
     """Average effect of a treatment pretended to start earlier, periods from the actual start on left out."""
     shortest = min(b.start for b in comparison.blocks)
     shifts = sorted({k for k in (shortest // 4, shortest // 3, shortest // 2) if k >= 1 and shortest - k >= 2})

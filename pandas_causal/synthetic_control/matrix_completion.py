@@ -17,7 +17,7 @@ from pandas_causal.kernels.arrays import Bools, Floats, Ints
 from pandas_causal.panels.panel import Panel
 from pandas_causal.synthetic_control.base import UNTOUCHED, Demands, SyntheticEstimator
 from pandas_causal.synthetic_control.comparison import Block, Runs
-from pandas_causal.synthetic_control.study import Study
+from pandas_causal.synthetic_control.study import SyntheticStudy
 
 __all__ = [
     "Completion",
@@ -102,7 +102,7 @@ class MatrixCompletion(SyntheticEstimator):
         """What the method asks of a panel."""
         return Demands(gaps=True, donor_hull=False)
 
-    def _study(self, panel: Panel, X: Covariates) -> Study:
+    def _study(self, panel: Panel, X: Covariates) -> SyntheticStudy:
         study = super()._study(panel, X)
         short = study.treated[np.isnan(study.Y[study.treated]).any(axis=1)]
         if len(short):
@@ -112,7 +112,7 @@ class MatrixCompletion(SyntheticEstimator):
             raise CausalDataError([Problem(panel.names["unit"], message, None, remedy)])
         return study
 
-    def _method(self, study: Study, rng: np.random.Generator) -> CompletionMethod:
+    def _method(self, study: SyntheticStudy, rng: np.random.Generator) -> CompletionMethod:
         self._errors = None
         if self.penalty != "cv":
             self.penalty_ = float(self.penalty)
@@ -127,7 +127,7 @@ class MatrixCompletion(SyntheticEstimator):
     def _assumptions(self) -> tuple[str, ...]:
         return (_LOW_RANK, _UNRELATED, UNTOUCHED)
 
-    def _more_checks(self, study: Study, runs: list[Runs]) -> dict[str, Any]:
+    def _more_checks(self, study: SyntheticStudy, runs: list[Runs]) -> dict[str, Any]:
         if self._errors is None:
             return {}
         error = float(self._errors["error"].min())

@@ -12,11 +12,11 @@ from pandas_causal.kernels.arrays import Floats, Ints
 from pandas_causal.panels.panel import Panel
 from pandas_causal.synthetic_control.comparison import Block
 
-__all__ = ["Study", "period_text"]
+__all__ = ["SyntheticStudy", "period_text"]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Study:
+class SyntheticStudy:
     """A panel as a matrix, with its donors and its blocks of treated units.
 
     Attributes

@@ -17,7 +17,7 @@ from pandas_causal.synthetic_control.base import UNTOUCHED, Demands, SyntheticEs
 from pandas_causal.synthetic_control.comparison import Method, Runs, SimplexControl
 from pandas_causal.synthetic_control.conformal import Proxy
 from pandas_causal.synthetic_control.predictor_weights import Predictor, PredictorControl, predictor_values
-from pandas_causal.synthetic_control.study import Study
+from pandas_causal.synthetic_control.study import SyntheticStudy
 
 __all__ = ["AugmentedSyntheticControl", "SyntheticControl"]
 
@@ -122,7 +122,7 @@ class SyntheticControl(SyntheticEstimator):
         """What the method asks of a panel."""
         return Demands(pooled=self.pooled, predictors=True)
 
-    def _method(self, study: Study, rng: np.random.Generator) -> Method:
+    def _method(self, study: SyntheticStudy, rng: np.random.Generator) -> Method:
         predictors = self._predictors(study)
         self._used = predictors
         if hasattr(self, "predictor_weights_"):
@@ -137,7 +137,7 @@ class SyntheticControl(SyntheticEstimator):
         _complete(predictors, study)
         return PredictorControl(predictors, study.covariates, weights)
 
-    def _predictors(self, study: Study) -> tuple[Predictor, ...]:
+    def _predictors(self, study: SyntheticStudy) -> tuple[Predictor, ...]:
         """Covariates over their windows, then lags of the outcome."""
         windows = dict(self.windows or {})
         unknown = [c for c in windows if str(c) not in study.names]
@@ -159,7 +159,7 @@ class SyntheticControl(SyntheticEstimator):
         return tuple(out)
 
     @staticmethod
-    def _positions(study: Study, values: Any, where: str) -> tuple[int, ...]:
+    def _positions(study: SyntheticStudy, values: Any, where: str) -> tuple[int, ...]:
         first = min(b.start for b in study.blocks)
         at = [study.panel.axis.position(v) for v in values]
         late = [v for v, t in zip(values, at, strict=True) if not 0 <= t < first]
@@ -179,7 +179,7 @@ class SyntheticControl(SyntheticEstimator):
     def _assumptions(self) -> tuple[str, ...]:
         return (_HULL, UNTOUCHED)
 
-    def _more_checks(self, study: Study, runs: list[Runs]) -> dict[str, Any]:
+    def _more_checks(self, study: SyntheticStudy, runs: list[Runs]) -> dict[str, Any]:
         if not self._used:
             return {}
         names = [p.name for p in self._used]
@@ -251,7 +251,7 @@ class AugmentedSyntheticControl(SyntheticEstimator):
         """What the method asks of a panel."""
         return Demands(pooled=self.pooled, least_before=3, donor_hull=False)
 
-    def _method(self, study: Study, rng: np.random.Generator) -> AugmentedControl:
+    def _method(self, study: SyntheticStudy, rng: np.random.Generator) -> AugmentedControl:
         return AugmentedControl(None if self.ridge == "cv" else float(self.ridge))
 
     def _proxy(self, runs: list[Runs]) -> Proxy:
@@ -262,7 +262,7 @@ class AugmentedSyntheticControl(SyntheticEstimator):
     def _assumptions(self) -> tuple[str, ...]:
         return ("outcomes before treatment predict later ones linearly, alike for donors and treated", _HULL, UNTOUCHED)
 
-    def _more_checks(self, study: Study, runs: list[Runs]) -> dict[str, Any]:
+    def _more_checks(self, study: SyntheticStudy, runs: list[Runs]) -> dict[str, Any]:
         self.ridge_ = np.array([run.tuning[0, 0] for run in runs if run.tuning is not None])
         values = self.unit_weights_.to_numpy()
         table = pd.DataFrame(
@@ -288,7 +288,7 @@ def _given(weights: Mapping[Any, Any], names: list[str]) -> Floats:
     return np.array([float(values.get(name, 0.0)) for name in names])
 
 
-def _complete(predictors: tuple[Predictor, ...], study: Study) -> None:
+def _complete(predictors: tuple[Predictor, ...], study: SyntheticStudy) -> None:
     """Refuse predictors that some unit lacks in all its periods, and predictors that are the same for all."""
     problems = []
     rows = np.concatenate([study.donors, study.treated])
@@ -307,7 +307,7 @@ def _complete(predictors: tuple[Predictor, ...], study: Study) -> None:
         raise CausalDataError(problems)
 
 
-def _balance(predictors: tuple[Predictor, ...], study: Study, runs: list[Runs]) -> Check:
+def _balance(predictors: tuple[Predictor, ...], study: SyntheticStudy, runs: list[Runs]) -> Check:
     """Predictors of the treated, of their synthetic controls and of the donors' mean, with their weights."""
     rows = []
     for name, block, run in zip(study.block_names(), study.blocks, runs, strict=True):

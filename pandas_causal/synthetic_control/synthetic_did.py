@@ -12,7 +12,7 @@ from pandas_causal.inputs.parameters import NON_NEGATIVE, Legal, one_of, or_none
 from pandas_causal.synthetic_control.base import UNTOUCHED, Demands, SyntheticEstimator
 from pandas_causal.synthetic_control.comparison import DoubleDifference, Runs, noise_level
 from pandas_causal.synthetic_control.conformal import Proxy
-from pandas_causal.synthetic_control.study import Study
+from pandas_causal.synthetic_control.study import SyntheticStudy
 
 __all__ = ["SyntheticDiD"]
 
@@ -102,7 +102,7 @@ class SyntheticDiD(SyntheticEstimator):
         """What the method asks of a panel."""
         return Demands(least_before=1 if self._plain else 2, donor_hull=not self._plain)
 
-    def _method(self, study: Study, rng: np.random.Generator) -> DoubleDifference:
+    def _method(self, study: SyntheticStudy, rng: np.random.Generator) -> DoubleDifference:
         reference = study.Y[study.donors]
         self.noise_ = noise_level(reference[:, : min(b.start for b in study.blocks)])
         zeta = None if self.zeta is None else float(self.zeta)
