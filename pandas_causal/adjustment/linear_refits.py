@@ -24,6 +24,11 @@ _NOTHING = 1e-10
 class LinearRefits(Protocol):
     """Estimates of the rows of an effect with one vector replaced."""
 
+    @property
+    def codes(self) -> Codes:
+        """Arms (n,) at fit."""
+        ...
+
     def refit(self, codes: Codes | None = None, y: Floats | None = None) -> Refitted:
         """Fit with other arms (n,), coded as at fit, or another outcome (n,)."""
         ...
@@ -121,6 +126,11 @@ class ArmRefits:
     sample: Sample
     design: StandardisedMatrix
     plan: EstimandPlan
+
+    @property
+    def codes(self) -> Codes:
+        """Arms (n,) at fit."""
+        return self.sample.codes
 
     def refit(self, codes: Codes | None = None, y: Floats | None = None) -> Refitted:
         """Contrasts of the adjusted means with another treatment or outcome.

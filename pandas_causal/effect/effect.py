@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
@@ -35,6 +35,8 @@ from pandas_causal.kernels.arrays import Bools, Floats, Positions
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+    from pandas_causal.robustness.refutation import Refutation
 
 __all__ = ["Effect"]
 
@@ -458,6 +460,67 @@ class Effect:
         from pandas_causal.robustness import sensitivity_of
 
         return sensitivity_of(self, restriction, **settings)
+
+    def refute(
+        self,
+        refuter: str | Sequence[str] | None = None,
+        *,
+        study: pd.DataFrame | None = None,
+        n_simulations: int = 100,
+        n_jobs: int | None = None,
+        alpha: float = 0.05,
+        random_state: int = 0,
+        progress: bool = True,
+        negative_outcome: ColumnLike | str | None = None,
+        negative_exposure: ColumnLike | str | None = None,
+        graph: object = None,
+    ) -> Refutation:
+        """Change the data, or the method, where it is known what should come of it, and say whether it did.
+
+        Parameters
+        ----------
+        refuter : str or list of str, optional
+            "placebo_treatment", "random_common_cause", "subset", "bootstrap", "zero_outcome", "dummy_outcome",
+            "add_noise", "leave_one_out", "simulated_confounder", "negative_outcome", "negative_exposure", "in_time",
+            "in_space", "placebo_cutoffs", "graph", "permuted_graph". All that apply by default.
+        study : DataFrame, optional
+            The frame that was fitted to, for an effect that was stored without it.
+        n_simulations : int
+            Draws of a refuter.
+        n_jobs : int, optional
+            The result is the same for any number.
+        alpha : float
+            Level of the verdicts, which are Holm's over the refuters that ran.
+        random_state : int
+        progress : bool
+            Show a bar after two seconds; Ctrl-C keeps what is done.
+        negative_outcome : column or list of columns, optional
+            Outcomes that the treatment cannot move.
+        negative_exposure : column or list of columns, optional
+            Exposures that cannot move the outcome.
+        graph : CausalGraph, or what it reads, optional
+            To be tested; by default the graph that the effect was asked with.
+
+        Returns
+        -------
+        Refutation
+            A table: what was changed, the estimate before and after, p-value, verdict, what a failure means; and what
+            each refuter can see and what not. "Not refuted" is not "true": most of them cannot see confounding.
+
+        Raises
+        ------
+        CausalArgumentError
+            For an unknown refuter or one that does not apply, with those that do; for a wrong setting.
+        CausalDataError
+            The data have changed since the fit.
+        """
+        from pandas_causal.robustness.refutation import refute_effect
+
+        return refute_effect(
+            self, refuter, study=study, n_simulations=n_simulations, n_jobs=n_jobs, alpha=alpha,
+            random_state=random_state, progress=progress, negative_outcome=negative_outcome,
+            negative_exposure=negative_exposure, graph=graph,
+        )  # fmt: skip
 
     def compact(self) -> Effect:
         """Drop what is as long as the data, for storing; keeps the estimator's name and settings."""

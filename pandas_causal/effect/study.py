@@ -80,6 +80,8 @@ class Study(Generic[E]):
         The caller's whole frame, where it is known: further columns serve as negative controls.
     graph : CausalGraph or None
         The graph that chose, or judged, the covariates.
+    verified : bool
+        Whether the data were compared with the hashes already, as :meth:`ready` does before many refits.
     """
 
     estimator: Any
@@ -90,6 +92,7 @@ class Study(Generic[E]):
     post: tuple[Step, ...] | None = ()
     frame: pd.DataFrame | None = None
     graph: Any = None
+    verified: bool = False
 
     @classmethod
     def of(cls, estimator: Any, inputs: Inputs, missing: str) -> Study[Any]:
@@ -117,6 +120,8 @@ class Study(Generic[E]):
                 "this effect was stored without the data it comes from (compact(), or a pickle); give them again:"
                 " refute(study=frame)"
             )
+        if self.verified:
+            return self.inputs
         changed = [key for key, mark in _marks(self.inputs).items() if self.marks.get(key) != mark]
         if changed:
             raise CausalDataError([_changed(role, name) for role, name in changed[:20]])
@@ -163,9 +168,13 @@ class Study(Generic[E]):
         steps = None if self.post is None else (*self.post, Step(method, args, settings))
         return replace(self, post=steps)
 
+    def ready(self) -> Study[E]:
+        """The study of its complete rows, compared with the hashes once and not at every refit."""
+        return replace(self, inputs=self.data.complete(self.missing).weighted(), verified=True)
+
     def without_data(self) -> Study[E]:
         """What is left to store: settings, names and hashes."""
-        return replace(self, inputs=None, frame=None)
+        return replace(self, inputs=None, frame=None, verified=False)
 
     # -- the one function that perturbs and refits -------------------------------------------------------------------
 
@@ -230,7 +239,7 @@ class Study(Generic[E]):
 
     def __getstate__(self) -> dict[str, Any]:
         """Without the data, and without steps that cannot be stored (a lambda given to ``transform``)."""
-        return {**self.__dict__, "inputs": None, "frame": None, "post": _storable(self.post)}
+        return {**self.__dict__, "inputs": None, "frame": None, "verified": False, "post": _storable(self.post)}
 
     def __repr__(self) -> str:
         held = "without its data" if self.inputs is None else f"{len(self.inputs.index):,} rows"
