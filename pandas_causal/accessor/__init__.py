@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from pandas_causal.accessor.adjustment import AdjustmentQuestions
+from pandas_causal.accessor.audit import AuditQuestions
 from pandas_causal.accessor.difference_in_differences import PanelQuestions
 from pandas_causal.accessor.discontinuity import DiscontinuityQuestions
 from pandas_causal.accessor.experiments import ExperimentQuestions
@@ -23,7 +23,7 @@ __all__ = ["CausalAccessor", "causal"]
 
 
 class CausalAccessor(
-    AdjustmentQuestions,
+    AuditQuestions,
     ExperimentQuestions,
     MatchingQuestions,
     DiscontinuityQuestions,

@@ -15,7 +15,7 @@ from pandas_causal.effect.study import Refitted
 from pandas_causal.errors import CausalError
 from pandas_causal.inputs.roles import Inputs
 from pandas_causal.kernels.arrays import Floats, Ints
-from pandas_causal.robustness.refits import Plan, Question, main_rows, read
+from pandas_causal.robustness.refits import Plan, Question, main_rows, refitted_of
 from pandas_causal.robustness.refuters import Finding, Refuter, of_draws
 
 __all__ = ["REFUTERS_OF_DESIGNS"]
@@ -173,7 +173,7 @@ class _InSpace:
         first[rng.choice(never, size=count, replace=False)] = rng.choice(starts, size=count)
         rows = np.flatnonzero(np.isin(self.timing.unit, never))
         cohort = _rows_of(self.timing, first, question)
-        return read(main_rows(question.study.refit(rows=rows, cohort=cohort, treatment=None)))
+        return refitted_of(main_rows(question.study.refit(rows=rows, cohort=cohort, treatment=None)))
 
 
 def _in_space(question: Question, plan: Plan) -> Finding:

@@ -18,7 +18,7 @@ from pandas_causal.inputs.column_rules import as_float, is_numeric
 from pandas_causal.inputs.roles import Inputs
 from pandas_causal.kernels.arrays import Bools, Codes, Floats, Positions
 
-__all__ = ["Asked", "Collected", "Plan", "Question", "law_of_draws", "main_rows", "read"]
+__all__ = ["Asked", "Collected", "Plan", "Question", "law_of_draws", "main_rows", "refitted_of"]
 
 Asked = Mapping[str, Any]  # what the caller names: negative controls, a graph
 
@@ -54,7 +54,7 @@ def main_rows(effect: Effect) -> Effect:
     return effect
 
 
-def read(effect: Effect) -> Refitted:
+def refitted_of(effect: Effect) -> Refitted:
     """Estimates without their bias, standard errors and degrees of freedom, on the scale that tests are made on."""
     rows = effect.rows.on_scale
     df = rows.uncertainty.df() if hasattr(rows.uncertainty, "df") else np.full(len(rows), np.inf)
@@ -94,7 +94,7 @@ class Question:
     @cached_property
     def found(self) -> Refitted:
         """What the fit found."""
-        return read(self.effect)
+        return refitted_of(self.effect)
 
     @property
     def n(self) -> int:
@@ -174,7 +174,7 @@ class Question:
 
     def refit(self, **changes: Any) -> Refitted:
         """Fit again with a part replaced."""
-        return read(self.study.refit(**changes))
+        return refitted_of(self.study.refit(**changes))
 
     def with_order(self, order: Positions) -> Refitted:
         """Fit again with the treatment in another order: that of instruments and of known propensities too."""
@@ -333,7 +333,7 @@ class Collected:
         return "; ".join(parts)
 
 
-class Law(NamedTuple):
+class DrawLaw(NamedTuple):
     """P-values (rows,) of the mean and of the size of draws, both at once, and the spread of their statistics."""
 
     p_value: Floats
@@ -342,7 +342,7 @@ class Law(NamedTuple):
     spread: Floats
 
 
-def law_of_draws(deviations: Floats, std_errors: Floats, df: Floats) -> Law:
+def law_of_draws(deviations: Floats, std_errors: Floats, df: Floats) -> DrawLaw:
     """Compare draws with the law that their standard errors promise.
 
     The mean by the draws' own spread (Student's t), the statistics ``deviation / std_error`` by the Kolmogorov-Smirnov
@@ -374,4 +374,4 @@ def law_of_draws(deviations: Floats, std_errors: Floats, df: Floats) -> Law:
             p_size[j] = float(stats.kstest(u, "uniform").pvalue)
             spread[j] = float(t.std(ddof=1))
     both = np.where(np.isnan(p_size), p_mean, np.minimum(1.0, 2 * np.fmin(p_mean, p_size)))
-    return Law(both, p_mean, p_size, spread)
+    return DrawLaw(both, p_mean, p_size, spread)

@@ -253,7 +253,7 @@ def test_draws_that_fail_are_counted(effect, monkeypatch):
 @pytest.mark.parametrize(
     ("asked", "match"),
     [
-        ({"refuter": "placebo"}, "did you mean 'placebo_treatment'"),
+        ({"refuter": "placebo_treatmnt"}, "did you mean 'placebo_treatment'"),
         ({"refuter": "in_time"}, "is for panels, and this is a comparison of rows; of this study there are: placebo"),
         ({"refuter": "negative_outcome"}, "needs negative_outcome="),
         ({"n_simulations": 0}, "n_simulations"),
