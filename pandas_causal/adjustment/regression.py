@@ -185,7 +185,8 @@ class RegressionAdjustment(ArmComparison):
             propensity_check = check_propensity(sample, StandardisedMatrix.of(sample.X))
             checks, warned = self.overlap(sample, propensity_check.values, self.estimand)
             warned += propensity_check.notes
-        checks["nuisance"] = self._fit_report(sample, result.predictions)
+        if self.checks_data:
+            checks["nuisance"] = self._fit_report(sample, result.predictions)
         named = in_words(self.estimand, sample.treatment, sample.outcome)
         self.effect_ = self.finish(
             sample,
@@ -353,7 +354,7 @@ class RegressionAdjustment(ArmComparison):
         self.weights_ = weights[:, 0] if weights.shape[1] == 1 else weights
         warned = [] if self._validated else [*coefficient_overlap(sample), *split_note(sample)]
         checks: dict[str, Any] = {
-            "weights": weights_check(weights, sample.codes, sample.arms.levels),
+            "weights": partial(weights_check, weights, sample.codes, sample.arms.levels),
             "target": partial(implied_target, weights, sample),
             "balance": partial(sample.balance, weights),
         }

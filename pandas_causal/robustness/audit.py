@@ -40,6 +40,9 @@ __all__ = ["Audit", "AuditQuestion", "audit_study"]
 MOST_ROWS = 20_000
 _BEYOND = 0.05
 _LARGE = 0.5
+_FEWEST, _HARDLY = 50, 0.01  # rows of a region, and the share of an arm that is hardly there
+_MOST_SIDES = 600  # of which regions are made
+_DRAWS, _FEW_DRAWS = 100, 30  # of a refuter: few where every draw is a fit of its own
 _WIDTH = 118
 _CLEAR, _CONCERN, _INFORMS, _CANNOT, _ASKED = (
     "no concern", "CONCERN", "for information", "not checked", "you must say",
@@ -210,6 +213,11 @@ class _Case:
         control = self.question.control
         return self.fit(AIPW(outcome_model="linear", propensity_model="linear", control=control))
 
+    @property
+    def draws(self) -> int:
+        """Draws of a refuter of the coefficient."""
+        return _DRAWS if self.question.cluster is None and len(self.some) <= MOST_ROWS // 4 else _FEW_DRAWS
+
     def nuisances(self) -> tuple[Floats, Floats]:
         """Propensities and outcome predictions (m, K) of those rows: of the default fit, or of linear models."""
         fitted = None if self.effect is None else self.effect.estimator
@@ -322,37 +330,94 @@ def _overlap(case: _Case) -> _Line:
         from pandas_causal.arms.overlap import overlap_check
 
         check = overlap_check(e, case.arms.codes, case.arms.levels)
-    region = _region(case, beyond) if beyond.mean() > 0.01 else ""
-    text = f"{check.summary}{region}"
-    return _Line(_CLEAR if check.passed else _CONCERN, text, advice)
+    alone = _region_of_one_arm(case)
+    region = _region_beyond(case, beyond) if beyond.mean() > 0.01 else ""
+    text = f"{check.summary}{alone or region}"
+    return _Line(_CLEAR if check.passed and not alone else _CONCERN, text, advice)
 
 
-def _region(case: _Case, beyond: Bools) -> str:
+def _region_beyond(case: _Case, beyond: Bools) -> str:
     """Rules of depth two for where propensities lie beyond 0.05 or 0.95."""
+    found = _leaves(case, beyond, max(10, len(beyond) // 100))
+    if found is None:
+        return ""
+    shares = pd.Series(beyond).groupby(found.leaf).mean()
+    worst = int(shares.index[int(shares.to_numpy().argmax())])
+    rules = found.rules(worst)
+    return rules and (
+        f"; least where {rules}: {shares[worst]:.0%} of {int((found.leaf == worst).sum()):,} rows there have a"
+        f" propensity within {_BEYOND:g} of 0 or 1{case.of_rows}"
+    )
+
+
+def _region_of_one_arm(case: _Case) -> str:
+    """The largest region of two rules in which an arm has hardly a row, whatever a model of propensities says of it."""
+    levels, codes = case.encoder.every_level, case.arms.codes
+    X = levels.on(case.X)
+    sides, words = _half_spaces(X, levels.names)
+    if len(words) < 2:
+        return ""
+    least = max(_FEWEST, len(X) // 50)
+    inside = sides.T @ sides
+    best, text = 0.0, ""
+    for a in range(len(case.arms)):
+        of_arm = sides[codes == a].T @ sides[codes == a]
+        hardly = np.where((inside >= least) & (of_arm < _HARDLY * inside), inside, 0.0)
+        i, j = np.unravel_index(int(hardly.argmax()), hardly.shape)
+        if hardly.diagonal().max() == hardly[i, j]:  # one rule says it
+            i = j = hardly.diagonal().argmax()
+        if hardly[i, j] > best:
+            best = float(hardly[i, j])
+            rules = words[i] if i == j else f"{words[i]} and {words[j]}"
+            text = (
+                f"; where {rules}, {int(of_arm[i, j]):,} of {int(best):,} rows are of arm {case.arms.levels[a]}"
+                f"{case.of_rows}"
+            )
+    return text
+
+
+def _half_spaces(X: Floats, names: Sequence[str]) -> tuple[Any, list[str]]:
+    """Rows on either side of quantiles of every column (n, sides) of 0 and 1, and the rule of each side."""
+    columns, words = [], []
+    cuts = int(np.clip(_MOST_SIDES // (2 * max(len(names), 1)), 1, 19))
+    for j, name in enumerate(names[: _MOST_SIDES // 2]):
+        for cut in np.unique(np.quantile(X[:, j], np.arange(1, cuts + 1) / (cuts + 1))):
+            above = X[:, j] > cut
+            if above.any():
+                columns += [above, ~above]
+                words += [f"{name} > {cut:.4g}", f"{name} <= {cut:.4g}"]
+    return (np.column_stack(columns).astype(np.float32) if columns else np.empty((len(X), 0), np.float32)), words
+
+
+@dataclass(frozen=True, eq=False)
+class _Leaves:
+    """A tree of depth two, and the leaf of every row."""
+
+    tree: Any
+    X: Floats
+    names: tuple[str, ...]
+    leaf: Any
+
+    def rules(self, leaf: int) -> str:
+        """The way to a leaf in words."""
+        grown, words = self.tree.tree_, []
+        path = self.tree.decision_path(self.X[self.leaf == leaf][:1]).indices
+        for node, following in pairwise(path):
+            name, cut = self.names[grown.feature[node]], float(grown.threshold[node])
+            side = "<=" if following == grown.children_left[node] else ">"
+            words.append(f"{name} {side} {cut:.4g}")
+        return " and ".join(words)
+
+
+def _leaves(case: _Case, label: Any, least: int) -> _Leaves | None:
     from sklearn.tree import DecisionTreeClassifier
 
     levels = case.encoder.every_level
     X = levels.on(case.X)
-    if not X.shape[1]:
-        return ""
-    least = max(10, len(X) // 100)
-    tree = DecisionTreeClassifier(max_depth=2, min_samples_leaf=least, random_state=0).fit(X, beyond)
-    leaf = tree.apply(X)
-    shares = pd.Series(beyond).groupby(leaf).mean()
-    worst = int(shares.index[int(shares.to_numpy().argmax())])
-    grown, rules = tree.tree_, []
-    path = tree.decision_path(X[leaf == worst][:1]).indices
-    for node, following in pairwise(path):
-        name, cut = levels.names[grown.feature[node]], float(grown.threshold[node])
-        side = "<=" if following == grown.children_left[node] else ">"
-        rules.append(f"{name} {side} {cut:.4g}")
-    if not rules:
-        return ""
-    inside = leaf == worst
-    return (
-        f"; least where {' and '.join(rules)}: {shares[worst]:.0%} of {int(inside.sum()):,} rows there have a"
-        f" propensity within {_BEYOND:g} of 0 or 1{case.of_rows}"
-    )
+    if not X.shape[1] or 2 * least > len(X):
+        return None
+    tree = DecisionTreeClassifier(max_depth=2, min_samples_leaf=least, random_state=0).fit(X, label)
+    return _Leaves(tree, X, tuple(levels.names), tree.apply(X))
 
 
 def _balance(case: _Case) -> _Line:
@@ -369,7 +434,7 @@ def _balance(case: _Case) -> _Line:
     check = balance(levels.on(case.X), levels.names, codes, case.arms.levels, weights)
     after = check.table["smd_after"].abs()
     worths = [effective_sample_size(weights[codes == a]) for a in range(len(case.arms))]
-    noise = 3 * float(np.sqrt(sum(1 / max(v, 1.0) for v in sorted(worths)[:2])))
+    noise = float(np.sqrt(sum(1 / max(v, 1.0) for v in sorted(worths)[:2])))
     worst = float(after.max()) if len(after) else 0.0
     text = f"{check.summary}{case.of_rows}"
     if worst > 0.1 and worst > noise:
@@ -585,7 +650,8 @@ def _interference(case: _Case) -> _Line:
 def _refuters(case: _Case) -> _Line:
     names = ["placebo_treatment", "subset", "zero_outcome"]
     asked = list(case.question.negative_outcome)
-    settings: dict[str, Any] = {"progress": False, "random_state": case.question.seed, "n_simulations": 100}
+    count = case.draws
+    settings: dict[str, Any] = {"progress": False, "random_state": case.question.seed, "n_simulations": count}
     case.refutation = refute_effect(case.regression, names, **settings)
     table = case.refutation.table
     p = table["p_value"].dropna()
@@ -600,7 +666,7 @@ def _refuters(case: _Case) -> _Line:
 
 def _functional_form(case: _Case) -> _Line:
     found = refute_effect(
-        case.regression, "dummy_outcome", progress=False, random_state=case.question.seed, n_simulations=50
+        case.regression, "dummy_outcome", progress=False, random_state=case.question.seed, n_simulations=_FEW_DRAWS
     )
     row = found.table.iloc[0]
     if row["verdict"] == "could not run":
