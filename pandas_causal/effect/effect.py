@@ -34,8 +34,11 @@ from pandas_causal.inputs.types import ColumnLike
 from pandas_causal.kernels.arrays import Bools, Floats, Positions
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from matplotlib.axes import Axes
 
+    from pandas_causal.robustness.audit import Audit
     from pandas_causal.robustness.refutation import Refutation
 
 __all__ = ["Effect"]
@@ -521,6 +524,37 @@ class Effect:
             random_state=random_state, progress=progress, negative_outcome=negative_outcome,
             negative_exposure=negative_exposure, graph=graph,
         )  # fmt: skip
+
+    def report(
+        self,
+        path: str | Path,
+        *,
+        title: str | None = None,
+        audit: Audit | None = None,
+        refutation: Refutation | None = None,
+    ) -> Path:
+        """Write one page of HTML: question, graph, answer, what it rests on, what would overturn it, how to repeat it.
+
+        The page loads nothing and runs no script, and prints on A4.
+
+        Parameters
+        ----------
+        path : str or Path
+            The file; one that is there is replaced.
+        title : str, optional
+            By default what is estimated.
+        audit : Audit, optional
+            Of ``df.causal.audit(...)``, to be shown.
+        refutation : Refutation, optional
+            Of :meth:`refute`, to be shown.
+
+        Returns
+        -------
+        Path
+        """
+        from pandas_causal.report.page import write_report
+
+        return write_report(self, path, title=title, audit=audit, refutation=refutation)
 
     def compact(self) -> Effect:
         """Drop what is as long as the data, for storing; keeps the estimator's name and settings."""
