@@ -68,7 +68,7 @@ pre { background: var(--box); padding: 10px 12px; overflow-x: auto; font-size: .
 @media print { :root { --ink: #000; --soft: #444; --line: #bbb; --paper: #fff; --box: #f3f3f3; --blue: #0072b2;
   --green: #00694d; --red: #9c3300; }
   body { max-width: none; padding: 0; font-size: 10.5pt; } h2 { break-after: avoid; }
-  tr, figure, .answer { break-inside: avoid; } .scroll { overflow: visible; } }
+  tr, figure, .answer { break-inside: avoid; } svg { max-height: 95mm; } .scroll { overflow: visible; } }
 """
 
 

@@ -120,7 +120,7 @@ def test_versions_seeds_and_settings_stand_at_the_end():
 
 
 def test_effects_of_every_design_have_a_page(effect):
-    did = panel().causal.event_study(outcome="y", unit="unit", time="time", cohort="cohort")
+    did = panel().causal.did(outcome="y", unit="unit", time="time", cohort="cohort")
     several = rows().causal.ate(
         treatment="t", outcome=["y", "other_outcome"], covariates=COVARIATES, estimator="regression"
     )

@@ -46,10 +46,11 @@ def instrument(n=500, seed=0):
 
 
 def jump(n=800, seed=0, bumps=0.0):
-    """A jump of 1 at 0; `bumps` puts steps elsewhere."""
+    """A jump of 1 at 0; `bumps` is a step in the middle of the right side."""
     rng = np.random.default_rng(seed)
-    x = rng.uniform(-1, 1, n)
-    y = x + (x >= 0) + bumps * (x > 0.5) + rng.normal(scale=0.5, size=n)
+    x = np.linspace(-1, 1, n)
+    elsewhere = x >= np.quantile(x[x >= 0], 0.5)
+    y = x + (x >= 0) + bumps * elsewhere + rng.normal(scale=0.5, size=n)
     return pd.DataFrame({"x": x, "y": y})
 
 
