@@ -191,10 +191,12 @@ def _arranged(
     table["passed"] = table["passed"].astype("boolean")
     judged = table["verdict"].isin([_NO_EFFECT, "refuted"])
     refuted = list(table.index[table["verdict"] == "refuted"])
+    count = int(judged.sum())
+    word = f"{count} refuter{'' if count == 1 else 's'}"
     if refuted:
-        summary = f"refuted by {', '.join(refuted)} ({int(judged.sum())} refuters judged, level {alpha:g}, Holm)"
-    elif judged.any():
-        summary = f"not refuted by {int(judged.sum())} refuters (level {alpha:g}, Holm), which does not make it true"
+        summary = f"refuted by {', '.join(refuted)} ({word} judged, level {alpha:g}, Holm)"
+    elif count:
+        summary = f"not refuted by {word} (level {alpha:g}, Holm), which does not make it true"
     else:
         summary = "no refuter judged"
     draws = {name: f.draws for name, f in found.items() if f.draws is not None}
