@@ -13,6 +13,8 @@ import pandas as pd
 from pandas_causal.effect.effect import Effect
 from pandas_causal.effect.study import Refitted
 from pandas_causal.errors import CausalError
+from pandas_causal.inference.reference import Student
+from pandas_causal.inputs.column_rules import as_float, is_numeric
 from pandas_causal.inputs.roles import Inputs
 from pandas_causal.kernels.arrays import Floats, Ints
 from pandas_causal.robustness.refits import Plan, Question, main_rows, refitted_of
@@ -196,16 +198,71 @@ def _cutoffs_apply(question: Question) -> str | None:
 
 
 def _placebo_cutoffs(question: Question, plan: Plan) -> Finding:  # noqa: ARG001 - one signature
+    """Jumps at the quartiles of each side, from the rows of that side, within the bandwidth of the answer.
+
+    A bandwidth chosen anew at every placebo would find jumps too often: on lines without one 14 in 100 times at six,
+    where few rows are. For the same reason variances are HC3 (where nothing is clustered) and the law is Student's.
+    """
+    inputs, width = question.inputs, _bandwidth(question)
+    x = inputs.roles["running"]
+    if width is None or not is_numeric(x) or "cutoffs" in inputs.roles:
+        return _of_placebo_table(question)
+    at, values = float(question.study.estimator.cutoff), as_float(x)
+    rows = []
+    for side in (values < at, values >= at):
+        for place in np.quantile(values[side], (0.25, 0.5, 0.75)):
+            try:
+                table = _jump(question, float(place), width, np.flatnonzero(side))
+            except CausalError:
+                continue
+            row = table.iloc[0].copy()
+            df = float((np.abs(values[side] - place) <= width).sum() - 2 * (_order(question) + 2))
+            row["p_value"] = Student().p_value(row[["statistic"]].to_numpy(dtype=float), np.array([max(df, 1.0)]))[0]
+            rows.append([float(place), *row])
+    if not rows:
+        raise CausalError("no placebo cutoff leaves enough rows on both of its sides")
+    columns = ["estimate", "std_error", "statistic", "p_value", "conf_low", "conf_high"]
+    return _worst_cutoff(question, pd.DataFrame(rows, columns=["cutoff", *columns]).set_index("cutoff"))
+
+
+def _jump(question: Question, place: float, width: float, rows: Ints) -> pd.DataFrame:
+    """The jump of the outcome at another cutoff, as if the treatment jumped from 0 to 1 there."""
+    from sklearn.base import clone
+
+    estimator = clone(question.study.estimator)
+    estimator.set_params(cutoff=place, bandwidth=width, bias_bandwidth=None)
+    if question.clusters is None:
+        estimator.set_params(vce="hc3")
+    return question.study.refit(estimator=estimator, rows=rows, treatment=None).table
+
+
+def _order(question: Question) -> int:
+    """Order of the polynomials."""
+    return int(question.study.estimator.order)
+
+
+def _bandwidth(question: Question) -> float | None:
+    """The wider of the two bandwidths of the answer."""
+    found = getattr(question.effect.estimator, "bandwidths_", None)
+    if not isinstance(found, pd.DataFrame) or not {"h_left", "h_right"} <= set(found.columns):
+        return None
+    return float(found[["h_left", "h_right"]].to_numpy().max())
+
+
+def _of_placebo_table(question: Question) -> Finding:
+    """The placebo cutoffs among the checks of the effect, with bandwidths of their own."""
     names = [name for name in question.effect.diagnostics if name.startswith("placebo_cutoffs")]
-    tables = [question.effect.diagnostics[name].table for name in names]
-    table = pd.concat(tables)
+    return _worst_cutoff(question, pd.concat([question.effect.diagnostics[name].table for name in names]))
+
+
+def _worst_cutoff(question: Question, table: pd.DataFrame) -> Finding:
     p: Floats = table["p_value"].to_numpy(dtype=float)
     if not np.isfinite(p).any():
         raise CausalError("no placebo cutoff leaves enough rows on both of its sides")
     tried, j = int(np.isfinite(p).sum()), int(np.nanargmin(p))
     return Finding(
         float(question.found.estimates[question.kept][0]),
-        float(table.iloc[j, 0]),  # type: ignore[arg-type]
+        float(table["estimate"].to_numpy()[j]),
         float(min(1.0, p[j] * tried)),
         detail=f"{tried} placebo cutoffs (Bonferroni); the largest jump at {table.index[j]:.3g}",
         draws=table,

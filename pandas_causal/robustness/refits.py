@@ -73,11 +73,14 @@ class Question:
     study : Study
         With complete rows, compared with their hashes.
     asked : mapping of str to object
+    stopped : list of str
+        Refuters that Ctrl-C ended: none after them runs.
     """
 
     effect: Effect
     study: Study[Effect]
     asked: Asked = field(default_factory=dict)
+    stopped: list[str] = field(default_factory=list)
 
     @classmethod
     def of(cls, effect: Effect, study: Study[Effect], asked: Asked) -> Question:
@@ -225,6 +228,7 @@ class Question:
                 done += [result]
         except KeyboardInterrupt:
             interrupted = True
+            self.stopped.append(name)
         good = [r for r in done if isinstance(r, Refitted) and np.isfinite(r.estimates[self.kept]).all()]
         reasons = [r for r in done if isinstance(r, str)]
         reasons += ["estimates are not finite"] * (len(done) - len(good) - len(reasons))

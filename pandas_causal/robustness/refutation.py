@@ -109,7 +109,7 @@ def refute_effect(
     if effect.study is None:
         raise CausalArgumentError(
             "this effect does not come from one fit of an average (several outcomes, a difference of two fits, a row"
-            " for every unit, a structural model), so there is nothing to fit again: refute the fits that it is made of"
+            " for every unit, a structural model, a functional of a graph), so there is nothing to fit again: refute the fits that it is made of"
         )
     whole = effect.study if study is None else effect.study.on(study)
     asked = {
@@ -127,6 +127,8 @@ def refute_effect(
         except (CausalError, np.linalg.LinAlgError) as error:
             findings[one.name] = str(error)
         except KeyboardInterrupt:
+            break
+        if question.stopped:
             break
     ran = [one for one in chosen if one.name in findings]
     return _arranged(ran, findings, why_not, plan.alpha)

@@ -228,7 +228,8 @@ def test_control_c_keeps_what_is_done(effect, monkeypatch):
     from pandas_causal.robustness import refuters
 
     monkeypatch.setattr(refuters._Subset, "__call__", stops)
-    table = effect.refute("subset", **QUIET).table
+    table = effect.refute(["placebo_treatment", "subset", "bootstrap"], **QUIET).table
+    assert list(table.index) == ["placebo_treatment", "subset"]
     assert "15 draws; interrupted: 20 were asked for" in table.loc["subset", "detail"]
 
 
