@@ -109,7 +109,8 @@ def refute_effect(
     if effect.study is None:
         raise CausalArgumentError(
             "this effect does not come from one fit of an average (several outcomes, a difference of two fits, a row"
-            " for every unit, a structural model, a functional of a graph), so there is nothing to fit again: refute the fits that it is made of"
+            " for every unit, a structural model, a functional of a graph), so there is nothing to fit again: refute"
+            " the fits that it is made of"
         )
     whole = effect.study if study is None else effect.study.on(study)
     asked = {

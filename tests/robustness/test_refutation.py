@@ -17,6 +17,7 @@ from pandas_causal.robustness.refuters import placebo_order
 from tests.robustness.faults import ASKED, COVARIATES, instrument, jump, panel, rows
 
 QUIET = {"progress": False, "n_simulations": 20}
+FEW = {"progress": False, "n_simulations": 10}
 OF_ROWS = [
     "placebo_treatment", "random_common_cause", "subset", "bootstrap", "zero_outcome", "dummy_outcome", "add_noise",
     "leave_one_out", "simulated_confounder",
@@ -58,6 +59,7 @@ def test_what_each_can_see_is_printed_with_the_result(refutation):
     assert set(what_refuters_see().index) == {r.name for r in REFUTERS}
 
 
+@pytest.mark.slow
 def test_the_answer_is_the_same_for_any_number_of_workers(effect, refutation):
     names = ["placebo_treatment", "subset", "dummy_outcome"]
     several = effect.refute(names, n_jobs=2, **QUIET)
@@ -156,17 +158,17 @@ def test_known_propensities_go_with_the_treatment():
 
 def test_panels_discontinuities_and_instruments_have_refuters_of_their_own():
     did = panel().causal.did(outcome="y", unit="unit", time="time", cohort="cohort")
-    assert list(did.refute(**QUIET).table.index) == ["subset", "in_time", "in_space"]
+    assert list(did.refute(**FEW).table.index) == ["subset", "in_time", "in_space"]
     parted = panel(drift=0.4).causal.did(outcome="y", unit="unit", time="time", cohort="cohort")
-    assert parted.refute("in_time", **QUIET).passed is False
+    assert parted.refute("in_time", **FEW).passed is False
     synthetic = panel(40).causal.synthetic_control(
         outcome="y", unit="unit", time="time", cohort="cohort", estimator="did"
     )
-    assert list(synthetic.refute(**QUIET).table.index) == ["in_time"]
+    assert list(synthetic.refute(**FEW).table.index) == ["in_time"]
     rd = jump().causal.rdd(running="x", outcome="y")
-    assert list(rd.refute(**QUIET).table.index) == ["placebo_cutoffs"]
+    assert list(rd.refute(**FEW).table.index) == ["placebo_cutoffs"]
     iv = instrument().causal.iv(treatment="t", outcome="y", instrument="z", covariates=["a"])
-    table = iv.refute(**QUIET).table
+    table = iv.refute(**FEW).table
     assert {"placebo_treatment", "random_common_cause", "bootstrap"} <= set(table.index)
     assert "dummy_outcome" not in table.index
 
@@ -205,7 +207,7 @@ def test_formulas_and_dropped_rows():
     frame = rows()
     frame.loc[frame.index[:10], "y"] = np.nan
     effect = frame.causal.ate(treatment="t", outcome="y", formula="a * b", estimator="regression", missing="drop")
-    found = effect.refute(**QUIET)
+    found = effect.refute(["placebo_treatment", "random_common_cause", "subset", "simulated_confounder"], **QUIET)
     assert "could not run" not in set(found.table["verdict"])
     assert "leave_one_out" in found.not_applied
     assert effect.study.refit().estimate == pytest.approx(effect.estimate)
