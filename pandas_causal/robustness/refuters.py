@@ -552,6 +552,8 @@ def negative_columns(question: Question, role: str) -> pd.DataFrame:
     absent = [n for n in names if n not in frame.columns]
     if absent:
         raise CausalError(f"negative_{role}={absent[0]!r} is no column of the frame")
+    if len(frame) != len(question.inputs.kept):
+        raise CausalError("the frame has other rows than when the effect was estimated")
     return frame[names].iloc[np.flatnonzero(question.inputs.kept)]
 
 
