@@ -14,10 +14,18 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from pandas_causal.arms.base import ArmComparison
-from pandas_causal.arms.estimands import EstimandPlan, in_words, plan_estimand, target_density, target_share
+from pandas_causal.arms.estimands import (
+    EstimandPlan,
+    in_words,
+    plan_estimand,
+    target_density,
+    target_share,
+    targets_of,
+)
 from pandas_causal.arms.sample import Sample, collinear, supported, trimmed
 from pandas_causal.errors import CausalArgumentError
 from pandas_causal.inference.influence import repeated_components
+from pandas_causal.inference.omitted_variables import RieszTerms
 from pandas_causal.inputs.parameters import SHARE, SHARE_OR_NONE, Legal, at_least
 from pandas_causal.inputs.types import Covariates, Model, Outcome, RoleLike
 from pandas_causal.kernels.arrays import Bools, Codes, Floats, Positions
@@ -285,6 +293,30 @@ class _CrossFitted(ArmComparison):
             shares = np.broadcast_to(self._arm_shares, e.shape)
             skills.append(skill(log_loss(codes, e, w), log_loss(codes, shares, w)))
         return float(np.mean(skills))
+
+    def riesz_terms(self, y: Floats) -> RieszTerms:
+        """Residuals of the outcome model and representers of the means, of the first split: what a confounder acts on.
+
+        Parameters
+        ----------
+        y : ndarray (n,)
+            Outcome of the rows used.
+        """
+        check_is_fitted(self, "effect_")
+        codes, n, K = self.arm_codes_, len(self.arm_codes_), len(self.arms_)
+        keep, e = supported(self.estimand, self.propensity_, codes, self.trim, self.arms_)
+        unit = np.ones(n) if self.row_weights_ is None else self.row_weights_
+        unit = unit if keep is None else unit * keep
+        unit = unit * (n / unit.sum())
+        targets = targets_of(self.estimand, K)
+        density, membership = np.empty((n, len(targets))), np.empty((n, len(targets)))
+        for j, (population, a) in enumerate(targets):
+            share = target_share(population, codes, e, self.estimand)
+            size = unit @ share / n
+            membership[:, j] = share / size
+            density[:, j] = target_density(self.estimand, population, e) / e[:, a] / size
+        residual = y - self.outcome_predictions_[np.arange(n), codes]
+        return RieszTerms(residual, codes, np.array([a for _, a in targets]), density, membership, unit)
 
     def _scores(self, plan: EstimandPlan, sample: Sample, run: _Run, keep: Bools | None) -> tuple[Floats, Floats]:
         raise CausalArgumentError(f"{type(self).__name__} has no score of its own; use AIPW or TMLE")

@@ -17,6 +17,7 @@ from pandas_causal.arms.positivity import refuse_separation
 from pandas_causal.arms.sample import Sample
 from pandas_causal.effect.check import Check
 from pandas_causal.errors import CausalArgumentError, CausalDataError, OverlapError, OverlapWarning, warn
+from pandas_causal.inference.omitted_variables import ConfounderStrength, LinearCoefficient, group_partial_r2
 from pandas_causal.inputs.column_rules import is_numeric
 from pandas_causal.kernels.arrays import Bools, Codes, Floats, Positions
 from pandas_causal.models.cross_fitting import PredictFunction, make_model, weighted_fit
@@ -26,7 +27,9 @@ __all__ = [
     "LearnedOutcome",
     "PooledColumns",
     "PooledRegression",
+    "classical_coefficient",
     "coefficient_overlap",
+    "covariate_strength",
     "implied_target",
     "implied_weights",
     "learned_means",
@@ -279,6 +282,36 @@ def learned_means(
     shares = [target_share(t, sample.codes, np.ones((n, 1)), "ATE") * unit for t, _ in plan.targets]
     values = np.array([g @ predictions[:, a] / g.sum() for g, (_, a) in zip(shares, plan.targets, strict=True)])
     return learned, values, predictions
+
+
+# -- what a confounder would do to a coefficient -----------------------------------------------------------------------
+
+
+def classical_coefficient(pooled: PooledRegression, sample: Sample, arm: int) -> LinearCoefficient:
+    """Coefficient of an arm with the standard error that takes residuals to vary alike, which partial R2 is made of."""
+    fit, at = pooled.fit, pooled.own(arm)[0]
+    assert fit is not None  # noqa: S101 - least squares
+    error = np.sqrt(_rss(pooled, sample) / fit.df * fit.bread[0][at, at])
+    scale = float(pooled.design.scale[pooled.design.kept][at - 1])
+    return LinearCoefficient(float(pooled.coefficients[at]) / scale, float(error) / scale, fit.df)
+
+
+def covariate_strength(
+    pooled: PooledRegression, sample: Sample, arm: int, columns: Sequence[int]
+) -> ConfounderStrength | None:
+    """Partial R2 of columns of the covariates with an arm's indicator and with the outcome; None: none was kept."""
+    assert pooled.fit is not None  # noqa: S101 - least squares
+    group = 1 + np.flatnonzero(np.isin(pooled.design.kept, columns))
+    if not len(group):
+        return None
+    rss = _rss(pooled, sample)
+    return group_partial_r2(pooled.fit.bread[0], pooled.coefficients, rss, group, int(pooled.own(arm)[0]))
+
+
+def _rss(pooled: PooledRegression, sample: Sample) -> float:
+    assert pooled.fit is not None  # noqa: S101 - least squares
+    squares = np.square(pooled.fit.residuals)
+    return float(squares.sum() if sample.w is None else sample.w @ squares)
 
 
 # -- what a coefficient is a coefficient of --------------------------------------------------------------------------

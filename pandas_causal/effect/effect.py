@@ -441,14 +441,26 @@ class Effect:
 
         return plot_effect(self, kind, ax)
 
-    def sensitivity(self, restriction: str | None = None, **settings: Any) -> Any:
-        """Relax what the design rests on.
+    def sensitivity(self, method: str | None = None, **settings: Any) -> Any:
+        """Relax what the design rests on: by default as the design does, else by a method.
 
-        Event studies: see :func:`difference_in_differences.honest_bounds.honest_bounds`.
+        Parameters
+        ----------
+        method : str, optional
+            "confounder" (how strong one must be; regressions, AIPW, TMLE, instruments), "relative_magnitudes" or
+            "smoothness" (event studies).
+        **settings
+            Of the method: see :func:`robustness.confounding.confounder_sensitivity` and
+            :func:`difference_in_differences.honest_bounds.honest_bounds`.
+
+        Returns
+        -------
+        Check
+            With what the method adds to it (benchmarks, pictures, a breakdown value).
         """
-        from pandas_causal.robustness import sensitivity_of
+        from pandas_causal.robustness.sensitivity import sensitivity_of
 
-        return sensitivity_of(self, restriction, **settings)
+        return sensitivity_of(self, method, **settings)
 
     def compact(self) -> Effect:
         """Drop what is as long as the data, for storing; keeps the estimator's name and settings."""

@@ -1,0 +1,71 @@
+"""Which sensitivity analysis an effect has: ``Effect.sensitivity`` asks here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from pandas_causal.effect.check import Check
+from pandas_causal.effect.effect import Effect
+from pandas_causal.errors import CausalArgumentError, suggest
+
+__all__ = ["sensitivity_of"]
+
+_PANEL = ("relative_magnitudes", "smoothness")
+
+
+def _honest_bounds(effect: Effect, method: str | None = None, **settings: Any) -> Check:
+    from pandas_causal.difference_in_differences.honest_bounds import honest_bounds
+
+    return honest_bounds(effect, *([] if method is None else [method]), **settings)
+
+
+def _confounder(effect: Effect, **settings: Any) -> Check:
+    from pandas_causal.robustness.confounding import confounder_sensitivity
+
+    return confounder_sensitivity(effect, **settings)
+
+
+# By name; an event study's own two stand beside these.
+ANALYSES: Mapping[str, Callable[..., Check]] = {
+    "confounder": _confounder,
+}
+
+
+def sensitivity_of(effect: Effect, method: str | None = None, **settings: Any) -> Check:
+    """Relax the assumption of an effect; called by ``Effect.sensitivity``.
+
+    Raises
+    ------
+    CausalArgumentError
+        For a method that is not known, or that this design does not have.
+    """
+    if _is_event_study(effect) and (method is None or method not in ANALYSES):
+        return _honest_bounds(effect, method, **settings)
+    if method is None:
+        return ANALYSES[_own(effect)](effect, **settings)
+    if not isinstance(method, str) or method not in ANALYSES:
+        known = [*ANALYSES, *_PANEL]
+        if method in _PANEL:
+            raise CausalArgumentError(f"sensitivity({method!r}) is for event studies: {_EVENTS}")
+        raise CausalArgumentError(f"sensitivity({method!r}) is not known{suggest(method, known)}; use one of {known}")
+    return ANALYSES[method](effect, **settings)
+
+
+_EVENTS = (
+    "df.causal.event_study(...).sensitivity(), or did(..., base_period='universal').aggregate('event').sensitivity()"
+)
+
+
+def _is_event_study(effect: Effect) -> bool:
+    return effect.estimates.index.nlevels == 1 and effect.estimates.index.name == "event"
+
+
+def _own(effect: Effect) -> str:
+    """The method of a design."""
+    if hasattr(effect.estimator, "riesz_terms"):
+        return "confounder"
+    raise CausalArgumentError(
+        "this effect has no sensitivity analysis of its own. RegressionAdjustment, AIPW, TMLE and doubly robust"
+        f" instruments have one (a confounder's strength), and event studies: {_EVENTS}"
+    )
