@@ -447,10 +447,11 @@ class Effect:
         Parameters
         ----------
         method : str, optional
-            "confounder" (how strong one must be; regressions, AIPW, TMLE, instruments), "relative_magnitudes" or
-            "smoothness" (event studies).
+            "confounder" (how strong one must be; regressions, AIPW, TMLE, instruments), "e_value" (contrasts of
+            arms), "relative_magnitudes" or "smoothness" (event studies).
         **settings
-            Of the method: see :func:`robustness.confounding.confounder_sensitivity` and
+            Of the method: see :func:`robustness.confounding.confounder_sensitivity`,
+            :func:`robustness.e_value.e_value_of` and
             :func:`difference_in_differences.honest_bounds.honest_bounds`.
 
         Returns

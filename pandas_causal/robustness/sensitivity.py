@@ -26,9 +26,16 @@ def _confounder(effect: Effect, **settings: Any) -> Check:
     return confounder_sensitivity(effect, **settings)
 
 
+def _e_value(effect: Effect, **settings: Any) -> Check:
+    from pandas_causal.robustness.e_value import e_value_of
+
+    return e_value_of(effect, **settings)
+
+
 # By name; an event study's own two stand beside these.
 ANALYSES: Mapping[str, Callable[..., Check]] = {
     "confounder": _confounder,
+    "e_value": _e_value,
 }
 
 
