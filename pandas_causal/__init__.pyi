@@ -52,6 +52,7 @@ from pandas_causal.mediation.front_door import FrontDoor as FrontDoor
 from pandas_causal.models.folds import CausalKFold as CausalKFold
 from pandas_causal.robustness.confounding import confounder_strength as confounder_strength
 from pandas_causal.robustness.e_value import e_value as e_value
+from pandas_causal.robustness.rosenbaum import rosenbaum_bounds as rosenbaum_bounds
 from pandas_causal.structural.interventions import Shift as Shift
 from pandas_causal.structural.mechanisms import Mechanism as Mechanism
 from pandas_causal.structural.model import StructuralModel as StructuralModel

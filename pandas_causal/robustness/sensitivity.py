@@ -32,10 +32,17 @@ def _e_value(effect: Effect, **settings: Any) -> Check:
     return e_value_of(effect, **settings)
 
 
+def _rosenbaum(effect: Effect, **settings: Any) -> Check:
+    from pandas_causal.robustness.rosenbaum import rosenbaum_of
+
+    return rosenbaum_of(effect, **settings)
+
+
 # By name; an event study's own two stand beside these.
 ANALYSES: Mapping[str, Callable[..., Check]] = {
     "confounder": _confounder,
     "e_value": _e_value,
+    "rosenbaum": _rosenbaum,
 }
 
 
@@ -72,6 +79,8 @@ def _own(effect: Effect) -> str:
     """The method of a design."""
     if hasattr(effect.estimator, "riesz_terms"):
         return "confounder"
+    if getattr(effect.estimator, "is_paired", False):
+        return "rosenbaum"
     raise CausalArgumentError(
         "this effect has no sensitivity analysis of its own. RegressionAdjustment, AIPW, TMLE and doubly robust"
         f" instruments have one (a confounder's strength), and event studies: {_EVENTS}"
