@@ -32,6 +32,7 @@ __all__ = [
     "ShortEstimate",
     "benchmark_strength",
     "group_partial_r2",
+    "partially_linear_estimate",
     "robustness_from_ratio",
     "short_estimate",
 ]
@@ -286,6 +287,37 @@ def short_estimate(
     both = np.column_stack([contributions, of_size])
     meat = cluster_component(both, clustering, p=1).meat if len(clustering) else both.T @ both
     return ShortEstimate(estimate, std_error, df, S, sigma2, nu2, float(meat[1, 1]), float(meat[0, 1]))
+
+
+def partially_linear_estimate(
+    y: Floats, d: Floats, w: Floats | None = None, clustering: Sequence[NDArray[np.generic]] = ()
+) -> ShortEstimate:
+    """The coefficient of a partially linear model, of outcome and treatment less their cross-fitted means.
+
+    ``theta = E[d y] / E[d^2]``, whose representer is ``d / E[d^2]``.
+
+    Parameters
+    ----------
+    y, d : ndarray (n,)
+        Residuals of outcome and treatment.
+    w : ndarray (n,), optional
+    clustering : sequence of arrays (n,)
+    """
+    n = len(y)
+    unit = np.ones(n) if w is None else w * (n / w.sum())
+    square = float(unit @ np.square(d)) / n
+    theta = float(unit @ (d * y)) / n / square
+    residual, nu2 = y - theta * d, 1 / square
+    sigma2 = float(unit @ np.square(residual)) / n
+    S = float(np.sqrt(sigma2 * nu2))
+    of_theta = unit * d * residual * nu2 / n
+    by_outcome, by_representer = np.square(residual) - sigma2, nu2 - np.square(d) * nu2**2
+    of_size = unit * (sigma2 * by_representer + nu2 * by_outcome) / (2 * S) / n
+    both = np.column_stack([of_theta, of_size])
+    component = cluster_component(both, clustering, p=1) if len(clustering) else None
+    meat, df = (both.T @ both, np.inf) if component is None else (component.meat, component.df)
+    error = float(np.sqrt(meat[0, 0]))
+    return ShortEstimate(theta, error, df, S, sigma2, nu2, float(meat[1, 1]), float(meat[0, 1]))
 
 
 # -- benchmarks --------------------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ and never calls ``show``. A picture of an effect is one entry of its module's ``
 
 from pandas_causal.plotting.confounding import draw_confounder_contour as confounder_contour
 from pandas_causal.plotting.confounding import draw_extreme_confounders as extreme_confounders
+from pandas_causal.plotting.confounding import draw_sensitivity_band as sensitivity_band
 from pandas_causal.plotting.discontinuity import draw_bandwidths as bandwidths
 from pandas_causal.plotting.discontinuity import draw_density as density
 from pandas_causal.plotting.discontinuity import draw_discontinuity as discontinuity
@@ -47,6 +48,7 @@ __all__ = [
     "placebo_gaps",
     "plausible_exogeneity",
     "plot_effect",
+    "sensitivity_band",
     "synthetic",
     "trends",
     "unit_weights",

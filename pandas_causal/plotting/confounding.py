@@ -13,7 +13,7 @@ from pandas_causal.plotting.colours import BLUE, GREY, ORANGE, VERMILLION
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["draw_confounder_contour", "draw_extreme_confounders"]
+__all__ = ["draw_confounder_contour", "draw_extreme_confounders", "draw_sensitivity_band"]
 
 _STYLES = ("-", "--", ":", "-.")
 _MOST_LABELS = 6
@@ -141,5 +141,45 @@ def draw_extreme_confounders(
     ax.set_ylabel("estimate" if of == "estimate" else "end of the interval")
     number_format(ax.yaxis)
     ax.legend(frameon=False, fontsize="small", title="of the outcome it explains", title_fontsize="small")
+    tidy_up(ax, title)
+    return ax
+
+
+def draw_sensitivity_band(
+    table: pd.DataFrame,
+    ax: Axes | None = None,
+    *,
+    null: float = 0.0,
+    xlabel: str | None = None,
+    ylabel: str | None = None,
+    title: str | None = None,
+) -> Axes:
+    """Draw bounds and their intervals over how strong a violation may be.
+
+    Parameters
+    ----------
+    table : DataFrame
+        ``low``, ``high``, ``conf_low`` and ``conf_high``, the index the strength: of one row of
+        ``effect.sensitivity("marginal").table``.
+    ax : matplotlib Axes, optional
+    null : float
+    xlabel, ylabel, title : str, optional
+
+    Returns
+    -------
+    matplotlib Axes
+    """
+    require(table, ("low", "high", "conf_low", "conf_high"), 'effect.sensitivity("marginal").table')
+    ax = axes(ax, 6.4, 4.0)
+    ax.axhline(null, color=VERMILLION, linewidth=1.2, zorder=0)
+    at = table.index.to_numpy(dtype=float)
+    ax.fill_between(at, table["conf_low"], table["conf_high"], color=BLUE, alpha=0.2, linewidth=0, label="interval")
+    ax.fill_between(at, table["low"], table["high"], color=BLUE, alpha=0.45, linewidth=0, label="bounds")
+    for side in ("low", "high"):
+        ax.plot(at, table[side], "o-", color=BLUE, markersize=4, linewidth=1.5)
+    ax.set_xlabel(xlabel or "strength of the violation")
+    ax.set_ylabel(ylabel or "effect")
+    number_format(ax.yaxis)
+    ax.legend(frameon=False, fontsize="small", loc="upper left")
     tidy_up(ax, title)
     return ax

@@ -291,6 +291,8 @@ def confounder_sensitivity(
 
     Regression coefficients (``RegressionAdjustment(interactions=False)``) are answered by partial R2, with classical
     standard errors; AIPW, TMLE, regressions in every arm and instruments in the debiased-ML form, from what was kept.
+    With an instrument the rows are its effects on the outcome (less `null` times treatment) and on the treatment: the
+    effect is `null` exactly where the first is zero.
 
     Parameters
     ----------
@@ -337,6 +339,8 @@ def confounder_sensitivity(
         return _arranged(estimates, index, found, null=float(null), level=level, rho=float(rho))
     short = short_estimates(effect, float(null))
     found = _refitted(short, benchmarks, multiples, float(null))
+    if hasattr(estimator, "instrument_estimates"):  # what is asked of the ratio is asked of its numerator: is it zero?
+        index, null = pd.Index(list(short), name=index.name), 0.0
     return _arranged(short, index, found, null=float(null), level=level, rho=float(rho))
 
 
@@ -425,18 +429,20 @@ def short_estimates(effect: Effect, null: float) -> dict[Any, ShortEstimate]:
         Where the estimator keeps no residuals and representers, or the rows were mapped otherwise than linearly.
     """
     u, estimator = effect.uncertainty, effect.estimator
-    ask = getattr(estimator, "riesz_terms", None)
-    if ask is None:
+    ask, instrumented = (getattr(estimator, name, None) for name in ("riesz_terms", "instrument_estimates"))
+    if ask is None and instrumented is None:
         raise CausalArgumentError(_no_terms(estimator))
     if not isinstance(u, Influence) or u.contributions is None or u.rows is None:
         raise CausalError("the contributions of the rows are gone (compact()); refit to ask how strong a confounder")
-    instrumented = getattr(estimator, "instrument_terms", None)
+    original: Influence = estimator.effect_.uncertainty
     if instrumented is not None:
-        return {label: instrumented(null) for label in effect.estimates.index}
+        if not np.array_equal(original.loadings, u.loadings):
+            raise CausalError("this is no effect of an instrument any more; ask sensitivity() before it was mapped")
+        return dict(instrumented(u, null))
     y = u.rows.content
+    assert ask is not None  # noqa: S101 - one of the two is there
     if y is None:
         raise CausalError("the outcome of the rows is gone; refit to ask how strong a confounder")
-    original: Influence = estimator.effect_.uncertainty
     mapped = not np.array_equal(original.values, u.values) or not np.allclose(u.loadings @ u.values, effect.rows.array)
     if mapped or len(y) != len(estimator.arm_codes_):
         raise CausalError(

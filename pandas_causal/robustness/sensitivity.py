@@ -38,11 +38,18 @@ def _rosenbaum(effect: Effect, **settings: Any) -> Check:
     return rosenbaum_of(effect, **settings)
 
 
+def _marginal(effect: Effect, **settings: Any) -> Check:
+    from pandas_causal.robustness.marginal import marginal_sensitivity
+
+    return marginal_sensitivity(effect, **settings)
+
+
 # By name; an event study's own two stand beside these.
 ANALYSES: Mapping[str, Callable[..., Check]] = {
     "confounder": _confounder,
     "e_value": _e_value,
     "rosenbaum": _rosenbaum,
+    "marginal": _marginal,
 }
 
 
@@ -77,10 +84,12 @@ def _is_event_study(effect: Effect) -> bool:
 
 def _own(effect: Effect) -> str:
     """The method of a design."""
-    if hasattr(effect.estimator, "riesz_terms"):
+    if hasattr(effect.estimator, "riesz_terms") or hasattr(effect.estimator, "instrument_estimates"):
         return "confounder"
     if getattr(effect.estimator, "is_paired", False):
         return "rosenbaum"
+    if hasattr(effect.estimator, "bounded_means"):
+        return "marginal"
     raise CausalArgumentError(
         "this effect has no sensitivity analysis of its own. RegressionAdjustment, AIPW, TMLE and doubly robust"
         f" instruments have one (a confounder's strength), and event studies: {_EVENTS}"

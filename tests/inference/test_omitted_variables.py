@@ -9,6 +9,7 @@ from pandas_causal.inference.omitted_variables import (
     RieszTerms,
     benchmark_strength,
     group_partial_r2,
+    partially_linear_estimate,
     robustness_from_ratio,
     short_estimate,
 )
@@ -118,3 +119,18 @@ def test_size_of_a_bias_by_hand():
     z = 1.959963984540054
     assert one.robustness(0.0, 0.95) == pytest.approx(robustness_from_ratio((3 - z * 0.5) / 2))
     assert one.extreme_robustness() == pytest.approx(1.5**2 / (1 + 1.5**2))
+
+
+def test_partially_linear_estimate_is_least_squares_of_residuals():
+    rng = np.random.default_rng(2)
+    d, e = rng.normal(size=(2, 200))
+    y = 0.7 * d + e * (1 + np.abs(d))
+    one = partially_linear_estimate(y, d)
+    theta = d @ y / (d @ d)
+    assert one.estimate == pytest.approx(theta)
+    assert one.std_error == pytest.approx(np.sqrt(np.square(d * (y - theta * d)).sum()) / (d @ d))
+    assert one.size**2 == pytest.approx(np.mean(np.square(y - theta * d)) / np.mean(d * d))
+    weighted = partially_linear_estimate(y, d, np.full(200, 3.0))
+    assert weighted.size == pytest.approx(one.size)
+    twice = partially_linear_estimate(np.tile(y, 2), np.tile(d, 2), clustering=[np.tile(np.arange(200), 2)])
+    assert twice.covariance == pytest.approx(one.covariance * 200 / 199 * 399 / 399, rel=1e-2)

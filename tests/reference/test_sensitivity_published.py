@@ -10,7 +10,7 @@ import pytest
 
 from pandas_causal import AIPW, RegressionAdjustment, causal
 from pandas_causal.errors import OverlapWarning
-from pandas_causal.inference.omitted_variables import ConfounderStrength
+from pandas_causal.inference.omitted_variables import ConfounderStrength, partially_linear_estimate
 
 
 @pytest.fixture(scope="module")
@@ -119,3 +119,27 @@ def test_econml_on_the_same_scores(aipw):
     row = found.table.iloc[0]
     for kind, name in (("theta", "robustness_value"), ("ci", "robustness_value_interval")):
         assert row[name] == pytest.approx(analysis.RV(**theirs, alpha=0.05, interval_type=kind), abs=2e-6)
+
+
+def test_partially_linear_model_beside_doubleml():
+    """``partially_linear_estimate`` on the residuals of DoubleML's own nuisances."""
+    doubleml = pytest.importorskip("doubleml", reason="DoubleML stands beside ours")
+    from doubleml.utils import DMLDummyRegressor
+
+    frame = study()
+    y, d = frame["y"].to_numpy(), frame["d"].to_numpy()
+    X = np.column_stack([np.ones(len(frame)), frame[["a", "b", "c"]]])
+    means = [X @ np.linalg.lstsq(X, v, rcond=None)[0] for v in (y, d)]
+    data = doubleml.DoubleMLData(frame, y_col="y", d_cols="d", x_cols=["a", "b", "c"])
+    model = doubleml.DoubleMLPLR(data, DMLDummyRegressor(), DMLDummyRegressor())
+    model.fit(external_predictions={"d": {"ml_l": means[0][:, None], "ml_m": means[1][:, None]}})
+    model.sensitivity_analysis(cf_y=0.03, cf_d=0.03, level=0.975)
+    theirs, ours = model.sensitivity_params, partially_linear_estimate(y - means[0], d - means[1])
+    found = ours.bounds(ConfounderStrength(0.03, 0.03))
+    assert (found.low, found.high) == pytest.approx(
+        (theirs["theta"]["lower"][0], theirs["theta"]["upper"][0]), rel=1e-6
+    )
+    assert ours.robustness() == pytest.approx(theirs["rv"][0], abs=1e-5)
+    turned = replace(ours, covariance=-ours.covariance)  # the sign, as above
+    low, high = turned.bounds(ConfounderStrength(0.03, 0.03)).interval(0.95)
+    assert (low, high) == pytest.approx((theirs["ci"]["lower"][0], theirs["ci"]["upper"][0]), rel=1e-6)

@@ -7,7 +7,15 @@ import pytest
 
 mpl.use("Agg")
 
-from pandas_causal import AIPW, IPW, TMLE, RegressionAdjustment, confounder_strength
+from pandas_causal import (
+    AIPW,
+    IPW,
+    TMLE,
+    InteractiveIV,
+    PartialLinearIV,
+    RegressionAdjustment,
+    confounder_strength,
+)
 from pandas_causal.errors import CausalArgumentError, CausalError
 
 COVARIATES = ["age", "severity", "site"]
@@ -240,3 +248,41 @@ def test_scores_survive_pickling(frame):
     effect = ask(frame, FAST)
     again = pickle.loads(pickle.dumps(effect))
     pd.testing.assert_frame_equal(effect.sensitivity().table, again.sensitivity().table)
+
+
+# -- instruments -------------------------------------------------------------------------------------------------------
+
+
+def encouraged(n=800, seed=0):
+    rng = np.random.default_rng(seed)
+    x, u = rng.normal(size=(2, n))
+    z = (0.5 * x + rng.normal(size=n) > 0).astype(int)
+    d = (1.5 * z + 0.5 * u + rng.normal(size=n) > 0.7).astype(int)
+    return pd.DataFrame({"x": x, "z": z, "d": d, "y": 1.0 * d + x + u + rng.normal(size=n)})
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        InteractiveIV(outcome_model="linear", treatment_model="linear", instrument_model="linear"),
+        PartialLinearIV(outcome_model="linear", treatment_model="linear", instrument_model="linear"),
+    ],
+    ids=["interactive", "partially linear"],
+)
+def test_instruments_are_judged_by_their_reduced_form(estimator):
+    effect = encouraged().causal.iv(treatment="d", outcome="y", instrument="z", covariates=["x"], estimator=estimator)
+    found = effect.sensitivity()
+    assert len(found.table) == 2
+    assert list(found.table["robustness_value"].between(0, 1)) == [True, True]
+    first, second = found.table["estimate"]
+    assert first / second == pytest.approx(effect.estimate)
+    # at the estimate itself, nothing is needed; beyond it the sign turns
+    at = effect.sensitivity(null=effect.estimate).table
+    assert at["robustness_value"].iloc[0] == pytest.approx(0, abs=1e-6)
+    assert at["estimate"].iloc[0] == pytest.approx(0, abs=1e-9)
+    edge = effect.confidence_set().iloc[0]["conf_low"]
+    inside = effect.sensitivity(null=edge * 1.001).table["robustness_value_interval"].iloc[0]
+    outside = effect.sensitivity(null=edge * 0.95).table["robustness_value_interval"].iloc[0]
+    assert outside > inside
+    with pytest.raises(CausalError, match="before it was mapped"):
+        effect.transform(lambda v: 2 * v).sensitivity()
