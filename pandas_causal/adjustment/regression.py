@@ -24,6 +24,7 @@ from pandas_causal.adjustment.pooled_regression import (
     linear_means,
     logistic_means,
     pooled_terms,
+    stability_moments,
     weights_check,
 )
 from pandas_causal.arms.arm_means import WILD, mean_terms, means_components, with_wild_tests
@@ -38,6 +39,7 @@ from pandas_causal.effect.estimates import Estimates, Weighting
 from pandas_causal.errors import CausalArgumentError, CausalDataError, OverlapError, suggest
 from pandas_causal.inference.influence import Component, Influence
 from pandas_causal.inference.omitted_variables import ConfounderStrength, LinearCoefficient, RieszTerms
+from pandas_causal.inference.proportional_selection import SelectionMoments
 from pandas_causal.inference.rows import RowIdentity
 from pandas_causal.inputs.parameters import Legal
 from pandas_causal.inputs.types import Covariates, Model, Outcome, RoleLike
@@ -440,6 +442,13 @@ class RegressionAdjustment(ArmComparison):
                 raise CausalArgumentError(f"{name!r} is no covariate{suggest(name, known)}; covariates: {known[:10]}")
             columns += at
         return covariate_strength(pooled, self._sample, arm, columns)
+
+    def selection_moments(self) -> SelectionMoments | None:
+        """The coefficient without and with covariates, for two arms; None where it is none, or has no covariates."""
+        check_is_fitted(self, "effect_")
+        if not self._is_coefficient or self._pooled is None or len(self.arms_) != 2 or not self._sample.X.shape[1]:
+            return None
+        return stability_moments(self._pooled, self._sample)
 
     def riesz_terms(self, y: Floats) -> RieszTerms | None:
         """Residuals, and what weights outcomes in the means of a linear regression in every arm; None for other models.

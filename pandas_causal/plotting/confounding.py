@@ -173,8 +173,8 @@ def draw_sensitivity_band(
     ax = axes(ax, 6.4, 4.0)
     ax.axhline(null, color=VERMILLION, linewidth=1.2, zorder=0)
     at = table.index.to_numpy(dtype=float)
-    ax.fill_between(at, table["conf_low"], table["conf_high"], color=BLUE, alpha=0.2, linewidth=0, label="interval")
-    ax.fill_between(at, table["low"], table["high"], color=BLUE, alpha=0.45, linewidth=0, label="bounds")
+    ax.fill_between(at, table["conf_low"], table["conf_high"], color=BLUE, alpha=0.3, linewidth=0, label="interval")
+    ax.fill_between(at, table["low"], table["high"], color=BLUE, alpha=0.5, linewidth=0, label="bounds")
     for side in ("low", "high"):
         ax.plot(at, table[side], "o-", color=BLUE, markersize=4, linewidth=1.5)
     ax.set_xlabel(xlabel or "strength of the violation")

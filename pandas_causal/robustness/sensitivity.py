@@ -44,12 +44,26 @@ def _marginal(effect: Effect, **settings: Any) -> Check:
     return marginal_sensitivity(effect, **settings)
 
 
+def _oster(effect: Effect, **settings: Any) -> Check:
+    from pandas_causal.robustness.coefficient_stability import coefficient_stability
+
+    return coefficient_stability(effect, **settings)
+
+
+def _tipping_point(effect: Effect, **settings: Any) -> Check:
+    from pandas_causal.robustness.coefficient_stability import tipping_points
+
+    return tipping_points(effect, **settings)
+
+
 # By name; an event study's own two stand beside these.
 ANALYSES: Mapping[str, Callable[..., Check]] = {
     "confounder": _confounder,
     "e_value": _e_value,
     "rosenbaum": _rosenbaum,
     "marginal": _marginal,
+    "oster": _oster,
+    "tipping_point": _tipping_point,
 }
 
 
@@ -92,5 +106,7 @@ def _own(effect: Effect) -> str:
         return "marginal"
     raise CausalArgumentError(
         "this effect has no sensitivity analysis of its own. RegressionAdjustment, AIPW, TMLE and doubly robust"
-        f" instruments have one (a confounder's strength), and event studies: {_EVENTS}"
+        " instruments have one (how strong a confounder must be), IPW (odds of treatment that are off), matched pairs"
+        f" (Rosenbaum bounds), and event studies: {_EVENTS}. sensitivity('e_value') and ('tipping_point') are for all"
+        " that compare arms"
     )
