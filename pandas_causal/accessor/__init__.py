@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from pandas_causal.accessor.adjustment import AdjustmentQuestions
+from pandas_causal.accessor.bounds import BoundsQuestions
 from pandas_causal.accessor.difference_in_differences import PanelQuestions
 from pandas_causal.accessor.discontinuity import DiscontinuityQuestions
 from pandas_causal.accessor.experiments import ExperimentQuestions
@@ -24,6 +25,7 @@ __all__ = ["CausalAccessor", "causal"]
 
 class CausalAccessor(
     AdjustmentQuestions,
+    BoundsQuestions,
     ExperimentQuestions,
     MatchingQuestions,
     DiscontinuityQuestions,

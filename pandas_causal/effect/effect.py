@@ -464,6 +464,26 @@ class Effect:
 
         return sensitivity_of(self, method, **settings)
 
+    def bounds(self, method: str | None = None, **settings: Any) -> Any:
+        """What can be said without assuming how treatment was chosen.
+
+        Parameters
+        ----------
+        method : {"manski", "monotone_response", "monotone_selection", "monotone", "balke_pearl"}, optional
+            "manski" by default, "balke_pearl" of instruments.
+        **settings
+            outcome_range, response, selection, estimand, level: see :func:`robustness.bounds.worst_case_bounds`.
+
+        Returns
+        -------
+        Effect
+            Rows "lower" and "upper" of every contrast, and ``confidence_set()`` of the effect between them; a Check of
+            Balke and Pearl's.
+        """
+        from pandas_causal.robustness.bounds import bounds_of
+
+        return bounds_of(self, method, **settings)
+
     def compact(self) -> Effect:
         """Drop what is as long as the data, for storing; keeps the estimator's name and settings."""
         settings = self.estimator if isinstance(self.estimator, str) or self.estimator is None else repr(self.estimator)
@@ -549,6 +569,8 @@ class Effect:
             taken = replace(taken, tests=self.tests.iloc[positions])
         if self.inversion is None:
             return taken
+        if hasattr(self.inversion, "of_rows"):
+            return replace(taken, inversion=self.inversion.of_rows(taken.rows.index))
         return replace(taken, inversion=_SomeRows(self.inversion, taken.rows.index))
 
     def _with_rows(self, rows: Estimates, estimand: str | None = None) -> Effect:

@@ -74,6 +74,19 @@ class IdentifiedSets:
         low, high = imbens_manski(values[:m], values[m:], (errors[:m], errors[m:]), level)
         return pd.DataFrame({"conf_low": low, "conf_high": high}, index=self.index)
 
+    def of_rows(self, rows: pd.Index) -> IdentifiedSets | None:
+        """The same for the parameters both of whose bounds are among some rows; None where there are none."""
+        ends = rows.droplevel(rows.nlevels - 1) if isinstance(rows, pd.MultiIndex) else rows
+        whole = [k for k, label in enumerate(self.index) if int((ends == label).sum()) == 2]
+        if not whole:
+            return None
+        both = np.array([*whole, *(len(self.index) + k for k in whole)])
+        return IdentifiedSets(self.uncertainty.take(both), self.index[whole])
+
+    def compact(self) -> IdentifiedSets:
+        """Without what is as long as the data."""
+        return replace(self, uncertainty=self.uncertainty.compact())
+
     def clustered(self, labels: list[Any], uncertainty: Influence) -> IdentifiedSets:
         """The same with clustered errors."""
         return replace(self, uncertainty=self.uncertainty.cluster(labels))

@@ -4,6 +4,7 @@ matplotlib is imported when something is drawn. Every function takes ``ax=None``
 and never calls ``show``. A picture of an effect is one entry of its module's ``PICTURES``.
 """
 
+from pandas_causal.plotting.bounds import draw_bounds as bounds
 from pandas_causal.plotting.confounding import draw_confounder_contour as confounder_contour
 from pandas_causal.plotting.confounding import draw_extreme_confounders as extreme_confounders
 from pandas_causal.plotting.confounding import draw_sensitivity_band as sensitivity_band
@@ -33,6 +34,7 @@ __all__ = [
     "bacon",
     "bandwidths",
     "binned_instrument",
+    "bounds",
     "confounder_contour",
     "density",
     "discontinuity",
