@@ -17,6 +17,7 @@ from pandas_causal.accessor.experiments import ExperimentQuestions
 from pandas_causal.accessor.graphs import GraphQuestions, StructuralQuestions
 from pandas_causal.accessor.instruments import InstrumentQuestions
 from pandas_causal.accessor.matching import MatchingQuestions
+from pandas_causal.accessor.mediation import MediationQuestions
 from pandas_causal.accessor.synthetic_control import SyntheticQuestions
 from pandas_causal.errors import CausalArgumentError, MissingDependencyError
 
@@ -28,6 +29,7 @@ class CausalAccessor(
     BoundsQuestions,
     ExperimentQuestions,
     MatchingQuestions,
+    MediationQuestions,
     DiscontinuityQuestions,
     GraphQuestions,
     InstrumentQuestions,

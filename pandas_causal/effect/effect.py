@@ -449,7 +449,7 @@ class Effect:
         method : str, optional
             "confounder" (how strong one must be; regressions, AIPW, TMLE, instruments), "e_value" (contrasts of
             arms), "rosenbaum" (matched pairs), "marginal" (IPW), "oster" (a coefficient), "tipping_point"
-            (any), "relative_magnitudes" or "smoothness" (event studies).
+            (any), "rho" (mediation), "relative_magnitudes" or "smoothness" (event studies).
         **settings
             Of the method: see :func:`robustness.confounding.confounder_sensitivity`,
             :func:`robustness.e_value.e_value_of`, :func:`robustness.rosenbaum.rosenbaum_bounds` and

@@ -56,6 +56,17 @@ def _tipping_point(effect: Effect, **settings: Any) -> Check:
     return tipping_points(effect, **settings)
 
 
+def _rho(effect: Effect, **settings: Any) -> Check:
+    ask = getattr(effect.estimator, "sensitivity_rho", None)
+    if ask is None:
+        raise CausalArgumentError(
+            "rho, the correlation of the errors of mediator and outcome, is of two linear models:"
+            " df.causal.mediate(..., estimator='simulation').sensitivity()"
+        )
+    found: Check = ask(**{"level": effect.level} | settings)
+    return found
+
+
 # By name; an event study's own two stand beside these.
 ANALYSES: Mapping[str, Callable[..., Check]] = {
     "confounder": _confounder,
@@ -64,6 +75,7 @@ ANALYSES: Mapping[str, Callable[..., Check]] = {
     "marginal": _marginal,
     "oster": _oster,
     "tipping_point": _tipping_point,
+    "rho": _rho,
 }
 
 
@@ -104,6 +116,8 @@ def _own(effect: Effect) -> str:
         return "rosenbaum"
     if hasattr(effect.estimator, "bounded_means"):
         return "marginal"
+    if hasattr(effect.estimator, "sensitivity_rho"):
+        return "rho"
     raise CausalArgumentError(
         "this effect has no sensitivity analysis of its own. RegressionAdjustment, AIPW, TMLE and doubly robust"
         " instruments have one (how strong a confounder must be), IPW (odds of treatment that are off), matched pairs"
