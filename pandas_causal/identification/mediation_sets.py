@@ -128,4 +128,4 @@ def _sentence(
     path = " a path" if walk is None else f" {WalkText(graph.indexed).text(walk)}"
     named = ", ".join(str(graph.indexed.names[v]) for v in held)
     adjusted = f"given {named}" if named else "without covariates"
-    return f"{words} are tied by more than the effects asked for: {adjusted}{path} stays open"
+    return f"{words} are tied by more than the effects asked for: {adjusted},{path} stays open"

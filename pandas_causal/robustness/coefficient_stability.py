@@ -104,7 +104,8 @@ def coefficient_stability(
     )
     alike = "as strong as" if proportion == 1 else f"{proportion:g} times as strong as"
     text = (
-        f"selection on the unobserved must be {delta:.2f} times that on the covariates for the true coefficient to be"
+        f"selection on the unobserved must be {abs(delta):.2f} times that on the covariates"
+        f"{', in the opposite direction,' if delta < 0 else ''} for the true coefficient to be"
         f" {digits(null)} (R2 of everything {largest:.2f}); {alike} it, the coefficient is {digits(adjusted)}"
     )
     return CoefficientStability(None, table, text, delta=delta, adjusted=adjusted, others=solutions[1:])

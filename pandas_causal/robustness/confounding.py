@@ -206,7 +206,7 @@ class ConfounderSensitivity(Check):
         if kind == "contour":
             return draw_confounder_contour(
                 self.contour(label), ax, benchmarks=own, null=self.null, of=of,
-                estimate=self.estimates[label].estimate, title=str(label),
+                estimate=self.estimates[label].estimate, title=f"{label}: {of} by the strength of a confounder",
             )  # fmt: skip
         return draw_extreme_confounders(
             self.extreme(label), ax, benchmarks=own, null=self.null, of=of, title=str(label)
