@@ -23,6 +23,8 @@ from pandas_causal.kernels.arrays import Floats
 __all__ = ["WeightedArm", "quantile_regression"]
 
 _STEPS = 8
+_BANDWIDTHS = 5
+_COARSE = 20_000  # rows that the wide bandwidths look at
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,33 +120,43 @@ def quantile_regression(Z: Floats, y: Floats, w: Floats, tau: float) -> Floats:
     """
     n, p = Z.shape
     total = w.sum()
-    coefficients = np.linalg.lstsq(Z * np.sqrt(w)[:, None], y * np.sqrt(w), rcond=None)[0]
+    root = np.sqrt(w)
+    coefficients: Floats = np.asarray(np.linalg.lstsq(Z * root[:, None], y * root, rcond=None)[0], dtype=float)
     spread = float(np.sqrt(w @ np.square(y - Z @ coefficients) / total))
     if not spread > 0:
         return np.asarray(coefficients)
     least = spread * min(max(2 * (p + np.log(n)) / n, 1e-4), 0.3)
     coefficients[0] += _quantile(y - Z @ coefficients, w, tau)
-    for h in np.geomspace(0.5 * spread, least, 6) if least < 0.5 * spread else [least]:
-        value = _smoothed(y - Z @ coefficients, w, tau, h)
-        for _ in range(_STEPS):
-            u = y - Z @ coefficients
-            below = special.expit(-u / h)
-            gradient = Z.T @ (w * (tau - below))
-            curvature = (Z * (w * below * (1 - below) / h)[:, None]).T @ Z
-            curvature[np.diag_indices(p)] += 1e-10 * np.trace(curvature) / p + 1e-300
-            step = np.linalg.solve(curvature, gradient)
-            for _ in range(30):
-                tried = _smoothed(y - Z @ (coefficients + step), w, tau, h)
-                if tried <= value:
-                    break
-                step /= 2
-            else:
-                break
-            coefficients, gain, value = coefficients + step, value - tried, tried
-            if gain <= 1e-10 * abs(value):
-                break
+    part = slice(None) if n <= _COARSE else np.linspace(0, n - 1, _COARSE).astype(np.intp)
+    rough = (Z[part], y[part], w[part])  # where the bandwidth is wide, some rows show the way
+    for h in np.geomspace(0.5 * spread, least, _BANDWIDTHS)[:-1]:
+        coefficients = _descend(*rough, tau, float(h), coefficients)
+    coefficients = _descend(Z, y, w, tau, least, coefficients)
     coefficients[0] += _quantile(y - Z @ coefficients, w, tau)
     return np.asarray(coefficients)
+
+
+def _descend(Z: Floats, y: Floats, w: Floats, tau: float, h: float, coefficients: Floats) -> Floats:
+    """Newton steps on the loss smoothed with bandwidth h."""
+    p, value = Z.shape[1], _smoothed(y - Z @ coefficients, w, tau, h)
+    for _ in range(_STEPS):
+        u = y - Z @ coefficients
+        below = special.expit(-u / h)
+        gradient = Z.T @ (w * (tau - below))
+        curvature = (Z * (w * below * (1 - below) / h)[:, None]).T @ Z
+        curvature[np.diag_indices(p)] += 1e-10 * np.trace(curvature) / p + 1e-300
+        step = np.linalg.solve(curvature, gradient)
+        for _ in range(30):
+            tried = _smoothed(y - Z @ (coefficients + step), w, tau, h)
+            if tried <= value:
+                break
+            step /= 2
+        else:
+            return coefficients
+        coefficients, gain, value = coefficients + step, value - tried, tried
+        if gain <= 1e-8 * abs(value):
+            break
+    return coefficients
 
 
 def _smoothed(u: Floats, w: Floats, tau: float, h: float) -> float:

@@ -16,7 +16,8 @@ from pandas_causal.kernels.arrays import Floats
 
 __all__ = ["SignedRank"]
 
-_HALVINGS = 60
+_HALVINGS = 50
+_MANY = 1_000  # pairs, from which the step that a crossing falls on is not sought to its ends
 
 
 class SignedRank:
@@ -75,6 +76,10 @@ class SignedRank:
 
     def _crossing(self, falling: Callable[[float], float]) -> float:
         """Middle of the shifts at which a falling step function is neither positive nor negative."""
+        if len(self.differences) > _MANY:  # steps are too small to matter
+            from scipy.optimize import brentq
+
+            return float(brentq(falling, -self._reach, self._reach, xtol=1e-9 * self._reach))
         ends = []
         for sign in (1, -1):  # last shift where it is positive, first where it is negative
             low, high = -self._reach, self._reach

@@ -60,6 +60,13 @@ class _Model:
         p, n = columns.shape[1], len(target)
         if n <= p:
             raise CausalDataError(f"{n} rows are too few for the {p} coefficients of the model of {what}")
+        size = np.sqrt(w @ np.square(columns))
+        scaled = columns / np.where(size > 0, size, 1.0)
+        if len(independent_columns((scaled * w[:, None]).T @ scaled)) < p:
+            raise CausalDataError(
+                f"in the model of {what}, treatment, mediator and covariates explain one another; leave out the"
+                " covariates that decide the mediator, or interactions=False"
+            )
         if logistic:
             design = StandardisedMatrix.of(columns[:, 1:]).whole()
             try:

@@ -318,6 +318,11 @@ def _arranged(
     )
     if len(clustering):
         u = u.cluster(list(clustering))
+    crossed = [str(c) for c, (low, high) in zip(contrasts, pairs, strict=True) if low.value > high.value + 1e-12]
+    if crossed:
+        text = f"the bounds of {', '.join(crossed[:5])} cross: the rows contradict what is assumed, if this is no noise"
+        warn(text, AssumptionWarning)
+        warned = (*warned, text)
     m, known = len(pairs), np.asarray(~contributions.any(axis=0))
     by_end = u.take(np.concatenate([np.arange(0, 2 * m, 2), np.arange(1, 2 * m, 2)]))
     method = "influence function, normal law; of the effect: Imbens and Manski (2004), see confidence_set()"
@@ -408,6 +413,11 @@ def lee_bounds(
     seen, y = _observed(frame, outcome, selected)
     w = np.ones(len(frame)) if sample_weight is None else _weights(frame[sample_weight])
     cells, labels = _cells(frame, covariates)
+    for code, arm in enumerate(arms.levels):
+        if not (w * seen)[arms.codes == code].any():
+            raise CausalDataError(
+                [Problem(str(outcome), f"is observed in no row of arm {arm!r}", None, "nothing can be compared")]
+            )
     treated = np.asarray(arms.codes == 1)
     shares = [float((w * seen)[treated == a].sum() / w[treated == a].sum()) for a in (False, True)]
     rises = shares[1] >= shares[0]

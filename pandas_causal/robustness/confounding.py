@@ -292,7 +292,7 @@ def confounder_sensitivity(
     Regression coefficients (``RegressionAdjustment(interactions=False)``) are answered by partial R2, with classical
     standard errors; AIPW, TMLE, regressions in every arm and instruments in the debiased-ML form, from what was kept.
     With an instrument the rows are its effects on the outcome (less `null` times treatment) and on the treatment: the
-    effect is `null` exactly where the first is zero.
+    effect is `null` exactly where the first is zero (Cinelli and Hazlett 2025).
 
     Parameters
     ----------
@@ -337,6 +337,12 @@ def confounder_sensitivity(
             for k, k_y in multiples
         }
         return _arranged(estimates, index, found, null=float(null), level=level, rho=float(rho))
+    by_instrument = _instrument_coefficients(effect, float(null))
+    if by_instrument is not None:
+        if benchmarks is not None:
+            raise CausalArgumentError("benchmarks of an instrument are not available; compare shares by hand")
+        names = pd.Index(list(by_instrument), name=index.name)
+        return _arranged(by_instrument, names, {}, null=0.0, level=level, rho=float(rho))
     short = short_estimates(effect, float(null))
     found = _refitted(short, benchmarks, multiples, float(null))
     if hasattr(estimator, "instrument_estimates"):  # what is asked of the ratio is asked of its numerator: is it zero?
@@ -369,6 +375,22 @@ def _coefficients(effect: Effect) -> list[LinearCoefficient] | None:
             )
         out.append(one)
     return out
+
+
+def _instrument_coefficients(effect: Effect, null: float) -> dict[str, LinearCoefficient] | None:
+    """The instrument's coefficients, of least squares with one instrument and one treatment; None for other effects."""
+    ask = getattr(effect.estimator, "instrument_coefficients", None)
+    if ask is None:
+        return None
+    found: dict[str, LinearCoefficient] | None = ask(null)
+    if found is None:
+        raise CausalArgumentError(
+            "how strong a confounder must be is known of one instrument and one treatment; combine the instruments, or"
+            " use PartialLinearIV, which does"
+        )
+    if not np.allclose(effect.estimator.effect_.rows.array, effect.rows.array):
+        raise CausalError("this is no effect of an instrument any more; ask sensitivity() before it was mapped")
+    return found
 
 
 def _arm_of(effect: Effect, label: Any) -> int:
@@ -438,7 +460,7 @@ def short_estimates(effect: Effect, null: float) -> dict[Any, ShortEstimate]:
     if instrumented is not None:
         if not np.array_equal(original.loadings, u.loadings):
             raise CausalError("this is no effect of an instrument any more; ask sensitivity() before it was mapped")
-        return dict(instrumented(u, null))
+        return _checked(dict(instrumented(u, null)))
     y = u.rows.content
     assert ask is not None  # noqa: S101 - one of the two is there
     if y is None:
@@ -460,18 +482,30 @@ def short_estimates(effect: Effect, null: float) -> dict[Any, ShortEstimate]:
             terms, loadings, estimate=float(effect.rows.array[position]), std_error=float(errors[position]),
             df=float(df[position]), contributions=u.contributions @ loadings, clustering=u.clustering or (),
         )  # fmt: skip
-        if not np.isfinite(out[label].size):
+    return _checked(out)
+
+
+def _checked(estimates: dict[Any, ShortEstimate]) -> dict[Any, ShortEstimate]:
+    """The same, unless the size of a bias could not be told."""
+    for label, one in estimates.items():
+        if np.isfinite(one.size):
+            continue
+        if not one.outcome_variance > 0:
             raise CausalDataError(
-                f"the variance of the representer of {label!r} is estimated as negative: propensities are too"
-                " extreme to judge a confounder by; bound them (clip=) or leave rows out (trim=)"
+                f"the outcome behind {label!r} is fitted exactly: a confounder has nothing to explain"
             )
-    return out
+        raise CausalDataError(
+            f"the variance of the representer of {label!r} is estimated as negative: propensities are too extreme to"
+            " judge a confounder by; bound them (clip=) or leave rows out (trim=)"
+        )
+    return estimates
 
 
 def _no_terms(estimator: object) -> str:
     name = estimator.partition("(")[0] if isinstance(estimator, str) else type(estimator).__name__
     known = (
-        "RegressionAdjustment (linear, with interactions=True or False), AIPW, TMLE, InteractiveIV and PartialLinearIV"
+        "RegressionAdjustment (linear, with interactions=True or False), AIPW, TMLE, InstrumentalVariables (one"
+        " instrument), InteractiveIV and PartialLinearIV"
         " have it"
     )
     return f"how strong a confounder must be is not known of {name}; {known}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MarginalSensitivity", "marginal_sensitivity"]
 
-_HALVINGS = 14
+_PRECISION = 0.002
 _LARGEST = 50.0
 _NULL = number(-np.inf, np.inf, "a number", closed_low=False)
 
@@ -128,10 +128,11 @@ def marginal_sensitivity(
         ends = pd.DataFrame({"low": values[: len(at)], "high": values[len(at) :]}, index=index)
         return ends.join(IdentifiedSets(rows, index)(level)) if index.is_unique else ends
 
-    table = pd.concat({factor: bounds(float(factor)) for factor in factors}, names=["odds_factor"])
+    known = {float(factor): bounds(float(factor)) for factor in factors}
+    table = pd.concat(known, names=["odds_factor"])
     table = table.swaplevel().sort_index(level=0, sort_remaining=False, kind="stable").loc[labels]
     table.index = table.index.set_names(["estimand", "odds_factor"])
-    breakdown = _breakdowns(bounds, effect.estimates.index, null)
+    breakdown = _breakdowns(bounds, known, null)
     least = str(breakdown.idxmin())
     which = "" if len(breakdown) == 1 else f" of {least}"
     found = float(breakdown.min())
@@ -144,25 +145,25 @@ def marginal_sensitivity(
     return MarginalSensitivity(None, table, text, breakdown=breakdown, sharp=sharp, null=null)
 
 
-def _breakdowns(bounds: object, index: pd.Index, null: float) -> pd.Series[float]:
-    """Largest factor, by effect, at which the interval leaves out a value, by halving on its logarithm."""
-    assert callable(bounds)  # noqa: S101 - a function
+def _breakdowns(
+    bounds: Callable[[float], pd.DataFrame], known: Mapping[float, pd.DataFrame], null: float
+) -> pd.Series[float]:
+    """Largest factor, by effect, at which the interval leaves out a value: halved in on from the factors known."""
 
-    def excludes(factor: float) -> pd.Series[bool]:
-        found = bounds(factor)
-        return (found["conf_low"] > null) | (found["conf_high"] < null)
+    def excluded(found: pd.DataFrame) -> list[bool]:
+        return ((found["conf_low"] > null) | (found["conf_high"] < null)).tolist()
 
-    start, end = excludes(1.0), excludes(_LARGEST)
-    out = pd.Series(1.0, index=index, name="breakdown")
-    for position, label in enumerate(index):
-        if not start.iloc[position]:
-            continue
-        if end.iloc[position]:
-            out.iloc[position] = np.inf
-            continue
-        low, high = 0.0, float(np.log(_LARGEST))
-        for _ in range(_HALVINGS):
-            middle = (low + high) / 2
-            low, high = (middle, high) if excludes(float(np.exp(middle))).iloc[position] else (low, middle)
-        out.loc[label] = float(np.exp(low))
-    return out
+    tried = {factor: excluded(found) for factor, found in known.items()}
+    index = next(iter(known.values())).index
+    for end in (1.0, _LARGEST):
+        tried.setdefault(end, excluded(bounds(end)))
+    out = []
+    for position in range(len(index)):
+        low = max((f for f, found in tried.items() if found[position]), default=0.0)
+        high = min((f for f, found in tried.items() if f > low and not found[position]), default=np.inf)
+        while low and np.isfinite(high) and high / low > 1 + _PRECISION:
+            middle = float(np.sqrt(low * high))
+            tried[middle] = excluded(bounds(middle))
+            low, high = (middle, high) if tried[middle][position] else (low, middle)
+        out.append(1.0 if not low else low if np.isfinite(high) else np.inf)
+    return pd.Series(out, index=index, name="breakdown", dtype=float)

@@ -108,9 +108,13 @@ def _is_event_study(effect: Effect) -> bool:
     return effect.estimates.index.nlevels == 1 and effect.estimates.index.name == "event"
 
 
+# what an estimator has whose answer a confounder of some strength can be held against
+_JUDGED = ("riesz_terms", "instrument_estimates", "instrument_coefficients")
+
+
 def _own(effect: Effect) -> str:
     """The method of a design."""
-    if hasattr(effect.estimator, "riesz_terms") or hasattr(effect.estimator, "instrument_estimates"):
+    if any(hasattr(effect.estimator, name) for name in _JUDGED):
         return "confounder"
     if getattr(effect.estimator, "is_paired", False):
         return "rosenbaum"

@@ -161,6 +161,8 @@ def test_wrong_input_is_refused():
         ask(frame, ["skill", "licence"])
     with pytest.raises(CausalDataError, match="has 3 arms"):
         ask(make(arms=3))
+    with pytest.raises(CausalDataError, match="explain one another"):
+        ask(frame.assign(skill=frame["region"].map({"north": 0.0, "south": 2.0, "west": 5.0})))
     with pytest.raises(CausalDataError, match="holds no numbers"):
         ask(frame.assign(skill=np.where(frame["skill"] > 0, "high", "low")))
     with pytest.raises(CausalArgumentError, match="here mediator or outcome is 0/1"):

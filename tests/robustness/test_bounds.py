@@ -78,6 +78,14 @@ def test_populations_that_keep_the_assumptions_lie_within(method, response, sele
     assert kept == 8
 
 
+def test_bounds_that_cross_are_warned_of():
+    with pytest.warns(AssumptionWarning, match="1 - 0 cross"):
+        found = causal(FRAME.assign(y=1 - FRAME["y"])).bounds("monotone", **NAMES)
+    assert "cross" in found.warnings[0]
+    low, high = found.confidence_set().iloc[0]
+    assert low < high
+
+
 def test_bounds_are_of_every_fit_that_compares_arms():
     rng = np.random.default_rng(0)
     frame = pd.DataFrame({"x": rng.normal(size=300), "d": rng.integers(0, 2, 300), "ward": np.arange(300) // 10})
@@ -239,6 +247,8 @@ def test_lee_cells_against_the_direction_are_warned_of():
 def test_lee_bad_input():
     with pytest.raises(CausalDataError, match="has 3 arms"):
         causal(JOBS.assign(d=np.arange(20) % 3)).bounds("lee", **NAMES)
+    with pytest.raises(CausalDataError, match="is observed in no row of arm 1"):
+        causal(JOBS.assign(y=JOBS["y"].where(JOBS["d"] == 0))).bounds("lee", **NAMES)
     with pytest.raises(CausalDataError, match="pd.qcut"):
         causal(pd.concat([JOBS] * 2, ignore_index=True).assign(x=np.arange(40.0))).bounds(
             "lee", **NAMES, covariates=["x"]

@@ -286,3 +286,30 @@ def test_instruments_are_judged_by_their_reduced_form(estimator):
     assert outside > inside
     with pytest.raises(CausalError, match="before it was mapped"):
         effect.transform(lambda v: 2 * v).sensitivity()
+
+
+def test_two_stage_least_squares_is_judged_by_least_squares_on_the_instrument():
+    frame = encouraged()
+    effect = frame.causal.iv(treatment="d", outcome="y", instrument="z", covariates=["x"])
+    table = effect.sensitivity(null=0.5).table
+    X = np.column_stack([np.ones(len(frame)), frame["z"], frame["x"]])
+    for row, y in zip(table.itertuples(), (frame["y"] - 0.5 * frame["d"], frame["d"]), strict=True):
+        b = np.linalg.lstsq(X, y, rcond=None)[0]
+        rss = np.square(y - X @ b).sum()
+        error = np.sqrt(np.linalg.inv(X.T @ X)[1, 1] * rss / (len(frame) - 3))
+        same = confounder_strength(b[1], error, len(frame) - 3).table.iloc[0]
+        assert (row.estimate, row.std_error, row.df) == pytest.approx((b[1], error, len(frame) - 3))
+        assert row.robustness_value_interval == pytest.approx(same["robustness_value_interval"])
+    assert list(table.index) == ["z on y less 0.5 d", "z on d"]
+    two = frame.assign(z2=lambda f: (f["x"] > 0).astype(int) ^ f["z"])
+    both = two.causal.iv(treatment="d", outcome="y", instrument=["z", "z2"], covariates=["x"])
+    with pytest.raises(CausalArgumentError, match="one instrument and one treatment"):
+        both.sensitivity()
+
+
+def test_terms_that_cannot_be_judged_by_are_told_so(frame):
+    """A propensity that is far off makes the estimated variance of the representer negative."""
+    e = np.where(frame["arm"] == 1, 0.02, 0.98)  # the arm received was the least likely one, row by row
+    effect = ask(frame.assign(e=e), FAST, propensity="e")
+    with pytest.raises(CausalError, match="too extreme"):
+        effect.sensitivity()
