@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -24,6 +24,7 @@ from pandas_causal.inference.omitted_variables import (
 )
 from pandas_causal.inputs.parameters import LEVEL, Legal, check_settings, number
 from pandas_causal.plotting.confounding import draw_confounder_contour, draw_extreme_confounders
+from pandas_causal.robustness.e_value import EValue, e_value_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -84,6 +85,9 @@ class ConfounderSensitivity(Check):
         Correlation of the errors that the confounder makes in outcome and in representer; 1 is the worst case.
     kind : str
         "partial R2" of a coefficient of least squares, or "debiased".
+    e_value : EValue or None
+        Of contrasts of arms, where their means have one.
+    estimates : mapping of label to what is judged
     """
 
     benchmarks: pd.DataFrame = field(default_factory=pd.DataFrame)
@@ -91,6 +95,7 @@ class ConfounderSensitivity(Check):
     level: float = 0.95
     rho: float = 1.0
     kind: str = "partial R2"
+    e_value: EValue | None = None
     estimates: Mapping[Any, Confounded] = field(default_factory=dict)
 
     def bounds(self, r2_treatment: float, r2_outcome: float, rho: float | None = None) -> pd.DataFrame:
@@ -303,7 +308,8 @@ def confounder_sensitivity(
         Of the intervals; the effect's own by default.
     benchmarks : list of names, or mapping, optional
         Of a coefficient: covariates, or ``{"name": [covariates]}`` for groups; by default every covariate (the
-        strongest 12). Of other estimates ``{"name": effect}``, the effect fitted without these covariates.
+        strongest 12). Of other estimates ``{"name": effect}``, the effect fitted without these covariates; or names
+        again, where the effect still knows its data: they are left out and the rest is fitted anew.
     times, times_outcome : sequence of float
         How many times as strong as a benchmark, for treatment and outcome.
     rho : float
@@ -336,7 +342,8 @@ def confounder_sensitivity(
             for name, observed in by_name.items()
             for k, k_y in multiples
         }
-        return _arranged(estimates, index, found, null=float(null), level=level, rho=float(rho))
+        judged = _arranged(estimates, index, found, null=float(null), level=level, rho=float(rho))
+        return replace(judged, e_value=_e_value(effect, level))
     by_instrument = _instrument_coefficients(effect, float(null))
     if by_instrument is not None:
         if benchmarks is not None:
@@ -344,10 +351,19 @@ def confounder_sensitivity(
         names = pd.Index(list(by_instrument), name=index.name)
         return _arranged(by_instrument, names, {}, null=0.0, level=level, rho=float(rho))
     short = short_estimates(effect, float(null))
-    found = _refitted(short, benchmarks, multiples, float(null))
+    found = _refitted(short, _without(effect, benchmarks), multiples, float(null))
     if hasattr(estimator, "instrument_estimates"):  # what is asked of the ratio is asked of its numerator: is it zero?
         index, null = pd.Index(list(short), name=index.name), 0.0
-    return _arranged(short, index, found, null=float(null), level=level, rho=float(rho))
+    judged = _arranged(short, index, found, null=float(null), level=level, rho=float(rho))
+    return replace(judged, e_value=_e_value(effect, level))
+
+
+def _e_value(effect: Effect, level: float) -> EValue | None:
+    """E-values of contrasts of arms; None where they have none."""
+    try:
+        return e_value_of(effect, level=level)
+    except CausalError:
+        return None
 
 
 def _multiples(times: Any, times_outcome: Any) -> list[tuple[float, float]]:
@@ -511,6 +527,31 @@ def _no_terms(estimator: object) -> str:
     return f"how strong a confounder must be is not known of {name}; {known}"
 
 
+def _without(effect: Effect, benchmarks: Any) -> Any:
+    """Effects without the covariates that benchmarks name, fitted by the study where the effect still has one."""
+    if benchmarks is None or (isinstance(benchmarks, Mapping) and _are_effects(benchmarks.values())):
+        return benchmarks
+    study = getattr(effect, "study", None)
+    if study is None:
+        return benchmarks
+    if isinstance(benchmarks, Mapping):
+        groups = {str(k): [v] if _is_name(v) else list(v) for k, v in benchmarks.items()}
+    else:
+        groups = {str(name): [name] for name in ([benchmarks] if _is_name(benchmarks) else benchmarks)}
+    covariates = study.data.covariates
+    unknown = [name for members in groups.values() for name in members if name not in covariates.columns]
+    if unknown:
+        known = list(covariates.columns)
+        raise CausalArgumentError(
+            f"{unknown[0]!r} is no covariate{suggest(unknown[0], known)}; covariates: {known[:10]}"
+        )
+    return {name: study.refit(covariates=covariates.drop(columns=members)) for name, members in groups.items()}
+
+
+def _are_effects(values: Iterable[object]) -> bool:
+    return all(isinstance(value, Effect) for value in values)
+
+
 def _refitted(
     long: Mapping[Any, ShortEstimate],
     benchmarks: Any,
@@ -521,7 +562,7 @@ def _refitted(
     if benchmarks is None:
         return {}
     effects = benchmarks if isinstance(benchmarks, Mapping) else {}
-    if not effects or not all(isinstance(value, Effect) for value in effects.values()):
+    if not effects or not _are_effects(effects.values()):
         raise CausalArgumentError(
             "benchmarks of this estimator are effects fitted without some covariates:"
             " benchmarks={'age': effect_without_age}"

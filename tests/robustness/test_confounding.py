@@ -1,5 +1,7 @@
 """How strong a confounder must be: what is reported, what is refused, what does not depend on units or order."""
 
+from types import SimpleNamespace
+
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
@@ -183,6 +185,36 @@ def test_benchmarks_of_learners_are_effects_without_a_covariate(frame):
     assert marks.loc[("1 - 0", "severity", 1.0), "r2_outcome"] > 0.1
     assert marks.loc[("1 - 0", "severity", 1.0), "r2_treatment"] > 0.1
     assert marks.loc[("1 - 0", "site", 1.0), "r2_treatment"] < 0.05
+
+
+def test_benchmarks_by_name_are_fitted_by_the_study(frame):
+    """An effect that knows its data leaves the covariates out by itself."""
+    effect = ask(frame, FAST)
+    if getattr(effect, "study", None) is None:  # what the benchmarks read of a study
+
+        def refit(covariates):
+            return frame.causal.ate(treatment="arm", outcome="y", covariates=list(covariates), estimator=FAST)
+
+        study = SimpleNamespace(
+            data=SimpleNamespace(covariates=frame[COVARIATES]), refit=lambda covariates: refit(covariates)
+        )
+        object.__setattr__(effect, "study", study)
+    without = frame.causal.ate(treatment="arm", outcome="y", covariates=["age", "site"], estimator=FAST)
+    own = effect.sensitivity(benchmarks=["severity"]).benchmarks
+    pd.testing.assert_frame_equal(own, effect.sensitivity(benchmarks={"severity": without}).benchmarks)
+    group = effect.sensitivity(benchmarks={"both": ["age", "severity"]}, times=[1]).benchmarks
+    assert group["r2_treatment"].iloc[0] > own["r2_treatment"].iloc[0]
+    with pytest.raises(CausalArgumentError, match="'agee' is no covariate"):
+        effect.sensitivity(benchmarks=["agee"])
+
+
+def test_e_value_stands_beside(frame):
+    for estimator in (PLAIN, FAST):
+        effect = ask(frame, estimator)
+        found = effect.sensitivity().e_value
+        pd.testing.assert_frame_equal(found.table, effect.sensitivity("e_value").table)
+    effect = encouraged().causal.iv(treatment="d", outcome="y", instrument="z", covariates=["x"])
+    assert effect.sensitivity().e_value is None
 
 
 def test_att_and_trimmed_rows(frame):
