@@ -34,6 +34,10 @@ SHORT_NAMES: Mapping[str, Mapping[str, tuple[str, Mapping[str, object]]]] = {
         "regression": ("RegressionAdjustment", {}),
         "tmle": ("TMLE", {}),
     },
+    "mediate": {
+        "doubly_robust": ("NaturalEffects", {}),
+        "simulation": ("SimulatedMediation", {}),
+    },
     "iv": {
         "2sls": ("InstrumentalVariables", {}),
         "liml": ("InstrumentalVariables", {"method": "liml"}),

@@ -10,12 +10,14 @@ from typing import Any
 import pandas as pd
 
 from pandas_causal.accessor.audit import AuditQuestions
+from pandas_causal.accessor.bounds import BoundsQuestions
 from pandas_causal.accessor.difference_in_differences import PanelQuestions
 from pandas_causal.accessor.discontinuity import DiscontinuityQuestions
 from pandas_causal.accessor.experiments import ExperimentQuestions
 from pandas_causal.accessor.graphs import GraphQuestions, StructuralQuestions
 from pandas_causal.accessor.instruments import InstrumentQuestions
 from pandas_causal.accessor.matching import MatchingQuestions
+from pandas_causal.accessor.mediation import MediationQuestions
 from pandas_causal.accessor.synthetic_control import SyntheticQuestions
 from pandas_causal.errors import CausalArgumentError, MissingDependencyError
 
@@ -24,8 +26,10 @@ __all__ = ["CausalAccessor", "causal"]
 
 class CausalAccessor(
     AuditQuestions,
+    BoundsQuestions,
     ExperimentQuestions,
     MatchingQuestions,
+    MediationQuestions,
     DiscontinuityQuestions,
     GraphQuestions,
     InstrumentQuestions,

@@ -86,6 +86,10 @@ class RowEstimator(CausalEstimator):
         Name of the treatment, or of several.
     arms_ : tuple
         Levels of a treatment that is arms, the control first.
+    arm_codes_ : ndarray (n,), int8
+        Arm of every row used, as its position in `arms_`.
+    row_weights_ : ndarray (n,) or None
+        Sample weights of the rows used, with mean 1.
     """
 
     uses_covariates: ClassVar[bool] = True
@@ -149,8 +153,9 @@ class RowEstimator(CausalEstimator):
             Encoder.fit(inputs.covariates) if formula is None else FormulaEncoder.fit(formula, inputs.covariates)
         )
         self.encoder_ = encoder
+        self.row_weights_ = normalised_weights(inputs.roles.get("sample_weight"), arms)
         if arms is not None:
-            self.arms_ = arms.levels
+            self.arms_, self.arm_codes_ = arms.levels, arms.codes
         values = np.full(len(inputs.index), np.nan) if inputs.outcome is None else as_float(inputs.outcome)
         clusters = inputs.ways("cluster")
         if len(clusters) == 1 and arms is not None:
@@ -161,7 +166,7 @@ class RowEstimator(CausalEstimator):
             treated=treated,
             X=encoder.transform(inputs.covariates),
             encoder=encoder,
-            w=normalised_weights(inputs.roles.get("sample_weight"), arms),
+            w=self.row_weights_,
             clusters=clusters,
             propensity=None if arms is None else known_propensity(inputs.roles.get("propensity"), arms),
             rows=RowIdentity(inputs.index, None if inputs.outcome is None else values),
@@ -334,11 +339,13 @@ class ArmComparison(RowEstimator):
         weights: Floats | None = None,
         out_of_fold: bool = False,
         unpenalised: bool = True,
+        augmented: bool = False,
     ) -> tuple[dict[str, Any], list[str]]:
         """Overlap and balance under the weights given, or the estimand's, and a warning where positivity is weak.
 
         `out_of_fold` says that no propensity is that of a row its model was fitted to, `unpenalised` that a logistic
         model without a penalty was tried, which does not exist where a linear score splits the arms; else it is tried.
+        `augmented` says that an outcome model stands beside the weights: then a difference by chance passes.
 
         Raises
         ------
@@ -359,7 +366,7 @@ class ArmComparison(RowEstimator):
         checks = {
             "overlap": check,
             "propensity": partial(propensity_histogram, propensity[used], codes[used], levels),
-            "balance": partial(sample.balance, weights, keep),
+            "balance": partial(sample.balance, weights, keep, by_chance=augmented),
         }
         split = [] if unpenalised or self._validated else split_note(sample, keep)
         if check.passed:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from pandas_causal.errors import CausalArgumentError
+from pandas_causal.plotting.bounds import PICTURES as BOUNDS
 from pandas_causal.plotting.discontinuity import PICTURES as DISCONTINUITY
 from pandas_causal.plotting.event_study import PICTURES as EVENT_STUDY
 from pandas_causal.plotting.forest import PICTURES as FOREST
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["plot_effect"]
 
 _PICTURES: Mapping[str, Picture] = {
+    **BOUNDS,
     **FOREST,
     **OVERLAP,
     **LOVE,

@@ -22,7 +22,7 @@ from pandas_causal.adjustment.regression import RegressionAdjustment
 from pandas_causal.effect.check import Check
 from pandas_causal.effect.effect import Effect
 from pandas_causal.effect.summary import digits
-from pandas_causal.errors import CausalArgumentError, CausalError, CausalWarning
+from pandas_causal.errors import CausalError, CausalWarning
 from pandas_causal.inference.influence import Influence
 from pandas_causal.inference.multiplicity import adjust_p_values
 from pandas_causal.inference.reference import Student
@@ -421,29 +421,40 @@ def _leaves(case: _Case, label: Any, least: int) -> _Leaves | None:
 
 
 def _balance(case: _Case) -> _Line:
+    """Balance under the weights of the default's propensities, and where they leave much, under logistic ones."""
+    if case.effect is None:
+        return _Line(_CANNOT, "there is no answer whose weights could be looked at")
+    e, _ = case.nuisances()
+    text, left = _left_by(case, e)
+    if not left:
+        return _Line(_CLEAR, f"{text}{case.of_rows}")
+    told = f"{text}; the largest is {left}{case.of_rows}"
+    advice = "model the propensity better (products, curves), or balance it directly: EntropyBalancing"
+    linear = case.linear.estimator.propensity_
+    if e is not linear and not _left_by(case, linear)[1]:
+        why = "; a logistic propensity would balance it, so that the answer leans on its outcome model there"
+        return _Line(_INFORMS, f"{told}{why}", advice)
+    return _Line(_CONCERN, told, advice)
+
+
+def _left_by(case: _Case, propensity: Floats) -> tuple[str, str]:
+    """What weights leave of the differences, in words, and the largest where it is beyond 0.1 and beyond chance."""
     from pandas_causal.arms.balance import balance
     from pandas_causal.arms.overlap import arm_weights, effective_sample_size
 
-    if case.effect is None:
-        return _Line(_CANNOT, "there is no answer whose weights could be looked at")
     codes = case.arms.codes
-    e, _ = case.nuisances()
     w = None if case.question.sample_weight is None else as_float(case.some[case.question.sample_weight])
-    weights = arm_weights("ATE", codes, np.clip(e, 0.01, 1), w)
+    weights = arm_weights("ATE", codes, np.clip(propensity, 0.01, 1), w)
     levels = case.encoder.every_level
     check = balance(levels.on(case.X), levels.names, codes, case.arms.levels, weights)
     after = check.table["smd_after"].abs()
     worths = [effective_sample_size(weights[codes == a]) for a in range(len(case.arms))]
     noise = float(np.sqrt(sum(1 / max(v, 1.0) for v in sorted(worths)[:2])))
     worst = float(after.max()) if len(after) else 0.0
-    text = f"{check.summary}{case.of_rows}"
-    if worst > 0.1 and worst > noise:
-        where = after.idxmax()
-        text += f"; the largest is {where if not isinstance(where, tuple) else ' '.join(map(str, where))}"
-        return _Line(
-            _CONCERN, text, "model the propensity better (products, curves), or balance it directly: EntropyBalancing"
-        )
-    return _Line(_CLEAR, text)
+    if worst <= max(0.1, noise):
+        return check.summary, ""
+    where = after.idxmax()
+    return check.summary, " ".join(map(str, where)) if isinstance(where, tuple) else str(where)
 
 
 def _missing(case: _Case) -> _Line:
@@ -709,7 +720,7 @@ def sensitivity_check(effect: Effect) -> Check | None:
     """The sensitivity analysis of an effect, where its method answers."""
     try:
         found = effect.sensitivity()
-    except CausalArgumentError:
+    except CausalError:
         return None
     return found if isinstance(found, Check) else None
 
