@@ -50,9 +50,11 @@ from pandas_causal.instruments.two_stage import InstrumentalVariables as Instrum
 from pandas_causal.matching.estimator import Matching as Matching
 from pandas_causal.mediation.front_door import FrontDoor as FrontDoor
 from pandas_causal.models.folds import CausalKFold as CausalKFold
+from pandas_causal.structural.feature_relevance import feature_relevance as feature_relevance
 from pandas_causal.structural.interventions import Shift as Shift
 from pandas_causal.structural.mechanisms import Mechanism as Mechanism
 from pandas_causal.structural.model import StructuralModel as StructuralModel
+from pandas_causal.structural.shapley import shapley as shapley
 from pandas_causal.synthetic_control.matrix_completion import MatrixCompletion as MatrixCompletion
 from pandas_causal.synthetic_control.synthetic_control import AugmentedSyntheticControl as AugmentedSyntheticControl
 from pandas_causal.synthetic_control.synthetic_control import SyntheticControl as SyntheticControl
