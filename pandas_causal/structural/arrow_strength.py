@@ -25,7 +25,6 @@ from pandas_causal.kernels.arrays import Floats, Positions, Values
 from pandas_causal.structural.attribution import (
     AttributionSettings,
     jackknife_error,
-    sentence_of_a_root,
     warn_of_flexible,
     without,
 )
@@ -40,7 +39,7 @@ from pandas_causal.structural.tail_statistics import kernel_log_density
 __all__ = ["arrow_strength"]
 
 STRENGTHS = ("variance", "kl", "gaussian_kl")
-_COPIES, _COPIES_KL, _NOISES, _CONTEXTS_KL = 20, 1_000, 20, 200
+_COPIES, _COPIES_KL, _NOISES, _CONTEXTS_KL = 20, 500, 10, 200
 
 
 def arrow_strength(model: FittedModel, target: Hashable, of: Any, settings: AttributionSettings) -> Effect:
@@ -55,7 +54,7 @@ def arrow_strength(model: FittedModel, target: Hashable, of: Any, settings: Attr
             raise CausalArgumentError("the graph has no arrow, so there is no strength to measure")
     else:
         nodes = [model.node(target)]
-        if sentence_of_a_root(model, target):
+        if not simulator.parents[target]:
             raise CausalArgumentError(f"no arrow leads into {target!r}; name a node that has causes")
     for node in nodes:
         _can_be(model, node, of)

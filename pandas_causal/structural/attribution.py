@@ -27,6 +27,7 @@ from pandas_causal.structural.shapley import MOST_EXACT, Shapley, SubsetSettings
 __all__ = [
     "GROUPS",
     "AttributionSettings",
+    "NodeArrays",
     "combine_errors",
     "fresh_noise",
     "jackknife_error",
@@ -40,6 +41,7 @@ __all__ = [
 ]
 
 GROUPS = 10
+NodeArrays = Mapping[Any, Values]
 _CHEAP = 2**27  # simulated values up to which every subset is gone through
 _HELD = 2**25  # simulated values held at once
 

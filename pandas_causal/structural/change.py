@@ -12,11 +12,12 @@ import pandas as pd
 from pandas_causal.effect.check import Check
 from pandas_causal.effect.effect import Effect
 from pandas_causal.effect.estimates import Estimates
-from pandas_causal.errors import CausalArgumentError, CausalWarning, warn
+from pandas_causal.errors import CausalArgumentError, CausalDataError, CausalWarning, warn
 from pandas_causal.inference.draws_and_variance import Draws
 from pandas_causal.kernels.arrays import Bools, Floats, Values
 from pandas_causal.structural.attribution import (
     AttributionSettings,
+    NodeArrays,
     combine_errors,
     fresh_noise,
     read_rows,
@@ -32,7 +33,7 @@ from pandas_causal.structural.linear_form import linear_form, means_and_variance
 from pandas_causal.structural.mechanisms import Fitted
 from pandas_causal.structural.refits import bootstrap_refits
 from pandas_causal.structural.shapley import Shapley, shapley_arrays
-from pandas_causal.structural.target_statistics import ADDITIVE, STATISTICS, TargetStatistic, gaussian_divergence
+from pandas_causal.structural.target_statistics import ADDITIVE, TargetStatistic, check_statistic, gaussian_divergence
 from pandas_causal.structural.two_ways import TwoWays, Way
 
 __all__ = ["ASSUMPTIONS", "ChangeQuestion", "attribute_change", "change_effect", "read_change"]
@@ -43,8 +44,6 @@ ASSUMPTIONS = (
 )
 _SHARED = 2
 _CLOSED = ("mean", "variance", "std", "gaussian_kl")
-
-Frame = Mapping[Any, Values]
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,8 +66,8 @@ class ChangeQuestion:
     """
 
     model: FittedModel
-    old: Frame
-    new: Frame
+    old: NodeArrays
+    new: NodeArrays
     target: Any
     of: Any
     players: tuple[Any, ...]
@@ -102,7 +101,7 @@ class ChangeQuestion:
         levels = pd.Index(self.levels * len(names), tupleize_cols=False)
         return pd.MultiIndex.from_arrays([names.take(at), levels], names=["mechanism", str(self.by)])
 
-    def learned(self, side: Frame, held_out: bool) -> dict[Any, Fitted]:
+    def learned(self, side: NodeArrays, held_out: bool) -> dict[Any, Fitted]:
         """Mechanisms of one frame, of the kind chosen at fit; flexible ones with held-out noise where asked."""
         model = self.model
         out = {}
@@ -123,11 +122,8 @@ def attribute_change(
     settings: AttributionSettings,
 ) -> Effect:
     """Attribution by simulation; see :meth:`StructuralModel.attribute_change`."""
+    check_statistic(of)
     question = read_change(model, frames, target, of, by, settings)
-    if not callable(of) and of not in STATISTICS:
-        raise CausalArgumentError(
-            f"of={of!r} is not known; use one of {list(STATISTICS)}, or a function of the target's values (n,)"
-        )
     flexible = warn_of_flexible(
         model, question.players, "form='robust' corrects for that, or give these nodes a mechanism of known form"
     )
@@ -172,7 +168,6 @@ def read_change(
                 f"by= splits what adds up over rows, {' and '.join(ADDITIVE)}; of={of!r} does not add up"
             )
         nodes |= set(simulator.above(by))
-    sentence_of_a_root(model, target)
     players = tuple(node for node in simulator.order if node in nodes)
     old, new = frames
     before = (model.factual, model.index) if old is None else read_rows(model, old, players)
@@ -182,11 +177,14 @@ def read_change(
             raise CausalArgumentError(f"the {name} frame has {len(index)} row; two or more are needed to learn from")
     if of != "kl" or not model.columns[target].discrete:
         model.numbers(target, before[0][target])
+    sentence_of_a_root(model, target)
+    if of == "gaussian_kl" and not float(np.var(model.numbers(target, before[0][target]))) > 0:
+        raise CausalDataError(f"{target} is constant in the old frame, from which normal laws have no divergence")
     labels = before[1], after[1]
     return ChangeQuestion(model, before[0], after[0], target, of, players, by, settings, labels)
 
 
-def _resampled(side: Frame, rng: np.random.Generator) -> Frame:
+def _resampled(side: NodeArrays, rng: np.random.Generator) -> NodeArrays:
     n = len(next(iter(side.values())))
     rows = rng.integers(n, size=n)
     return {node: values[rows] for node, values in side.items()}
@@ -196,7 +194,7 @@ def _resampled(side: Frame, rng: np.random.Generator) -> Frame:
 
 
 def _values(
-    question: ChangeQuestion, old: Frame, new: Frame, seed: int | None, held_out: bool
+    question: ChangeQuestion, old: NodeArrays, new: NodeArrays, seed: int | None, held_out: bool
 ) -> tuple[Floats, tuple[float, float], Floats]:
     """Shapley values (rows,), the statistic before and after, and the error of the simulation (rows,)."""
     mechanisms = tuple(question.learned(side, held_out) for side in (old, new))
@@ -213,7 +211,10 @@ def _subsets(question: ChangeQuestion, seed: int | None, cells: int, watched: in
 
 
 def _closed_form(
-    question: ChangeQuestion, mechanisms: tuple[Mapping[Any, Fitted], ...], frames: tuple[Frame, ...], seed: int | None
+    question: ChangeQuestion,
+    mechanisms: tuple[Mapping[Any, Fitted], ...],
+    frames: tuple[NodeArrays, ...],
+    seed: int | None,
 ) -> Shapley | None:
     """Values without a draw, where everything above the target is linear in both frames."""
     of, simulator, target = question.of, question.model.simulator, question.target
@@ -232,8 +233,6 @@ def _closed_form(
 
     none = np.zeros((1, len(question.players)), dtype=bool)
     old_mean, old_variance = (float(part[0]) for part in moments(none))
-    if of == "gaussian_kl":
-        TargetStatistic.checked(of, np.asarray(frames[0][target], dtype=float), 0)
 
     def value(masks: Bools) -> Floats:
         mean, variance = moments(masks)
@@ -265,7 +264,7 @@ def _simulated(
         (lambda x: np.asarray(x, dtype=float)) if codes else (lambda x: model.numbers(target, x))
     )
     reference = numbers(np.broadcast_to(before[0], m))
-    statistic = TargetStatistic.checked(question.of, reference, len(column.plain_levels))
+    statistic = TargetStatistic(question.of, reference, len(column.plain_levels))
     n_out = 1 if question.by is None else len(question.levels)
     function = _Function(ways, statistic, numbers, question.by, n_out, m)
     players = pd.Index(question.players, name="mechanism", tupleize_cols=False)

@@ -19,6 +19,7 @@ from pandas_causal.kernels.arrays import Bools, Floats, Values
 from pandas_causal.structural.attribution import (
     GROUPS,
     AttributionSettings,
+    NodeArrays,
     combine_errors,
     fresh_noise,
     jackknife_error,
@@ -41,8 +42,6 @@ __all__ = ["intrinsic_influence"]
 INFLUENCES = ("variance", "entropy")
 _ONE, _OTHER = 3, 4
 _OUTER, _INNER = 10 * GROUPS, 100 * GROUPS  # draws of entropies, one within the other
-
-Frame = Mapping[Any, Values]
 
 
 def intrinsic_influence(model: FittedModel, target: Hashable, of: Any, settings: AttributionSettings) -> Effect:
@@ -109,7 +108,7 @@ class _Question:
     players: tuple[Any, ...]
     settings: AttributionSettings
 
-    def values(self, simulator: Simulator, frame: Frame, seed: int | None) -> tuple[Floats, Floats]:
+    def values(self, simulator: Simulator, frame: NodeArrays, seed: int | None) -> tuple[Floats, Floats]:
         """Contributions (k,) and the error of their simulation."""
         if self.of == "entropy":
             return self._entropies(simulator, seed)
@@ -126,7 +125,7 @@ class _Question:
 
     # -- variance --------------------------------------------------------------------------------------------------
 
-    def _variances(self, simulator: Simulator, frame: Frame, seed: int | None) -> tuple[Floats, Floats]:
+    def _variances(self, simulator: Simulator, frame: NodeArrays, seed: int | None) -> tuple[Floats, Floats]:
         """Parts that meet additively at the target are games of their own, and their values are summed."""
         mechanisms, m = simulator.mechanisms, self.settings.size
         one, other = streams_of(self.model, seed, _ONE), streams_of(self.model, seed, _OTHER)
@@ -155,7 +154,9 @@ class _Question:
             square[rows] += np.square(error[:, 0])
         return values, np.sqrt(square)
 
-    def _games(self, simulator: Simulator, frame: Frame) -> list[tuple[tuple[Any, ...], Mapping[Any, Floats] | None]]:
+    def _games(
+        self, simulator: Simulator, frame: NodeArrays
+    ) -> list[tuple[tuple[Any, ...], Mapping[Any, Floats] | None]]:
         """Players of every part, and the slopes of the parents that make it; None: the whole mechanism."""
         above = tuple(node for node in self.players if node != self.target)
         slopes = linear_slopes(simulator, self.target, frame)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pandas_causal.errors import CausalArgumentError, CausalDataError, CausalWarning, Problem, warn
+from pandas_causal.errors import CausalArgumentError, CausalDataError, CausalWarning, warn
 from pandas_causal.inputs.parameters import Legal, at_least, check_settings, number, one_of
 from pandas_causal.kernels.arrays import Bools, Floats, Positions
 
@@ -266,7 +266,8 @@ class _Known:
             inside = [str(name) for name in self.players[masks[int(np.flatnonzero(bad)[0])]]]
             named = f"{{{', '.join(inside[:5])}{', ...' if len(inside) > 5 else ''}}}"
             raise CausalDataError(
-                [Problem("value", f"is NaN or infinite, first of {named},", int(bad.sum()), "make it finite")]
+                f"value is NaN or infinite for {int(bad.sum()):,} of {len(masks):,} subsets, first of {named}; make it"
+                " finite"
             )
         self.n_asked += len(masks)
         return out

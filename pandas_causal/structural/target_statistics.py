@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from pandas_causal.errors import CausalArgumentError, CausalDataError
+from pandas_causal.errors import CausalArgumentError
 from pandas_causal.inputs.parameters import is_word
 from pandas_causal.kernels.arrays import Floats, Positions, Values
 
-__all__ = ["ADDITIVE", "STATISTICS", "TargetStatistic", "gaussian_divergence"]
+__all__ = ["ADDITIVE", "TARGET_STATISTICS", "TargetStatistic", "check_statistic", "gaussian_divergence"]
 
 ADDITIVE = ("mean", "variance")
-STATISTICS = (*ADDITIVE, "std", "median", "kl", "gaussian_kl")
+TARGET_STATISTICS = (*ADDITIVE, "std", "median", "kl", "gaussian_kl")
 _CLASSES = 20
 
 
@@ -23,6 +23,15 @@ def gaussian_divergence(mean: Floats, variance: Floats, old_mean: float, old_var
     """Kullback-Leibler divergence (m,) in nats of normal laws from an old one: D(new || old)."""
     ratio = variance / old_variance
     return np.asarray(0.5 * (ratio - 1 - np.log(ratio) + np.square(mean - old_mean) / old_variance))
+
+
+def check_statistic(of: Any) -> None:
+    """Refuse what is no statistic, naming those that are."""
+    if not callable(of) and not is_word(of, TARGET_STATISTICS):
+        known = list(TARGET_STATISTICS)
+        raise CausalArgumentError(
+            f"of={of!r} is not known; use one of {known}, or a function of the target's values (n,)"
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,17 +52,6 @@ class TargetStatistic:
     of: str | Callable[[Floats], Any]
     reference: Floats
     n_levels: int
-
-    @classmethod
-    def checked(cls, of: Any, reference: Floats, n_levels: int) -> TargetStatistic:
-        """Build it, or raise CausalArgumentError for what is no statistic."""
-        if not callable(of) and not is_word(of, STATISTICS):
-            raise CausalArgumentError(
-                f"of={of!r} is not known; use one of {list(STATISTICS)}, or a function of the target's values (n,)"
-            )
-        if is_word(of, ("gaussian_kl",)) and not float(np.var(reference)) > 0:
-            raise CausalDataError("the target is constant as it was, so that normal laws have no divergence from it")
-        return cls(of, reference, n_levels)
 
     def __call__(self, x: Floats) -> float:
         """Statistic of draws (m,)."""

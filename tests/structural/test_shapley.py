@@ -201,10 +201,10 @@ def test_bad_settings_are_named(value, players, settings, words):
 
 
 def test_a_set_function_that_gives_no_number():
-    with pytest.raises(CausalDataError, match=r"value: is NaN or infinite, first of \{b\}, in 2 rows"):
-        shapley(lambda s: np.where(s[:, 1], np.nan, 0.0), ["a", "b"])
+    with pytest.raises(CausalDataError, match=r"NaN or infinite for 1 of 2 subsets, first of \{b\}; make it finite"):
+        shapley(lambda s: np.where(s[:, 1] & ~s[:, 0], np.nan, 0.0), ["a", "b"])
     with pytest.raises(CausalDataError, match="gave 1 values for 2 subsets"):
-        shapley(lambda s: 3.0, ["a", "b"])
+        shapley(lambda _: 3.0, ["a", "b"])
 
 
 def test_a_single_player_has_it_all():
