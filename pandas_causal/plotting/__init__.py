@@ -4,6 +4,9 @@ matplotlib is imported when something is drawn. Every function takes ``ax=None``
 and never calls ``show``. A picture of an effect is one entry of its module's ``PICTURES``.
 """
 
+from pandas_causal.plotting.attribution import draw_bars as bars
+from pandas_causal.plotting.attribution import draw_strengths as strengths
+from pandas_causal.plotting.attribution import draw_waterfall as waterfall
 from pandas_causal.plotting.discontinuity import draw_bandwidths as bandwidths
 from pandas_causal.plotting.discontinuity import draw_density as density
 from pandas_causal.plotting.discontinuity import draw_discontinuity as discontinuity
@@ -29,6 +32,7 @@ __all__ = [
     "anderson_rubin",
     "bacon",
     "bandwidths",
+    "bars",
     "binned_instrument",
     "density",
     "discontinuity",
@@ -43,7 +47,9 @@ __all__ = [
     "placebo_gaps",
     "plausible_exogeneity",
     "plot_effect",
+    "strengths",
     "synthetic",
     "trends",
     "unit_weights",
+    "waterfall",
 ]
