@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -90,8 +90,11 @@ def _of_block(
     """Attributions and errors (k, R), and the probability (R,) of a value as odd."""
     mechanisms, m = model.simulator.mechanisms, settings.size
     fresh, own = streams_of(model, settings.seed, _FRESH), streams_of(model, settings.seed, _OWN)
-    off = {n: Way(mechanisms[n], fresh_noise(mechanisms[n], m, fresh[n])[None]) for n in players}
-    on = {n: Way(mechanisms[n], noise_of_rows(model, n, values, m, own[n])) for n in players}
+    off = {
+        n: Way.of(model.simulator, n, mechanisms[n], fresh_noise(mechanisms[n], m, fresh[n])[None], model.factual)
+        for n in players
+    }
+    on = {n: replace(off[n], noise=noise_of_rows(model, n, values, m, own[n])) for n in players}
     ways = TwoWays(model.simulator, target, players, off, on)
     n_rows = len(values[target])
     function = _LogTail(ways, tail, tail.of(values[target])[:, None], m)

@@ -30,7 +30,7 @@ from pandas_causal.structural.attribution import (
 )
 from pandas_causal.structural.fitted import FittedModel
 from pandas_causal.structural.learning import refit_spec
-from pandas_causal.structural.linear_form import linear_slopes
+from pandas_causal.structural.linear_form import straight_line
 from pandas_causal.structural.mechanisms import Additive, Discrete, Fitted
 from pandas_causal.structural.refits import bootstrap_refits
 from pandas_causal.structural.simulation import Simulator
@@ -142,12 +142,12 @@ def _strengths(
     seeds = np.random.SeedSequence(seed).spawn(len(simulator.order))
     for node in nodes:
         mechanism, parents = simulator.mechanisms[node], simulator.parents[node]
-        slopes = linear_slopes(simulator, node, frame) if isinstance(mechanism, Additive) and of != "kl" else None
+        line = straight_line(simulator, node, frame) if of != "kl" else None
         arrow_seeds = seeds[simulator.order.index(node)].spawn(len(parents))
         for parent, arrow_seed in zip(parents, arrow_seeds, strict=True):
-            if slopes is not None:
+            if line is not None:
                 features = simulator.columns[parent].features(frame[parent])
-                values = np.array([np.var(features @ slopes[parent])])
+                values = np.array([np.var(features @ line.slopes[parent])])
             else:
                 cut = _Cut.drawn(simulator, frame, node, parent, of, settings, np.random.default_rng(arrow_seed))
                 values = cut.divergences() if of == "kl" else cut.variances()

@@ -202,7 +202,7 @@ def _values(
     if found is not None:
         values = found.values[:, 0]
         return values, (float(found.empty[0]), float(found.full[0])), found.std_errors[:, 0]
-    return _simulated(question, mechanisms, seed)
+    return _simulated(question, mechanisms, (old, new), seed)
 
 
 def _subsets(question: ChangeQuestion, seed: int | None, cells: int, watched: int | None) -> Any:
@@ -247,13 +247,19 @@ def _closed_form(
 
 
 def _simulated(
-    question: ChangeQuestion, mechanisms: tuple[Mapping[Any, Fitted], ...], seed: int | None
+    question: ChangeQuestion,
+    mechanisms: tuple[Mapping[Any, Fitted], ...],
+    frames: tuple[NodeArrays, ...],
+    seed: int | None,
 ) -> tuple[Floats, tuple[float, float], Floats]:
     model, target, m = question.model, question.target, question.settings.size
     seeds = streams_of(model, seed, _SHARED)
     off, on = (
-        {node: Way(fitted, fresh_noise(fitted, m, seeds[node])[None]) for node, fitted in side.items()}
-        for side in mechanisms
+        {
+            node: Way.of(model.simulator, node, fitted, fresh_noise(fitted, m, seeds[node])[None], frame)
+            for node, fitted in side.items()
+        }
+        for side, frame in zip(mechanisms, frames, strict=True)
     )
     ways = TwoWays(model.simulator, target, question.players, off, on)
     none = np.zeros((1, len(question.players)), dtype=bool)

@@ -30,7 +30,7 @@ from pandas_causal.structural.attribution import (
 )
 from pandas_causal.structural.fitted import FittedModel
 from pandas_causal.structural.learning import is_flexible, refit_spec
-from pandas_causal.structural.linear_form import linear_form, linear_slopes, means_and_variances
+from pandas_causal.structural.linear_form import linear_form, means_and_variances, straight_line
 from pandas_causal.structural.mechanisms import Additive
 from pandas_causal.structural.refits import bootstrap_refits
 from pandas_causal.structural.shapley import shapley_arrays
@@ -130,7 +130,10 @@ class _Question:
         mechanisms, m = simulator.mechanisms, self.settings.size
         one, other = streams_of(self.model, seed, _ONE), streams_of(self.model, seed, _OTHER)
         off, on = (
-            {n: Way(mechanisms[n], fresh_noise(mechanisms[n], m, seeds[n])[None]) for n in self.players}
+            {
+                n: Way.of(simulator, n, mechanisms[n], fresh_noise(mechanisms[n], m, seeds[n])[None], frame)
+                for n in self.players
+            }
             for seeds in (other, one)
         )
         at = {node: k for k, node in enumerate(self.players)}
@@ -139,8 +142,7 @@ class _Question:
         games: list[tuple[tuple[Any, ...], Mapping[Any, Floats] | None]] = [(self.players, None)]
         if isinstance(mechanism, Additive) and simulator.parents[self.target]:
             values[at[self.target]] = np.var(mechanism.pool)
-            silent = Way(mechanism, np.zeros((1, 1)))
-            off[self.target] = on[self.target] = silent
+            off[self.target] = on[self.target] = replace(off[self.target], noise=np.zeros((1, 1)))
             games = self._games(simulator, frame)
         for players, slopes in games:
             ways = TwoWays(simulator, self.target, players, off, on)
@@ -159,11 +161,11 @@ class _Question:
     ) -> list[tuple[tuple[Any, ...], Mapping[Any, Floats] | None]]:
         """Players of every part, and the slopes of the parents that make it; None: the whole mechanism."""
         above = tuple(node for node in self.players if node != self.target)
-        slopes = linear_slopes(simulator, self.target, frame)
-        if slopes is None:
+        line = straight_line(simulator, self.target, frame)
+        if line is None:
             return [(above, None)]
         groups: list[tuple[set[Any], dict[Any, Floats]]] = []
-        for p, slope in slopes.items():
+        for p, slope in line.slopes.items():
             nodes, parts = set(simulator.above(p)), {p: slope}
             for group in [g for g in groups if g[0] & nodes]:
                 nodes, parts = nodes | group[0], parts | group[1]

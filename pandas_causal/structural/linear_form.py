@@ -17,9 +17,9 @@ from pandas_causal.kernels.arrays import Bools, Floats, Values
 from pandas_causal.structural.mechanisms import Additive, Empirical, Parents
 from pandas_causal.structural.simulation import Simulator
 
-__all__ = ["LinearForm", "LinearNode", "linear_form", "linear_slopes", "means_and_variances"]
+__all__ = ["LinearForm", "LinearNode", "StraightLine", "linear_form", "means_and_variances", "straight_line"]
 
-_LINEAR = 1e-9
+_LINEAR = 1e-10
 _PROBES = 64
 
 
@@ -51,7 +51,7 @@ LinearForm = Mapping[Any, LinearNode]
 def linear_form(simulator: Simulator, target: Hashable, factual: Mapping[Any, Values]) -> LinearForm | None:
     """Every node above the target (itself included) in linear form, or None where one of them is not linear.
 
-    A mechanism counts as linear if a linear function gives its values, to a relative 1e-9, at parents drawn
+    A mechanism counts as linear if a linear function gives its values, to a relative 1e-10, at parents drawn
     independently of one another and spread beyond the data: a curve that happens to look straight where rows are does
     not pass. Roots may be of any kind.
     """
@@ -65,14 +65,11 @@ def linear_form(simulator: Simulator, target: Hashable, factual: Mapping[Any, Va
             features = simulator.columns[node].features(mechanism.pool)
             found[node] = LinearNode(0.0, {}, features.mean(axis=0), _covariance(features))
             continue
-        if not isinstance(mechanism, Additive):
+        line = straight_line(simulator, node, factual)
+        if line is None or not isinstance(mechanism, Additive):
             return None
-        parts = _linear_part(simulator, node, mechanism, factual)
-        if parts is None:
-            return None
-        intercept, slopes = parts
         noise = mechanism.pool[:, None]
-        found[node] = LinearNode(intercept, slopes, noise.mean(axis=0), _covariance(noise))
+        found[node] = LinearNode(line.intercept, line.slopes, noise.mean(axis=0), _covariance(noise))
     column = simulator.columns[target]
     return found if len(column.feature_names) == 1 else None
 
@@ -82,19 +79,26 @@ def _covariance(features: Floats) -> Floats:
     return centred.T @ centred / len(features)
 
 
-def linear_slopes(simulator: Simulator, node: Hashable, factual: Mapping[Any, Values]) -> dict[Any, Floats] | None:
-    """Slopes of an additive mechanism by parent, one per feature; None where it is curved."""
+@dataclass(frozen=True, eq=False)
+class StraightLine:
+    """What an additive mechanism predicts, as a linear function.
+
+    Attributes
+    ----------
+    intercept : float
+    slopes : mapping of parent to ndarray (q,)
+        Per feature of the parent.
+    """
+
+    intercept: float
+    slopes: Mapping[Any, Floats]
+
+
+def straight_line(simulator: Simulator, node: Hashable, factual: Mapping[Any, Values]) -> StraightLine | None:
+    """The mechanism of a node as a linear function of its parents; None where it is curved, or not additive."""
     mechanism = simulator.mechanisms[node]
-    if not isinstance(mechanism, Additive):
+    if not isinstance(mechanism, Additive) or not simulator.parents[node]:
         return None
-    parts = _linear_part(simulator, node, mechanism, factual)
-    return None if parts is None else parts[1]
-
-
-def _linear_part(
-    simulator: Simulator, node: Hashable, mechanism: Additive, factual: Mapping[Any, Values]
-) -> tuple[float, dict[Any, Floats]] | None:
-    """Intercept and slopes of an additive mechanism, None where it is curved."""
     parents = simulator.parents[node]
     rng = np.random.default_rng(0)
     widths = [len(simulator.columns[p].feature_names) for p in parents]
@@ -120,13 +124,13 @@ def _linear_part(
     scale = np.where(scale > 0, scale, 1.0)
     Z = np.column_stack([np.ones(n), (X - centre) / scale])
     coefficients = np.linalg.lstsq(Z, values, rcond=None)[0]
-    size = max(float(np.abs(values - values.mean()).max()), float(np.abs(values).max()) * 1e-6, 1e-300)
-    if np.abs(values - Z @ coefficients).max() > _LINEAR * size:
+    rounding = 64 * np.finfo(float).eps * float(np.abs(values).max() + np.abs(X).max(initial=0.0))
+    if np.abs(values - Z @ coefficients).max() > _LINEAR * float(np.ptp(values)) + rounding:
         return None
     slopes = coefficients[1:] / scale
     ends = np.cumsum(widths)
     by_parent = {p: slopes[end - width : end] for p, width, end in zip(parents, widths, ends, strict=True)}
-    return float(coefficients[0] - slopes @ centre), by_parent
+    return StraightLine(float(coefficients[0] - slopes @ centre), by_parent)
 
 
 def means_and_variances(

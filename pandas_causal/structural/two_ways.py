@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from pandas_causal.kernels.arrays import Bools, Positions, Values
+from pandas_causal.structural.linear_form import StraightLine, straight_line
 from pandas_causal.structural.mechanisms import Fitted
 from pandas_causal.structural.simulation import Simulator
 
@@ -32,10 +33,20 @@ class Way:
     mechanism : Fitted
     noise : ndarray (R or 1, M or 1, ...)
         For R rows and M draws; an axis of length 1 is the same for all.
+    line : StraightLine or None
+        The mechanism as a linear function plus noise, where it is one: it then needs no call.
     """
 
     mechanism: Fitted
     noise: Values
+    line: StraightLine | None = None
+
+    @classmethod
+    def of(
+        cls, simulator: Simulator, node: Hashable, mechanism: Fitted, noise: Values, frame: Mapping[Any, Values]
+    ) -> Way:
+        """Build it, and find out if the mechanism is linear at parents such as those of a frame, and beyond them."""
+        return cls(mechanism, noise, straight_line(simulator.with_mechanisms({node: mechanism}), node, frame))
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -104,6 +115,10 @@ class TwoWays:
         out: list[Values] = [np.empty((0, 0))] * len(first)
         for (inside, shapes), members in alike.items():
             way = (self.on if inside else self.off)[node]
+            if way.line is not None:
+                for u in members:
+                    out[u] = self._on_line(way.line, way.noise, {p: values[p][which[p][first[u]]] for p in parents})
+                continue
             shape = np.broadcast_shapes(way.shape, *shapes)
             cells = shape[0] * shape[1]
             step = max(1, _CELLS // cells)
@@ -120,3 +135,14 @@ class TwoWays:
                 for u, part in zip(some, np.asarray(flat).reshape(len(some), *shape), strict=True):
                     out[u] = part
         return out
+
+    def _on_line(self, line: StraightLine, noise: Values, parents: Mapping[Any, Values]) -> Values:
+        """Values of a linear mechanism; rows and draws are crossed only where both matter."""
+        total = noise + line.intercept
+        for p, values in parents.items():
+            column = self.simulator.columns[p]
+            if column.discrete:
+                total = total + (column.features(values.ravel()) @ line.slopes[p]).reshape(values.shape)
+            else:
+                total = total + line.slopes[p][0] * values
+        return np.asarray(total)

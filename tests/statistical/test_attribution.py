@@ -77,7 +77,7 @@ def found_first(draws, size, seed=0):
 
 @pytest.mark.slow
 def test_the_culprit_is_first_for_each_service():
-    draws = 200 if FULL else 20
+    draws = 200 if FULL else 12
     share = found_first(draws, 4.0)
     assert share.mean() >= 0.95 - 3.5 * np.sqrt(0.95 * 0.05 / (12 * draws))
     assert share.min() >= 0.8 - 3.5 * np.sqrt(0.8 * 0.2 / draws)
@@ -132,24 +132,26 @@ TRUTH = {"x": 0.5 * (0.25 + 0.375), "y": 0.5 * (0.5 + 0.625)}
 @pytest.mark.slow
 @pytest.mark.parametrize("wrong", ["nothing", "regression", "ratio"])
 def test_the_robust_form_is_unbiased_and_covers(wrong):
-    draws = 500 if FULL else 100
+    draws = 500 if FULL else 60
     rng = np.random.default_rng(2)
     rows = [four_means(300, rng, wrong).table for _ in range(draws)]
     for name, truth in TRUTH.items():
         found = np.array([t.loc[name, ["estimate", "conf_low", "conf_high"]] for t in rows], dtype=float)
         bias, error = found[:, 0].mean() - truth, found[:, 0].std(ddof=1) / np.sqrt(draws)
         assert abs(bias) < 4 * error, (name, bias, error)
+        if wrong != "nothing":  # consistent, and no more: its errors take both nuisances for right
+            continue
         covered = ((found[:, 1] <= truth) & (truth <= found[:, 2])).mean()
         assert abs(covered - 0.95) < slack(draws) + 0.01, (name, covered)
 
 
 @pytest.mark.slow
 def test_intervals_by_refits_cover_a_change():
-    draws = 300 if FULL else 60
+    draws = 300 if FULL else 40
     rng = np.random.default_rng(3)
     inside = np.zeros(3)
     for _ in range(draws):
         old, new = chain(200, rng), chain(200, rng, mean=1.0, intercept=2.0, slope=4.0)
-        table = StructuralModel(CHAIN, LINEAR).fit(old).attribute_change(old, new, "x3", n_draws=60).table
+        table = StructuralModel(CHAIN, LINEAR).fit(old).attribute_change(old, new, "x3", n_draws=40).table
         inside += (table["conf_low"] <= [7, 7, 2]) & (table["conf_high"] >= [7, 7, 2])
-    assert (np.abs(inside / draws - 0.95) < slack(draws) + 0.02).all()  # percentiles of 60 refits
+    assert (np.abs(inside / draws - 0.95) < slack(draws) + 0.03).all()  # percentiles of 40 refits

@@ -58,6 +58,7 @@ def test_closed_form_within_the_standard_errors():
     assert table.loc["b", "attribution"].idxmax() == "x2"
 
 
+@pytest.mark.slow
 def test_standard_errors_are_the_spread_over_seeds():
     model = known_chain(normal_chain(2_000))
     row = pd.DataFrame({"x1": [2.0], "x2": [4.5], "x3": [14.0]})

@@ -38,10 +38,10 @@ def test_simulation_beside_the_closed_form():
 def test_nats_from_densities_are_those_of_the_conditional_law():
     """E D(P(x | pa) || P_cut(x | pa)) of a normal chain is 0.5 log 46; the marginal laws are alike before and after."""
     found = [
-        known_chain(exact_chain(1_000)).arrow_strength("x3", of="kl", random_state=seed, **FEW).estimate
+        known_chain(exact_chain(400)).arrow_strength("x3", of="kl", random_state=seed, **FEW).estimate
         for seed in range(3)
     ]
-    assert np.mean(found) == pytest.approx(0.5 * np.log(46), abs=0.12)
+    assert np.mean(found) == pytest.approx(0.5 * np.log(46), abs=0.15)
 
 
 def test_levels_exactly():
@@ -81,6 +81,7 @@ def test_a_mechanism_of_your_own():
         model.arrow_strength("x2", of="kl", **FEW)
 
 
+@pytest.mark.slow
 def test_intervals_by_refits_cover():
     rng = np.random.default_rng(3)
     inside = 0

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from joblib import parallel_config
 
 from pandas_causal import StructuralModel
 from pandas_causal.errors import (
@@ -60,6 +61,7 @@ def test_simulation_agrees_with_the_closed_form(linear):
     assert divergence.estimates.sum() > 0.5
 
 
+@pytest.mark.slow
 def test_the_error_of_the_simulation_is_the_spread_over_seeds(linear):
     found = [
         linear.attribute_change(OLD, NEW, "x3", of=np.median, n_samples=500, random_state=seed, n_draws=10)
@@ -119,7 +121,7 @@ def test_mechanism_tests_find_what_changed(linear):
     assert slope.table["p_adjusted"].idxmin() == "x3"
 
 
-@settings(max_examples=8)
+@settings(max_examples=4)
 @given(st.permutations(["x1", "x2", "x3"]), st.integers(0, 100))
 def test_order_names_and_doubled_rows_change_nothing(order, seed):
     rng = np.random.default_rng(seed)
@@ -137,10 +139,9 @@ def test_order_names_and_doubled_rows_change_nothing(order, seed):
 
 
 def test_the_number_of_jobs_changes_nothing():
-    one, two = (
-        StructuralModel(CHAIN, LINEAR, n_jobs=jobs).fit(OLD).attribute_change(None, NEW, "x3", n_draws=10)
-        for jobs in (1, 2)
-    )
+    one = StructuralModel(CHAIN, LINEAR, n_jobs=1).fit(OLD).attribute_change(None, NEW, "x3", n_draws=10)
+    with parallel_config("threading"):
+        two = StructuralModel(CHAIN, LINEAR, n_jobs=2).fit(OLD).attribute_change(None, NEW, "x3", n_draws=10)
     pd.testing.assert_frame_equal(one.table, two.table)
 
 

@@ -37,6 +37,7 @@ def test_linear_models_of_any_size_need_no_draw():
     np.testing.assert_allclose(effect.estimates, [*np.square(np.arange(16.0)), 0.0], atol=1e-9)
 
 
+@pytest.mark.slow
 def test_pick_freeze_within_its_error_and_its_error_is_the_spread():
     """An interaction, x * z + u with unit noises: 1 is shared by x and z, half each; u has 1."""
     u = exact_noise(400, 3, 1)
