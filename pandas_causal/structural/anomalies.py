@@ -46,10 +46,16 @@ def attribute_anomaly(
     if not sentence_of_a_root(model, target):
         warn_of_coupling_of_noise(model, players)
     step = max(1, _BLOCK // settings.size)
-    parts = [
-        _of_block(model, {n: v[s : s + step] for n, v in values.items()}, target, players, tail, settings)
-        for s in range(0, len(index), step)
-    ]
+    parts = []
+    for s in range(0, len(index), step):
+        part, complete = _of_block(
+            model, {n: v[s : s + step] for n, v in values.items()}, target, players, tail, settings
+        )
+        parts.append(part)
+        if not complete and s + step < len(index):
+            warn(f"interrupted: {len(index) - s - step:,} of {len(index):,} rows have no answer", CausalWarning)
+            index = index[: s + step]
+            break
     attribution, error, p = (np.concatenate([part[k] for part in parts], axis=-1) for k in range(3))
     m = settings.size
     bound = p <= 1.5 / (m + 1)
@@ -86,8 +92,8 @@ def _of_block(
     players: tuple[Any, ...],
     tail: TailStatistic,
     settings: AttributionSettings,
-) -> tuple[Floats, Floats, Floats]:
-    """Attributions and errors (k, R), and the probability (R,) of a value as odd."""
+) -> tuple[tuple[Floats, Floats, Floats], bool]:
+    """Attributions and errors (k, R), the probability (R,) of a value as odd, and whether nothing interrupted it."""
     mechanisms, m = model.simulator.mechanisms, settings.size
     fresh, own = streams_of(model, settings.seed, _FRESH), streams_of(model, settings.seed, _OWN)
     off = {
@@ -101,7 +107,7 @@ def _of_block(
     subsets = settings.of_subsets(len(players), n_rows * m, floor=1.0, watched=n_rows)
     found = shapley_arrays(function, pd.Index(players, name="node", tupleize_cols=False), subsets)
     attribution, error = combine_errors(found, n_rows)
-    return attribution, error, np.exp(found.empty[:n_rows])
+    return (attribution, error, np.exp(found.empty[:n_rows])), found.complete
 
 
 @dataclass(frozen=True, eq=False)

@@ -189,17 +189,8 @@ def shapley(
             f"{len(names)} players have 2^{len(names)} subsets; use method='permutations' or 'kernel', or fewer players"
         )
     settings = SubsetSettings(method=method, tolerance=tolerance, max_draws=max_draws, seed=random_state, n_jobs=n_jobs)
-    return shapley_arrays(value, names, settings)
-
-
-def shapley_arrays(value: SetFunction, players: pd.Index, settings: SubsetSettings) -> Shapley:
-    """The same, with settings that were checked before."""
-    known = _Known(value, players, settings)
-    if settings.is_exact(len(players)):
-        return _exact(known, settings)
-    found = _by_permutations(known, settings) if settings.method != "kernel" else _by_regression(known, settings)
-    watched = found.std_errors[:, : settings.watched]
-    worst = float((watched / _scale(found.values[:, : settings.watched], settings)).max())
+    found = shapley_arrays(value, names, settings)
+    worst = float((found.std_errors / _scale(found.values, settings)).max())
     if found.complete and worst > settings.tolerance:
         warn(
             f"after {found.n_draws:,} pairs of draws the largest standard error is still {worst:.2g} of the largest"
@@ -208,6 +199,14 @@ def shapley_arrays(value: SetFunction, players: pd.Index, settings: SubsetSettin
             CausalWarning,
         )
     return found
+
+
+def shapley_arrays(value: SetFunction, players: pd.Index, settings: SubsetSettings) -> Shapley:
+    """The same, with settings that were checked before."""
+    known = _Known(value, players, settings)
+    if settings.is_exact(len(players)):
+        return _exact(known, settings)
+    return _by_permutations(known, settings) if settings.method != "kernel" else _by_regression(known, settings)
 
 
 # -- what is known of the set function -------------------------------------------------------------------------------

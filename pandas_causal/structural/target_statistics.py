@@ -85,7 +85,7 @@ class TargetStatistic:
         """Half a draw is added to every class, so that a class new to the target has a finite divergence."""
         edges: Values
         if self.n_levels:
-            edges = np.unique(self.reference)
+            edges = np.arange(1, self.n_levels)
         else:
             edges = np.unique(np.quantile(self.reference, np.arange(1, _CLASSES) / _CLASSES))
         new, old = (

@@ -5,8 +5,16 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from pandas_causal import Mechanism, StructuralModel
-from pandas_causal.errors import AssumptionWarning, CausalArgumentError, CausalDataError, CausalWarning, GraphError
+from pandas_causal import CausalGraph, Mechanism, StructuralModel
+from pandas_causal.errors import (
+    AssumptionWarning,
+    CausalArgumentError,
+    CausalDataError,
+    CausalWarning,
+    GraphError,
+    NotIdentifiedError,
+)
+from pandas_causal.structural import anomalies
 from tests.structural.chains import CHAIN, KNOWN, LINEAR, MIXED, exact_chain, known_chain, mixed, wide
 
 
@@ -218,6 +226,45 @@ def test_levels_never_seen_are_named_and_unordered_targets_need_a_density():
         model.attribute_anomaly(df.iloc[:2], "a")
     with pytest.warns(CausalWarning, match="no causes"):
         assert len(model.attribute_anomaly(df.iloc[:2], "a", score="density")) == 2
+
+
+def test_latent_nodes_and_cycles():
+    df = exact_chain(100)
+    hidden = StructuralModel(CausalGraph(CHAIN + "; h -> x1", latent=["h"]), LINEAR).fit(df)
+    plain = StructuralModel(CHAIN, LINEAR).fit(df)
+    one, other = (m.attribute_anomaly(df.iloc[:2], "x3", n_samples=300) for m in (hidden, plain))
+    pd.testing.assert_frame_equal(one, other)  # a latent cause of one node is its noise
+    with pytest.raises(GraphError, match="'h' is no node of the model"):
+        hidden.attribute_anomaly(df.iloc[:2], "h")
+    with pytest.raises(NotIdentifiedError, match="an unobserved common cause ties x1 <-> x3"):
+        df.causal.why(CHAIN + "; x1 <-> x3", target="x3", before=df)
+    with pytest.raises(GraphError, match="cycle"):
+        df.causal.why(CHAIN + "; x3 -> x1", target="x3", before=df)
+
+
+def test_an_interruption_returns_the_rows_that_have_an_answer(monkeypatch):
+    df = exact_chain(100)
+    model = known_chain(df)
+    rows = df.iloc[:5]
+    whole = model.attribute_anomaly(rows, "x3", n_samples=200, method="permutations", tolerance=1e-9, max_draws=64)
+    monkeypatch.setattr(anomalies, "_BLOCK", 400)  # two rows a block
+    of, calls = anomalies._LogTail.__call__, []
+
+    def stop(self, masks):
+        calls.append(len(masks))
+        if len(calls) > 4:
+            raise KeyboardInterrupt
+        return of(self, masks)
+
+    monkeypatch.setattr(anomalies._LogTail, "__call__", stop)
+    with pytest.warns(CausalWarning) as caught:
+        part = model.attribute_anomaly(rows, "x3", n_samples=200, method="permutations", tolerance=1e-9, max_draws=64)
+    texts = " ".join(str(w.message) for w in caught)
+    assert "interrupted: the values rest on" in texts
+    assert "of 5 rows have no answer" in texts
+    kept = part.index.get_level_values(0).unique()
+    assert len(kept) < 5
+    assert whole.loc[kept[0], "score"].iloc[0] == part.loc[kept[0], "score"].iloc[0]
 
 
 def test_unfitted_models_say_so():
