@@ -46,16 +46,24 @@ def attribute_anomaly(
     if not sentence_of_a_root(model, target):
         warn_of_coupling_of_noise(model, players)
     step = max(1, _BLOCK // settings.size)
-    parts = []
-    for s in range(0, len(index), step):
-        part, complete = _of_block(
-            model, {n: v[s : s + step] for n, v in values.items()}, target, players, tail, settings
-        )
-        parts.append(part)
-        if not complete and s + step < len(index):
-            warn(f"interrupted: {len(index) - s - step:,} of {len(index):,} rows have no answer", CausalWarning)
-            index = index[: s + step]
+    parts: list[tuple[Floats, Floats, Floats]] = []
+    done, complete = 0, True
+    for start in range(0, len(index), step):
+        block = {n: v[start : start + step] for n, v in values.items()}
+        try:
+            part, complete = _of_block(model, block, target, players, tail, settings)
+        except KeyboardInterrupt:
+            if not parts:
+                raise
+            complete = False
+        else:
+            parts.append(part)
+            done = min(start + step, len(index))
+        if not complete:
             break
+    if done < len(index):
+        warn(f"interrupted: {len(index) - done:,} of {len(index):,} rows have no answer", CausalWarning)
+        index = index[:done]
     attribution, error, p = (np.concatenate([part[k] for part in parts], axis=-1) for k in range(3))
     m = settings.size
     bound = p <= 1.5 / (m + 1)
