@@ -66,7 +66,9 @@ def dowhy(frame: pd.DataFrame) -> object:
 def ours_anomaly(n_rows: int) -> Callable[[object], list[float]]:
     def run(model: object) -> list[float]:
         warnings.simplefilter("ignore")
-        found = model.attribute_anomaly(simulate(n_rows, 2, "n4"), NODES[-1], n_samples=1_000)  # type: ignore[attr-defined]
+        rows = simulate(n_rows, 2, "n4")
+        # as precise as the peer's defaults, whose answers for one row have a deviation of 0.09 over seeds
+        found = model.attribute_anomaly(rows, NODES[-1], n_samples=1_000, tolerance=0.2)  # type: ignore[attr-defined]
         return [float(found["attribution"].abs().mean()), float(found["std_error"].mean())]
 
     return run

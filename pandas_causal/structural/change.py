@@ -362,6 +362,6 @@ def _of_method(method: str) -> tuple[str, ...]:
     if "bootstrap" in method:
         return ("the mechanisms are of the form that was fitted, in both frames",)
     return (
-        "for each combination of mechanisms, the regressions or the density ratios are right",
+        "for each combination of mechanisms the regressions or the density ratios are right (the intervals take both)",
         "the values of each frame occur in the other as well, where they are weighted to it",
     )

@@ -233,27 +233,30 @@ class _Function:
     def __call__(self, masks: Bools) -> Floats:
         q = self.question
         y = self.outcome - self.centre
-        powers = [y] if q.of == "mean" else [y, np.square(y)]
-        level = None if q.by is None else self.values[q.by]
-        moments = []
-        for b in range(self.n_out):
-            inside = 1.0 if level is None else (level == b).astype(float)
-            moments.append([self._scores(masks, power * inside) for power in powers])
-        return self._outputs(moments)
+        if q.by is not None:
+            of_level = [(self.values[q.by] == b).astype(float) for b in range(self.n_out)]
+            found = [self._of_level(masks, y, inside) for inside in of_level]
+        elif q.of == "mean":
+            scores = self._scores(masks, y)
+            found = [(self._mean(scores), self._contributions(scores))]
+        else:
+            found = [self._variance(masks, y)]
+        flat = np.stack([part for _, part in found], axis=2).reshape(len(masks), -1)
+        return np.concatenate([np.stack([value for value, _ in found], axis=1), flat], axis=1)
 
-    def _outputs(self, moments: list[list[Floats]]) -> Floats:
-        """Values and contributions (m, n_out * (1 + n)), those of a variance by the delta method."""
-        values, parts = [], []
-        for scores in moments:
-            first, contributions = self._mean(scores[0]), self._contributions(scores[0])
-            if len(scores) == 2:
-                second = self._contributions(scores[1])
-                contributions = second - 2 * first[:, None] * contributions
-                first = self._mean(scores[1]) - np.square(first)
-            values.append(first)
-            parts.append(contributions)
-        flat = np.stack(parts, axis=2).reshape(len(values[0]), -1)
-        return np.concatenate([np.stack(values, axis=1), flat], axis=1)
+    def _variance(self, masks: Bools, y: Floats) -> tuple[Floats, Floats]:
+        """Variance (m,) and contributions (m, n), by the delta method."""
+        first, second = self._scores(masks, y), self._scores(masks, np.square(y))
+        mean = self._mean(first)
+        contributions = self._contributions(second) - 2 * mean[:, None] * self._contributions(first)
+        return self._mean(second) - np.square(mean), contributions
+
+    def _of_level(self, masks: Bools, y: Floats, inside: Floats) -> tuple[Floats, Floats]:
+        """Part of the mean (m,) in one level, counted from the old mean, and contributions, that mean's own included."""
+        scores, shares = self._scores(masks, y * inside), self._mean(self._scores(masks, inside))
+        old = ~self.is_new
+        of_centre = np.where(old, y, 0.0) / old.sum()
+        return self._mean(scores), self._contributions(scores) - shares[:, None] * of_centre
 
     def _mean(self, scores: Floats) -> Floats:
         return np.asarray(sum(scores[:, part].mean(axis=1) for part in (~self.is_new, self.is_new)))

@@ -81,6 +81,9 @@ def test_variance_and_levels():
     sums = parts.estimates.groupby(level="mechanism", sort=False).sum()
     np.testing.assert_allclose(sums[whole.table.index], whole.estimates, atol=0.02)
     assert parts.estimates.sum() == pytest.approx(whole.estimates.sum(), abs=1e-9)
+    simulated = model.attribute_change(old, new, "x", by="a", n_draws=60)
+    ratio = parts.table["std_error"] / simulated.table["std_error"]
+    assert (np.abs(np.log(ratio)) < 0.6).all()  # the old mean, from which levels count, is estimated in both
 
 
 def test_a_wrong_regression_or_a_wrong_ratio_is_corrected_and_both_are_not():
