@@ -252,7 +252,7 @@ class _Function:
         return self._mean(second) - np.square(mean), contributions
 
     def _of_level(self, masks: Bools, y: Floats, inside: Floats) -> tuple[Floats, Floats]:
-        """Part of the mean (m,) in one level, counted from the old mean, and contributions, that mean's own included."""
+        """Part of the mean (m,) in one level, from the old mean on, and contributions, those of that mean included."""
         scores, shares = self._scores(masks, y * inside), self._mean(self._scores(masks, inside))
         old = ~self.is_new
         of_centre = np.where(old, y, 0.0) / old.sum()
