@@ -84,24 +84,30 @@ def dowhy_anomaly(n_rows: int) -> Callable[[object], list[float]]:
     return run
 
 
-def ours_change(model: object) -> list[float]:
-    warnings.simplefilter("ignore")
-    new = simulate(N, 3, "n5")
-    effect = model.attribute_change(None, new, NODES[-1], n_draws=10, n_samples=2_000)  # type: ignore[attr-defined]
-    return [round(float(v), 3) for v in effect.estimates]
+def ours_change(n: int) -> Callable[[object], list[float]]:
+    def run(model: object) -> list[float]:
+        warnings.simplefilter("ignore")
+        new = simulate(n, 3, "n5")
+        effect = model.attribute_change(None, new, NODES[-1], n_draws=10, n_samples=2_000)  # type: ignore[attr-defined]
+        return [round(float(v), 3) for v in effect.estimates]
+
+    return run
 
 
-def dowhy_change(model: object) -> list[float]:
-    from dowhy import gcm
+def dowhy_change(n: int) -> Callable[[object], list[float]]:
+    def run(model: object) -> list[float]:
+        from dowhy import gcm
 
-    found = gcm.distribution_change(
-        model,
-        simulate(N, 1),
-        simulate(N, 3, "n5"),
-        NODES[-1],
-        difference_estimation_func=lambda a, b: float(np.mean(b) - np.mean(a)),
-    )
-    return [round(float(found[node]), 3) for node in NODES if node in found]
+        found = gcm.distribution_change(
+            model,
+            simulate(n, 1),
+            simulate(n, 3, "n5"),
+            NODES[-1],
+            difference_estimation_func=lambda a, b: float(np.mean(b) - np.mean(a)),
+        )
+        return [round(float(found[node]), 3) for node in NODES if node in found]
+
+    return run
 
 
 def exact(_: object) -> list[float]:
@@ -122,14 +128,14 @@ def exact(_: object) -> list[float]:
 
 
 if __name__ == "__main__":
-    side, rows = sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 100
-    n_fit = 2_000 if "anomaly" in side else N
+    side, size = sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else None
+    n_fit = 2_000 if "anomaly" in side else size or N
     prepare = {"ours": ours, "dowhy": dowhy, "exact": lambda frame: frame}[side.partition("_")[0]]
     runs = {
-        "ours_anomaly": ours_anomaly(rows),
-        "dowhy_anomaly": dowhy_anomaly(rows),
-        "ours_change": ours_change,
-        "dowhy_change": dowhy_change,
+        "ours_anomaly": ours_anomaly(size or 100),
+        "dowhy_anomaly": dowhy_anomaly(size or 1),
+        "ours_change": ours_change(n_fit),
+        "dowhy_change": dowhy_change(n_fit),
         "exact": exact,
     }
     job(lambda: prepare(simulate(n_fit, 1)), lambda _: None, runs[side])

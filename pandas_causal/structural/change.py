@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from pandas_causal.effect.check import Check
+from pandas_causal.effect.check import Check, Checks
 from pandas_causal.effect.effect import Effect
 from pandas_causal.effect.estimates import Estimates
 from pandas_causal.errors import CausalArgumentError, CausalDataError, CausalWarning, warn
@@ -42,7 +43,7 @@ ASSUMPTIONS = (
     "the graph is right in both frames: no unobserved common cause, no missing arrow",
     "the rows of the two frames are independent samples",
 )
-_SHARED = 2
+_SHARED, _ROUGH = 2, 0.1
 _CLOSED = ("mean", "variance", "std", "gaussian_kl")
 
 
@@ -129,9 +130,12 @@ def attribute_change(
     )
     found, ends, error = _values(question, question.old, question.new, settings.seed, True)
 
+    # orders drawn for a replicate need be no more precise than the replicates are among themselves
+    rough = replace(question, settings=replace(settings, tolerance=max(settings.tolerance, _ROUGH)))
+
     def one(rng: np.random.Generator) -> Floats:
         old, new = (_resampled(side, rng) for side in (question.old, question.new))
-        return _values(question, old, new, int(rng.integers(2**31 - 1)), False)[0]
+        return _values(rough, old, new, int(rng.integers(2**31 - 1)), False)[0]
 
     replicates = bootstrap_refits(one, settings.n_draws, settings.seed, settings.n_jobs)
     method = f"bootstrap of both frames, {len(replicates):,} refits of the mechanisms, percentile interval"
@@ -327,7 +331,7 @@ def change_effect(
 ) -> Effect:
     """Estimates, one row per mechanism (and level), as an Effect with what a reader needs beside them."""
     model, settings = question.model, question.settings
-    changed = mechanism_changes(model, question.old, question.new, question.players, settings.seed)
+    changed = partial(mechanism_changes, model, question.old, question.new, question.players, settings.seed)
     identical = all(np.array_equal(question.old[n], question.new[n]) for n in question.players)
     if identical:
         text = "both frames hold the same rows: there is no change to attribute"
@@ -346,11 +350,13 @@ def change_effect(
         n_obs=sum(question.sizes),
         level=settings.level,
         assumptions=(*ASSUMPTIONS, *_of_method(method)),
-        diagnostics={
-            "mechanism changes": changed,
-            "waterfall": Check(None, start, f"{question.words}: {moved}"),
-            **checks,
-        },
+        diagnostics=Checks(
+            {
+                "mechanism changes": changed,
+                "waterfall": Check(None, start, f"{question.words}: {moved}"),
+                **checks,
+            }
+        ),
         warnings=tuple(warned),
         std_error_method=method,
         facts={"outcome": question.target, "n_old": question.sizes[0], "n_new": question.sizes[1]},

@@ -41,6 +41,7 @@ __all__ = ["intrinsic_influence"]
 
 INFLUENCES = ("variance", "entropy")
 _ONE, _OTHER = 3, 4
+_ROUGH = 0.1
 _OUTER, _INNER = 10 * GROUPS, 100 * GROUPS  # draws of entropies, one within the other
 
 
@@ -66,11 +67,14 @@ def intrinsic_influence(model: FittedModel, target: Hashable, of: Any, settings:
     learning = replace(model.settings, choose=False, n_jobs=None)
     specs = {n: refit_spec(model.specs[n], model.simulator.mechanisms[n]) for n in players}
 
+    # orders drawn for a replicate need be no more precise than the replicates are among themselves
+    rough = replace(question, settings=replace(settings, tolerance=max(settings.tolerance, _ROUGH)))
+
     def one(rng: np.random.Generator) -> Floats:
         rows = rng.integers(len(model), size=len(model))
         resampled = {node: values[rows] for node, values in model.factual.items()}
         fitted = {node: model.learn(node, spec, resampled, learning) for node, spec in specs.items()}
-        return question.values(model.simulator.with_mechanisms(fitted), resampled, int(rng.integers(2**31 - 1)))[0]
+        return rough.values(model.simulator.with_mechanisms(fitted), resampled, int(rng.integers(2**31 - 1)))[0]
 
     replicates = bootstrap_refits(one, settings.n_draws, settings.seed, settings.n_jobs)
     method = f"bootstrap, {len(replicates):,} refits of the mechanisms, percentile interval"

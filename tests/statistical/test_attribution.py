@@ -147,7 +147,7 @@ def test_the_robust_form_is_unbiased_and_covers(wrong):
 
 @pytest.mark.slow
 def test_intervals_by_refits_cover_a_change():
-    draws = 300 if FULL else 40
+    draws = 300 if FULL else 30
     rng = np.random.default_rng(3)
     inside = np.zeros(3)
     for _ in range(draws):

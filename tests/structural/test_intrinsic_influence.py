@@ -110,7 +110,7 @@ def test_levels_sum_to_the_variance_and_the_entropy():
     variance = model.intrinsic_influence("y", n_samples=5_000, n_draws=10)
     assert variance.estimates.sum() == pytest.approx(p * (1 - p), abs=0.01)
     entropy = model.intrinsic_influence("y", of="entropy", n_samples=200, n_draws=10)
-    assert entropy.estimates.sum() == pytest.approx(-p * np.log(p) - (1 - p) * np.log(1 - p), abs=0.03)
+    assert entropy.estimates.sum() == pytest.approx(-p * np.log(p) - (1 - p) * np.log(1 - p), abs=0.06)
     assert (entropy.estimates > 0).all()
 
 
