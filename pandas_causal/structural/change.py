@@ -43,7 +43,7 @@ ASSUMPTIONS = (
     "the graph is right in both frames: no unobserved common cause, no missing arrow",
     "the rows of the two frames are independent samples",
 )
-_SHARED, _ROUGH = 2, 0.1
+_SHARED, _ROUGH, _MOST_CLOSED = 2, 0.1, 16
 _CLOSED = ("mean", "variance", "std", "gaussian_kl")
 
 
@@ -247,7 +247,10 @@ def _closed_form(
         return variance if of == "variance" else np.sqrt(variance)
 
     players = pd.Index(question.players, name="mechanism", tupleize_cols=False)
-    return shapley_arrays(value, players, _subsets(question, seed, 1, None))
+    subsets = _subsets(question, seed, 1, None)
+    if question.settings.method == "auto" and len(players) <= _MOST_CLOSED:  # a subset costs next to nothing here
+        subsets = replace(subsets, method="exact", batch=2**13)
+    return shapley_arrays(value, players, subsets)
 
 
 def _simulated(

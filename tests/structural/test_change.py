@@ -50,6 +50,21 @@ def test_other_statistics_in_closed_form(linear):
     assert divergence.estimates.sum() == pytest.approx(total, abs=1e-10)
 
 
+def test_fifteen_linear_mechanisms_are_exact():
+    """A sum of fourteen inputs: each contributes its slope times the shift of its mean, which nothing else touches."""
+    rng = np.random.default_rng(0)
+    names = [f"c{k}" for k in range(14)]
+    old, new = (pd.DataFrame(rng.normal(size=(80, 14)), columns=names) for _ in range(2))
+    for df in (old, new):
+        df["t"] = df[names] @ np.arange(1.0, 15.0) + rng.normal(size=80)
+    known = {"t": lambda p: sum((k + 1) * p[f"c{k}"] for k in range(14))}
+    model = StructuralModel("; ".join(f"{c} -> t" for c in names), known).fit(old)
+    effect = model.attribute_change(old, new, "t", n_draws=10)
+    expected = np.arange(1, 15) * (new[names].mean() - old[names].mean())
+    np.testing.assert_allclose(effect.estimates[names], expected, atol=1e-10)
+    assert (effect.diagnostics["simulation"].table["simulation_error"] == 0).all()
+
+
 def test_simulation_agrees_with_the_closed_form(linear):
     for of, exact in ((lambda x: float(np.mean(x)), [7, 7, 2]), (lambda x: float(np.var(x)), [0, 0, 35])):
         effect = linear.attribute_change(OLD, NEW, "x3", of=of, n_samples=20_000, **FEW)
