@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from pandas_causal.accessor.attribution import AttributionQuestions
 from pandas_causal.accessor.audit import AuditQuestions
 from pandas_causal.accessor.bounds import BoundsQuestions
 from pandas_causal.accessor.difference_in_differences import PanelQuestions
@@ -27,6 +28,7 @@ __all__ = ["CausalAccessor", "causal"]
 class CausalAccessor(
     AuditQuestions,
     BoundsQuestions,
+    AttributionQuestions,
     ExperimentQuestions,
     MatchingQuestions,
     MediationQuestions,
