@@ -219,7 +219,7 @@ class MediatorEstimator(ArmComparison):
         """Overlap in covariates and in mediators, how the nuisances predict, and what to warn of."""
         levels = sample.arms.levels
         checks, warned = self.overlap(
-            sample, run.e, estimand, out_of_fold=True,
+            sample, run.e, estimand, out_of_fold=True, augmented=True,
             unpenalised=nuisances.is_linear(self.propensity_model, sample.X),
         )  # fmt: skip
         mediators = mediator_overlap(run.e, run.r, sample.codes, levels, wanted, sample.w)
