@@ -84,7 +84,7 @@ class _Model:
             b = np.linalg.solve(gram, columns.T @ (w * target))
             fitted = columns @ b
         residuals = target - fitted
-        influence = (columns * (w * residuals)[:, None]) @ np.linalg.inv(gram)
+        influence = (columns * (w * residuals)[:, None]) @ np.linalg.inv(gram) * np.sqrt(n / (n - p))  # HC1
         return cls(columns, b, influence, residuals, logistic)
 
     def mean(self, columns: Floats, b: Floats) -> Floats:
