@@ -55,9 +55,11 @@ from pandas_causal.models.folds import CausalKFold as CausalKFold
 from pandas_causal.robustness.confounding import confounder_strength as confounder_strength
 from pandas_causal.robustness.e_value import e_value as e_value
 from pandas_causal.robustness.rosenbaum import rosenbaum_bounds as rosenbaum_bounds
+from pandas_causal.structural.feature_relevance import feature_relevance as feature_relevance
 from pandas_causal.structural.interventions import Shift as Shift
 from pandas_causal.structural.mechanisms import Mechanism as Mechanism
 from pandas_causal.structural.model import StructuralModel as StructuralModel
+from pandas_causal.structural.shapley import shapley as shapley
 from pandas_causal.synthetic_control.matrix_completion import MatrixCompletion as MatrixCompletion
 from pandas_causal.synthetic_control.synthetic_control import AugmentedSyntheticControl as AugmentedSyntheticControl
 from pandas_causal.synthetic_control.synthetic_control import SyntheticControl as SyntheticControl

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from pandas_causal.accessor.adjustment import AdjustmentQuestions
+from pandas_causal.accessor.attribution import AttributionQuestions
 from pandas_causal.accessor.bounds import BoundsQuestions
 from pandas_causal.accessor.difference_in_differences import PanelQuestions
 from pandas_causal.accessor.discontinuity import DiscontinuityQuestions
@@ -27,6 +28,7 @@ __all__ = ["CausalAccessor", "causal"]
 class CausalAccessor(
     AdjustmentQuestions,
     BoundsQuestions,
+    AttributionQuestions,
     ExperimentQuestions,
     MatchingQuestions,
     MediationQuestions,

@@ -4,6 +4,9 @@ matplotlib is imported when something is drawn. Every function takes ``ax=None``
 and never calls ``show``. A picture of an effect is one entry of its module's ``PICTURES``.
 """
 
+from pandas_causal.plotting.attribution import draw_bars as bars
+from pandas_causal.plotting.attribution import draw_strengths as strengths
+from pandas_causal.plotting.attribution import draw_waterfall as waterfall
 from pandas_causal.plotting.bounds import draw_bounds as bounds
 from pandas_causal.plotting.confounding import draw_confounder_contour as confounder_contour
 from pandas_causal.plotting.confounding import draw_extreme_confounders as extreme_confounders
@@ -33,6 +36,7 @@ __all__ = [
     "anderson_rubin",
     "bacon",
     "bandwidths",
+    "bars",
     "binned_instrument",
     "bounds",
     "confounder_contour",
@@ -51,7 +55,9 @@ __all__ = [
     "plausible_exogeneity",
     "plot_effect",
     "sensitivity_band",
+    "strengths",
     "synthetic",
     "trends",
     "unit_weights",
+    "waterfall",
 ]
