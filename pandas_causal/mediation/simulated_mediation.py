@@ -84,7 +84,7 @@ class _Model:
             b = np.linalg.solve(gram, columns.T @ (w * target))
             fitted = columns @ b
         residuals = target - fitted
-        influence = (columns * (w * residuals)[:, None]) @ np.linalg.inv(gram)
+        influence = (columns * (w * residuals)[:, None]) @ np.linalg.inv(gram) * np.sqrt(n / (n - p))  # HC1
         return cls(columns, b, influence, residuals, logistic)
 
     def mean(self, columns: Floats, b: Floats) -> Floats:
@@ -314,7 +314,10 @@ class SimulatedMediation(ArmComparison):
         """Average outcome for every pair (arm of the outcome, arm of the mediator)."""
         p = len(self._of_mediator.coefficients)
         b_m, b_y = b[:p], b[p:]
-        base_m, base_y = self._Z @ b_m[2:], self._Z @ b_y[4 if self.interactions else 3 :]
+        Z, w = self._Z, self._w
+        if not (self._of_mediator.logistic or self._of_outcome.logistic):  # averages of lines: the line at the average
+            Z, w = (w @ Z / w.sum())[None, :], np.ones(1)
+        base_m, base_y = Z @ b_m[2:], Z @ b_y[4 if self.interactions else 3 :]
         out = []
         for t, a in _MEANS:
             centre = b_m[0] + b_m[1] * a + base_m
@@ -330,7 +333,7 @@ class SimulatedMediation(ArmComparison):
                 means = _over_normal(own + slope * centre, slope * sigma)
             else:
                 means = own + slope * centre
-            out.append(self._w @ means / self._w.sum())
+            out.append(w @ means / w.sum())
         return np.array(out)
 
     def _moments(self) -> Influence:

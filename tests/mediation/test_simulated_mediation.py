@@ -84,16 +84,12 @@ def test_beside_statsmodels(kind):
 
 
 def test_quadrature_is_the_average_over_the_mediator():
-    frame = make(400)
-    frame["hired"] = (frame["wage"] > 1).astype(int)
-    fitted = ask(frame, outcome="hired").estimator
     from pandas_causal.mediation.simulated_mediation import _over_normal
 
-    z = np.random.default_rng(0).normal(size=400_000)
+    z = np.random.default_rng(0).normal(size=100_000)
     for centre, spread in ((0.3, 1.0), (-2.0, 3.0), (1.0, 0.0)):
         exact = np.mean(1 / (1 + np.exp(-(centre + spread * z))))
-        assert _over_normal(np.array([centre]), spread)[0] == pytest.approx(exact, abs=2e-3)
-    assert fitted.mediators_ == ["skill"]
+        assert _over_normal(np.array([centre]), spread)[0] == pytest.approx(exact, abs=4e-3)
 
 
 def test_seeds_order_and_units():
@@ -141,7 +137,7 @@ def test_effect_is_zero_at_the_rho_that_the_summary_names():
 def test_rho_of_the_confounder_gives_the_true_effect():
     """A confounder of mediator and outcome, left out: at the correlation it makes, the indirect effect is right."""
     rng = np.random.default_rng(4)
-    n = 100_000
+    n = 40_000
     u, arm = rng.normal(size=n), rng.integers(0, 2, n)
     skill = 0.8 * arm + u + rng.normal(size=n)
     wage = 0.5 * arm + 0.7 * skill + 1.2 * u + rng.normal(size=n)
@@ -152,7 +148,7 @@ def test_rho_of_the_confounder_gives_the_true_effect():
     assert effect.estimates["natural indirect"] > 0.9
     rho = np.corrcoef(u + rng.normal(size=n), 1.2 * u + rng.normal(size=n))[0, 1]
     row = effect.sensitivity(rhos=[rho]).table.iloc[0]
-    assert row["estimate"] == pytest.approx(0.7 * 0.8, abs=0.02)
+    assert row["estimate"] == pytest.approx(0.7 * 0.8, abs=0.03)
 
 
 def test_wrong_input_is_refused():

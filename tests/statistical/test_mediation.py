@@ -35,7 +35,9 @@ def truth(binary):
 
 
 @pytest.mark.parametrize("binary", [False, True], ids=["a number", "0/1"])
-@pytest.mark.parametrize("estimator", [FAST, SimulatedMediation(n_draws=200)], ids=["doubly robust", "simulation"])
+@pytest.mark.parametrize(
+    "estimator", [FAST, SimulatedMediation(n_draws=1_000 if FULL else 200)], ids=["doubly robust", "simulation"]
+)
 def test_coverage(estimator, binary):
     rng, tables, true = np.random.default_rng(1), [], truth(binary)
     for _ in range(DRAWS):
