@@ -44,6 +44,14 @@ from pandas_causal.experiments.planning import sample_size as sample_size
 from pandas_causal.experiments.two_samples import ab_test as ab_test
 from pandas_causal.experiments.two_samples import ab_test_counts as ab_test_counts
 from pandas_causal.graphs.graph import CausalGraph as CausalGraph
+from pandas_causal.heterogeneity.cache import reuse_nuisances as reuse_nuisances
+from pandas_causal.heterogeneity.double_ml import DoubleML as DoubleML
+from pandas_causal.heterogeneity.double_ml import LinearDML as LinearDML
+from pandas_causal.heterogeneity.meta_learners import DRLearner as DRLearner
+from pandas_causal.heterogeneity.meta_learners import RLearner as RLearner
+from pandas_causal.heterogeneity.meta_learners import SLearner as SLearner
+from pandas_causal.heterogeneity.meta_learners import TLearner as TLearner
+from pandas_causal.heterogeneity.meta_learners import XLearner as XLearner
 from pandas_causal.instruments.late import InteractiveIV as InteractiveIV
 from pandas_causal.instruments.late import PartialLinearIV as PartialLinearIV
 from pandas_causal.instruments.two_stage import InstrumentalVariables as InstrumentalVariables

@@ -33,6 +33,14 @@ SHORT_NAMES: Mapping[str, Mapping[str, tuple[str, Mapping[str, object]]]] = {
         "regression": ("RegressionAdjustment", {}),
         "tmle": ("TMLE", {}),
     },
+    "cate": {
+        "dr": ("DRLearner", {}),
+        "r": ("RLearner", {}),
+        "x": ("XLearner", {}),
+        "t": ("TLearner", {}),
+        "s": ("SLearner", {}),
+        "dml": ("LinearDML", {}),
+    },
     "iv": {
         "2sls": ("InstrumentalVariables", {}),
         "liml": ("InstrumentalVariables", {"method": "liml"}),

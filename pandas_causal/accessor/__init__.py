@@ -14,6 +14,7 @@ from pandas_causal.accessor.difference_in_differences import PanelQuestions
 from pandas_causal.accessor.discontinuity import DiscontinuityQuestions
 from pandas_causal.accessor.experiments import ExperimentQuestions
 from pandas_causal.accessor.graphs import GraphQuestions, StructuralQuestions
+from pandas_causal.accessor.heterogeneity import HeterogeneityQuestions
 from pandas_causal.accessor.instruments import InstrumentQuestions
 from pandas_causal.accessor.matching import MatchingQuestions
 from pandas_causal.accessor.synthetic_control import SyntheticQuestions
@@ -28,6 +29,7 @@ class CausalAccessor(
     MatchingQuestions,
     DiscontinuityQuestions,
     GraphQuestions,
+    HeterogeneityQuestions,
     InstrumentQuestions,
     PanelQuestions,
     StructuralQuestions,

@@ -83,6 +83,9 @@ class Effect:
     pictured : callable or None
         Returns the effect that the picture of event times draws in place of this one: the same study, all periods
         compared with one. Effects of other rows have none.
+    averages : Effect or None
+        Scores of the same rows that :meth:`aggregate` averages in place of the estimates, where these have no joint
+        uncertainty (a learner's effects) and the scores' averages have.
     """
 
     rows: Estimates
@@ -101,6 +104,7 @@ class Effect:
     population: str = "the population the rows were sampled from"
     facts: Mapping[str, Any] = field(default_factory=dict)
     pictured: Callable[[], Effect] | None = None
+    averages: Effect | None = None
 
     # -- the table and its one row ---------------------------------------------------------------------------------
 
@@ -259,6 +263,13 @@ class Effect:
             With one row per unit: True speaks of the population the units were sampled from (the sampling of their
             covariates counts), False of these very units.
         """
+        if self.averages is not None:
+            if not population:
+                raise CausalError(
+                    "averages of these effects are averages of scores, which carry the sampling of the rows; leave"
+                    " population=True"
+                )
+            return self.averages.aggregate(by, weights)
         weighting = self.rows.weighting(by, weights.rows if isinstance(weights, Effect) else weights)
         about = self.population
         if self.rows.units is not None and not population:
@@ -460,6 +471,7 @@ class Effect:
             diagnostics=dict(self.diagnostics),
             inversion=getattr(self.inversion, "compact", lambda: self.inversion)(),
             pictured=None,
+            averages=None,
         )
 
     def __repr__(self) -> str:
@@ -531,6 +543,8 @@ class Effect:
 
     def _take(self, positions: Positions) -> Effect:
         taken = self._with_rows(self.rows.take(positions))
+        if self.averages is not None:
+            taken = replace(taken, averages=self.averages._take(positions))
         if self.tests is not None:
             taken = replace(taken, tests=self.tests.iloc[positions])
         if self.inversion is None:
@@ -542,7 +556,7 @@ class Effect:
         words = self.estimand if estimand is None else estimand
         # what a test of the rows said of itself does not hold for a map of them
         method = self.std_error_method if self.tests is None else self.std_error_method.partition("; p-values")[0]
-        mapped = replace(self, rows=rows, estimand=words, inversion=None, tests=None, pictured=None)
+        mapped = replace(self, rows=rows, estimand=words, inversion=None, tests=None, pictured=None, averages=None)
         return replace(mapped, std_error_method=method).explained()
 
 
