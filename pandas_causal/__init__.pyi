@@ -4,6 +4,7 @@
 from pandas_causal import datasets as datasets
 from pandas_causal import errors as errors
 from pandas_causal import estimators as estimators
+from pandas_causal import metrics as metrics
 from pandas_causal import plotting as plotting
 from pandas_causal import schemas as schemas
 from pandas_causal.accessor import CausalAccessor as CausalAccessor
@@ -52,6 +53,8 @@ from pandas_causal.heterogeneity.meta_learners import RLearner as RLearner
 from pandas_causal.heterogeneity.meta_learners import SLearner as SLearner
 from pandas_causal.heterogeneity.meta_learners import TLearner as TLearner
 from pandas_causal.heterogeneity.meta_learners import XLearner as XLearner
+from pandas_causal.heterogeneity.policy import PolicyTree as PolicyTree
+from pandas_causal.heterogeneity.policy import treat_within_budget as treat_within_budget
 from pandas_causal.instruments.late import InteractiveIV as InteractiveIV
 from pandas_causal.instruments.late import PartialLinearIV as PartialLinearIV
 from pandas_causal.instruments.two_stage import InstrumentalVariables as InstrumentalVariables

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from pandas_causal.accessor.base import Questions, names, need_treatment
+from pandas_causal.effect.check import Checks
 from pandas_causal.effect.effect import Effect
 from pandas_causal.errors import CausalArgumentError
-from pandas_causal.inputs.types import RoleLike
+from pandas_causal.inputs.parameters import check_settings
+from pandas_causal.inputs.types import Model, RoleLike
 
 if TYPE_CHECKING:
     from pandas_causal.estimator import CausalEstimator
@@ -96,6 +99,216 @@ class HeterogeneityQuestions(Questions):
             X if fitted.used_.all() else X[fitted.used_], **({} if arm is None else {"arm": arm})
         )
         return effect if level is None or level == effect.level else replace(effect, level=level)
+
+    def scores(
+        self,
+        *,
+        treatment: RoleLike = None,
+        outcome: Hashable = None,
+        covariates: Sequence[Any] | None = None,
+        outcome_model: Model | None = None,
+        propensity_model: Model | None = None,
+        cluster: RoleLike = None,
+        sample_weight: RoleLike = None,
+        propensity: RoleLike = None,
+        control: Hashable = None,
+        missing: str = "raise",
+    ) -> pd.DataFrame:
+        """Doubly robust scores: for every row and arm what its outcome would be, on average over rows like it.
+
+        Example: ``scores = df.causal.scores(treatment="t", outcome="y", covariates=["age"])``; a column per arm, the
+        control first. ``PolicyTree().fit(X, scores)`` learns from them, ``metrics.rate(scores[1] - scores[0], rank)``
+        judges a ranking. Nuisances are cross-fitted; see :class:`DRLearner`.
+
+        Parameters
+        ----------
+        treatment, outcome : column names
+        covariates : list of columns
+            ``[]`` for an experiment without covariates.
+        outcome_model, propensity_model : names or scikit-learn models, optional
+        cluster, sample_weight, propensity : column name or array-like, optional
+        control : level, optional
+        missing : {"raise", "drop"}
+
+        Returns
+        -------
+        DataFrame (n, K)
+        """
+        learner = self._scored(
+            "scores", treatment, outcome, covariates, outcome_model, propensity_model, control, missing=missing,
+            cluster=cluster, sample_weight=sample_weight, propensity=propensity,
+        )  # fmt: skip
+        columns = pd.Index(list(learner.arms_), name=learner.treatment_name_)
+        return pd.DataFrame(learner.scores_, index=self._frame.index[learner.used_], columns=columns)
+
+    def uplift(
+        self,
+        *,
+        treatment: RoleLike = None,
+        outcome: Hashable = None,
+        score: Hashable | list[Any] = None,
+        covariates: Sequence[Any] | None = (),
+        outcome_model: Model | None = None,
+        propensity_model: Model | None = None,
+        arm: Any = None,
+        cluster: RoleLike = None,
+        sample_weight: RoleLike = None,
+        propensity: RoleLike = None,
+        control: Hashable = None,
+        level: float = 0.95,
+        random_state: int | None = 0,
+        missing: str = "raise",
+    ) -> Effect:
+        """Judge a ranking of rows (a model's score) by what treating them in its order gains: AUTOC and Qini.
+
+        Example: ``df.causal.uplift(treatment="t", outcome="y", score="model_score")`` of a randomised experiment; of
+        observed data give `covariates`, and `propensity` where it is known. See :func:`metrics.rate`;
+        ``effect.plot("toc")``, ``"qini"`` and ``"gain"`` draw the curves with their bands. The score must have been
+        learned on other rows: on its own it looks better than it is.
+
+        Parameters
+        ----------
+        treatment, outcome : column names
+        score : column name, or list of them
+            Several rankings are judged together, so that ``difference`` compares them on the same rows.
+        covariates : list of columns
+            Adjusted for by doubly robust scores; none by default, as in a randomised experiment.
+        outcome_model, propensity_model : names or scikit-learn models, optional
+        arm : level, optional
+            Which arm to compare with the control, where there are several.
+        cluster, sample_weight, propensity : column name or array-like, optional
+        control : level, optional
+        level : float
+        random_state : int or None
+            Of the bands.
+        missing : {"raise", "drop"}
+
+        Returns
+        -------
+        Effect
+            Rows AUTOC and Qini, by score where there are several.
+        """
+        from pandas_causal.heterogeneity.ranking import rate
+
+        wanted = list(score) if isinstance(score, list) else [score]
+        if score is None or not wanted:
+            raise CausalArgumentError("uplift needs score=, the name of a column that ranks rows, highest first")
+        absent = [name for name in wanted if not self._is_column(name)]
+        if absent:
+            raise CausalArgumentError(f"score={absent[0]!r} is no column of the frame")
+        check_settings({"level": level, "random_state": random_state})
+        learner = self._scored(
+            "uplift", treatment, outcome, covariates, outcome_model, propensity_model, control, missing=missing,
+            cluster=cluster, sample_weight=sample_weight, propensity=propensity,
+        )  # fmt: skip
+        sizes = list(learner.arms_[1:])
+        if (arm is None and len(sizes) > 1) or (arm is not None and arm not in sizes):
+            raise CausalArgumentError(f"arm={arm!r}: name the arm to compare with {learner.arms_[0]!r}, one of {sizes}")
+        column = 1 if arm is None else 1 + sizes.index(arm)
+        index = self._frame.index[learner.used_]
+        gamma = pd.Series(learner.scores_[:, column] - learner.scores_[:, 0], index=index)
+        ranked = self._frame.loc[:, wanted][learner.used_]
+        found = rate(gamma, ranked, sample_weight=learner.sample_weights, level=level, random_state=random_state)
+        by = learner.sample_clusters
+        if by:
+            found = found.cluster(list(by))
+        return replace(
+            found,
+            diagnostics=Checks(
+                {
+                    **{name: partial(found.diagnostics.__getitem__, name) for name in found.diagnostics},
+                    **{name: learner.effect_.diagnostics[name] for name in ("overlap", "nuisance")},
+                }
+            ),
+            warnings=(*found.warnings, *learner.effect_.warnings),
+            assumptions=(*found.assumptions[:1], *learner.effect_.assumptions),
+            facts=learner.effect_.facts,
+        )
+
+    def policy_value(
+        self,
+        policy: Any,
+        *,
+        treatment: RoleLike = None,
+        outcome: Hashable = None,
+        covariates: Sequence[Any] | None = None,
+        outcome_model: Model | None = None,
+        propensity_model: Model | None = None,
+        cluster: RoleLike = None,
+        sample_weight: RoleLike = None,
+        propensity: RoleLike = None,
+        control: Hashable = None,
+        level: float = 0.95,
+        missing: str = "raise",
+    ) -> Effect:
+        """Mean outcome under a policy, or under several on the same rows, beside giving everybody one arm.
+
+        Example: ``df.causal.policy_value(PolicyTree(depth=2), treatment="t", outcome="y", covariates=["age"])``. An
+        unfitted :class:`PolicyTree` is learned from the other folds of each row; a fitted one must have been learned
+        from other rows. ``value["policy"].difference(value["all 0"])`` is what a policy gains.
+
+        Parameters
+        ----------
+        policy : PolicyTree, callable, arms of the rows, one arm, or a dict of them by name
+            A callable is given the frame and returns arms.
+        treatment, outcome : column names
+        covariates : list of columns
+            Adjusted for; an unfitted tree looks at them.
+        outcome_model, propensity_model : names or scikit-learn models, optional
+        cluster, sample_weight, propensity : column name or array-like, optional
+        control : level, optional
+        level : float
+        missing : {"raise", "drop"}
+
+        Returns
+        -------
+        Effect
+            A row per policy, and one per arm for everybody.
+        """
+        from pandas_causal.heterogeneity.policy import PolicyTree, policy_arms, policy_values, value_effect
+
+        check_settings({"level": level})
+        policies = dict(policy) if isinstance(policy, dict) else {"policy": policy}
+        learner = self._scored(
+            "policy_value", treatment, outcome, covariates, outcome_model, propensity_model, control, missing=missing,
+            cluster=cluster, sample_weight=sample_weight, propensity=propensity,
+        )  # fmt: skip
+        frame = self._frame[learner.used_]
+        given, fresh = {}, False
+        for name, one in policies.items():
+            unfitted = isinstance(one, PolicyTree) and not hasattr(one, "tree_")
+            looked_at = frame[names(covariates)] if unfitted else frame
+            given[name] = policy_arms(one, looked_at, learner.arms_, learner.scores_, learner.folds_)
+            fresh = fresh or unfitted
+        rows, u = policy_values(learner.scores_, given, learner.arms_, learner.row_identity, learner.sample_weights)
+        if learner.sample_clusters:
+            rows = replace(rows, uncertainty=u.cluster(learner.sample_clusters))
+        return replace(value_effect(rows, learner.effect_, str(outcome), fresh), level=level)
+
+    def _scored(
+        self,
+        question: str,
+        treatment: RoleLike,
+        outcome: Hashable,
+        covariates: Sequence[Any] | None,
+        outcome_model: Model | None,
+        propensity_model: Model | None,
+        control: Hashable,
+        **roles: Any,
+    ) -> Any:
+        """A learner whose scores are wanted, not its effects."""
+        from pandas_causal.estimator import with_settings
+        from pandas_causal.heterogeneity.meta_learners import DRLearner
+
+        if covariates is None:
+            raise CausalArgumentError(
+                f"{question} adjusts for covariates, and none were given; covariates=[] says none on purpose, as in a"
+                " randomised experiment"
+            )
+        need_treatment(question, treatment)
+        settings = {"outcome_model": outcome_model, "propensity_model": propensity_model, "control": control}
+        learner = with_settings(DRLearner(final_model="linear", effect_modifiers=[]), settings)
+        return self._fitted(learner, treatment=treatment, outcome=outcome, covariates=names(covariates), **roles)[0]
 
     def _fitted(
         self,

@@ -544,7 +544,8 @@ class Effect:
     def _take(self, positions: Positions) -> Effect:
         taken = self._with_rows(self.rows.take(positions))
         if self.averages is not None:
-            taken = replace(taken, averages=self.averages._take(positions))
+            scores = replace(self.averages, rows=self.averages.rows.take(positions))
+            taken = replace(taken, averages=scores)
         if self.tests is not None:
             taken = replace(taken, tests=self.tests.iloc[positions])
         if self.inversion is None:

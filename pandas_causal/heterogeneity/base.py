@@ -141,7 +141,7 @@ class ConditionalEffects(Residualised):
             warnings=(*self.effect_.warnings, *([reason] if reason else [])),
             std_error_method=self._error_method() if not reason else "none for single rows",
             estimator=self,
-            facts=self.effect_.facts,
+            facts={**self.effect_.facts, "effects_of_rows": True},
             averages=averages,
         )
         return effect.explained()

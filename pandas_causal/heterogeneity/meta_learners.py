@@ -21,10 +21,11 @@ from pandas_causal.heterogeneity.nuisances import ArmNuisances, NuisanceModels, 
 from pandas_causal.heterogeneity.projection import EffectBasis, LinearEffects, fit_on_basis
 from pandas_causal.heterogeneity.scoring import arm_scores, r_score_of
 from pandas_causal.inference.influence import Component, Influence
+from pandas_causal.inference.rows import RowIdentity
 from pandas_causal.inputs.encoding import EveryLevel
 from pandas_causal.inputs.parameters import SHARE, Legal
 from pandas_causal.inputs.types import Covariates, Model, Outcome, RoleLike
-from pandas_causal.kernels.arrays import Codes, Floats, Positions
+from pandas_causal.kernels.arrays import Codes, Floats, Positions, Values
 from pandas_causal.models.folds import draw_folds
 from pandas_causal.models.linear import StandardisedMatrix
 from pandas_causal.models.nuisance import Nuisance, TrainingRows, fit_outcome, fit_propensity, in_label_order, is_linear
@@ -181,6 +182,21 @@ class _Learner(ConditionalEffects):
         columns, arm : as in :meth:`best_linear_projection`
         """
         return slopes_test(self.best_linear_projection(columns, arm))
+
+    @property
+    def sample_weights(self) -> Floats | None:
+        """Weights of the fitted rows (n,), with mean 1; None where none were given."""
+        return self._sample.w
+
+    @property
+    def row_identity(self) -> RowIdentity:
+        """Which rows were fitted."""
+        return self._sample.rows
+
+    @property
+    def sample_clusters(self) -> tuple[Values, ...]:
+        """Cluster labels of the fitted rows, an array a way."""
+        return self._sample.cluster
 
     # -- for subclasses ----------------------------------------------------------------------------------------------
 

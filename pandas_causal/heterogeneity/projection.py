@@ -132,8 +132,8 @@ def fit_on_basis(
         j = int(np.setdiff1d(np.arange(k), kept)[0])
         if j % basis.p == 0:
             raise NotIdentifiedError(
-                f"the effect of {names[j // basis.p]} is not identified: given the covariates it does not vary by itself"
-                " (another treatment, or treatments together, explain it)"
+                f"the effect of {names[j // basis.p]} is not identified: given the covariates it does not vary by"
+                " itself (another treatment, or treatments together, explain it)"
             )
         raise NotIdentifiedError(
             f"how the effect of {names[j // basis.p]} varies with {basis.names[j % basis.p]} is not identified: the"
