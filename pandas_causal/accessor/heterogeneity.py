@@ -225,6 +225,59 @@ class HeterogeneityQuestions(Questions):
             facts=learner.effect_.facts,
         )
 
+    def dose(
+        self,
+        *,
+        treatment: RoleLike = None,
+        outcome: Hashable = None,
+        covariates: Sequence[Any] | None = None,
+        points: Any = None,
+        bandwidth: str | float | None = None,
+        outcome_model: Model | None = None,
+        treatment_model: Model | None = None,
+        cluster: RoleLike = None,
+        sample_weight: RoleLike = None,
+        level: float | None = None,
+        missing: str = "raise",
+    ) -> Effect:
+        """Mean outcome if everybody received so much of a treatment that is a number: a curve with a uniform band.
+
+        Example: ``df.causal.dose(treatment="price", outcome="sales", covariates=["region"]).plot()``; see
+        :class:`DoseResponse`. ``effect.interval(simultaneous=True)`` is the band, ``effect.estimator.derivative()``
+        what one more unit does.
+
+        Parameters
+        ----------
+        treatment, outcome : column names
+        covariates : list of columns
+        points : list of numbers, optional
+            Doses of the curve.
+        bandwidth : "rule" or float, optional
+        outcome_model, treatment_model : names or scikit-learn models, optional
+        cluster, sample_weight : column name or array-like, optional
+        level : float, optional
+        missing : {"raise", "drop"}
+
+        Returns
+        -------
+        Effect
+            A row per dose.
+        """
+        from pandas_causal.estimator import with_settings
+        from pandas_causal.heterogeneity.dose import DoseResponse
+
+        if covariates is None:
+            raise CausalArgumentError("dose adjusts for covariates: give a list of columns; covariates=[] says none")
+        need_treatment("dose", treatment)
+        settings = {
+            "points": points, "bandwidth": bandwidth, "outcome_model": outcome_model,
+            "treatment_model": treatment_model,
+        }  # fmt: skip
+        return self._fit(
+            with_settings(DoseResponse(), settings), treatment=treatment, outcome=outcome,
+            covariates=names(covariates), level=level, missing=missing, cluster=cluster, sample_weight=sample_weight,
+        )  # fmt: skip
+
     def policy_value(
         self,
         policy: Any,

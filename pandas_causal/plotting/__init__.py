@@ -14,6 +14,7 @@ from pandas_causal.plotting.event_study import draw_group_time as group_time
 from pandas_causal.plotting.event_study import draw_trends as trends
 from pandas_causal.plotting.forest import draw_forest as forest
 from pandas_causal.plotting.graph import draw_graph as graph
+from pandas_causal.plotting.heterogeneity import draw_dose as dose
 from pandas_causal.plotting.heterogeneity import draw_effects as effects
 from pandas_causal.plotting.heterogeneity import draw_uplift as uplift
 from pandas_causal.plotting.instruments import draw_anderson_rubin as anderson_rubin
@@ -34,6 +35,7 @@ __all__ = [
     "binned_instrument",
     "density",
     "discontinuity",
+    "dose",
     "effects",
     "event_study",
     "forest",

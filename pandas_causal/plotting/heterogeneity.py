@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from textwrap import wrap
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,7 +17,7 @@ from pandas_causal.plotting.picture import Picture, PlottedEffect
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["PICTURES", "draw_effects", "draw_uplift"]
+__all__ = ["PICTURES", "draw_dose", "draw_effects", "draw_uplift"]
 
 MANY = 50
 _CURVES = {
@@ -111,6 +112,46 @@ def draw_uplift(
     return ax
 
 
+def draw_dose(
+    table: pd.DataFrame,
+    band: pd.DataFrame | None = None,
+    ax: Axes | None = None,
+    *,
+    xlabel: str | None = None,
+    ylabel: str | None = None,
+    title: str | None = None,
+) -> Axes:
+    """Draw a curve over doses with its pointwise interval, dark, and its uniform band, light.
+
+    Parameters
+    ----------
+    table : DataFrame
+        ``effect.table`` of a dose-response curve: the index holds the doses; estimate, conf_low, conf_high.
+    band : DataFrame, optional
+        ``effect.interval(simultaneous=True)``: the whole curve lies within it.
+    ax : matplotlib Axes, optional
+    xlabel, ylabel, title : str, optional
+
+    Returns
+    -------
+    matplotlib Axes
+    """
+    require(table, ("estimate", "conf_low", "conf_high"), "effect.table of a dose-response curve")
+    ax = axes(ax, 6.8, 4.0)
+    dose = table.index.to_numpy(dtype=float)
+    for shown, alpha in ((band, 0.15), (table, 0.25)):
+        if shown is not None:
+            low, high = shown["conf_low"].to_numpy(dtype=float), shown["conf_high"].to_numpy(dtype=float)
+            ax.fill_between(dose, low, high, color=BLUE, alpha=alpha, linewidth=0)
+    ax.plot(dose, table["estimate"].to_numpy(dtype=float), color=BLUE, linewidth=1.8)
+    ax.set_xlabel(wrapped(xlabel or str(table.index.name or "dose")))
+    ax.set_ylabel(wrapped(ylabel or "estimate"))
+    number_format(ax.xaxis)
+    number_format(ax.yaxis)
+    tidy_up(ax, title)
+    return ax
+
+
 def _curves_of(effect: PlottedEffect) -> dict[str, pd.DataFrame]:
     named = [name for name in effect.diagnostics if name.split(" ")[0] == "curve"]
     return {name.partition(" ")[2]: effect.diagnostics[name].table for name in named}
@@ -136,11 +177,23 @@ def _gain_of(effect: PlottedEffect, ax: Axes | None, n: str) -> Axes:
     return draw_uplift(_curves_of(effect), ax, kind="gain", title=f"{n}, {100 * effect.level:g}% bands")
 
 
+def _dose_of(effect: PlottedEffect, ax: Axes | None, n: str) -> Axes:
+    band = effect.interval(simultaneous=True)
+    words = "\n".join(wrap(effect.estimand, 40))
+    title = f"{n}, {100 * effect.level:g}% intervals, and the band that holds the whole curve"
+    return draw_dose(effect.table, band, ax, xlabel=str(effect.facts["dose"]), ylabel=words, title=title)
+
+
+def _is_dose(effect: PlottedEffect) -> bool:
+    return "dose" in effect.facts and len(effect.table) > 1
+
+
 def _per_row(effect: PlottedEffect) -> bool:
     return bool(effect.facts.get("effects_of_rows")) and len(effect.table) > MANY
 
 
 PICTURES = {
+    "dose": Picture(_dose_of, available=_is_dose, first=True),
     "distribution": Picture(_effects_of, available=_per_row, first=True),
     "toc": Picture(_toc_of, available=_has_curves, first=True),
     "qini": Picture(_qini_of, available=_has_curves),

@@ -541,6 +541,14 @@ def arguments(name, rng, at):
             "propensity": maybe(rng, at("p"), 0.1),
             "learner": pick(rng, *(fast(getattr(pandas_causal, name)) for name in LEARNERS)),
         },
+        "dose": lambda: {
+            **arms,
+            "treatment": pick(rng, at("r"), at("x2"), at("d")),
+            "covariates": xs,
+            "missing": missing,
+            "outcome_model": "ridge",
+            "treatment_model": "ridge",
+        },
         "scores": lambda: {**arms, **RIDGE, "covariates": xs, "missing": missing},
         "uplift": lambda: {
             **arms,
