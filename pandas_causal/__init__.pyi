@@ -56,6 +56,7 @@ from pandas_causal.heterogeneity.meta_learners import TLearner as TLearner
 from pandas_causal.heterogeneity.meta_learners import XLearner as XLearner
 from pandas_causal.heterogeneity.policy import PolicyTree as PolicyTree
 from pandas_causal.heterogeneity.policy import treat_within_budget as treat_within_budget
+from pandas_causal.heterogeneity.quantiles import QuantileEffects as QuantileEffects
 from pandas_causal.instruments.late import InteractiveIV as InteractiveIV
 from pandas_causal.instruments.late import PartialLinearIV as PartialLinearIV
 from pandas_causal.instruments.two_stage import InstrumentalVariables as InstrumentalVariables

@@ -278,6 +278,66 @@ class HeterogeneityQuestions(Questions):
             covariates=names(covariates), level=level, missing=missing, cluster=cluster, sample_weight=sample_weight,
         )  # fmt: skip
 
+    def quantiles(
+        self,
+        *,
+        treatment: RoleLike = None,
+        outcome: Hashable = None,
+        covariates: Sequence[Any] | None = None,
+        quantiles: Any = None,
+        estimand: str | None = None,
+        outcome_model: Model | None = None,
+        propensity_model: Model | None = None,
+        cluster: RoleLike = None,
+        sample_weight: RoleLike = None,
+        propensity: RoleLike = None,
+        control: Hashable = None,
+        level: float | None = None,
+        missing: str = "raise",
+    ) -> Effect:
+        """What treatment does to the quantiles of the outcome: low, middle and high outcomes, apart.
+
+        Example: ``df.causal.quantiles(treatment="t", outcome="wage", covariates=["age"]).plot()``; see
+        :class:`QuantileEffects`. ``effect.parameters`` holds the quantiles by arm,
+        ``effect.interval(simultaneous=True)`` the band over all of them.
+
+        Parameters
+        ----------
+        treatment, outcome : column names
+        covariates : list of columns
+            ``[]`` for an experiment without covariates.
+        quantiles : list of numbers, optional
+            Between 0 and 1.
+        estimand : {"ATE", "ATT", "ATC"}, optional
+        outcome_model, propensity_model : names or scikit-learn classifiers, optional
+        cluster, sample_weight, propensity : column name or array-like, optional
+        control : level, optional
+        level : float, optional
+        missing : {"raise", "drop"}
+
+        Returns
+        -------
+        Effect
+            A row per quantile, and contrast where there are several arms.
+        """
+        from pandas_causal.estimator import with_settings
+        from pandas_causal.heterogeneity.quantiles import QuantileEffects
+
+        if covariates is None:
+            raise CausalArgumentError(
+                "quantiles adjusts for covariates: give a list of columns; covariates=[] says none"
+            )
+        need_treatment("quantiles", treatment)
+        settings = {
+            "quantiles": quantiles, "estimand": estimand, "outcome_model": outcome_model,
+            "propensity_model": propensity_model, "control": control,
+        }  # fmt: skip
+        return self._fit(
+            with_settings(QuantileEffects(), settings), treatment=treatment, outcome=outcome,
+            covariates=names(covariates), level=level, missing=missing, cluster=cluster,
+            sample_weight=sample_weight, propensity=propensity,
+        )  # fmt: skip
+
     def policy_value(
         self,
         policy: Any,

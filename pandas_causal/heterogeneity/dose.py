@@ -97,6 +97,7 @@ class DoseResponse(Residualised):
     >>> df.causal.dose(treatment="price", outcome="sales", covariates=["region"]).plot()  # doctest: +SKIP
     """
 
+    curve: ClassVar[bool] = True
     treatments: ClassVar[Takes] = "numbers"
     legal: ClassVar[Mapping[str, Legal]] = {
         "bandwidth": _BANDWIDTH,

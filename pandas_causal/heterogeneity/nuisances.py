@@ -18,7 +18,15 @@ from pandas_causal.models.instrument_nuisances import ColumnMeans
 from pandas_causal.models.many_targets import fit_targets
 from pandas_causal.models.nuisance import Nuisance, TrainingRows, fit_outcome, fit_propensity, in_label_order, report
 
-__all__ = ["ArmNuisances", "NuisanceModels", "Residuals", "cross_fit_arms", "cross_fit_means", "residuals_of"]
+__all__ = [
+    "ArmNuisances",
+    "NuisanceModels",
+    "Residuals",
+    "cross_fit_arms",
+    "cross_fit_means",
+    "fit_arm_propensity",
+    "residuals_of",
+]
 
 _Fit = TypeVar("_Fit")
 _NOTHING = 1e-10  # of a treatment's variance: what rounding leaves of one that covariates explain
@@ -120,16 +128,17 @@ def cross_fit_arms(
     )  # fmt: skip
     propensity = None
     if known is None:
-        propensity = _propensity(rows, folds, labels, models, None if before is None else before.propensity)
+        propensity = fit_arm_propensity(rows, folds, labels, models, None if before is None else before.propensity)
     raw = propensity.predictions if propensity is not None else known
     assert raw is not None  # noqa: S101 - one of the two is there
     e = np.clip(raw, models.clip, 1 - models.clip) if propensity is not None and models.clip else raw
     return ArmNuisances(folds, outcome, propensity, e, int((e != raw).any(axis=1).sum()))
 
 
-def _propensity(
-    rows: TrainingRows, folds: Codes, labels: pd.Index, models: NuisanceModels, before: Nuisance | None
+def fit_arm_propensity(
+    rows: TrainingRows, folds: Codes, labels: pd.Index, models: NuisanceModels, before: Nuisance | None = None
 ) -> Nuisance:
+    """Predict the probability of every arm by models that did not see the row."""
     chosen = before.chosen if before is not None and isinstance(models.treatment, str) else None
     without = replace(rows, y=None)
     return models.remembered(
@@ -257,7 +266,7 @@ def residuals_of(
             return _checked(Residuals(folds, r, D - known[:, 1:], known, outcome, None), D, treatment_names, rows.w)
         if not regression:
             first = before.treatment if before is not None and isinstance(before.treatment, Nuisance) else None
-            fit = _propensity(rows, folds, labels, models, first)
+            fit = fit_arm_propensity(rows, folds, labels, models, first)
             e = np.clip(fit.predictions, models.clip, 1 - models.clip) if models.clip else fit.predictions
             return _checked(Residuals(folds, r, D - e[:, 1:], e, outcome, fit), D, treatment_names, rows.w)
     previous = before.treatment if before is not None and isinstance(before.treatment, ColumnMeans) else None

@@ -549,6 +549,14 @@ def arguments(name, rng, at):
             "outcome_model": "ridge",
             "treatment_model": "ridge",
         },
+        "quantiles": lambda: {
+            **arms,
+            **RIDGE,
+            "covariates": xs,
+            "missing": missing,
+            "quantiles": pick(rng, [0.5], [0.2, 0.8]),
+            "estimand": pick(rng, "ATE", "ATT", "ATC"),
+        },
         "scores": lambda: {**arms, **RIDGE, "covariates": xs, "missing": missing},
         "uplift": lambda: {
             **arms,

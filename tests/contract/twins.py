@@ -61,12 +61,12 @@ def _twin(cls):
 
 
 def cross_sectional():
-    """Estimators that compare arms of rows; curves over doses and designs with further roles have their own tests."""
+    """Estimators that compare arms of rows; curves, and designs with further roles have their own tests."""
     classes = pandas_causal.all_estimators()
     return [
         cls
         for cls in classes
-        if not FURTHER & set(inspect.signature(cls.fit).parameters) and (cls.treatments != "numbers")
+        if not FURTHER & set(inspect.signature(cls.fit).parameters) and not getattr(cls, "curve", False)
     ]
 
 
