@@ -54,9 +54,12 @@ from pandas_causal.heterogeneity.meta_learners import RLearner as RLearner
 from pandas_causal.heterogeneity.meta_learners import SLearner as SLearner
 from pandas_causal.heterogeneity.meta_learners import TLearner as TLearner
 from pandas_causal.heterogeneity.meta_learners import XLearner as XLearner
+from pandas_causal.heterogeneity.ortho_iv import OrthoIV as OrthoIV
 from pandas_causal.heterogeneity.policy import PolicyTree as PolicyTree
 from pandas_causal.heterogeneity.policy import treat_within_budget as treat_within_budget
 from pandas_causal.heterogeneity.quantiles import QuantileEffects as QuantileEffects
+from pandas_causal.heterogeneity.splits import compare_learners as compare_learners
+from pandas_causal.heterogeneity.splits import grouped_effects as grouped_effects
 from pandas_causal.instruments.late import InteractiveIV as InteractiveIV
 from pandas_causal.instruments.late import PartialLinearIV as PartialLinearIV
 from pandas_causal.instruments.two_stage import InstrumentalVariables as InstrumentalVariables

@@ -14,6 +14,7 @@ from pandas_causal import (
     DRLearner,
     InteractiveIV,
     LinearDML,
+    OrthoIV,
     PartialLinearIV,
     RLearner,
     SLearner,
@@ -279,3 +280,31 @@ def test_doubleml_groups_and_projection(pensions):
     found = fit.best_linear_projection(["inc", "age"]).table
     assert found["estimate"].to_numpy() == pytest.approx(projection.blp_model[0].params.to_numpy(), rel=1e-6)
     assert found["std_error"].to_numpy() == pytest.approx(projection.blp_model[0].bse.to_numpy(), rel=2e-3)
+
+
+def test_econml_ortho_iv(pensions):
+    econml = pytest.importorskip("econml.iv.dml")
+    frame, pairs = pensions
+    scaled = frame[COVARIATES].apply(lambda c: (c - c.mean()) / c.std())
+    peer = econml.OrthoIV(
+        model_y_xw=line(), model_t_xw=line(), model_z_xw=line(), discrete_treatment=False, discrete_instrument=False,
+        projection=False, cv=pairs, random_state=0,
+    )  # fmt: skip
+    modifiers, rest = ["inc", "age"], ["incsq", "agesq", "marr", "fsize"]
+    peer.fit(frame["nettfa"], frame["p401k"], Z=frame["e401k"], X=scaled[modifiers], W=scaled[rest])
+    models = dict.fromkeys(("outcome_model", "treatment_model", "instrument_model"), "linear")
+    fit = OrthoIV(**models, cv=pairs, effect_modifiers=modifiers).fit(
+        scaled.assign(p401k=frame["p401k"], e401k=frame["e401k"]), frame["nettfa"], treatment="p401k",
+        instrument="e401k",
+    )  # fmt: skip
+    found, inference = fit.effect(scaled), peer.effect_inference(scaled[modifiers])
+    assert found.table["estimate"].to_numpy() == pytest.approx(inference.point_estimate, rel=1e-6, abs=1e-6)
+    assert found.table["std_error"].to_numpy() == pytest.approx(inference.stderr, rel=1e-3)
+    constant = OrthoIV(**models, cv=pairs, effect_modifiers=[]).fit(
+        frame[[*COVARIATES, "p401k", "e401k"]], frame["nettfa"], treatment="p401k", instrument="e401k"
+    )
+    whole = PartialLinearIV(**models, cv=pairs).fit(
+        frame[[*COVARIATES, "p401k", "e401k"]], frame["nettfa"], treatment="p401k", instrument="e401k"
+    )
+    assert constant.coefficients_.estimate == pytest.approx(whole.effect().estimate, rel=1e-9)
+    assert constant.coefficients_.std_error == pytest.approx(whole.effect().std_error, rel=1e-9)

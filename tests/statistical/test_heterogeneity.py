@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pandas_causal import DoubleML, DRLearner, LinearDML, PolicyTree, RLearner, TLearner, metrics
+from pandas_causal import DoubleML, DRLearner, LinearDML, PolicyTree, RLearner, TLearner, grouped_effects, metrics
 from tests.statistical.draws import FULL, slack
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::pandas_causal.errors.OverlapWarning")]
@@ -110,6 +110,18 @@ def nie_wager(setting, rng, n):
         tau = np.maximum(a + b + c, 0) - np.maximum(d + f, 0)
     t = (rng.random(n) < e).astype(int)
     return X, t, base + (t - 0.5) * tau + 0.5 * rng.normal(size=n), tau
+
+
+def test_grouped_effects_cover_at_least_nominally():
+    rng = np.random.default_rng(6)
+    inside, draws = [], 25 if not FULL else 200
+    learner = DRLearner(**ARMS, final_model="linear")
+    for _ in range(draws):
+        X, y = draw(rng, 500, effect=lambda X: np.ones(len(X)))  # every group's effect is 1, whoever is in it
+        found = grouped_effects(learner, X, y, treatment="t", n_splits=5, groups=3, progress=False)
+        groups = found.groups.iloc[:3]
+        inside.append(((groups["conf_low"] <= 1) & (groups["conf_high"] >= 1)).to_numpy())
+    assert np.mean(inside) > 0.93
 
 
 def test_the_value_of_a_learned_policy_covers():
