@@ -58,6 +58,7 @@ from pandas_causal.heterogeneity.ortho_iv import OrthoIV as OrthoIV
 from pandas_causal.heterogeneity.policy import PolicyTree as PolicyTree
 from pandas_causal.heterogeneity.policy import treat_within_budget as treat_within_budget
 from pandas_causal.heterogeneity.quantiles import QuantileEffects as QuantileEffects
+from pandas_causal.heterogeneity.sparse_dml import SparseDML as SparseDML
 from pandas_causal.heterogeneity.splits import compare_learners as compare_learners
 from pandas_causal.heterogeneity.splits import grouped_effects as grouped_effects
 from pandas_causal.instruments.late import InteractiveIV as InteractiveIV

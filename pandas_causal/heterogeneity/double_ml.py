@@ -351,15 +351,16 @@ class LinearDML(ConditionalEffects):
         plan, rng = plan_of(sample), np.random.default_rng(self.random_state)
         first = split_residuals(self, sample, rng)
         runs = [first, *(split_residuals(self, sample, rng, first) for _ in range(self.n_repeats - 1))]
-        basis = EffectBasis.of(sample.X, sample.encoder.names, modifier_columns(sample, self.effect_modifiers))
-        parts = [fit_on_basis(basis, r.D, r.y, sample.w, list(plan.names)) for r in runs]
+        basis = self._basis(sample)
+        parts = [self._last_step(basis, r, sample, list(plan.names)) for r in runs]
         values = np.array([part.values for part in parts])
         contributions = parts[0].contributions if len(parts) == 1 else np.mean([p.contributions for p in parts], axis=0)
         self._sample = sample
         self.folds_, self.residuals_ = first.folds, np.column_stack([first.y, first.D])
         linear = LinearEffects.of(
             basis, values.mean(axis=0), contributions, sample.rows, list(plan.names),
-            components=repeated_components(values, contributions, sample.cluster), clusters=sample.clusters,
+            components=repeated_components(values, contributions, sample.cluster) or self._variance(contributions),
+            clusters=sample.clusters,
         )  # fmt: skip
         self._linear = linear.clustered(sample.cluster) if sample.cluster and len(parts) == 1 else linear
         checks, warned = treatment_checks(self, sample, first)
@@ -388,6 +389,18 @@ class LinearDML(ConditionalEffects):
         """
         check_is_fitted(self, "effect_")
         return r_score_of(self, X, y, treatment, sample_weight)
+
+    def _basis(self, sample: Sample) -> EffectBasis:
+        """Functions that the effect is linear in."""
+        return EffectBasis.of(sample.X, sample.encoder.names, modifier_columns(sample, self.effect_modifiers))
+
+    def _last_step(self, basis: EffectBasis, rest: Residuals, sample: Sample, names: list[str]) -> BasisFit:
+        """Coefficients of the effect from residuals."""
+        return fit_on_basis(basis, rest.D, rest.y, sample.w, names)
+
+    def _variance(self, contributions: Floats) -> tuple[Component, ...] | None:
+        """Variance of the coefficients of one split; None: HC1."""
+        return None
 
     def _of_coefficients(self) -> Effect:
         u = self._linear.uncertainty

@@ -12,6 +12,7 @@ import pandas as pd
 from pandas_causal.errors import CausalDataError, NotIdentifiedError, Problem
 from pandas_causal.inference.influence import Component, Influence
 from pandas_causal.inference.rows import RowIdentity
+from pandas_causal.inputs.encoding import EveryLevel
 from pandas_causal.kernels.arrays import Floats, Positions
 from pandas_causal.models.linear import StandardisedMatrix, independent_columns
 
@@ -29,11 +30,14 @@ class EffectBasis:
     design : StandardisedMatrix
         Those columns, as learned from the fitted rows.
     names : tuple of str (p,)
+    levels : EveryLevel or None
+        Of a penalised last step, which sees every level of a category: what adds them to the encoded matrix.
     """
 
     at: Positions
     design: StandardisedMatrix
     names: tuple[str, ...]
+    levels: EveryLevel | None = None
 
     @classmethod
     def of(cls, X: Floats, names: Sequence[str], at: Positions | None = None) -> EffectBasis:
@@ -41,6 +45,15 @@ class EffectBasis:
         at = np.arange(X.shape[1]) if at is None else at
         design = StandardisedMatrix.of(X if len(at) == X.shape[1] else X[:, at])
         return cls(at, design, ("at the means", *(names[at[j]] for j in design.kept)))
+
+    @classmethod
+    def of_every_level(cls, X: Floats, levels: EveryLevel) -> EffectBasis:
+        """All columns but those that others explain, and every level of the categories: for penalties."""
+        kept = set(StandardisedMatrix.of(X).kept.tolist())
+        used = [k for k, source in enumerate(levels.columns) if not isinstance(source, int) or source in kept]
+        levels = EveryLevel(tuple(levels.names[k] for k in used), tuple(levels.columns[k] for k in used))
+        Z = levels.on(X)
+        return cls(np.arange(Z.shape[1]), StandardisedMatrix.of(Z).whole(), ("at the means", *levels.names), levels)
 
     @property
     def p(self) -> int:
@@ -73,6 +86,8 @@ class EffectBasis:
         return out
 
     def _design_on(self, X: Floats) -> StandardisedMatrix:
+        if self.levels is not None:
+            return self.design.on(self.levels.on(X))
         return self.design.on(X if len(self.at) == X.shape[1] else X[:, self.at])
 
 

@@ -17,7 +17,7 @@ from tests.contract.data import COVARIATES, ESTIMATORS, NAMES, make
 from tests.contract.twins import fast
 
 SCORED = [estimator for estimator in ESTIMATORS if hasattr(estimator, "score")]
-EFFECTS = ("LinearDML", "SLearner", "TLearner", "XLearner", "RLearner", "DRLearner")
+EFFECTS = ("LinearDML", "SparseDML", "SLearner", "TLearner", "XLearner", "RLearner", "DRLearner")
 scored = pytest.mark.parametrize("estimator", SCORED, ids=[type(e).__name__ for e in SCORED])
 every = pytest.mark.parametrize("estimator", ESTIMATORS, ids=NAMES)
 GRIDS = {
@@ -30,8 +30,8 @@ GRIDS = {
     "DifferenceInMeans": {"adjustment": [None, "lin"]},
     "Matching": {"ratio": [1, 2]},
     "RegressionAdjustment": {"estimand": ["ATE", "ATT"]},
-    "LinearDML": {"effect_modifiers": [None, []]},
-    **{name: {"clip": [0.01, 0.1]} for name in EFFECTS[1:]},
+    **{name: {"effect_modifiers": [None, ["age"]]} for name in EFFECTS[:2]},
+    **{name: {"clip": [0.01, 0.1]} for name in EFFECTS[2:]},
 }
 
 

@@ -21,6 +21,8 @@ WRONG = {
     "treatment_model": {"'linear'": ["logit", None, 3, RandomForestClassifier, StandardScaler()]},
     "final_model": {"'linear'": ["forest", None, 3, LinearRegression, StandardScaler()]},
     "effect_modifiers": {"a list of covariates": ["age", 3, True], "no covariate": [["heigth"]]},
+    "penalty": {"'cv' or a number above 0": [0, -1, "auto", None, True]},
+    "nodewise_penalty": {"'cv' or a number above 0": [0, -1, "auto", None, True]},
     "combine": {"'median', 'mean'": ["Median", None, 3]},
     "memory": {"None, a folder": [3, True, ["folder"]]},
     "cv": {"at least 2 folds": [1, 0, -3, 2.5, "five", True, object]},

@@ -24,7 +24,7 @@ SEPARATED = {"check_sample_weight_equivalence_on_dense_data": "30 covariates for
 FIRST = {
     "check_regressors_no_decision_function": "y is the first column of X, which we refuse as a copy of the outcome"
 }
-EFFECTS = ("LinearDML", "SLearner", "TLearner", "XLearner", "RLearner", "DRLearner")
+EFFECTS = ("LinearDML", "SparseDML", "SLearner", "TLearner", "XLearner", "RLearner", "DRLearner")
 EXPECTED = {
     **{f"{name}Twin": COPIES | SEPARATED for name in ("AIPW", "TMLE", "IPW", "Matching")},
     "EntropyBalancingTwin": COPIES

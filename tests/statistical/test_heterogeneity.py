@@ -4,7 +4,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pandas_causal import DoubleML, DRLearner, LinearDML, PolicyTree, RLearner, TLearner, grouped_effects, metrics
+from pandas_causal import (
+    DoubleML,
+    DRLearner,
+    LinearDML,
+    PolicyTree,
+    RLearner,
+    SparseDML,
+    TLearner,
+    grouped_effects,
+    metrics,
+)
 from tests.statistical.draws import FULL, slack
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::pandas_causal.errors.OverlapWarning")]
@@ -30,10 +40,10 @@ def test_intervals_of_rows_cover_where_the_effect_lies_in_the_basis():
     rng = np.random.default_rng(0)
     points = pd.DataFrame(np.random.default_rng(1).normal(size=(10, 3)), columns=list("abc"))
     truth = 1 + 0.5 * points["a"].to_numpy()
-    covered = {"LinearDML": [], "DRLearner": []}
+    covered = {"LinearDML": [], "DRLearner": [], "SparseDML": []}
     for _ in range(DRAWS):
         X, y = draw(rng)
-        for model in (LinearDML(**LINEAR), DRLearner(**ARMS, final_model="linear")):
+        for model in (LinearDML(**LINEAR), DRLearner(**ARMS, final_model="linear"), SparseDML(**LINEAR)):
             table = trusting(model).fit(X, y, treatment="t").effect(points).table
             inside = (table["conf_low"] <= truth) & (truth <= table["conf_high"])
             covered[type(model).__name__].append(inside.to_numpy())
