@@ -27,6 +27,7 @@ from pandas_causal.arms.estimands import EstimandPlan, in_words, plan_estimand, 
 from pandas_causal.arms.overlap import weight_summary
 from pandas_causal.arms.positivity import refuse_separation
 from pandas_causal.arms.sample import CheckPropensity, Sample, check_propensity, collinear
+from pandas_causal.arms.structure import structure_of_weights
 from pandas_causal.effect.check import Check, Checks
 from pandas_causal.errors import CausalArgumentError, OverlapError
 from pandas_causal.inputs.parameters import FLAG, NON_NEGATIVE, Legal, at_least
@@ -158,6 +159,12 @@ class _BalancingEstimator(ArmComparison):
         levels, names = sample.arms.levels, self._features.names
         checks["balance"] = partial(balance, self._design.X, names, sample.codes, levels, by_contrast)
         checks["weights"] = partial(weight_summary, total, sample.codes, levels)
+        if not self._validated:  # a refit to drawn rows has nobody to tell
+            s = np.ones(len(sample)) if sample.w is None else sample.w
+            populations = [population for population, _ in plan.targets]
+            targets = np.column_stack([s if t is None else np.where(sample.codes == t, s, 0.0) for t in populations])
+            checks["structure"], missed = structure_of_weights(sample, plan, weights, targets, values, contributions)
+            warned = [*warned, *missed]
         notes = collinear(sample, StandardisedMatrix.of(sample.X).dropped) if len(self._design.dropped) else []
         self.effect_ = self.finish(
             sample,

@@ -6,19 +6,23 @@ learner for both because every row is predicted by models that did not see it.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
+import pandas as pd
 from sklearn.utils.validation import check_is_fitted
 
+from pandas_causal.adjustment.targeting import target_arm
 from pandas_causal.arms.base import ArmComparison
 from pandas_causal.arms.estimands import EstimandPlan, in_words, plan_estimand, target_density, target_share
 from pandas_causal.arms.sample import Sample, collinear, supported, trimmed
-from pandas_causal.errors import CausalArgumentError
-from pandas_causal.inference.influence import repeated_components
-from pandas_causal.inputs.parameters import SHARE, SHARE_OR_NONE, Legal, at_least
+from pandas_causal.arms.structure import std_errors, structure_of_residuals
+from pandas_causal.effect.check import Check
+from pandas_causal.errors import AssumptionWarning, CausalArgumentError, warn
+from pandas_causal.inference.influence import Component, cluster_component, repeated_components
+from pandas_causal.inputs.parameters import SHARE_OR_NONE, Legal, at_least, one_of
 from pandas_causal.inputs.types import Covariates, Model, Outcome, RoleLike
 from pandas_causal.kernels.arrays import Bools, Codes, Floats, Positions
 from pandas_causal.models import nuisance as nuisances
@@ -29,6 +33,19 @@ from pandas_causal.models.nuisance import Nuisance
 
 __all__ = ["AIPW", "TMLE"]
 
+_CLIP = 0.01
+_FAR = 3.0  # standard errors
+_DISTANCE = np.sqrt(0.5)  # of the distance to the plainer answer, whose bias is more than halved
+
+
+def propensity_bound(n: int) -> float:
+    """Bound of estimated propensities that n rows bear, 5 / (sqrt(n) log n) and at most .1.
+
+    Gruber, Phillips, Lee and van der Laan (2022), American Journal of Epidemiology 191, "Data-adaptive selection of the
+    propensity score truncation level".
+    """
+    return min(0.1, 5 / (np.sqrt(n) * np.log(n)))
+
 
 def aipw_scores(
     plan: EstimandPlan,
@@ -38,6 +55,7 @@ def aipw_scores(
     propensity: Floats,
     keep: Bools | None = None,
     w: Floats | None = None,
+    leverage: Floats | None = None,
 ) -> tuple[Floats, Floats]:
     """Augmented inverse-probability means and their contributions.
 
@@ -57,6 +75,9 @@ def aipw_scores(
     keep : ndarray (n,) of bool, optional
         Rows left after trimming.
     w : ndarray (n,), optional
+    leverage : ndarray (n,), optional
+        Of the rows on a correction of the outcome model that was fitted to these very rows: the residuals in the
+        contributions are divided by 1 less it, as in HC3 (MacKinnon and White 1985).
 
     Returns
     -------
@@ -83,9 +104,12 @@ def aipw_scores(
         term *= unit
         term[codes != a] = 0.0
         term *= y - outcome[:, a]
-        term += g * outcome[:, a]
+        predicted = g * outcome[:, a]
         total = g.sum()
-        values[j] = term.sum() / total
+        values[j] = (term.sum() + predicted.sum()) / total
+        if leverage is not None:
+            term /= 1 - leverage
+        term += predicted
         g *= values[j]
         term -= g
         np.divide(term, total, out=contributions[:, j])
@@ -140,13 +164,30 @@ class _Run:
     propensity: Nuisance | None
     e: Floats
 
+    @property
+    def corrected(self) -> bool:
+        """Whether the outcome model is to be corrected before it is averaged: where a model is "auto"."""
+        return bool(self.outcome.stacks or (self.propensity is not None and self.propensity.stacks))
+
+    def plain(self, known: Floats | None) -> _Run | None:
+        """The run that ridge and boosting alone would have made, where "auto" has more; `known` propensities."""
+        if self.outcome.plain is None and (self.propensity is None or self.propensity.plain is None):
+            return None
+        outcome = (
+            replace(self.outcome, predictions=self.outcome.plain) if self.outcome.plain is not None else self.outcome
+        )
+        raw = known if self.propensity is None else self.propensity.plain
+        e = self.e if raw is None else raw if known is not None else np.clip(raw, _CLIP, 1 - _CLIP)
+        return replace(self, outcome=outcome, e=e)
+
 
 class _CrossFitted(ArmComparison):
     """What AIPW and TMLE share: cross-fitted nuisances, repeated splits, held-out skill as score."""
 
     legal: ClassVar[Mapping[str, Legal]] = {
         "n_repeats": at_least(1),
-        "clip": SHARE,
+        "clip": SHARE_OR_NONE,
+        "std_error": one_of(None, "influence", "honest"),
         "trim": SHARE_OR_NONE,
     }
 
@@ -158,8 +199,9 @@ class _CrossFitted(ArmComparison):
         propensity_model: Model = "auto",
         cv: object = 5,
         n_repeats: int = 1,
-        clip: float = 0.01,
+        clip: float | None = None,
         trim: float | None = None,
+        std_error: str | None = None,
         control: Hashable = None,
         formula: str | None = None,
         random_state: int | None = 0,
@@ -172,6 +214,7 @@ class _CrossFitted(ArmComparison):
         self.n_repeats = n_repeats
         self.clip = clip
         self.trim = trim
+        self.std_error = std_error
         self.control = control
         self.formula = formula
         self.random_state = random_state
@@ -237,6 +280,11 @@ class _CrossFitted(ArmComparison):
         scores = [self._scores(plan, sample, r, keep) for r, keep in zip(safe, keeps, strict=True)]
         values = np.mean([s[0] for s in scores], axis=0)
         contributions = scores[0][1] if len(scores) == 1 else np.mean([s[1] for s in scores], axis=0)
+        components = repeated_components(np.array([s[0] for s in scores]), contributions, sample.cluster)
+        plain = self._plain_values(plan, sample, safe[0], keeps[0])
+        honest = self.std_error == "honest" or (self.std_error is None and plain is not None)
+        if honest:
+            components = self._widened(sample, values, plain, contributions, components)
         self._store(runs, sample)
         clipped = int(self._n_clipped)
         checks, warned = self.overlap(
@@ -246,9 +294,18 @@ class _CrossFitted(ArmComparison):
             keeps[0],
             clipped,
             out_of_fold=runs[0].propensity is not None,
+            augmented=True,
             unpenalised=nuisances.is_linear(self.propensity_model, sample.X),
         )
         checks["nuisance"] = nuisances.report(runs[0].outcome, runs[0].propensity, sample.arms.levels)
+        if not self._validated:  # a refit to drawn rows has nobody to tell
+            checks["structure"], missed = structure_of_residuals(
+                sample, plan, runs[0].outcome.predictions, safe[0].e, *scores[0], keeps[0]
+            )
+            warned = [*warned, *missed]
+        if plain is not None:
+            checks["learners"], told = _learners_check(plan, sample, values, plain, contributions)
+            warned = [*warned, *told]
         n_trimmed, about, notes = trimmed(len(sample), keeps[0], self.trim)
         self.effect_ = self.finish(
             sample,
@@ -256,8 +313,9 @@ class _CrossFitted(ArmComparison):
             values,
             contributions,
             estimand=in_words(self.estimand, sample.treatment, sample.outcome),
-            std_error_method=f"influence function, cross-fitted in {int(runs[0].folds.max()) + 1} folds, normal law",
-            components=repeated_components(np.array([s[0] for s in scores]), contributions, sample.cluster),
+            std_error_method=f"influence function, cross-fitted in {int(runs[0].folds.max()) + 1} folds, "
+            + ("widened by the choice of learners, normal law" if honest else "normal law"),
+            components=components,
             diagnostics=checks,
             warned=[*warned, *notes, *([] if design is None else collinear(sample, design.dropped))],
             population=about,
@@ -286,6 +344,45 @@ class _CrossFitted(ArmComparison):
             skills.append(skill(log_loss(codes, e, w), log_loss(codes, shares, w)))
         return float(np.mean(skills))
 
+    def _plain_values(self, plan: EstimandPlan, sample: Sample, run: _Run, keep: Bools | None) -> Floats | None:
+        """The parameters by ridge and boosting alone, uncorrected; None where that is what was asked for."""
+        plain = run.plain(sample.propensity)
+        if plain is None:
+            return None
+        e = plain.e if keep is None else np.where(keep[:, None], plain.e, 1 / len(sample.arms))
+        return aipw_scores(plan, sample.y, sample.codes, plain.outcome.predictions, e, keep, sample.w)[0]
+
+    def _widened(
+        self,
+        sample: Sample,
+        values: Floats,
+        plain: Floats | None,
+        contributions: Floats,
+        components: tuple[Component, ...] | None,
+    ) -> tuple[Component, ...]:
+        """Variance with half the squared distance to a second answer, of plainer learners: what their choice is worth.
+
+        If the plainer answer's bias is B and this one's a share r of it, they are (1 - r) B apart, and intervals that
+        are so widened cover for any B where ``r / (1 - r) < 1.96 / sqrt(2)``: where r is at most .58.
+
+        Raises
+        ------
+        CausalArgumentError
+            Where no model is "auto", so that there is no second answer.
+        """
+        if plain is None:
+            raise CausalArgumentError(
+                "std_error='honest' compares \"auto\" with plainer learners; set outcome_model or propensity_model to"
+                " 'auto', or use std_error='influence'"
+            )
+        if components is None:
+            k = contributions.shape[1]
+            by = sample.cluster
+            components = (
+                cluster_component(contributions, by, p=k) if by else Component(contributions.T @ contributions),
+            )
+        return (*components, Component.of_shift((values - plain) * _DISTANCE))
+
     def _scores(self, plan: EstimandPlan, sample: Sample, run: _Run, keep: Bools | None) -> tuple[Floats, Floats]:
         raise CausalArgumentError(f"{type(self).__name__} has no score of its own; use AIPW or TMLE")
 
@@ -302,25 +399,31 @@ class _CrossFitted(ArmComparison):
             self.outcome_model,
             rows,
             folds,
-            chosen_before=None if first is None else first.outcome.chosen,
+            before=None if first is None else first.outcome,
             **settings,
         )
         model = None
         if sample.propensity is None:
-            before = None if first is None or first.propensity is None else first.propensity.chosen
             model = nuisances.in_label_order(
                 nuisances.fit_propensity,
                 labels,
                 self.propensity_model,
                 rows,
                 folds,
-                chosen_before=before if isinstance(self.propensity_model, str) else None,
+                before=None if first is None else first.propensity,
                 **settings,
             )
         raw = sample.propensity if model is None else model.predictions
         assert raw is not None  # noqa: S101 - one of the two is there
-        e = np.clip(raw, self.clip, 1 - self.clip) if model is not None and self.clip else raw
+        clip = self._clip(len(sample))
+        e = np.clip(raw, clip, 1 - clip) if model is not None and clip else raw
         return _Run(folds, outcome, model, e)
+
+    def _clip(self, n: int) -> float:
+        if self.clip is not None:
+            return self.clip
+        automatic = isinstance(self.propensity_model, str) and self.propensity_model == "auto"
+        return propensity_bound(n) if automatic else _CLIP
 
     def _store(self, runs: list[_Run], sample: Sample) -> None:
         """Keep folds, predictions and propensities of the first split, and the models for held-out scores."""
@@ -329,9 +432,8 @@ class _CrossFitted(ArmComparison):
         self.outcome_predictions_ = first.outcome.predictions
         self.propensity_ = first.e
         raw = None if first.propensity is None else first.propensity.predictions
-        self._n_clipped = (
-            0 if raw is None or not self.clip else int(((raw < self.clip) | (raw > 1 - self.clip)).any(axis=1).sum())
-        )
+        clip = self._clip(len(sample))
+        self._n_clipped = 0 if raw is None or not clip else int(((raw < clip) | (raw > 1 - clip)).any(axis=1).sum())
         self._outcome, self._propensity = first.outcome, first.propensity
         self._arm_means = sample.arm_means()
         shares = np.bincount(sample.codes, weights=sample.w)
@@ -349,18 +451,24 @@ class AIPW(_CrossFitted):
     ----------
     estimand : {"ATE", "ATT", "ATC"}
         Everyone, the treated, or the controls. With several arms ATT compares each arm's own rows with control.
-    outcome_model : {"auto", "linear", "ridge", "boosting"} or scikit-learn regressor (classifier for 0/1 outcomes)
-        "auto" takes the better of ridge and boosting by out-of-fold loss; "linear" is unpenalised and fast.
-    propensity_model : {"auto", "linear", "ridge", "boosting"} or scikit-learn classifier
+    outcome_model : {"auto", "linear", "ridge", "boosting", "splines", "boosted_splines"} or scikit-learn regressor
+        (a classifier for 0/1 outcomes). "auto" joins ridge, splines with products, boosting, and both over all arms at
+        once, by weights that minimise the out-of-fold loss (see Notes); "linear" is unpenalised and fast.
+    propensity_model : {"auto", "linear", "ridge", "boosting", "splines", "boosted_splines"} or scikit-learn classifier
     cv : int, splitter or iterable of (train, test)
         Folds of the cross-fit, stratified by treatment, clusters whole.
     n_repeats : int
         Independent splits to average over; their spread enters the standard error.
-    clip : float
-        Estimated propensities are bounded to [clip, 1 - clip]; bounded rows are counted.
+    clip : float, optional
+        Estimated propensities are bounded to [clip, 1 - clip]; bounded rows are counted. By default 0.01, and what the
+        number of rows bears, 5 / (sqrt(n) log n) and at most .1 (Gruber et al. 2022), where the propensity is "auto".
     trim : float, optional
         Leave out rows whose propensity is nearer than this to the 0 or 1 at which the estimand's weights are infinite;
         counted, and the answer then speaks of the rows left.
+    std_error : {None, "influence", "honest"}
+        "influence" is the influence function's. "honest" widens its variance by half the squared distance to the
+        answer of ridge and boosting alone, which is what the choice of learners is worth. None: honest where a model
+        is "auto".
     control : level, optional
         Reference arm; else the first category, else the first level in sorted order.
     formula : str, optional
@@ -378,9 +486,18 @@ class AIPW(_CrossFitted):
     arms_ : tuple
         Levels, the control first.
 
+    Notes
+    -----
+    Where a model is "auto", the outcome model is corrected before it is averaged: an arm's residuals are regressed on
+    every arm's predictions and the log odds, under the weights of its mean, and the fit is added for all rows. What it
+    fitted is told by the leverages, by which the residuals are inflated. Models that are named are averaged as they
+    are, so that the answer equals that of other software with the same models and folds.
+
     References
     ----------
-    Robins, Rotnitzky and Zhao (1994), JASA; Chernozhukov et al. (2018), Econometrics Journal, eq. (5.3) and (5.4).
+    Robins, Rotnitzky and Zhao (1994), JASA; Chernozhukov et al. (2018), Econometrics Journal, eq. (5.3) and (5.4);
+    van der Laan, Polley and Hubbard (2007), "Super learner", and Ahrens et al. (2025), "Model averaging and double
+    machine learning", for "auto"; Scharfstein, Rotnitzky and Robins (1999), JASA 94, for the correction.
 
     Examples
     --------
@@ -388,6 +505,8 @@ class AIPW(_CrossFitted):
     """
 
     def _scores(self, plan: EstimandPlan, sample: Sample, run: _Run, keep: Bools | None) -> tuple[Floats, Floats]:
+        if run.corrected:
+            return corrected_scores(plan, sample, run.outcome.predictions, run.e, keep)
         return aipw_scores(plan, sample.y, sample.codes, run.outcome.predictions, run.e, keep, sample.w)
 
 
@@ -399,7 +518,7 @@ class TMLE(_CrossFitted):
 
     Parameters
     ----------
-    estimand, outcome_model, propensity_model, cv, n_repeats, clip, trim, control, random_state, n_jobs
+    estimand, outcome_model, propensity_model, cv, n_repeats, clip, trim, std_error, control, random_state, n_jobs
         As in :class:`AIPW`.
 
     References
@@ -410,17 +529,73 @@ class TMLE(_CrossFitted):
 
     def _scores(self, plan: EstimandPlan, sample: Sample, run: _Run, keep: Bools | None) -> tuple[Floats, Floats]:
         y, low, high = sample.y, float(sample.y.min()), float(sample.y.max())
-        values, contributions = [], []
-        for j, (population, a) in enumerate(plan.targets):
-            weights = np.where(sample.codes == a, target_density(plan.estimand, population, run.e) / run.e[:, a], 0.0)
-            if sample.w is not None:
-                weights *= sample.w
-            if keep is not None:
-                weights *= keep
-            targeted = run.outcome.predictions.copy()
-            targeted[:, a] = fluctuate(y, targeted[:, a], weights, low=low, high=high)
-            one = EstimandPlan(plan.estimand, (plan.targets[j],), plan.loadings, plan.index, plan.names)
-            value, contribution = aipw_scores(one, y, sample.codes, targeted, run.e, keep, sample.w)
-            values.append(value[0])
-            contributions.append(contribution[:, 0])
-        return np.array(values), np.column_stack(contributions)
+
+        def shifted(one: EstimandPlan, weights: Floats) -> tuple[Floats, Floats]:
+            a = one.targets[0][1]
+            outcome = run.outcome.predictions.copy()
+            outcome[:, a] = fluctuate(y, outcome[:, a], np.where(sample.codes == a, weights, 0.0), low=low, high=high)
+            return aipw_scores(one, y, sample.codes, outcome, run.e, keep, sample.w)
+
+        return _by_target(plan, sample, run.e, keep, shifted)
+
+
+def _learners_check(
+    plan: EstimandPlan, sample: Sample, values: Floats, plain: Floats, contributions: Floats
+) -> tuple[Check, list[str]]:
+    """The answer beside that of ridge and boosting alone, in standard errors of the influence function.
+
+    Warns
+    -----
+    AssumptionWarning
+        Where they are over three apart: then no learner may be right.
+    """
+    scale = std_errors(contributions @ plan.loadings.T, sample.cluster)
+    table = pd.DataFrame({"estimate": plan.loadings @ values, "plain": plan.loadings @ plain}, index=plan.index)
+    gap = table["estimate"] - table["plain"]
+    table["distance"] = np.divide(gap, scale, out=np.zeros(len(gap)), where=scale > 0)
+    most = float(table["distance"].abs().max())
+    text = f"ridge and boosting alone give an answer {most:.1f} standard errors away"
+    if most <= _FAR:
+        return Check(True, table, text), []
+    text += "; the answer rests on what the other learners see, and the error says so"
+    warn(text, AssumptionWarning)
+    return Check(False, table, text), [text]
+
+
+def corrected_scores(
+    plan: EstimandPlan, sample: Sample, outcome: Floats, propensity: Floats, keep: Bools | None
+) -> tuple[Floats, Floats]:
+    """AIPW scores of an outcome model that was corrected by its own rows: see :func:`target_arm`.
+
+    The parameters are those of :func:`aipw_scores`.
+    """
+
+    def corrected(one: EstimandPlan, weights: Floats) -> tuple[Floats, Floats]:
+        a = one.targets[0][1]
+        shifted = outcome.copy()
+        shifted[:, a], leverage = target_arm(sample.y, sample.codes == a, outcome, propensity, a, weights)
+        return aipw_scores(one, sample.y, sample.codes, shifted, propensity, keep, sample.w, leverage)
+
+    return _by_target(plan, sample, propensity, keep, corrected)
+
+
+def _by_target(
+    plan: EstimandPlan,
+    sample: Sample,
+    e: Floats,
+    keep: Bools | None,
+    score: Callable[[EstimandPlan, Floats], tuple[Floats, Floats]],
+) -> tuple[Floats, Floats]:
+    """Values (k,) and contributions (n, k) where every mean has an outcome model of its own, made by its weights."""
+    values, contributions = [], []
+    for target in plan.targets:
+        population, a = target
+        weights = target_density(plan.estimand, population, e) / e[:, a]
+        if sample.w is not None:
+            weights = weights * sample.w
+        if keep is not None:
+            weights = weights * keep
+        value, contribution = score(replace(plan, targets=(target,)), weights)
+        values.append(value[0])
+        contributions.append(contribution[:, 0])
+    return np.array(values), np.column_stack(contributions)

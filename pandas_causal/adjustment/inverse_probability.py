@@ -11,13 +11,24 @@ from sklearn.utils.validation import check_is_fitted
 from pandas_causal.adjustment.weighted_means import hajek_means, propensity_correction
 from pandas_causal.arms.balance import balance_score, largest_difference
 from pandas_causal.arms.base import ArmComparison
-from pandas_causal.arms.estimands import BOUNDED, ESTIMANDS, in_words, plan_estimand
+from pandas_causal.arms.estimands import (
+    BOUNDED,
+    ESTIMANDS,
+    EstimandPlan,
+    in_words,
+    plan_estimand,
+    target_density,
+    target_share,
+)
 from pandas_causal.arms.overlap import arm_weights
 from pandas_causal.arms.positivity import refuse_separation
 from pandas_causal.arms.sample import Sample, collinear, supported, trimmed
+from pandas_causal.arms.structure import structure_of_weights
+from pandas_causal.effect.check import Check
 from pandas_causal.errors import CausalArgumentError
 from pandas_causal.inputs.parameters import SHARE_OR_NONE, Legal
 from pandas_causal.inputs.types import Covariates, Model, Outcome, RoleLike
+from pandas_causal.kernels.arrays import Floats
 from pandas_causal.models import nuisance as nuisances
 from pandas_causal.models.folds import draw_folds
 from pandas_causal.models.linear import StandardisedMatrix
@@ -143,6 +154,9 @@ class IPW(ArmComparison):
         )
         if model is not None:
             checks["nuisance"] = nuisances.report(None, model, sample.arms.levels)
+        if not self._validated:  # a refit to drawn rows has nobody to tell
+            checks["structure"], missed = self._structure(sample, plan, e, unit, values, contributions)
+            warned = [*warned, *missed]
         n_trimmed, about, notes = trimmed(len(sample), keep, self.trim)
         if self.estimand in BOUNDED and not n_trimmed:
             about = BOUNDED[self.estimand]
@@ -171,6 +185,18 @@ class IPW(ArmComparison):
         Z, codes = held_out.X, held_out.codes
         weights = arm_weights(self.estimand, codes, self._model.on(Z), held_out.w)
         return balance_score(Z, self.encoder_.every_level, lambda X: largest_difference(X, codes, weights))
+
+    def _structure(
+        self, sample: Sample, plan: EstimandPlan, e: Floats, unit: Floats, values: Floats, contributions: Floats
+    ) -> tuple[Check, list[str]]:
+        """What the weights leave between the arms and the population, in squares and products too."""
+        weights = np.empty((len(sample), len(plan.targets)))
+        targets = np.empty_like(weights)
+        for j, (population, a) in enumerate(plan.targets):
+            density = target_density(plan.estimand, population, e)
+            weights[:, j] = np.where(sample.codes == a, density / e[:, a], 0.0) * unit
+            targets[:, j] = target_share(population, sample.codes, e, plan.estimand) * unit
+        return structure_of_weights(sample, plan, weights, targets, values, contributions)
 
     def _propensity_model(self, sample: Sample, design: StandardisedMatrix) -> Nuisance:
         """Fit the propensity on all rows, or cross-fit it."""

@@ -30,6 +30,7 @@ from pandas_causal.arms.base import UNCONFOUNDED, ArmComparison
 from pandas_causal.arms.estimands import EstimandPlan, in_words, plan_estimand, target_share
 from pandas_causal.arms.positivity import refuse_separation
 from pandas_causal.arms.sample import Sample, check_propensity, collinear, split_note
+from pandas_causal.arms.structure import structure_of_residuals
 from pandas_causal.effect.check import Check
 from pandas_causal.effect.effect import Effect
 from pandas_causal.effect.estimates import Estimates, Weighting
@@ -184,6 +185,11 @@ class RegressionAdjustment(ArmComparison):
             propensity_check = check_propensity(sample, StandardisedMatrix.of(sample.X))
             checks, warned = self.overlap(sample, propensity_check.values, self.estimand)
             warned += propensity_check.notes
+            if np.isfinite(result.contributions).all() and not self._validated:
+                checks["structure"], missed = structure_of_residuals(
+                    sample, plan, result.predictions, None, result.values, result.contributions
+                )
+                warned = [*warned, *missed]
         checks["nuisance"] = self._fit_report(sample, result.predictions)
         named = in_words(self.estimand, sample.treatment, sample.outcome)
         self.effect_ = self.finish(

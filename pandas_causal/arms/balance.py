@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from pandas_causal.effect.check import Check
 from pandas_causal.errors import OverlapError
@@ -125,7 +126,13 @@ def weighted_ks(x: Floats, first: Bools, second: Bools, w: Floats) -> float:
 
 
 def balance(
-    X: Floats, names: Sequence[str], codes: Codes, levels: Sequence[Any], weights: Floats | None = None
+    X: Floats,
+    names: Sequence[str],
+    codes: Codes,
+    levels: Sequence[Any],
+    weights: Floats | None = None,
+    *,
+    by_chance: bool = False,
 ) -> Check:
     """Compare the arms covariate by covariate.
 
@@ -140,13 +147,18 @@ def balance(
     weights : ndarray (n,) or (n, K - 1), optional
         Weights that should balance, a column for every contrast where they differ; None: only the comparison before
         weighting.
+    by_chance : bool
+        Let a difference pass that sampling alone explains: weights of out-of-fold propensities do not balance the very
+        rows at hand, and estimators that have an outcome model beside them do not need them to.
 
     Returns
     -------
     Check
         One row per covariate and contrast: standardised mean difference, variance ratio and Kolmogorov-Smirnov
         distance, before and (with weights) after. Failed when the largest difference, after weighting where there is
-        one, exceeds 0.1; that of a covariate constant within the arms and different between them is infinite.
+        one, exceeds 0.1 (`by_chance`: and 5% of samples would have one as large by chance, by Bonferroni's bound from
+        the effective sizes of the arms); that of a covariate constant within the arms and different between them is
+        infinite.
     """
     stages: list[tuple[str, Floats | None]] = [("before", None)] + ([("after", weights)] if weights is not None else [])
     parts = []
@@ -168,9 +180,23 @@ def balance(
     last = f"smd_{stages[-1][0]}"
     worst = {stage: float(table[f"smd_{stage}"].abs().max()) if len(table) else 0.0 for stage, _ in stages}
     said = {stage: difference_in_words(size) for stage, size in worst.items()}
+    limit = BALANCE_LIMIT
+    if by_chance and len(table):
+        limit = max(limit, _by_chance(codes, len(levels), weights) * float(stats.norm.isf(0.025 / len(table))))
     text = f"largest standardised difference {said['before']} before weighting"
     if weights is not None:
         text += f", {said['after']} after"
     if len(table) and worst[stages[-1][0]] > BALANCE_LIMIT:
-        text += f" ({table[last].abs().idxmax()})"
-    return Check(worst[stages[-1][0]] <= BALANCE_LIMIT, table, text)
+        text += f" ({table[last].abs().idxmax()}{', by chance' if worst[stages[-1][0]] <= limit else ''})"
+    return Check(worst[stages[-1][0]] <= limit, table, text)
+
+
+def _by_chance(codes: Codes, K: int, weights: Floats | None) -> float:
+    """The largest standard error of a standardised difference between an arm and the control."""
+    largest = 0.0
+    for a in range(1, K):
+        w = _of_contrast(weights, a)
+        w = np.ones(len(codes)) if w is None else w
+        sizes = [w[codes == arm].sum() ** 2 / np.square(w[codes == arm]).sum() for arm in (0, a)]
+        largest = max(largest, float(np.sqrt(sum(1 / size for size in sizes))))
+    return largest

@@ -334,11 +334,13 @@ class ArmComparison(RowEstimator):
         weights: Floats | None = None,
         out_of_fold: bool = False,
         unpenalised: bool = True,
+        augmented: bool = False,
     ) -> tuple[dict[str, Any], list[str]]:
         """Overlap and balance under the weights given, or the estimand's, and a warning where positivity is weak.
 
         `out_of_fold` says that no propensity is that of a row its model was fitted to, `unpenalised` that a logistic
         model without a penalty was tried, which does not exist where a linear score splits the arms; else it is tried.
+        `augmented` says that an outcome model stands beside the weights: then a difference by chance passes.
 
         Raises
         ------
@@ -359,7 +361,7 @@ class ArmComparison(RowEstimator):
         checks = {
             "overlap": check,
             "propensity": partial(propensity_histogram, propensity[used], codes[used], levels),
-            "balance": partial(sample.balance, weights, keep),
+            "balance": partial(sample.balance, weights, keep, by_chance=augmented),
         }
         split = [] if unpenalised or self._validated else split_note(sample, keep)
         if check.passed:

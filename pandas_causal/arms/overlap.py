@@ -13,7 +13,14 @@ from pandas_causal.effect.check import Check
 from pandas_causal.errors import CausalArgumentError, OverlapError
 from pandas_causal.kernels.arrays import Bools, Codes, Floats
 
-__all__ = ["arm_weights", "effective_sample_size", "overlap_check", "propensity_histogram", "weight_summary"]
+__all__ = [
+    "arm_weights",
+    "effective_sample_size",
+    "overlap_check",
+    "propensity_histogram",
+    "tail_of",
+    "weight_summary",
+]
 
 BOUND = 0.01
 _QUANTILES = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
@@ -37,6 +44,26 @@ def arm_weights(estimand: str, codes: Codes, propensity: Floats, w: Floats | Non
         h = target_density(estimand, 0 if estimand == "ATC" else None, propensity)
     out = h / received
     return out if w is None else out * w
+
+
+def tail_of(weights: Floats) -> tuple[float, float]:
+    """Hill's estimate of the tail of weights, from the largest of them, and its standard error.
+
+    The mean of the logarithms of the k largest over the next one, ``P(W > w) ~ w^(-1 / tail)``. k is 5% of the rows and
+    at most 500; from under 20 of them nothing is estimated (0).
+
+    References
+    ----------
+    Hill (1975), "A simple general approach to inference about the tail of a distribution", Annals of Statistics 3.
+    """
+    k = min(int(0.05 * len(weights)), 500)
+    if k < 20:
+        return 0.0, 0.0
+    largest = -np.sort(np.partition(-weights, k)[: k + 1])
+    if largest[k] <= 0:
+        return 0.0, 0.0
+    tail = float(np.mean(np.log(largest[:k] / largest[k])))
+    return tail, tail / np.sqrt(k)
 
 
 def overlap_check(
@@ -77,7 +104,9 @@ def overlap_check(
     Returns
     -------
     Check
-        Failed when over 5% of the target's rows lie beyond the bound or an arm's effective share is under 10%.
+        Failed when over 5% of the target's rows lie beyond the bound, an arm's effective share is under 10%, or its
+        weights look like a law without a variance: ``tail`` is Hill's estimate, and the variance is infinite where it
+        is .5 or more; it fails where it is above .5 by 1.64 of its standard errors.
 
     Raises
     ------
@@ -96,24 +125,28 @@ def overlap_check(
     weights = arm_weights(estimand, codes, propensity, w) if weights is None else weights
     target = _target_rows(estimand, codes)
     beyond = ~common_support(estimand, propensity, bound)
-    rows = []
+    rows, heavy = [], False
     for a in range(len(levels)):
         inside = codes == a
         shown = propensity[inside][:, 1] if len(levels) == 2 else propensity[inside][:, a]
         quantiles = np.quantile(shown, _QUANTILES)
         ess = effective_sample_size(weights[inside])
-        rows.append([int(inside.sum()), *quantiles, float(beyond[inside].mean()), ess, ess / inside.sum()])
+        tail, tail_error = tail_of(weights[inside])
+        heavy |= tail - 1.64 * tail_error > 0.5
+        rows.append([int(inside.sum()), *quantiles, float(beyond[inside].mean()), ess, ess / inside.sum(), tail])
     names = ["min", "q01", "q05", "q25", "median", "q75", "q95", "q99", "max"]
-    columns = ["n", *names, "share_beyond", "effective_n", "effective_share"]
+    columns = ["n", *names, "share_beyond", "effective_n", "effective_share", "tail"]
     table = pd.DataFrame(rows, columns=columns, index=pd.Index([str(v) for v in levels], name="arm"))
     share = float(beyond[target].mean())
     least = float(table["effective_share"].min())
     # overlap and matching weights vanish where a propensity is extreme, so extremes do no harm there
-    passed = (share <= 0.05 or estimand in BOUNDED) and least >= 0.10
+    passed = (share <= 0.05 or estimand in BOUNDED) and least >= 0.10 and not heavy
     text = (
         f"{100 * share:.1f}% of target rows have a propensity within {bound:g} of 0 or 1; "
         f"smallest effective share of an arm {100 * least:.0f}%"
     )
+    if heavy:
+        text += f"; the weights may have no variance (tail {table['tail'].max():.2f}, infinite from 0.5)"
     return Check(passed, table, text + (f"; {clipped:,} propensities bounded" if clipped else ""))
 
 

@@ -111,11 +111,11 @@ class Sample:
         w = np.ones(len(self)) if self.w is None else self.w
         return np.bincount(self.codes, weights=w * self.y) / np.bincount(self.codes, weights=w)
 
-    def balance(self, weights: Floats | None = None, keep: Bools | None = None) -> Check:
+    def balance(self, weights: Floats | None = None, keep: Bools | None = None, *, by_chance: bool = False) -> Check:
         """Balance of the arms under weights, over all rows or those kept; every level of a category has its row."""
         used, levels = slice(None) if keep is None else keep, self.encoder.every_level
         X = levels.on(self.X if keep is None else self.X[keep])
-        return balance(X, levels.names, self.codes[used], self.arms.levels, weights)
+        return balance(X, levels.names, self.codes[used], self.arms.levels, weights, by_chance=by_chance)
 
     @property
     def treatment(self) -> str:

@@ -29,6 +29,7 @@ __all__ = [
     "join",
     "quadratic_forms",
     "repeated_components",
+    "shifts",
     "square_root",
     "ways_in_words",
 ]
@@ -52,12 +53,21 @@ class Component:
         Part of the factor that a joint test divides out again: Hotelling's scale wants G / (G - 1) alone.
     by_row : callable or None
         Degrees of freedom (rows,) of contrasts (rows, k) of the parameters, where they depend on the contrast.
+    shift : ndarray (k,) or None
+        Where the term is the square of a shift that all parameters make together, and not of what rows contribute: it
+        stays whatever rows are clustered by.
     """
 
     meat: Floats
     df: float = np.inf
     joint_scale: float = 1.0
     by_row: Callable[[Floats], Floats] | None = None
+    shift: Floats | None = None
+
+    @classmethod
+    def of_shift(cls, shift: Floats) -> Component:
+        """The term of a shift (k,)."""
+        return cls(np.outer(shift, shift), shift=shift)
 
     def freedom(self, loadings: Floats) -> Floats:
         """Degrees of freedom (rows,) of contrasts (rows, k) of the parameters."""
@@ -67,6 +77,10 @@ class Component:
         """The same term among more parameters (size,), its own in a block of them."""
         meat = np.zeros((size, size))
         meat[block, block] = self.meat
+        if self.shift is not None:
+            shift = np.zeros(size)
+            shift[block] = self.shift
+            return Component.of_shift(shift)
         return replace(self, meat=meat).of_blocks([block])
 
     def of_blocks(self, blocks: Sequence[slice]) -> Component:
@@ -360,7 +374,8 @@ class Influence:
         p = len(self.values) if self.factor_p is None else self.factor_p
         component = cluster_component(contributions, by, p=p, small_sample=small_sample)
         treated = None if self.treated is None else self.treated.clustered(by)
-        return replace(self, components=(component,), clustering=tuple(np.asarray(b) for b in by), treated=treated)
+        components = (component, *shifts([self]))
+        return replace(self, components=components, clustering=tuple(np.asarray(b) for b in by), treated=treated)
 
     def collapse(self, unit: object, name: object) -> Influence:
         """Sum contributions to a coarser row."""
@@ -370,6 +385,7 @@ class Influence:
         out = Influence.from_contributions(
             self.values, sums.to_numpy(), RowIdentity(labels), names=self.names, loadings=self.loadings
         )
+        out = replace(out, components=(*out.components, *shifts([self])))
         treated = None if self.treated is None else self.treated.clustered([unit]).compact()
         return replace(out, treated=treated, factor_p=self.factor_p)
 
@@ -421,7 +437,8 @@ def join(left: Influence, right: Influence, how: str | None = None, *, keep_fact
         components = _independent_components(left, right)
         return Influence(components=components, contributions=contributions, rows=joined.rows, **stacked)
     out = Influence.from_contributions(stacked["values"], contributions, joined.rows, names=stacked["names"])
-    out = replace(out, **{key: stacked[key] for key in ("loadings", "treated", "factor_p")})
+    both = (*out.components, *shifts([left, right]))
+    out = replace(out, components=both, **{key: stacked[key] for key in ("loadings", "treated", "factor_p")})
     labels = _joint_clustering(left, right, len(joined.rows), joined.left, joined.right)
     if labels is not None:
         out = out.cluster(labels, small_sample=all(np.isfinite(c.df) for c in left.components))
@@ -431,6 +448,15 @@ def join(left: Influence, right: Influence, how: str | None = None, *, keep_fact
         df = min(c.df for c in (*left.components, *right.components))
         out = replace(out, components=(Component(meat, df),))
     return out
+
+
+def shifts(parts: Sequence[Influence]) -> tuple[Component, ...]:
+    """The shifts of the parameters of several fits, made together, so that a fit less itself does not move; or none."""
+    each = [next((c.shift for c in part.components if c.shift is not None), None) for part in parts]
+    if all(shift is None for shift in each):
+        return ()
+    zeros = [np.zeros(len(part.values)) if shift is None else shift for part, shift in zip(parts, each, strict=True)]
+    return (Component.of_shift(np.concatenate(zeros)),)
 
 
 def _block_diagonal(a: Floats, b: Floats) -> Floats:

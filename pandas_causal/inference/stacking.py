@@ -11,7 +11,7 @@ import pandas as pd
 
 from pandas_causal.errors import CausalArgumentError, CausalError
 from pandas_causal.inference.few_treated import Support, beside
-from pandas_causal.inference.influence import Component, Influence, cluster_component
+from pandas_causal.inference.influence import Component, Influence, cluster_component, shifts
 from pandas_causal.inference.rows import RowIdentity
 from pandas_causal.kernels.arrays import Floats
 
@@ -82,6 +82,10 @@ def stack(parts: Sequence[Influence], labels: Sequence[object]) -> Influence:
 
 def _components(parts: Sequence[Influence], blocks: Sequence[slice], raw: Floats) -> tuple[Component, ...]:
     """Variance terms of all parameters: those of every fit, and their covariances."""
+    moved = shifts(parts)
+    if moved:
+        still = [replace(part, components=tuple(c for c in part.components if c.shift is None)) for part in parts]
+        return (*_components(still, blocks, raw), *moved)
     size = len(raw)
     meats = [part.meat() for part in parts]
     scales = [_scale(meat, raw[block, block]) for meat, block in zip(meats, blocks, strict=True)]

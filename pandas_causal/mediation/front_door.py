@@ -341,7 +341,7 @@ class FrontDoor(ArmComparison):
         """Overlap in covariates and in mediators, how the nuisances predict, and what to warn of."""
         levels, wanted = sample.arms.levels, pairs(plan, len(sample.arms))
         checks, warned = self.overlap(
-            sample, run.e, self.estimand, out_of_fold=True,
+            sample, run.e, self.estimand, out_of_fold=True, augmented=True,
             unpenalised=nuisances.is_linear(self.propensity_model, sample.X),
         )  # fmt: skip
         mediators = mediator_overlap(run.e, run.r, sample.codes, levels, wanted, sample.w)

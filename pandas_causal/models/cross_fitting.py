@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -25,6 +25,7 @@ __all__ = [
     "cross_fit",
     "log_loss",
     "make_model",
+    "out_of_fold",
     "skill",
     "squared_loss",
     "weighted_fit",
@@ -53,19 +54,35 @@ def make_model(spec: Model, *, classify: bool, random_state: int | None, width: 
     """Return an unfitted scikit-learn model for a short name, or a clone of the user's own; `width`: its columns."""
     from sklearn.base import clone
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
-    from sklearn.linear_model import LogisticRegression, RidgeCV
+    from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
+
+    from pandas_causal.models.basis import (
+        BoostedBasisClassifier,
+        BoostedBasisRegressor,
+        LogisticAIC,
+        RidgeGCV,
+        SplineBasis,
+    )
 
     if spec == "ridge":
         # solved until the order of columns shows in no digit that is printed
         solver = "newton-cholesky" if width <= _NEWTON else "lbfgs"
-        logistic = LogisticRegression(solver=solver, tol=1e-8, max_iter=1_000)
-        model = logistic if classify else RidgeCV(np.logspace(-2, 4, 13))
-        return make_pipeline(StandardScaler(), model)
+        if not classify:
+            return RidgeGCV()
+        return make_pipeline(StandardScaler(), LogisticRegression(solver=solver, tol=1e-8, max_iter=1_000))
     if spec == "boosting":
         kind = HistGradientBoostingClassifier if classify else HistGradientBoostingRegressor
         return kind(max_iter=60, learning_rate=0.1, max_leaf_nodes=8, early_stopping=False, random_state=random_state)
+    if spec == "splines":
+        return make_pipeline(SplineBasis(), LogisticAIC() if classify else RidgeGCV())
+    if spec == "boosted_splines":
+        return (
+            BoostedBasisClassifier(random_state=random_state)
+            if classify
+            else BoostedBasisRegressor(random_state=random_state)
+        )
     model = clone(spec)
     seeds = {
         k: random_state for k, v in model.get_params().items() if k.split("__")[-1] == "random_state" and v is None
@@ -137,6 +154,10 @@ class PredictFunction:
     n_classes: int
     columns: tuple[str, ...] | None
     levels: EveryLevel | None = None
+
+    def part(self, name: str) -> PredictFunction:
+        """A part of the model by itself; the whole where it has none, since it saw one class only."""
+        return replace(self, model=self.model.part(name)) if hasattr(self.model, "part") else self
 
     def __call__(self, X: Floats) -> Floats:
         """Predictions (n, 1), or probabilities (n, n_classes)."""
@@ -219,12 +240,25 @@ def cross_fit(
     return out, tuple(predictors)
 
 
+def out_of_fold(
+    by_fold: Sequence[Callable[[Floats], Floats]], X: Floats, folds: Codes | None, n_columns: int
+) -> Floats:
+    """Predict every row (n, n_columns) by the function of its fold; without folds there is one function."""
+    if folds is None:
+        return by_fold[0](X)
+    out = np.empty((len(X), n_columns))
+    for fold, function in zip(np.unique(folds), by_fold, strict=True):
+        rows = folds == fold
+        out[rows] = function(X[rows])
+    return out
+
+
 def skill(loss: float, baseline: float) -> float:
     """Return ``1 - loss / baseline``; 0 where the baseline leaves nothing to explain."""
     return 1 - loss / baseline if baseline > 0 else 0.0
 
 
-MODEL_NAMES = ("auto", "linear", "ridge", "boosting")
+MODEL_NAMES = ("auto", "linear", "ridge", "boosting", "splines", "boosted_splines")
 
 
 def _mean_loss(loss: Floats, w: Floats | None) -> float:

@@ -12,8 +12,14 @@ import pandas as pd
 from pandas_causal.effect.check import Check
 from pandas_causal.inputs.types import Model
 from pandas_causal.kernels.arrays import Codes, Floats
-from pandas_causal.models.cross_fitting import skill
-from pandas_causal.models.nuisance import Nuisance, TrainingRows, fit_outcome, fit_propensity, in_label_order
+from pandas_causal.models.nuisance import (
+    Nuisance,
+    TrainingRows,
+    fit_outcome,
+    fit_propensity,
+    in_label_order,
+    nuisance_table,
+)
 
 __all__ = ["ByInstrument", "ColumnMeans", "fit_by_instrument", "fit_means"]
 
@@ -38,12 +44,12 @@ class ByInstrument:
 
     def report(self) -> Check:
         """Model chosen and skill of each nuisance."""
-        parts = [
-            *_told("outcome", ("instrument 0", "instrument 1"), self.outcome, "squared error"),
-            *_told("treatment", ("instrument 0", "instrument 1"), self.treatment, "squared error"),
-            *_told("instrument", ("",), self.instrument, "log loss"),
-        ]
-        return _report(parts)
+        by_value = ("instrument 0", "instrument 1")
+        return _report([
+            ([f"outcome | {where}" for where in by_value], "squared error", self.outcome),
+            ([f"treatment | {where}" for where in by_value], "squared error", self.treatment),
+            (["instrument"], "log loss", self.instrument),
+        ])  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,25 +69,11 @@ class ColumnMeans:
 
     def report(self) -> Check:
         """Model chosen and skill of each nuisance."""
-        parts = [
-            part for name, fit in zip(self.names, self.fits, strict=True)
-            for part in _told(name, ("",), fit, "squared error")
-        ]  # fmt: skip
-        return _report(parts)
+        return _report([([name], "squared error", fit) for name, fit in zip(self.names, self.fits, strict=True)])
 
 
-def _told(name: str, where: Sequence[str], fit: Nuisance, kind: str) -> list[tuple[str, str, str, float, float]]:
-    labels = [f"{name} | {place}" if place else name for place in where]
-    chosen = fit.chosen if len(fit.chosen) == len(labels) else fit.chosen * len(labels)
-    return [
-        (label, model, kind, loss, base)
-        for label, model, loss, base in zip(labels, chosen, fit.losses, fit.baselines, strict=True)
-    ]
-
-
-def _report(parts: list[tuple[str, str, str, float, float]]) -> Check:
-    table = pd.DataFrame(parts, columns=["nuisance", "model", "loss_kind", "loss", "baseline"]).set_index("nuisance")
-    table["skill"] = [skill(a, b) for a, b in zip(table["loss"], table["baseline"], strict=True)]
+def _report(parts: Sequence[tuple[Sequence[str], str, Nuisance]]) -> Check:
+    table = nuisance_table(parts)
     return Check(None, table, ", ".join(f"{n} {r.model} (skill {r.skill:.2f})" for n, r in table.iterrows()))
 
 
@@ -114,21 +106,16 @@ def fit_by_instrument(
     **settings
         random_state, n_jobs.
     """
-
-    def chosen(part: str, spec: Model) -> tuple[str, ...] | None:
-        fit: Nuisance | None = None if before is None else getattr(before, part)
-        return fit.chosen if fit is not None and isinstance(spec, str) else None
-
     outcome = in_label_order(
-        fit_outcome, labels, outcome_model, rows, folds, chosen_before=chosen("outcome", outcome_model), **settings
+        fit_outcome, labels, outcome_model, rows, folds, before=before and before.outcome, **settings
     )
     taken = in_label_order(
         fit_outcome, labels, treatment_model, replace(rows, y=treated), folds, setting="treatment_model",
-        chosen_before=chosen("treatment", treatment_model), **settings,
+        before=before and before.treatment, **settings,
     )  # fmt: skip
     instrument = in_label_order(
         fit_propensity, labels, instrument_model, rows, folds, setting="instrument_model",
-        chosen_before=chosen("instrument", instrument_model), **settings,
+        before=before and before.instrument, **settings,
     )  # fmt: skip
     return ByInstrument(outcome, taken, instrument)
 
@@ -149,9 +136,9 @@ def fit_means(
     fits = []
     for j, (model, setting) in enumerate(zip(models, setting_names, strict=True)):
         target = replace(rows, arms=np.zeros(len(rows), dtype=np.int8), n_arms=1, y=np.ascontiguousarray(columns[:, j]))
-        chosen = before.fits[j].chosen if before is not None and isinstance(model, str) else None
+        earlier = None if before is None else before.fits[j]
         fits.append(
-            in_label_order(fit_outcome, labels, model, target, folds, setting=setting, chosen_before=chosen, **settings)
+            in_label_order(fit_outcome, labels, model, target, folds, setting=setting, before=earlier, **settings)
         )
     predictions = np.column_stack([fit.predictions[:, 0] for fit in fits])
     return ColumnMeans(predictions, tuple(fits), tuple(names))

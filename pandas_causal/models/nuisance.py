@@ -1,8 +1,8 @@
 """Nuisance models: default choices, cross-fitting, and how well they predict.
 
 The outcome given covariates in every arm, and the probability of every arm given covariates. A model is "auto" (the
-better of "ridge" and "boosting" by out-of-fold loss), "linear" (unpenalised, from sufficient statistics), "ridge",
-"boosting", or any scikit-learn estimator or pipeline.
+learners of :mod:`~pandas_causal.models.stacking` joined by out-of-fold loss), "linear" (unpenalised, from sufficient
+statistics), one of those learners by name, or any scikit-learn estimator or pipeline.
 """
 
 from __future__ import annotations
@@ -16,15 +16,11 @@ import pandas as pd
 
 from pandas_causal.effect.check import Check
 from pandas_causal.errors import CausalArgumentError, CausalDataError
-from pandas_causal.inputs.encoding import EveryLevel
 from pandas_causal.inputs.types import Model
 from pandas_causal.kernels.arrays import Codes, Floats, Positions
 from pandas_causal.models.cross_fitting import (
-    PredictFunction,
     check_model,
-    cross_fit,
     log_loss,
-    make_model,
     skill,
     squared_loss,
 )
@@ -37,80 +33,24 @@ from pandas_causal.models.linear import (
     logistic_probabilities,
     predict_by_fold,
 )
+from pandas_causal.models.members import cross_fit_arms, cross_fit_probabilities, stacked_means, stacked_probabilities
+from pandas_causal.models.stacking import Stack, calibration_slope
+from pandas_causal.models.training_rows import TrainingRows
 
-__all__ = ["Nuisance", "TrainingRows", "arm_loss", "fit_outcome", "fit_propensity", "is_linear", "report"]
+__all__ = [
+    "Nuisance",
+    "TrainingRows",
+    "arm_loss",
+    "fit_outcome",
+    "fit_propensity",
+    "in_label_order",
+    "is_linear",
+    "nuisance_table",
+    "report",
+]
 
 _SUBSAMPLE = 100_000
 _FOLDS = 5  # drawn to settle "auto" where none are given
-
-
-@dataclass(frozen=True, eq=False)
-class TrainingRows:
-    """Rows that nuisances are fitted to.
-
-    Attributes
-    ----------
-    X : ndarray (n, q)
-        Encoded covariates.
-    arms : ndarray (n,)
-    n_arms : int
-    y : ndarray (n,) or None
-        Outcome; a propensity needs none.
-    w : ndarray (n,) or None
-        Sample weights.
-    columns : sequence of str (q,) or None
-        Names of the covariates, for learners that were given as objects.
-    design : StandardisedMatrix or None
-        The same covariates standardised, where that was done before.
-    levels : EveryLevel or None
-        What learners are given in place of X: it adds the levels that X leaves out.
-    """
-
-    X: Floats
-    arms: Codes
-    n_arms: int
-    y: Floats | None = None
-    w: Floats | None = None
-    columns: Sequence[str] | None = None
-    design: StandardisedMatrix | None = None
-    levels: EveryLevel | None = None
-
-    def __len__(self) -> int:
-        return len(self.arms)
-
-    def take(self, at: Positions | None) -> TrainingRows:
-        """Some rows, in this order; None: all."""
-        if at is None:
-            return self
-        return replace(
-            self,
-            X=self.X[at],
-            arms=self.arms[at],
-            y=None if self.y is None else self.y[at],
-            w=None if self.w is None else self.w[at],
-            design=None,
-        )
-
-    def standardised(self) -> StandardisedMatrix:
-        """The covariates standardised."""
-        return StandardisedMatrix.of(self.X) if self.design is None else self.design
-
-    def for_learners(self) -> tuple[Floats, Sequence[str] | None]:
-        """Values and names of the covariates that learners are given."""
-        if self.levels is None:
-            return self.X, self.columns
-        return self.levels.on(self.X), None if self.columns is None else self.levels.names
-
-    def outcome(self) -> Floats:
-        """The outcome, which a model of it cannot do without."""
-        assert self.y is not None  # noqa: S101 - callers that model outcomes give one
-        return self.y
-
-    def share_loss(self) -> float:
-        """Log loss of the shares of the arms."""
-        shares = np.bincount(self.arms, weights=self.w, minlength=self.n_arms)
-        shares = shares / shares.sum()
-        return float(-(shares * np.log(shares)).sum())
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,6 +71,12 @@ class Nuisance:
         The unpenalised propensity model, where that is what was fitted.
     in_sample : bool
         Whether the losses are those of rows the model was fitted to.
+    slopes : tuple of float
+        Calibration: of the outcome, or the log odds of the arm, on what was predicted; 1 is right.
+    stacks : tuple of Stack
+        What "auto" was made of, for every column (outcome) or all of them (propensity).
+    plain : ndarray (n, K) or None
+        What "auto" would have predicted of ridge and boosting alone.
     """
 
     predictions: Floats
@@ -140,6 +86,9 @@ class Nuisance:
     predict: tuple[Any, ...]
     logistic: Logistic | None = None
     in_sample: bool = False
+    slopes: tuple[float, ...] = ()
+    stacks: tuple[Stack, ...] = ()
+    plain: Floats | None = None
 
     def on(self, X: Floats) -> Floats:
         """Predict for new rows: the mean over the folds' models."""
@@ -150,38 +99,22 @@ def _subset(n: int) -> Positions | None:
     return None if n <= _SUBSAMPLE else np.linspace(0, n - 1, _SUBSAMPLE).astype(np.intp)
 
 
-def _choose(spec: Model, run: Callable[..., Any], loss: Callable[..., float], n: int) -> tuple[str, Any]:
-    """Settle "auto" by out-of-fold loss (a subsample above 100,000 rows); return the name and any full fit."""
-    if not (isinstance(spec, str) and spec == "auto"):
-        return spec if isinstance(spec, str) else type(spec).__name__, None
-    at = _subset(n)
-    fits = {name: run(name, at) for name in ("ridge", "boosting")}
-    best = min(fits, key=lambda name: loss(fits[name][0], at))
-    return best, fits[best] if at is None else None
+def _is_auto(spec: Model) -> bool:
+    return isinstance(spec, str) and spec == "auto"
 
 
 def _settled_on_folds(
     fit: Callable[..., Nuisance], rows: TrainingRows, random_state: int | None, n_jobs: int | None
 ) -> Nuisance:
-    """Settle "auto" where no folds are given, on folds of its own, and fit what it chose to all rows.
+    """Settle "auto" where no folds are given, on folds of its own, and fit its members to all rows.
 
     In sample the more flexible model always has the smaller loss. The losses told are those out of fold.
     """
     part = rows.take(_subset(len(rows)))
     folds = assign_folds(part.arms, _FOLDS, np.random.default_rng(random_state))
     tried = fit("auto", part, folds, random_state=random_state, n_jobs=n_jobs)
-    whole = fit("auto", rows, None, random_state=random_state, n_jobs=n_jobs, chosen_before=tried.chosen)
-    return replace(whole, losses=tried.losses, baselines=tried.baselines, in_sample=False)
-
-
-@dataclass(frozen=True, eq=False)
-class _ArmPredictors:
-    """The models of every arm, of one fold, as one function X -> (m, K)."""
-
-    arms: tuple[PredictFunction, ...]
-
-    def __call__(self, X: Floats) -> Floats:
-        return np.column_stack([predictor(X)[:, -1] for predictor in self.arms])
+    whole = fit("auto", rows, None, random_state=random_state, n_jobs=n_jobs, before=tried)
+    return replace(whole, losses=tried.losses, baselines=tried.baselines, slopes=tried.slopes, in_sample=False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -211,13 +144,13 @@ def fit_outcome(
     *,
     random_state: int | None = 0,
     n_jobs: int | None = None,
-    chosen_before: tuple[str, ...] | None = None,
+    before: Nuisance | None = None,
     setting: str = "outcome_model",
 ) -> Nuisance:
     """Fit the outcome in every arm and predict it for every row, out of fold.
 
-    Without folds predictions are in sample; "auto" is settled on folds all the same. With `chosen_before`, what an
-    earlier split chose for every arm, "auto" is not settled anew. `setting` names the model in messages.
+    Without folds predictions are in sample; "auto" is settled on folds all the same. With `before`, the fit of an
+    earlier split, "auto" keeps the members that had a say there. `setting` names the model in messages.
     """
     check_model(spec, setting, "predict")
     X, arms, y, w = rows.X, rows.arms, rows.outcome(), rows.w
@@ -228,49 +161,37 @@ def fit_outcome(
         coefficients = least_squares(design, y, arms, rows.n_arms, folds, n_folds, w)
         predictions = predict_by_fold(design, coefficients, folds)
         losses = tuple(arm_loss(y, predictions[:, a], arms, a, w) for a in range(rows.n_arms))
-        predict = (_LinearPredictor(design.on(X[:0]), coefficients[-1:], False),)
+        by_all = (_LinearPredictor(design.on(X[:0]), coefficients[-1:], False),)
         chosen = ("linear",) * rows.n_arms
-        return Nuisance(predictions, chosen, losses, baselines, predict, in_sample=folds is None)
-    if folds is None and chosen_before is None and isinstance(spec, str) and spec == "auto":
+        slopes = _outcome_slopes(rows, predictions)
+        return Nuisance(predictions, chosen, losses, baselines, by_all, in_sample=folds is None, slopes=slopes)
+    if folds is None and before is None and _is_auto(spec):
         return _settled_on_folds(fit_outcome, rows, random_state, n_jobs)
-    binary = bool(np.isin(y, (0.0, 1.0)).all())
-    fits: list[tuple[Floats, tuple[PredictFunction, ...]]] = []
-    names: list[str] = []
-    for a in range(rows.n_arms):
-
-        def run(name: Model, at: Positions | None, a: int = a) -> tuple[Floats, tuple[PredictFunction, ...]]:
-            part = rows.take(at)
-            classify = binary and _classifies(name)
-            return cross_fit(
-                make_model(name, classify=classify, random_state=random_state, width=part.X.shape[1]),
-                part.X,
-                part.outcome().astype(int) if classify else part.outcome(),
-                folds if folds is None or at is None else folds[at],
-                use=part.arms == a,
-                n_classes=2 if classify else 0,
-                w=part.w,
-                columns=None if isinstance(spec, str) else rows.columns,
-                levels=rows.levels,
-                n_jobs=n_jobs,
-            )
-
-        def loss(predictions: Floats, at: Positions | None, a: int = a) -> float:
-            part = rows.take(at)
-            return arm_loss(part.outcome(), predictions[:, -1], part.arms, a, part.w)
-
-        name, fit = _choose(spec if chosen_before is None else chosen_before[a], run, loss, len(rows))
-        names.append(name)
-        fits.append(run(name if isinstance(spec, str) else spec, None) if fit is None else fit)
-    predictions = np.column_stack([predicted[:, -1] for predicted, _ in fits])
-    losses = tuple(arm_loss(y, predictions[:, a], arms, a, w) for a in range(rows.n_arms))
-    by_fold = tuple(_ArmPredictors(models) for models in zip(*(models for _, models in fits), strict=True))
-    return Nuisance(predictions, tuple(names), losses, baselines, by_fold, in_sample=folds is None)
+    stacks: tuple[Stack, ...] = ()
+    plain: Floats | None = None
+    predict: tuple[Callable[[Floats], Floats], ...]
+    if _is_auto(spec):
+        made = stacked_means(rows, folds, None if before is None else before.stacks, random_state, n_jobs)
+        predictions, predict, stacks, plain = made.predictions, made.by_fold, made.stacks, made.plain
+        chosen = tuple(stack.name for stack in stacks)
+    else:
+        predictions, predict = cross_fit_arms(spec, rows, folds, random_state, n_jobs)
+        chosen = (_name(spec),) * rows.n_arms
+    return Nuisance(
+        predictions,
+        chosen,
+        tuple(arm_loss(y, predictions[:, a], arms, a, w) for a in range(rows.n_arms)),
+        baselines,
+        predict,
+        in_sample=folds is None,
+        slopes=_outcome_slopes(rows, predictions),
+        stacks=stacks,
+        plain=plain,
+    )
 
 
-def _classifies(spec: Model) -> bool:
-    if isinstance(spec, str):
-        return spec == "boosting"
-    return hasattr(spec, "predict_proba")
+def _name(spec: Model) -> str:
+    return spec if isinstance(spec, str) else type(spec).__name__
 
 
 def arm_loss(y: Floats, prediction: Floats, arms: Codes, a: int, w: Floats | None) -> float:
@@ -292,13 +213,13 @@ def fit_propensity(
     *,
     random_state: int | None = 0,
     n_jobs: int | None = None,
-    chosen_before: tuple[str, ...] | None = None,
+    before: Nuisance | None = None,
     setting: str = "propensity_model",
 ) -> Nuisance:
     """Fit the probability of every arm and predict it for every row, out of fold.
 
-    Without folds predictions are in sample; "auto" is settled on folds all the same. With `chosen_before`, what an
-    earlier split chose, "auto" is not settled anew. `setting` names the model in messages.
+    Without folds predictions are in sample; "auto" is settled on folds all the same. With `before`, the fit of an
+    earlier split, "auto" keeps the members that had a say there. `setting` names the model in messages.
     """
     check_model(spec, setting, "predict_proba")
     arms, w, baseline = rows.arms, rows.w, rows.share_loss()
@@ -306,40 +227,58 @@ def fit_propensity(
         design = rows.standardised()
         fit = fit_logistic(design, arms, rows.n_arms, folds, 0 if folds is None else int(folds.max()) + 1, w)
         predictions = logistic_probabilities(design, fit.coefficients, folds)
-        predict = (_LinearPredictor(design.on(rows.X[:0]), fit.coefficients[-1:], True),)
+        by_all = (_LinearPredictor(design.on(rows.X[:0]), fit.coefficients[-1:], True),)
         losses = (log_loss(arms, predictions, w),)
-        return Nuisance(predictions, ("linear",), losses, (baseline,), predict, fit, in_sample=folds is None)
-    if folds is None and chosen_before is None and isinstance(spec, str) and spec == "auto":
+        slopes = (_propensity_slope(rows, predictions),)
+        return Nuisance(predictions, ("linear",), losses, (baseline,), by_all, fit, folds is None, slopes)
+    if folds is None and before is None and _is_auto(spec):
         return _settled_on_folds(fit_propensity, rows, random_state, n_jobs)
-
-    def run(name: Model, at: Positions | None) -> tuple[Floats, tuple[PredictFunction, ...]]:
-        part = rows.take(at)
-        return cross_fit(
-            make_model(name, classify=True, random_state=random_state, width=part.X.shape[1]),
-            part.X,
-            part.arms.astype(int),
-            folds if folds is None or at is None else folds[at],
-            n_classes=rows.n_arms,
-            w=part.w,
-            columns=None if isinstance(spec, str) else rows.columns,
-            levels=rows.levels,
-            n_jobs=n_jobs,
-        )
-
-    def loss(predictions: Floats, at: Positions | None) -> float:
-        part = rows.take(at)
-        return log_loss(part.arms, predictions, part.w)
 
     if not isinstance(spec, str) and not hasattr(spec, "predict_proba"):
         raise CausalArgumentError(
             f"the propensity model must be a classifier with predict_proba, got {type(spec).__name__}"
         )
-    name, whole = _choose(spec if chosen_before is None else chosen_before[0], run, loss, len(rows))
-    predictions, models = run(name if isinstance(spec, str) else spec, None) if whole is None else whole
+    stacks: tuple[Stack, ...] = ()
+    plain: Floats | None = None
+    predict: tuple[Callable[[Floats], Floats], ...]
+    if _is_auto(spec):
+        made = stacked_probabilities(rows, folds, None if before is None else before.stacks, random_state, n_jobs)
+        predictions, predict, stacks, plain = made.predictions, made.by_fold, made.stacks, made.plain
+    else:
+        predictions, predict = cross_fit_probabilities(spec, rows, folds, random_state, n_jobs)
     if predictions.shape[1] != rows.n_arms:
         raise CausalDataError("a fold lacks one of the arms; use fewer folds (cv=) or merge small arms")
-    losses = (log_loss(arms, predictions, w),)
-    return Nuisance(predictions, (name,), losses, (baseline,), models, in_sample=folds is None)
+    return Nuisance(
+        predictions,
+        (stacks[0].name if stacks else _name(spec),),
+        (log_loss(arms, predictions, w),),
+        (baseline,),
+        predict,
+        in_sample=folds is None,
+        slopes=(_propensity_slope(rows, predictions),),
+        stacks=stacks,
+        plain=plain,
+    )
+
+
+def _outcome_slopes(rows: TrainingRows, predictions: Floats) -> tuple[float, ...]:
+    """Slope of the outcome on its prediction, arm by arm: under 1 where predictions vary too much."""
+    slopes = []
+    for a in range(rows.n_arms):
+        own = rows.arms == a
+        w = np.ones(int(own.sum())) if rows.w is None else rows.w[own]
+        p, y = predictions[own, a], rows.outcome()[own]
+        p = p - np.average(p, weights=w)
+        spread = float(w @ np.square(p))
+        slopes.append(float(w @ (p * y)) / spread if spread > 1e-12 * float(w @ np.square(y)) else np.nan)
+    return tuple(slopes)
+
+
+def _propensity_slope(rows: TrainingRows, probabilities: Floats) -> float:
+    """Slope of the log odds of the arm received on those predicted."""
+    if np.ptp(probabilities, axis=0).max() < 1e-12:
+        return np.nan
+    return calibration_slope(probabilities, rows.arms, rows.w)
 
 
 def in_label_order(
@@ -365,22 +304,43 @@ def in_label_order(
     ordered = fit(spec, rows.take(order), None if folds is None else folds[order], **settings)
     inverse = np.empty(len(order), dtype=np.intp)
     inverse[order] = np.arange(len(order))
-    return replace(ordered, predictions=ordered.predictions[inverse])
+    plain = None if ordered.plain is None else ordered.plain[inverse]
+    return replace(ordered, predictions=ordered.predictions[inverse], plain=plain)
+
+
+_COLUMNS = ["nuisance", "model", "weights", "loss_kind", "loss", "baseline", "skill", "calibration"]
+
+
+def _told(names: Sequence[str], kind: str, fit: Nuisance) -> list[tuple[Any, ...]]:
+    """A row of the report for every column of a nuisance."""
+    n = len(names)
+    slopes = fit.slopes or (np.nan,) * n
+    weights = [stack.told() for stack in fit.stacks] or [""] * n
+    chosen = fit.chosen if len(fit.chosen) == n else fit.chosen * n
+    skills = [skill(loss, base) for loss, base in zip(fit.losses, fit.baselines, strict=True)]
+    columns = (names, chosen, weights, [kind] * n, fit.losses, fit.baselines, skills, slopes)
+    return list(zip(*columns, strict=True))
+
+
+def nuisance_table(parts: Sequence[tuple[Sequence[str], str, Nuisance]]) -> pd.DataFrame:
+    """The table of a report: names of the columns, kind of loss and fit of every nuisance."""
+    rows = [row for names, kind, fit in parts for row in _told(names, kind, fit)]
+    return pd.DataFrame(rows, columns=_COLUMNS).set_index("nuisance")
 
 
 def report(outcome: Nuisance | None, propensity: Nuisance | None, levels: Sequence[Any]) -> Check:
-    """Tell how nuisances predict: model chosen, loss, skill (1 - loss / loss of arm means or shares).
+    """Tell how nuisances predict.
 
+    A table of the model (of "auto": its members), the members' weights, loss, skill (1 - loss / loss of arm means or
+    shares) and calibration (slope of the outcome, or of the log odds of the arm, on what was predicted: 1 is right).
     Losses are out of fold; where they are not, skill is said to be in-sample.
     """
-    rows = []
+    parts: list[tuple[Sequence[str], str, Nuisance]] = []
     if outcome is not None:
-        parts = zip(levels, outcome.chosen, outcome.losses, outcome.baselines, strict=True)
-        rows += [(f"outcome | {level}", m, "squared error", loss, base) for level, m, loss, base in parts]
+        parts.append(([f"outcome | {level}" for level in levels], "squared error", outcome))
     if propensity is not None:
-        rows.append(("propensity", propensity.chosen[0], "log loss", propensity.losses[0], propensity.baselines[0]))
-    table = pd.DataFrame(rows, columns=["nuisance", "model", "loss_kind", "loss", "baseline"]).set_index("nuisance")
-    table["skill"] = [skill(a, b) for a, b in zip(table["loss"], table["baseline"], strict=True)]
+        parts.append((["propensity"], "log loss", propensity))
+    table = nuisance_table(parts)
     where = [] if outcome is None else ["in-sample " if outcome.in_sample else ""] * len(levels)
     where += [] if propensity is None else ["in-sample " if propensity.in_sample else ""]
     shown = zip(table.iterrows(), where, strict=True)

@@ -9,7 +9,9 @@ from scipy.special import expit, logit
 import pandas_causal
 from pandas_causal import AIPW, TMLE
 from pandas_causal.adjustment.doubly_robust import aipw_scores, fluctuate
+from pandas_causal.adjustment.targeting import target_arm
 from pandas_causal.arms.estimands import plan_estimand
+from pandas_causal.errors import CausalArgumentError, StandardErrorWarning
 from pandas_causal.inputs.arms import resolve_arms
 from tests.adjustment.designs import confounded
 from tests.adjustment.test_inverse_probability import TINY_D, TINY_E, TINY_Y, targets_and_contrasts
@@ -234,3 +236,58 @@ def test_att_on_lalonde_is_stable_over_seeds(estimator):
     assert np.mean(estimates) == pytest.approx(1794, abs=0.5 * error)  # the experiment's own difference
     repeated, error = over_seeds(10, 8)
     assert np.std(repeated, ddof=1) < 0.25 * error
+
+
+def curved(seed=0, n=700):
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(n, 4))
+    d = (rng.random(n) < 1 / (1 + np.exp(-X[:, 0] - 0.5 * X[:, 1] ** 2 + 0.5))).astype(int)
+    return X, X[:, 0] + X[:, 1] ** 2 + d + rng.normal(size=n), d
+
+
+@pytest.mark.filterwarnings("ignore:.*corrected for it the answer moves")
+def test_the_honest_error_has_half_the_squared_distance_to_plainer_learners():
+    X, y, d = curved()
+    honest, plain = (AIPW(std_error=s).fit(X, y, treatment=d).effect() for s in (None, "influence"))
+    told = honest.diagnostics["learners"].table
+    gap = told["estimate"] - told["plain"]
+    assert honest.estimate == plain.estimate
+    assert honest.std_error**2 == pytest.approx(plain.std_error**2 + gap.iloc[0] ** 2 / 2)
+    assert told["distance"].iloc[0] == pytest.approx(gap.iloc[0] / plain.std_error, rel=0.01)
+    assert "widened by the choice of learners" in honest.std_error_method
+    assert "widened" not in plain.std_error_method
+    # it stays whatever rows are grouped by, and an effect less itself is still nothing
+    clusters = np.arange(len(y)) // 2
+    assert honest.cluster(clusters).std_error > plain.cluster(clusters).std_error
+    with pytest.warns(StandardErrorWarning, match="leave nothing uncertain"):
+        assert honest.difference(honest).std_error == 0
+    with pytest.raises(CausalArgumentError, match="set outcome_model or propensity_model to 'auto'"):
+        AIPW(**LINEAR, std_error="honest").fit(X, y, treatment=d)
+    assert AIPW(**LINEAR).fit(X, y, treatment=d).effect().std_error_method.endswith("5 folds, normal law")
+
+
+@pytest.mark.filterwarnings("ignore:.*corrected for it the answer moves")
+def test_named_models_are_averaged_as_they_are_and_auto_is_corrected():
+    X, y, d = curved(1)
+    fit = AIPW(outcome_model="auto", propensity_model="linear", std_error="influence").fit(X, y, treatment=d)
+    m, e = fit.outcome_predictions_, fit.propensity_
+    shifted = m.copy()
+    for a in (0, 1):
+        shifted[:, a] = target_arm(y, d == a, m, e, a, 1 / e[:, a]).predictions
+    received = np.arange(len(y)), d
+    residual = (2 * d - 1) * (y - shifted[received]) / e[received]
+    assert fit.effect().estimate == pytest.approx(np.mean(shifted[:, 1] - shifted[:, 0] + residual))
+    named = AIPW(outcome_model="ridge", propensity_model="linear").fit(X, y, treatment=d)
+    m = named.outcome_predictions_
+    residual = (2 * d - 1) * (y - m[received]) / named.propensity_[received]
+    assert named.effect().estimate == pytest.approx(np.mean(m[:, 1] - m[:, 0] + residual))
+
+
+@pytest.mark.filterwarnings("ignore:.*corrected for it the answer moves")
+def test_bounds_of_propensities_follow_the_rows():
+    X, y, d = curved(2)
+    fit = AIPW().fit(X, y, treatment=d)
+    bound = 5 / (np.sqrt(700) * np.log(700))
+    assert fit.propensity_.min() >= bound - 1e-12
+    assert AIPW(**LINEAR).fit(X, y, treatment=d).propensity_.min() < bound
+    assert AIPW(clip=0.2).fit(X, y, treatment=d).propensity_.min() == pytest.approx(0.2)

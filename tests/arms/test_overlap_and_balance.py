@@ -9,7 +9,13 @@ from statsmodels.stats.weightstats import DescrStatsW
 import pandas_causal
 from pandas_causal import AIPW, IPW, Matching
 from pandas_causal.arms.balance import balance, largest_difference, standardized_differences, weighted_ks
-from pandas_causal.arms.overlap import arm_weights, effective_sample_size, overlap_check, propensity_histogram
+from pandas_causal.arms.overlap import (
+    arm_weights,
+    effective_sample_size,
+    overlap_check,
+    propensity_histogram,
+    tail_of,
+)
 from pandas_causal.errors import CausalArgumentError, OverlapError
 
 RNG = np.random.default_rng(0)
@@ -217,3 +223,32 @@ def test_assessments_of_a_frame():
     mistaken = frame.assign(copy=frame["treat"] + 1e-3 * np.arange(445) / 445)
     with pytest.raises(ValueError, match=r"determines|separates"):
         mistaken.causal.overlap(treatment="treat", covariates=["copy"])
+
+
+def test_beside_an_outcome_model_differences_by_chance_pass():
+    """At most one sample in twenty fails by chance alone; a difference that is there fails."""
+    rng = np.random.default_rng(6)
+    failed = 0
+    for _ in range(100):
+        X, codes = rng.normal(size=(200, 6)), rng.integers(2, size=200)
+        failed += not balance(X, list("abcdef"), codes, [0, 1], np.ones(200), by_chance=True).passed
+    assert failed <= 10
+    assert not balance(X, list("abcdef"), codes, [0, 1], np.ones(200)).passed
+    check = balance(X, list("abcdef"), codes, [0, 1], np.ones(200), by_chance=True)
+    assert check.passed
+    assert "by chance)" in check.summary
+    apart = X + 0.6 * codes[:, None]
+    assert not balance(apart, list("abcdef"), codes, [0, 1], np.ones(200), by_chance=True).passed
+
+
+def test_tails_of_weights():
+    rng = np.random.default_rng(7)
+    for shape in (1.5, 4.0):
+        tail, error = tail_of(rng.pareto(shape, 20_000) + 1)
+        assert abs(tail - 1 / shape) < 4 * error
+    assert tail_of(np.ones(100)) == (0.0, 0.0)
+    e = 1 / (2 * (rng.pareto(0.4, 20_000) + 1))
+    codes = (rng.random(20_000) < e).astype(int)
+    check = overlap_check(np.column_stack([1 - e, e]), codes, [0, 1])
+    assert "may have no variance" in check.summary
+    assert check.passed is False

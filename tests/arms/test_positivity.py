@@ -125,6 +125,7 @@ SPLIT_BY_A_SCORE = {
 }
 
 
+@pytest.mark.filterwarnings("ignore:.*corrected for it the answer moves")
 @pytest.mark.parametrize("estimator", SPLIT_BY_A_SCORE.values(), ids=SPLIT_BY_A_SCORE.keys())
 @pytest.mark.filterwarnings("ignore:weak overlap")
 def test_a_linear_split_is_said(estimator):

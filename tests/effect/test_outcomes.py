@@ -107,7 +107,8 @@ def test_tests_of_shares_stay_with_their_rows():
 
 def test_checks_of_the_design_stand_once_and_the_others_by_outcome():
     joint = ask("aipw", OUTCOMES)
-    assert list(joint.diagnostics) == ["overlap", "propensity", "balance", "nuisance | re78", "nuisance | re75"]
+    shared, own = ["overlap", "propensity", "balance"], ["nuisance", "structure"]
+    assert list(joint.diagnostics) == [*shared, *(f"{check} | {y}" for y in ("re78", "re75") for check in own)]
     assert joint.facts["outcome"] == "re78, re75"
     assert joint.summary().count("Check balance") == 1
     assert joint.plot() is not None

@@ -74,19 +74,70 @@ def test_losses_are_those_of_the_predictions(spec):
     np.testing.assert_allclose(check.table["skill"], 1 - check.table["loss"] / check.table["baseline"])
 
 
-def test_auto_takes_the_smaller_out_of_fold_loss():
-    linear_truth = fit_outcome("auto", TrainingRows(X, D, 2, Y), FOLDS)
-    assert linear_truth.chosen == ("ridge", "ridge")
+def test_auto_is_no_worse_than_its_members():
+    """The weights are those with the least out-of-fold loss, arm by arm; of probabilities, the most likely."""
+    for d, y, folds, Z in (jumps(), (D, Y, FOLDS, X)):
+        auto = fit_outcome("auto", TrainingRows(Z, d, 2, y), folds)
+        chances = fit_propensity("auto", TrainingRows(Z, d, 2), folds)
+        for spec in ("ridge", "splines"):
+            alone = fit_outcome(spec, TrainingRows(Z, d, 2, y), folds)
+            assert all(a <= b + 1e-9 for a, b in zip(auto.losses, alone.losses, strict=True))
+        assert chances.losses[0] <= fit_propensity("ridge", TrainingRows(Z, d, 2), folds).losses[0] + 1e-9
+        assert chances.slopes[0] == pytest.approx(1, abs=1e-3)
+
+
+def jumps():
     rng = np.random.default_rng(1)
-    Z, d = rng.uniform(-2, 2, (1_500, 2)), rng.integers(2, size=1_500)
-    steps = 3 * np.sign(Z[:, 0] * Z[:, 1]) + rng.normal(size=1_500)
-    folds = rng.integers(3, size=1_500)
-    chosen = fit_outcome("auto", TrainingRows(Z, d, 2, steps), folds)
-    assert chosen.chosen == ("boosting", "boosting")
-    for a in (0, 1):
-        assert chosen.losses[a] < fit_outcome("ridge", TrainingRows(Z, d, 2, steps), folds).losses[a]
-    treated = (rng.random(1_500) < np.where(Z[:, 0] * Z[:, 1] > 0, 0.85, 0.15)).astype(int)
-    assert fit_propensity("auto", TrainingRows(Z, treated, 2), folds).chosen == ("boosting",)
+    Z = rng.uniform(-2, 2, (1_500, 2))
+    d = (rng.random(1_500) < np.where(Z[:, 0] * Z[:, 1] > 0, 0.85, 0.15)).astype(int)
+    return d, 3 * np.sign(Z[:, 0] * Z[:, 1]) + rng.normal(size=1_500), rng.integers(3, size=1_500), Z
+
+
+def test_auto_learns_jumps_by_boosting():
+    d, y, folds, Z = jumps()
+    auto = fit_outcome("auto", TrainingRows(Z, d, 2, y), folds)
+    assert all("boost" in name for name in auto.chosen)
+    assert max(auto.losses) < 1.5
+    assert "boost" in fit_propensity("auto", TrainingRows(Z, d, 2), folds).chosen[0]
+    assert auto.plain.shape == auto.predictions.shape
+    table = report(auto, None, ["a", "b"]).table
+    assert table["weights"].str.contains("boost").all()
+    assert table["calibration"].between(0.9, 1.1).all()
+
+
+def test_few_rows_have_few_members():
+    few = fit_outcome("auto", TrainingRows(X, D, 2, Y), FOLDS)
+    assert {part for stack in few.stacks for part in stack.members} == {"ridge", "splines", "pooled splines"}
+    assert fit_propensity("auto", TrainingRows(X, D, 2), FOLDS).stacks[0].members == ("ridge",)
+    one = fit_outcome("auto", TrainingRows(X, np.zeros(N, dtype=int), 1, Y), FOLDS)
+    assert one.stacks[0].members == ("ridge", "pooled splines")
+
+
+def test_arms_that_are_alike_are_learned_together():
+    rng = np.random.default_rng(4)
+    Z = rng.normal(size=(600, 4))
+    d = (rng.random(600) < 0.15).astype(int)
+    mu = np.sin(2 * Z[:, 0]) + Z[:, 1] * Z[:, 2]
+    y = mu + d + 0.5 * rng.normal(size=600)
+    folds = rng.integers(5, size=600)
+    auto = fit_outcome("auto", TrainingRows(Z, d, 2, y), folds)
+    alone = fit_outcome("splines", TrainingRows(Z, d, 2, y), folds)
+    assert "pooled" in auto.chosen[1]
+    assert (
+        np.mean(np.square(auto.predictions[:, 1] - mu - 1)) < np.mean(np.square(alone.predictions[:, 1] - mu - 1)) / 2
+    )
+
+
+def test_a_later_split_keeps_the_members_that_had_a_say():
+    d, y, folds, Z = jumps()
+    rows = TrainingRows(Z, d, 2, y)
+    first = fit_outcome("auto", rows, folds)
+    again = fit_outcome("auto", rows, (folds + 1) % 3, before=first)
+    heard = {name for stack in first.stacks for name in stack.heard()}
+    assert {name for stack in again.stacks for name in stack.members} == heard
+    np.testing.assert_allclose(again.predictions, first.predictions, atol=1e-8)  # the same folds by another number
+    new = np.random.default_rng(5).uniform(-2, 2, (7, 2))
+    assert again.on(new).shape == (7, 2)
 
 
 def test_new_rows_get_the_mean_of_the_folds_models():
@@ -162,7 +213,7 @@ def test_losses_by_hand():
 
 
 def test_auto_without_folds_is_settled_on_folds_of_its_own():
-    """In sample boosting always has the smaller loss; out of fold a logistic propensity is better served by ridge."""
+    """In sample boosting always has the smaller loss; out of fold ridge is believed most of a logistic propensity."""
     rng = np.random.default_rng(11)
     Z = rng.normal(size=(500, 3))
     t = (rng.random(500) < 1 / (1 + np.exp(0.5 - 0.7 * Z[:, 0]))).astype(int)
@@ -171,8 +222,8 @@ def test_auto_without_folds_is_settled_on_folds_of_its_own():
         fit_propensity(spec, TrainingRows(Z, t, 2), None) for spec in ("auto", "ridge", "boosting")
     )
     assert boosting.losses[0] < ridge.losses[0]
-    assert auto.chosen == ("ridge",)
-    np.testing.assert_allclose(auto.predictions, ridge.predictions)
+    assert auto.stacks[0].weights[0] == max(auto.stacks[0].weights)
+    assert auto.stacks[0].members[0] == "ridge"
     assert auto.losses[0] > ridge.losses[0]  # out of fold
     assert not auto.in_sample
     assert ridge.in_sample
@@ -180,8 +231,9 @@ def test_auto_without_folds_is_settled_on_folds_of_its_own():
     assert "in-sample skill" in report(None, boosting, [0, 1]).summary
     assert "in-sample" not in report(None, auto, [0, 1]).summary
     outcome = fit_outcome("auto", TrainingRows(Z, t, 2, y), None)
-    assert outcome.chosen == ("ridge", "ridge")
-    np.testing.assert_allclose(outcome.predictions, fit_outcome("ridge", TrainingRows(Z, t, 2, y), None).predictions)
+    ridge_alone = fit_outcome("ridge", TrainingRows(Z, t, 2, y), None)
+    np.testing.assert_allclose(outcome.predictions, ridge_alone.predictions, atol=1)
+    assert min(outcome.losses) > min(ridge_alone.losses) * 0.9
     again = fit_propensity("auto", TrainingRows(Z, t, 2), None)
     np.testing.assert_array_equal(again.losses, auto.losses)
 
