@@ -27,7 +27,7 @@ from pandas_causal.inputs.roles import as_frame, resolve
 from pandas_causal.inputs.treatments import read_numbers
 from pandas_causal.inputs.types import Covariates, Model, Outcome, RoleLike
 from pandas_causal.kernels.arrays import Floats, Positions
-from pandas_causal.models.nuisance import TrainingRows
+from pandas_causal.models.training_rows import TrainingRows
 
 __all__ = ["MODIFIERS", "ConditionalEffects", "Residualised", "modifier_columns", "plan_of"]
 

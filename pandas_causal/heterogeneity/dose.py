@@ -27,7 +27,8 @@ from pandas_causal.inputs.types import Covariates, Model, Outcome, RoleLike
 from pandas_causal.kernels.arrays import Codes, Floats
 from pandas_causal.models.folds import draw_folds
 from pandas_causal.models.many_targets import fit_targets
-from pandas_causal.models.nuisance import Nuisance, TrainingRows, fit_outcome, in_label_order
+from pandas_causal.models.nuisance import Nuisance, fit_outcome, in_label_order, nuisance_table
+from pandas_causal.models.training_rows import TrainingRows
 
 __all__ = ["DoseResponse"]
 
@@ -343,11 +344,6 @@ def _density_check(ratio: Floats, dose: Floats, clip: float) -> Check:
 
 def _nuisance_check(outcome: Nuisance, treated: Check) -> Check:
     """Models and skill of the nuisances."""
-    table = treated.table.copy()
-    skill = 1 - outcome.losses[0] / outcome.baselines[0]
-    own = pd.DataFrame(
-        [(outcome.chosen[0], "squared error", outcome.losses[0], outcome.baselines[0], skill)],
-        columns=table.columns, index=pd.Index(["outcome"], name=table.index.name),
-    )  # fmt: skip
-    table = pd.concat([own, table])
-    return Check(None, table, f"outcome {outcome.chosen[0]} (skill {skill:.2f}), {treated.summary}")
+    own = nuisance_table([(["outcome"], "squared error", outcome)])
+    words = f"outcome {outcome.chosen[0]} (skill {own['skill'].iloc[0]:.2f}), {treated.summary}"
+    return Check(None, pd.concat([own, treated.table]), words)

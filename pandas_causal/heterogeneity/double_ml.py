@@ -33,7 +33,8 @@ from pandas_causal.inputs.types import Covariates, Model, Outcome, RoleLike
 from pandas_causal.kernels.arrays import Floats
 from pandas_causal.models.folds import draw_folds
 from pandas_causal.models.linear import StandardisedMatrix
-from pandas_causal.models.nuisance import TrainingRows, is_linear
+from pandas_causal.models.nuisance import is_linear
+from pandas_causal.models.training_rows import TrainingRows
 
 __all__ = ["DoubleML", "LinearDML"]
 

@@ -17,7 +17,7 @@ from pandas_causal.effect.check import Check
 from pandas_causal.effect.effect import Effect
 from pandas_causal.effect.estimates import Estimates
 from pandas_causal.heterogeneity.base import MODIFIERS, ConditionalEffects, modifier_columns, row_scores
-from pandas_causal.heterogeneity.nuisances import ArmNuisances, NuisanceModels, cross_fit_arms, residuals_of
+from pandas_causal.heterogeneity.nuisances import ArmNuisances, NuisanceModels, fit_arm_nuisances, residuals_of
 from pandas_causal.heterogeneity.projection import EffectBasis, LinearEffects, fit_on_basis
 from pandas_causal.heterogeneity.scoring import arm_scores, r_score_of
 from pandas_causal.inference.influence import Component, Influence
@@ -28,7 +28,8 @@ from pandas_causal.inputs.types import Covariates, Model, Outcome, RoleLike
 from pandas_causal.kernels.arrays import Codes, Floats, Positions, Values
 from pandas_causal.models.folds import draw_folds
 from pandas_causal.models.linear import StandardisedMatrix
-from pandas_causal.models.nuisance import Nuisance, TrainingRows, fit_outcome, fit_propensity, in_label_order, is_linear
+from pandas_causal.models.nuisance import Nuisance, fit_outcome, fit_propensity, in_label_order, is_linear
+from pandas_causal.models.training_rows import TrainingRows
 
 __all__ = ["DRLearner", "RLearner", "SLearner", "TLearner", "XLearner"]
 
@@ -101,7 +102,7 @@ class _Learner(ConditionalEffects):
         if is_linear(self.outcome_model, sample.X) or is_linear(self.propensity_model, sample.X):
             design = StandardisedMatrix.of(sample.X)
         rows = sample.training_rows(design)
-        found = cross_fit_arms(rows, folds, sample.inputs.index, models, known=sample.propensity)
+        found = fit_arm_nuisances(rows, folds, sample.inputs.index, models, known=sample.propensity)
         _, e = supported("ATE", found.e, sample.codes, None, sample.arms.levels)
         self.folds_, self.propensity_ = folds, e
         self.scores_ = arm_scores(sample.y, sample.codes, found.outcome.predictions, e)
@@ -242,7 +243,7 @@ class _Parts:
         spec = self.models.outcome
         return in_label_order(
             fit_outcome, self.sample.inputs.index, spec, self.rows, None, random_state=self.models.random_state,
-            n_jobs=self.models.n_jobs, chosen_before=self.found.outcome.chosen if isinstance(spec, str) else None,
+            n_jobs=self.models.n_jobs, before=self.found.outcome,
         )  # fmt: skip
 
     def whole_propensity(self) -> Nuisance:
@@ -251,7 +252,7 @@ class _Parts:
         return in_label_order(
             fit_propensity, self.sample.inputs.index, spec, replace(self.rows, y=None), None,
             random_state=self.models.random_state, n_jobs=self.models.n_jobs,
-            chosen_before=before.chosen if isinstance(spec, str) and before is not None else None,
+            before=before,
         )  # fmt: skip
 
     def regression(self, spec: Model, at: Positions, target: Floats, w: Floats | None, columns: Positions) -> Nuisance:

@@ -16,14 +16,15 @@ from pandas_causal.inputs.types import Model
 from pandas_causal.kernels.arrays import Codes, Floats
 from pandas_causal.models.instrument_nuisances import ColumnMeans
 from pandas_causal.models.many_targets import fit_targets
-from pandas_causal.models.nuisance import Nuisance, TrainingRows, fit_outcome, fit_propensity, in_label_order, report
+from pandas_causal.models.nuisance import Nuisance, fit_outcome, fit_propensity, in_label_order, report
+from pandas_causal.models.training_rows import TrainingRows
 
 __all__ = [
     "ArmNuisances",
     "NuisanceModels",
     "Residuals",
-    "cross_fit_arms",
     "cross_fit_means",
+    "fit_arm_nuisances",
     "fit_arm_propensity",
     "residuals_of",
 ]
@@ -96,7 +97,7 @@ class ArmNuisances:
         return report(self.outcome, self.propensity, levels)
 
 
-def cross_fit_arms(
+def fit_arm_nuisances(
     rows: TrainingRows,
     folds: Codes,
     labels: pd.Index,
@@ -119,12 +120,10 @@ def cross_fit_arms(
         An earlier split, whose choice of models holds.
     """
     settings: dict[str, Any] = {"random_state": models.random_state, "n_jobs": models.n_jobs}
-    chosen = before.outcome.chosen if before is not None and isinstance(models.outcome, str) else None
+    earlier = None if before is None else before.outcome
     outcome = models.remembered(
-        lambda: in_label_order(
-            fit_outcome, labels, models.outcome, rows, folds, chosen_before=chosen, **settings
-        ),
-        "outcome by arm", models.outcome, rows, folds, chosen,
+        lambda: in_label_order(fit_outcome, labels, models.outcome, rows, folds, before=earlier, **settings),
+        "outcome by arm", models.outcome, rows, folds, earlier and earlier.chosen,
     )  # fmt: skip
     propensity = None
     if known is None:
@@ -139,14 +138,13 @@ def fit_arm_propensity(
     rows: TrainingRows, folds: Codes, labels: pd.Index, models: NuisanceModels, before: Nuisance | None = None
 ) -> Nuisance:
     """Predict the probability of every arm by models that did not see the row."""
-    chosen = before.chosen if before is not None and isinstance(models.treatment, str) else None
     without = replace(rows, y=None)
     return models.remembered(
         lambda: in_label_order(
-            fit_propensity, labels, models.treatment, without, folds, chosen_before=chosen,
+            fit_propensity, labels, models.treatment, without, folds, before=before,
             setting=models.treatment_setting, random_state=models.random_state, n_jobs=models.n_jobs,
         ),
-        "propensity", models.treatment, without, folds, chosen,
+        "propensity", models.treatment, without, folds, before and before.chosen,
     )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from pandas_causal.heterogeneity.nuisances import (
     ArmNuisances,
     NuisanceModels,
     Residuals,
-    cross_fit_arms,
+    fit_arm_nuisances,
     residuals_of,
 )
 from pandas_causal.inputs.treatments import Numbers
@@ -20,7 +20,7 @@ from pandas_causal.inputs.types import Covariates, Model, Outcome, RoleLike
 from pandas_causal.kernels.arrays import Codes, Floats
 from pandas_causal.models.folds import assign_folds
 from pandas_causal.models.linear import solve_gram
-from pandas_causal.models.nuisance import TrainingRows
+from pandas_causal.models.training_rows import TrainingRows
 
 if TYPE_CHECKING:
     from pandas_causal.heterogeneity.base import ConditionalEffects
@@ -150,7 +150,7 @@ def dr_score_of(
     rows, D, labels = estimator.held_out_rows(X, y, treatment, sample_weight)
     if D is not None:
         raise CausalDataError("dr_score compares arms, and the treatment is numbers; use r_score")
-    found: ArmNuisances = cross_fit_arms(
+    found: ArmNuisances = fit_arm_nuisances(
         rows, scorer_folds(rows, None, labels), labels, _models(estimator, outcome_model, propensity_model)
     )
     scores = arm_scores(rows.outcome(), rows.arms, found.outcome.predictions, found.e)

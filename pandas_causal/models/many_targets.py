@@ -14,7 +14,8 @@ from pandas_causal.kernels.arrays import Codes, Floats
 from pandas_causal.models.cross_fitting import squared_loss
 from pandas_causal.models.instrument_nuisances import ColumnMeans, fit_means
 from pandas_causal.models.linear import StandardisedMatrix, predict_by_fold, solve_gram
-from pandas_causal.models.nuisance import Nuisance, TrainingRows, is_linear
+from pandas_causal.models.nuisance import Nuisance, is_linear
+from pandas_causal.models.training_rows import TrainingRows
 
 __all__ = ["fit_targets", "least_squares_targets"]
 

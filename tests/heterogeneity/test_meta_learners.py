@@ -84,10 +84,10 @@ def test_a_linear_final_model_has_intervals(cls):
 
 
 def test_the_test_of_heterogeneity():
-    found = fit(DRLearner).test_heterogeneity()
+    found = fit(DRLearner, final_model="linear").test_heterogeneity()
     assert found.table["p_value"].iloc[0] < 1e-6
     flat = confounded(seed=5, effect=lambda _: 1.0)
-    none = fit(DRLearner, flat[[*COVARIATES, "t"]], flat["y"]).test_heterogeneity(["a", "b"])
+    none = fit(TLearner, flat[[*COVARIATES, "t"]], flat["y"]).test_heterogeneity(["a", "b"])
     assert none.table["p_value"].iloc[0] > 0.01
     assert none.table["df_num"].iloc[0] == 2
     assert fit(TLearner).test_heterogeneity([]).passed is None
@@ -154,22 +154,23 @@ def test_zero_one_outcomes_take_classifiers():
 
 
 def test_the_question():
-    tau = FRAME.causal.cate(treatment="t", outcome="y", covariates=COVARIATES, learner=DRLearner(**MODELS))
+    dr, dml = DRLearner(**MODELS, final_model="ridge"), LinearDML(outcome_model="linear", treatment_model="linear")
+    tau = FRAME.causal.cate(treatment="t", outcome="y", covariates=COVARIATES, learner=dr)
     assert tau.table.index.equals(FRAME.index)
     assert len(tau.table) == len(FRAME)
     number = FRAME.causal.cate(
-        treatment="t", outcome="y", covariates=COVARIATES, learner="dml", effect_modifiers=["a"], level=0.9
+        treatment="t", outcome="y", covariates=COVARIATES, learner=dml, effect_modifiers=["a"], level=0.9
     )
     assert number.level == 0.9
     assert number.estimator.predict(FRAME[COVARIATES]) == pytest.approx(number.estimates)
     holed = FRAME.assign(y=FRAME["y"].where(FRAME["a"] > -1))
-    dropped = holed.causal.cate(
-        treatment="t", outcome="y", covariates=COVARIATES, learner=DRLearner(**MODELS), missing="drop"
-    )
+    dropped = holed.causal.cate(treatment="t", outcome="y", covariates=COVARIATES, learner=dr, missing="drop")
     assert len(dropped) == (FRAME["a"] > -1).sum()
     assert np.isfinite(dropped.aggregate().std_error)
-    formula = FRAME.causal.cate(treatment="t", outcome="y", formula="a + b", learner=LinearDML())
+    formula = FRAME.causal.cate(treatment="t", outcome="y", formula="a + b", learner=dml)
     assert formula.estimator.covariates_ == ["a", "b"]
+    named = FRAME.causal.cate(treatment="t", outcome="y", covariates=["a"], learner="dml")
+    assert type(named.estimator).__name__ == "LinearDML"
     with pytest.raises(CausalArgumentError, match="cate needs covariates="):
         FRAME.causal.cate(treatment="t", outcome="y")
     with pytest.raises(CausalArgumentError, match="learner|use one of"):

@@ -7,7 +7,7 @@ from sklearn.linear_model import LinearRegression
 
 from pandas_causal.models.linear import StandardisedMatrix, predict_by_fold
 from pandas_causal.models.many_targets import fit_targets, least_squares_targets
-from pandas_causal.models.nuisance import TrainingRows
+from pandas_causal.models.training_rows import TrainingRows
 
 RNG = np.random.default_rng(0)
 X, T = RNG.normal(size=(90, 3)), RNG.normal(size=(90, 2))

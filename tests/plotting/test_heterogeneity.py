@@ -6,6 +6,7 @@ import pytest
 
 mpl.use("Agg")
 
+from pandas_causal import LinearDML
 from pandas_causal.errors import CausalArgumentError
 from pandas_causal.plotting import effects, uplift
 from tests.heterogeneity.designs import COVARIATES, confounded
@@ -15,7 +16,7 @@ CALL = {"treatment": "t", "outcome": "y", "covariates": COVARIATES}
 
 
 def test_many_rows_are_a_distribution():
-    tau = FRAME.causal.cate(**CALL, learner="dml")
+    tau = FRAME.causal.cate(**CALL, learner=LinearDML(outcome_model="linear", treatment_model="linear"))
     ax = tau.plot()
     heights = ax.patches[0].get_data().values
     assert heights.sum() == pytest.approx(100)
