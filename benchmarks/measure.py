@@ -21,11 +21,11 @@ def job(prepare: Callable[[], Any], warm_up: Callable[[Any], Any], run: Callable
     data = prepare()
     warm_up(data)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    start = time.perf_counter()
+    start, cpu = time.perf_counter(), time.process_time()
     result = run(data)
-    seconds = time.perf_counter() - start
+    seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    print(json.dumps({"seconds": seconds, "extra_mib": (peak - before) / 1024, "result": result}))
+    print(json.dumps({"seconds": seconds, "cpu_seconds": cpu, "extra_mib": (peak - before) / 1024, "result": result}))
 
 
 def compare(

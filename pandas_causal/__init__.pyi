@@ -66,10 +66,17 @@ from pandas_causal.instruments.late import PartialLinearIV as PartialLinearIV
 from pandas_causal.instruments.two_stage import InstrumentalVariables as InstrumentalVariables
 from pandas_causal.matching.estimator import Matching as Matching
 from pandas_causal.mediation.front_door import FrontDoor as FrontDoor
+from pandas_causal.mediation.natural_effects import NaturalEffects as NaturalEffects
+from pandas_causal.mediation.simulated_mediation import SimulatedMediation as SimulatedMediation
 from pandas_causal.models.folds import CausalKFold as CausalKFold
+from pandas_causal.robustness.confounding import confounder_strength as confounder_strength
+from pandas_causal.robustness.e_value import e_value as e_value
+from pandas_causal.robustness.rosenbaum import rosenbaum_bounds as rosenbaum_bounds
+from pandas_causal.structural.feature_relevance import feature_relevance as feature_relevance
 from pandas_causal.structural.interventions import Shift as Shift
 from pandas_causal.structural.mechanisms import Mechanism as Mechanism
 from pandas_causal.structural.model import StructuralModel as StructuralModel
+from pandas_causal.structural.shapley import shapley as shapley
 from pandas_causal.synthetic_control.matrix_completion import MatrixCompletion as MatrixCompletion
 from pandas_causal.synthetic_control.synthetic_control import AugmentedSyntheticControl as AugmentedSyntheticControl
 from pandas_causal.synthetic_control.synthetic_control import SyntheticControl as SyntheticControl

@@ -41,6 +41,10 @@ SHORT_NAMES: Mapping[str, Mapping[str, tuple[str, Mapping[str, object]]]] = {
         "s": ("SLearner", {}),
         "dml": ("LinearDML", {}),
     },
+    "mediate": {
+        "doubly_robust": ("NaturalEffects", {}),
+        "simulation": ("SimulatedMediation", {}),
+    },
     "iv": {
         "2sls": ("InstrumentalVariables", {}),
         "liml": ("InstrumentalVariables", {"method": "liml"}),

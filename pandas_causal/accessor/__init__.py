@@ -10,6 +10,8 @@ from typing import Any
 import pandas as pd
 
 from pandas_causal.accessor.adjustment import AdjustmentQuestions
+from pandas_causal.accessor.attribution import AttributionQuestions
+from pandas_causal.accessor.bounds import BoundsQuestions
 from pandas_causal.accessor.difference_in_differences import PanelQuestions
 from pandas_causal.accessor.discontinuity import DiscontinuityQuestions
 from pandas_causal.accessor.experiments import ExperimentQuestions
@@ -17,6 +19,7 @@ from pandas_causal.accessor.graphs import GraphQuestions, StructuralQuestions
 from pandas_causal.accessor.heterogeneity import HeterogeneityQuestions
 from pandas_causal.accessor.instruments import InstrumentQuestions
 from pandas_causal.accessor.matching import MatchingQuestions
+from pandas_causal.accessor.mediation import MediationQuestions
 from pandas_causal.accessor.synthetic_control import SyntheticQuestions
 from pandas_causal.errors import CausalArgumentError, MissingDependencyError
 
@@ -25,8 +28,11 @@ __all__ = ["CausalAccessor", "causal"]
 
 class CausalAccessor(
     AdjustmentQuestions,
+    BoundsQuestions,
+    AttributionQuestions,
     ExperimentQuestions,
     MatchingQuestions,
+    MediationQuestions,
     DiscontinuityQuestions,
     GraphQuestions,
     HeterogeneityQuestions,

@@ -16,12 +16,20 @@ from sklearn.utils.validation import check_is_fitted
 
 from pandas_causal.adjustment.targeting import target_arm
 from pandas_causal.arms.base import ArmComparison
-from pandas_causal.arms.estimands import EstimandPlan, in_words, plan_estimand, target_density, target_share
+from pandas_causal.arms.estimands import (
+    EstimandPlan,
+    in_words,
+    plan_estimand,
+    target_density,
+    target_share,
+    targets_of,
+)
 from pandas_causal.arms.sample import Sample, collinear, supported, trimmed
 from pandas_causal.arms.structure import std_errors, structure_of_residuals
 from pandas_causal.effect.check import Check
 from pandas_causal.errors import AssumptionWarning, CausalArgumentError, warn
 from pandas_causal.inference.influence import Component, cluster_component, repeated_components
+from pandas_causal.inference.omitted_variables import RieszTerms
 from pandas_causal.inputs.parameters import SHARE_OR_NONE, Legal, at_least, one_of
 from pandas_causal.inputs.types import Covariates, Model, Outcome, RoleLike
 from pandas_causal.kernels.arrays import Bools, Codes, Floats, Positions
@@ -382,6 +390,30 @@ class _CrossFitted(ArmComparison):
                 cluster_component(contributions, by, p=k) if by else Component(contributions.T @ contributions),
             )
         return (*components, Component.of_shift((values - plain) * _DISTANCE))
+
+    def riesz_terms(self, y: Floats) -> RieszTerms:
+        """Residuals of the outcome model and representers of the means, of the first split: what a confounder acts on.
+
+        Parameters
+        ----------
+        y : ndarray (n,)
+            Outcome of the rows used.
+        """
+        check_is_fitted(self, "effect_")
+        codes, n, K = self.arm_codes_, len(self.arm_codes_), len(self.arms_)
+        keep, e = supported(self.estimand, self.propensity_, codes, self.trim, self.arms_)
+        unit = np.ones(n) if self.row_weights_ is None else self.row_weights_
+        unit = unit if keep is None else unit * keep
+        unit = unit * (n / unit.sum())
+        targets = targets_of(self.estimand, K)
+        density, membership = np.empty((n, len(targets))), np.empty((n, len(targets)))
+        for j, (population, a) in enumerate(targets):
+            share = target_share(population, codes, e, self.estimand)
+            size = unit @ share / n
+            membership[:, j] = share / size
+            density[:, j] = target_density(self.estimand, population, e) / e[:, a] / size
+        residual = y - self.outcome_predictions_[np.arange(n), codes]
+        return RieszTerms(residual, codes, np.array([a for _, a in targets]), density, membership, unit)
 
     def _scores(self, plan: EstimandPlan, sample: Sample, run: _Run, keep: Bools | None) -> tuple[Floats, Floats]:
         raise CausalArgumentError(f"{type(self).__name__} has no score of its own; use AIPW or TMLE")

@@ -8,6 +8,7 @@ from typing import ClassVar, Self
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from pandas_causal.adjustment.bounded_means import BoundedMeans
 from pandas_causal.adjustment.weighted_means import hajek_means, propensity_correction
 from pandas_causal.arms.balance import balance_score, largest_difference
 from pandas_causal.arms.base import ArmComparison
@@ -131,7 +132,7 @@ class IPW(ArmComparison):
         model = None if sample.propensity is not None else self._propensity_model(sample, design)
         e = sample.propensity if model is None else model.predictions
         assert e is not None  # noqa: S101 - one of the two is there
-        self.propensity_, self._model = e, model
+        self.propensity_, self._model, self._sample = e, model, sample
         keep, e = supported(self.estimand, e, sample.codes, self.trim, sample.arms.levels)
         unit = (np.ones(len(sample)) if sample.w is None else sample.w) * (1.0 if keep is None else keep)
         values, contributions, _ = hajek_means(plan, sample.y, sample.codes, e, unit)
@@ -173,6 +174,27 @@ class IPW(ArmComparison):
             facts={"n_trimmed": n_trimmed},
         )
         return self
+
+    def bounded_means(self) -> BoundedMeans:
+        """The means compared, when propensities may be off: what a marginal sensitivity model asks.
+
+        Raises
+        ------
+        CausalArgumentError
+            For tilted populations, which move with the propensity.
+        """
+        check_is_fitted(self, "effect_")
+        if self.estimand in BOUNDED:
+            raise CausalArgumentError(
+                f"the population of estimand={self.estimand!r} is made of propensities and moves with them; ask of"
+                " 'ATE', 'ATT' or 'ATC'"
+            )
+        sample, model = self._sample, self._model
+        plan = plan_estimand(self.estimand, sample.arms, sample.treatment)
+        keep, e = supported(self.estimand, self.propensity_, sample.codes, self.trim, sample.arms.levels)
+        unit = (np.ones(len(sample)) if sample.w is None else sample.w) * (1.0 if keep is None else keep)
+        estimated = model is not None and self.cv is None
+        return BoundedMeans(sample, plan, e, unit, model.logistic if estimated and model is not None else None)
 
     def score(
         self, X: Covariates, y: Outcome = None, treatment: RoleLike = None, sample_weight: RoleLike = None

@@ -17,6 +17,8 @@ from pandas_causal.arms.positivity import refuse_separation
 from pandas_causal.arms.sample import Sample
 from pandas_causal.effect.check import Check
 from pandas_causal.errors import CausalArgumentError, CausalDataError, OverlapError, OverlapWarning, warn
+from pandas_causal.inference.omitted_variables import ConfounderStrength, LinearCoefficient, group_partial_r2
+from pandas_causal.inference.proportional_selection import SelectionMoments
 from pandas_causal.inputs.column_rules import is_numeric
 from pandas_causal.kernels.arrays import Bools, Codes, Floats, Positions
 from pandas_causal.models.cross_fitting import PredictFunction, make_model, weighted_fit
@@ -26,13 +28,16 @@ __all__ = [
     "LearnedOutcome",
     "PooledColumns",
     "PooledRegression",
+    "classical_coefficient",
     "coefficient_overlap",
+    "covariate_strength",
     "implied_target",
     "implied_weights",
     "learned_means",
     "linear_means",
     "logistic_means",
     "pooled_terms",
+    "stability_moments",
     "weights_check",
 ]
 
@@ -279,6 +284,57 @@ def learned_means(
     shares = [target_share(t, sample.codes, np.ones((n, 1)), "ATE") * unit for t, _ in plan.targets]
     values = np.array([g @ predictions[:, a] / g.sum() for g, (_, a) in zip(shares, plan.targets, strict=True)])
     return learned, values, predictions
+
+
+# -- what a confounder would do to a coefficient -----------------------------------------------------------------------
+
+
+def classical_coefficient(pooled: PooledRegression, sample: Sample, arm: int) -> LinearCoefficient:
+    """Coefficient of an arm with the standard error that takes residuals to vary alike, which partial R2 is made of."""
+    fit, at = pooled.fit, pooled.own(arm)[0]
+    assert fit is not None  # noqa: S101 - least squares
+    error = np.sqrt(_rss(pooled, sample) / fit.df * fit.bread[0][at, at])
+    scale = float(pooled.design.scale[pooled.design.kept][at - 1])
+    return LinearCoefficient(float(pooled.coefficients[at]) / scale, float(error) / scale, fit.df)
+
+
+def covariate_strength(
+    pooled: PooledRegression, sample: Sample, arm: int, columns: Sequence[int]
+) -> ConfounderStrength | None:
+    """Partial R2 of columns of the covariates with an arm's indicator and with the outcome; None: none was kept."""
+    assert pooled.fit is not None  # noqa: S101 - least squares
+    group = 1 + np.flatnonzero(np.isin(pooled.design.kept, columns))
+    if not len(group):
+        return None
+    rss = _rss(pooled, sample)
+    return group_partial_r2(pooled.fit.bread[0], pooled.coefficients, rss, group, int(pooled.own(arm)[0]))
+
+
+def stability_moments(pooled: PooledRegression, sample: Sample) -> SelectionMoments:
+    """Coefficient and R2 without and with covariates, of two arms, and how treatment varies before and after them."""
+    fit, at = pooled.fit, int(pooled.own(1)[0])
+    assert fit is not None  # noqa: S101 - least squares
+    w = np.ones(len(sample)) if sample.w is None else sample.w
+    d = (sample.codes == 1).astype(float)
+    y, d = sample.y - w @ sample.y / w.sum(), d - w @ d / w.sum()
+    total, spread = float(w @ np.square(y)), float(w @ np.square(d))
+    short = float(w @ (d * y)) / spread
+    scale = float(pooled.design.scale[pooled.design.kept][at - 1])
+    return SelectionMoments(
+        short=short,
+        r2_short=short**2 * spread / total,
+        long=float(pooled.coefficients[at]) / scale,
+        r2_long=1 - _rss(pooled, sample) / total,
+        outcome_variance=total / w.sum(),
+        treatment_variance=spread / w.sum(),
+        residual_variance=scale**2 / float(fit.bread[0][at, at]) / w.sum(),
+    )
+
+
+def _rss(pooled: PooledRegression, sample: Sample) -> float:
+    assert pooled.fit is not None  # noqa: S101 - least squares
+    squares = np.square(pooled.fit.residuals)
+    return float(squares.sum() if sample.w is None else sample.w @ squares)
 
 
 # -- what a coefficient is a coefficient of --------------------------------------------------------------------------

@@ -15,13 +15,16 @@ from pandas_causal.adjustment.pooled_regression import (
     LearnedOutcome,
     PooledColumns,
     PooledRegression,
+    classical_coefficient,
     coefficient_overlap,
+    covariate_strength,
     implied_target,
     implied_weights,
     learned_means,
     linear_means,
     logistic_means,
     pooled_terms,
+    stability_moments,
     weights_check,
 )
 from pandas_causal.arms.arm_means import WILD, mean_terms, means_components, with_wild_tests
@@ -36,6 +39,8 @@ from pandas_causal.effect.effect import Effect
 from pandas_causal.effect.estimates import Estimates, Weighting
 from pandas_causal.errors import CausalArgumentError, CausalDataError, OverlapError, suggest
 from pandas_causal.inference.influence import Component, Influence
+from pandas_causal.inference.omitted_variables import ConfounderStrength, LinearCoefficient, RieszTerms
+from pandas_causal.inference.proportional_selection import SelectionMoments
 from pandas_causal.inference.rows import RowIdentity
 from pandas_causal.inputs.parameters import Legal
 from pandas_causal.inputs.types import Covariates, Model, Outcome, RoleLike
@@ -416,6 +421,64 @@ class RegressionAdjustment(ArmComparison):
         held_out, sample = self.held_out(X, y, treatment, sample_weight), self._sample
         assert self._predicted is not None  # noqa: S101 - fitted
         return float(np.mean(held_out.skills(self._predicted.predictions(held_out.X), sample.arm_means())))
+
+    def linear_coefficient(self, arm: int) -> LinearCoefficient | None:
+        """Coefficient of an arm (its position, 1 or more) with its classical error; None where there is none."""
+        check_is_fitted(self, "effect_")
+        if not self._is_coefficient or self._pooled is None:
+            return None
+        return classical_coefficient(self._pooled, self._sample, arm)
+
+    def covariate_strength(self, names: Sequence[Hashable], arm: int) -> ConfounderStrength | None:
+        """Partial R2 of some covariates together with an arm's indicator and with the outcome, given all the others.
+
+        None where nothing is left of them, constant or explained by those before them.
+
+        Raises
+        ------
+        CausalArgumentError
+            For a name that is no covariate.
+        """
+        pooled, columns = self._pooled, []
+        assert pooled is not None  # noqa: S101 - asked of a coefficient
+        for name in names:
+            at = self.encoder_.positions(name)
+            if at is None:
+                known = self.covariates_
+                raise CausalArgumentError(f"{name!r} is no covariate{suggest(name, known)}; covariates: {known[:10]}")
+            columns += at
+        return covariate_strength(pooled, self._sample, arm, columns)
+
+    def selection_moments(self) -> SelectionMoments | None:
+        """The coefficient without and with covariates, for two arms; None where it is none, or has no covariates."""
+        check_is_fitted(self, "effect_")
+        if not self._is_coefficient or self._pooled is None or len(self.arms_) != 2 or not self._sample.X.shape[1]:
+            return None
+        return stability_moments(self._pooled, self._sample)
+
+    def riesz_terms(self, y: Floats) -> RieszTerms | None:
+        """Residuals, and what weights outcomes in the means of a linear regression in every arm; None for other models.
+
+        Parameters
+        ----------
+        y : ndarray (n,)
+            Outcome of the rows used.
+        """
+        check_is_fitted(self, "effect_")
+        fit, sample = self._fit, self._sample
+        if fit is None:
+            return None
+        plan, n = plan_estimand(self.estimand, sample.arms, sample.treatment), len(sample)
+        terms, unit = mean_terms(fit, plan, sample.codes, sample.w), np.ones(n) if sample.w is None else sample.w
+        directions = np.stack([fit.bread[a] @ z for a, z in zip(terms.arms, terms.centres, strict=True)], axis=1)
+        density, membership = np.empty((n, len(plan.targets))), np.empty((n, len(plan.targets)))
+        for at, Z in fit.design.blocks():
+            density[at] = n * (Z @ directions)
+        for j, (population, _) in enumerate(plan.targets):
+            share = target_share(population, sample.codes, np.ones((n, 1)), "ATE")
+            membership[:, j] = share * n / (unit @ share)
+        residual = y - fit.predictions[np.arange(n), sample.codes]
+        return RieszTerms(residual, sample.codes, terms.arms, density, membership, unit)
 
     def _fit_report(self, sample: Sample, predictions: Floats) -> Check:
         """How well the regressions fit, in sample."""

@@ -86,6 +86,10 @@ class RowEstimator(CausalEstimator):
         Name of the treatment, or of several.
     arms_ : tuple
         Levels of a treatment that is arms, the control first.
+    arm_codes_ : ndarray (n,), int8
+        Arm of every row used, as its position in `arms_`.
+    row_weights_ : ndarray (n,) or None
+        Sample weights of the rows used, with mean 1.
     """
 
     uses_covariates: ClassVar[bool] = True
@@ -149,8 +153,9 @@ class RowEstimator(CausalEstimator):
             Encoder.fit(inputs.covariates) if formula is None else FormulaEncoder.fit(formula, inputs.covariates)
         )
         self.encoder_ = encoder
+        self.row_weights_ = normalised_weights(inputs.roles.get("sample_weight"), arms)
         if arms is not None:
-            self.arms_ = arms.levels
+            self.arms_, self.arm_codes_ = arms.levels, arms.codes
         values = np.full(len(inputs.index), np.nan) if inputs.outcome is None else as_float(inputs.outcome)
         clusters = inputs.ways("cluster")
         if len(clusters) == 1 and arms is not None:
@@ -161,7 +166,7 @@ class RowEstimator(CausalEstimator):
             treated=treated,
             X=encoder.transform(inputs.covariates),
             encoder=encoder,
-            w=normalised_weights(inputs.roles.get("sample_weight"), arms),
+            w=self.row_weights_,
             clusters=clusters,
             propensity=None if arms is None else known_propensity(inputs.roles.get("propensity"), arms),
             rows=RowIdentity(inputs.index, None if inputs.outcome is None else values),

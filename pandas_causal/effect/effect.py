@@ -452,14 +452,48 @@ class Effect:
 
         return plot_effect(self, kind, ax)
 
-    def sensitivity(self, restriction: str | None = None, **settings: Any) -> Any:
-        """Relax what the design rests on.
+    def sensitivity(self, method: str | None = None, **settings: Any) -> Any:
+        """Relax what the design rests on: by default as the design does, else by a method.
 
-        Event studies: see :func:`difference_in_differences.honest_bounds.honest_bounds`.
+        Parameters
+        ----------
+        method : str, optional
+            "confounder" (how strong one must be; regressions, AIPW, TMLE, instruments), "e_value" (contrasts of
+            arms), "rosenbaum" (matched pairs), "marginal" (IPW), "oster" (a coefficient), "tipping_point"
+            (any), "rho" (mediation), "relative_magnitudes" or "smoothness" (event studies).
+        **settings
+            Of the method: see :func:`robustness.confounding.confounder_sensitivity`,
+            :func:`robustness.e_value.e_value_of`, :func:`robustness.rosenbaum.rosenbaum_bounds` and
+            :func:`difference_in_differences.honest_bounds.honest_bounds`.
+
+        Returns
+        -------
+        Check
+            With what the method adds to it (benchmarks, pictures, a breakdown value).
         """
-        from pandas_causal.robustness import sensitivity_of
+        from pandas_causal.robustness.sensitivity import sensitivity_of
 
-        return sensitivity_of(self, restriction, **settings)
+        return sensitivity_of(self, method, **settings)
+
+    def bounds(self, method: str | None = None, **settings: Any) -> Any:
+        """What can be said without assuming how treatment was chosen.
+
+        Parameters
+        ----------
+        method : {"manski", "monotone_response", "monotone_selection", "monotone", "balke_pearl"}, optional
+            "manski" by default, "balke_pearl" of instruments.
+        **settings
+            outcome_range, response, selection, estimand, level: see :func:`robustness.bounds.worst_case_bounds`.
+
+        Returns
+        -------
+        Effect
+            Rows "lower" and "upper" of every contrast, and ``confidence_set()`` of the effect between them; a Check of
+            Balke and Pearl's.
+        """
+        from pandas_causal.robustness.bounds import bounds_of
+
+        return bounds_of(self, method, **settings)
 
     def compact(self) -> Effect:
         """Drop what is as long as the data, for storing; keeps the estimator's name and settings."""
@@ -550,6 +584,8 @@ class Effect:
             taken = replace(taken, tests=self.tests.iloc[positions])
         if self.inversion is None:
             return taken
+        if hasattr(self.inversion, "of_rows"):
+            return replace(taken, inversion=self.inversion.of_rows(taken.rows.index))
         return replace(taken, inversion=_SomeRows(self.inversion, taken.rows.index))
 
     def _with_rows(self, rows: Estimates, estimand: str | None = None) -> Effect:

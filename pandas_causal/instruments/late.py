@@ -28,6 +28,12 @@ from pandas_causal.errors import (
     warn,
 )
 from pandas_causal.inference.influence import Influence, repeated_components
+from pandas_causal.inference.omitted_variables import (
+    RieszTerms,
+    ShortEstimate,
+    partially_linear_estimate,
+    short_estimate,
+)
 from pandas_causal.inputs.arms import Arms, resolve_arms
 from pandas_causal.inputs.encoding import Encoder
 from pandas_causal.inputs.parameters import COMMON, FLAG, SHARE, Legal, at_least, check_settings
@@ -274,10 +280,41 @@ class InteractiveIV(_CrossFittedIV):
             parts.append((means, w[:, None] * (scores - means) / w.sum()))
         splits = np.array([means for means, _ in parts])
         values, contributions = splits.mean(axis=0), np.mean([c for _, c in parts], axis=0)
-        self._sample, self._moved = sample, moved
+        self._sample, self._moved, self._first = sample, moved, runs[0]
         self.folds_, self.instrument_probability_ = runs[0].folds, runs[0].e
         self.effect_ = self._arrange(sample, moved, runs[0], values, contributions, splits)
         return self
+
+    def instrument_estimates(self, uncertainty: Influence, null: float) -> dict[str, ShortEstimate]:
+        """The instrument's effects on outcome less `null` times treatment, and on treatment: what confounders bias.
+
+        The effect among compliers is `null` exactly where the first of them is zero, if the second is not.
+
+        Parameters
+        ----------
+        uncertainty : Influence
+            Of the effect, as it was clustered.
+        null : float
+        """
+        check_is_fitted(self, "effect_")
+        sample, z, run = self._sample, self._moved.codes, self._first
+        d, at = sample.codes.astype(float), np.arange(len(sample))
+        on_outcome, on_treatment = sample.y - run.nuisances.outcome.predictions[at, z], d - run.taken[at, z]
+        density = np.column_stack([1 / (1 - run.e), 1 / run.e])
+        unit = np.ones(len(sample)) if sample.w is None else sample.w
+        names = [str(name) for name in uncertainty.names]
+        first = names[0] if not null else f"{names[0]} less {null:g} {sample.treatment}"
+        out = {}
+        for a, b, name in ((1.0, -null, first), (0.0, 1.0, names[1])):
+            residual = a * on_outcome + b * on_treatment
+            terms = RieszTerms(residual, z, np.array([0, 1]), density, np.ones((len(z), 2)), unit)
+            row = replace(uncertainty, loadings=np.array([[a, b]]))
+            out[name] = short_estimate(
+                terms, np.array([-1.0, 1.0]), estimate=float(np.array([a, b]) @ row.values),
+                std_error=float(row.std_error()[0]), df=float(row.df()[0]),
+                contributions=np.asarray(row.contributions) @ np.array([a, b]), clustering=row.clustering or (),
+            )  # fmt: skip
+        return out
 
     def test_validity(self, n_draws: int = 500, random_state: int | None = 0) -> Check:
         """Kitagawa's (2015) test that exclusion, independence and monotonicity can hold, without covariates.
@@ -583,8 +620,30 @@ class PartialLinearIV(_CrossFittedIV):
         splits = np.array([values for values, _ in parts])
         values, contributions = splits.mean(axis=0), np.mean([c for _, c in parts], axis=0)
         self.folds_ = first[0]
+        self._residuals = _residuals(sample, Z, first[1], w)
+        self._weights = sample.w
         self.effect_ = self._arrange(sample, first, values, contributions, splits, list(map(str, frame.columns)))
         return self
+
+    def instrument_estimates(self, uncertainty: Influence, null: float) -> dict[str, ShortEstimate]:
+        """Coefficients of outcome less `null` times treatment, and of treatment, on the instruments less their means.
+
+        The effect is `null` exactly where the first is zero, if the second is not.
+
+        Parameters
+        ----------
+        uncertainty : Influence
+            Of the effect, as it was clustered.
+        null : float
+        """
+        check_is_fitted(self, "effect_")
+        y, d, v = self._residuals.T
+        names, by = [str(name) for name in uncertainty.names], uncertainty.clustering or ()
+        first = names[0] if not null else f"{names[0]} less {null:g} {self.treatment_name_}"
+        return {
+            first: partially_linear_estimate(y - null * d, v, self._weights, by),
+            names[1]: partially_linear_estimate(d, v, self._weights, by),
+        }
 
     def _means(
         self, sample: Sample, Z: Floats, names: list[str], rng: np.random.Generator, before: ColumnMeans | None
@@ -631,15 +690,20 @@ class PartialLinearIV(_CrossFittedIV):
         ).explained()
 
 
+def _residuals(sample: Sample, Z: Floats, means: ColumnMeans, w: Floats) -> Floats:
+    """Outcome, treatment and instrument (n, 3) less their means; several instruments combined by the first stage."""
+    y, d = sample.y - means.predictions[:, 0], sample.numbers.values[:, 0] - means.predictions[:, 1]
+    v = Z - means.predictions[:, 2:]
+    pi = np.linalg.lstsq((v * w[:, None]).T @ v, v.T @ (w * d), rcond=None)[0]
+    return np.column_stack([y, d, v @ pi if v.shape[1] > 1 else v[:, 0]])
+
+
 def _partialled_out(sample: Sample, Z: Floats, means: ColumnMeans, w: Floats) -> tuple[Floats, Floats]:
     """Means of (instrument times outcome, instrument times treatment), all less their means, and contributions.
 
     Several instruments are combined by the first stage of the residuals.
     """
-    y, d = sample.y - means.predictions[:, 0], sample.numbers.values[:, 0] - means.predictions[:, 1]
-    v = Z - means.predictions[:, 2:]
-    pi = np.linalg.lstsq((v * w[:, None]).T @ v, v.T @ (w * d), rcond=None)[0]
-    combined = v @ pi if v.shape[1] > 1 else v[:, 0]
+    y, d, combined = _residuals(sample, Z, means, w).T
     scores = np.column_stack([combined * y, combined * d])
     values = w @ scores / w.sum()
     return values, w[:, None] * (scores - values) / w.sum()

@@ -18,6 +18,7 @@ from pandas_causal.effect.effect import Effect
 from pandas_causal.effect.estimates import Estimates
 from pandas_causal.errors import CausalArgumentError, CausalDataError, WeakInstrumentWarning, warn
 from pandas_causal.inference.influence import Component, Influence
+from pandas_causal.inference.omitted_variables import LinearCoefficient
 from pandas_causal.inputs.encoding import Encoder
 from pandas_causal.inputs.parameters import COMMON, FLAG, Legal, check_settings, number, one_of, or_none
 from pandas_causal.inputs.treatments import Takes
@@ -231,6 +232,34 @@ class InstrumentalVariables(RowEstimator):
         if self.method != "2sls":
             raise CausalArgumentError(f"plausible_exogeneity is of method='2sls'; this fit is {self.method!r}")
         return plausible_band(self._design, self.effect_, direct, method, level)
+
+    def instrument_coefficients(self, null: float) -> dict[str, LinearCoefficient] | None:
+        """Coefficients of the instrument on outcome less `null` times treatment, and on treatment.
+
+        The effect is `null` exactly where the first is zero, if the second is not; errors are the classical ones. None
+        with several instruments or treatments.
+
+        Parameters
+        ----------
+        null : float
+        """
+        check_is_fitted(self, "effect_")
+        data, names = self._design.data, self._design
+        if data.d != 1 or data.q != 1:
+            return None
+        z, d, y = names.used_instruments[0], names.treatment_names[0], names.outcome_name
+        less = f" less {null:g} {d}" if null else ""
+        out = {}
+        for name, c, scale in (
+            (f"{z} on {y}{less}", np.array([1.0, -null / float(data.unit[0])]), data.scale_y),
+            (f"{z} on {d}", np.array([0.0, 1.0]), float(data.scale_d[0])),
+        ):
+            slope = float(data.zw[0] @ c) / float(data.zz[0, 0])
+            rss = float(c @ (data.ww - data.projected) @ c)
+            unit = scale / float(data.scale_z[0])
+            error = float(np.sqrt(rss / data.df / float(data.zz[0, 0])))
+            out[name] = LinearCoefficient(slope * unit, error * unit, float(data.df))
+        return out
 
     def test_validity(self, n_draws: int = 500, random_state: int | None = 0) -> Check:
         """Kitagawa's (2015) test of a binary instrument and treatment: see :func:`validity_check`.

@@ -322,6 +322,40 @@ class Matching(ArmComparison):
         sample, pairwise = self._sample, self._settled.method in ("nearest", "pair")
         return matched_frame(self._targets, sample.inputs.index, sample.codes, sample.arms, self._by_contrast, pairwise)
 
+    @property
+    def is_paired(self) -> bool:
+        """Whether every matched row has one partner of its own."""
+        check_is_fitted(self, "weights_")
+        alone = self._settled.ratio == (1, 1)
+        paired = self._settled.method == "pair" or (self._settled.method == "nearest" and not self._settled.replace)
+        return bool(paired and alone)
+
+    def pair_differences(self, contrast: Hashable) -> Floats:
+        """Outcome of the treated less that of its partner, of every matched pair of a contrast (pairs,).
+
+        Raises
+        ------
+        CausalArgumentError
+            Where rows are not matched in pairs, or have sample weights.
+        """
+        if not self.is_paired:
+            raise CausalArgumentError(
+                "rows were not matched one to one, and pairs are asked for; match with method='pair', or with"
+                " replace=False and ratio=1"
+            )
+        sample, plan = self._sample, self._plan
+        if sample.w is not None:
+            raise CausalArgumentError("pairs with sample weights have no signed ranks; match without sample_weight=")
+        arm = list(plan.index).index(contrast) + 1
+        population = arm if self.estimand == "ATT" else 0
+        for target in self._targets:
+            other = 0 if self.estimand == "ATT" else arm
+            if target.links is not None and target.population == population and target.arm == other:
+                pairs = target.links.pairs()
+                gap = sample.y[pairs.left] - sample.y[pairs.right]
+                return np.asarray(gap if self.estimand == "ATT" else -gap)
+        raise CausalArgumentError(f"{contrast!r} has no matched pairs")
+
     def score(
         self, X: Covariates, y: Outcome = None, treatment: RoleLike = None, sample_weight: RoleLike = None
     ) -> float:

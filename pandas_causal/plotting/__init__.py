@@ -4,6 +4,13 @@ matplotlib is imported when something is drawn. Every function takes ``ax=None``
 and never calls ``show``. A picture of an effect is one entry of its module's ``PICTURES``.
 """
 
+from pandas_causal.plotting.attribution import draw_bars as bars
+from pandas_causal.plotting.attribution import draw_strengths as strengths
+from pandas_causal.plotting.attribution import draw_waterfall as waterfall
+from pandas_causal.plotting.bounds import draw_bounds as bounds
+from pandas_causal.plotting.confounding import draw_confounder_contour as confounder_contour
+from pandas_causal.plotting.confounding import draw_extreme_confounders as extreme_confounders
+from pandas_causal.plotting.confounding import draw_sensitivity_band as sensitivity_band
 from pandas_causal.plotting.discontinuity import draw_bandwidths as bandwidths
 from pandas_causal.plotting.discontinuity import draw_density as density
 from pandas_causal.plotting.discontinuity import draw_discontinuity as discontinuity
@@ -32,12 +39,16 @@ __all__ = [
     "anderson_rubin",
     "bacon",
     "bandwidths",
+    "bars",
     "binned_instrument",
+    "bounds",
+    "confounder_contour",
     "density",
     "discontinuity",
     "dose",
     "effects",
     "event_study",
+    "extreme_confounders",
     "forest",
     "graph",
     "group_time",
@@ -48,8 +59,11 @@ __all__ = [
     "placebo_gaps",
     "plausible_exogeneity",
     "plot_effect",
+    "sensitivity_band",
+    "strengths",
     "synthetic",
     "trends",
     "unit_weights",
     "uplift",
+    "waterfall",
 ]

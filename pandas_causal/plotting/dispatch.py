@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from pandas_causal.errors import CausalArgumentError
+from pandas_causal.plotting.attribution import PICTURES as ATTRIBUTION
+from pandas_causal.plotting.bounds import PICTURES as BOUNDS
 from pandas_causal.plotting.discontinuity import PICTURES as DISCONTINUITY
 from pandas_causal.plotting.event_study import PICTURES as EVENT_STUDY
 from pandas_causal.plotting.forest import PICTURES as FOREST
@@ -23,7 +25,9 @@ if TYPE_CHECKING:
 __all__ = ["plot_effect"]
 
 _PICTURES: Mapping[str, Picture] = {
+    **BOUNDS,
     **FOREST,
+    **ATTRIBUTION,
     **OVERLAP,
     **LOVE,
     **DISCONTINUITY,
@@ -43,7 +47,8 @@ def plot_effect(effect: PlottedEffect, kind: str | None = None, ax: Axes | None 
     effect : Effect
     kind : str, optional
         "discontinuity" of a discontinuity, "synthetic" of a synthetic comparison, "event_study" where there are event
-        times, else "forest"; others where the effect has what they draw. A wrong one is answered with those it has.
+        times, "bars" of an attribution, else "forest"; others where the effect has what they draw. A wrong one is
+        answered with those it has.
     ax : matplotlib Axes, optional
 
     Returns

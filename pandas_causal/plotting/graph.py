@@ -43,7 +43,7 @@ def draw_graph(nodes: pd.DataFrame, edges: pd.DataFrame, ax: Axes | None = None,
     nodes : DataFrame
         node, kind ("treatment", "outcome", "adjustment", "observed", "latent"), causes before their effects.
     edges : DataFrame
-        parent, child, kind ("directed", "bidirected").
+        parent, child, kind ("directed", "bidirected"). With a column share (0 to 1) an arrow is as wide as its share.
     ax : matplotlib Axes, optional
     title : str, optional
 
@@ -75,8 +75,10 @@ def draw_graph(nodes: pd.DataFrame, edges: pd.DataFrame, ax: Axes | None = None,
     top = ROW * (placed.tallest - 1) / 2 + 0.4
     ax = axes(ax, max(4.4, across[-1] + 0.3), 2 * top + 0.5 + (PEAK if arcs else 0))
     boxes = _nodes(ax, nodes["kind"].tolist(), labels, spots)
-    for (a, b), route in zip(arrows, placed.routes, strict=True):
-        _arrow(ax, boxes[a], boxes[b], [(across[int(x)], -ROW * y) for x, y in route])
+    widths = [1.2] * len(ends) if "share" not in edges else (0.7 + 5 * edges["share"].clip(0, 1)).tolist()
+    of_arrows = [w for w, s in zip(widths, straight, strict=True) if s]
+    for (a, b), route, width in zip(arrows, placed.routes, of_arrows, strict=True):
+        _arrow(ax, boxes[a], boxes[b], [(across[int(x)], -ROW * y) for x, y in route], width)
     for a, b in arcs:
         _arc(ax, boxes[a], boxes[b], spots[a], spots[b])
     ax.set_xlim(-0.3, across[-1])
@@ -119,12 +121,12 @@ def _nodes(ax: Axes, kinds: list[str], labels: list[str], spots: list[tuple[floa
     return boxes
 
 
-def _arrow(ax: Axes, tail: Any, head: Any, route: list[tuple[float, float]]) -> None:
+def _arrow(ax: Axes, tail: Any, head: Any, route: list[tuple[float, float]], width: float) -> None:
     """Draw an arrow from box to box; over several layers it bends through the places left for it."""
     from matplotlib.patches import FancyArrowPatch, PathPatch
     from matplotlib.path import Path
 
-    look: dict[str, Any] = {"color": _LINE, "linewidth": 1.2, "zorder": 1}
+    look: dict[str, Any] = {"color": _LINE if width == 1.2 else GREY, "linewidth": width, "zorder": 1}
     points = list(route)
     start, first = points[0], tail.get_bbox_patch()
     if len(points) > 2:
@@ -141,7 +143,7 @@ def _arrow(ax: Axes, tail: Any, head: Any, route: list[tuple[float, float]]) -> 
             start,
             points[-1],
             arrowstyle="-|>",
-            mutation_scale=13,
+            mutation_scale=10 + 2.5 * width,
             patchA=first,
             patchB=head.get_bbox_patch(),
             shrinkA=0,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -18,10 +17,8 @@ from pandas_causal.errors import (
     AssumptionWarning,
     CausalArgumentError,
     CausalDataError,
-    CausalError,
     CausalWarning,
     OverlapWarning,
-    Problem,
     warn,
 )
 from pandas_causal.inference.draws_and_variance import Draws
@@ -34,6 +31,7 @@ from pandas_causal.structural.fitted import FittedModel
 from pandas_causal.structural.interventions import Intervention, describe
 from pandas_causal.structural.learning import is_flexible, refit_spec
 from pandas_causal.structural.mechanisms import Additive, Discrete, Own
+from pandas_causal.structural.refits import bootstrap_refits
 from pandas_causal.structural.simulation import Simulator
 
 __all__ = ["EffectSettings", "chain_rule", "linear_contributions", "model_effect", "overlaps"]
@@ -62,7 +60,7 @@ def model_effect(
     passing = [node for world in worlds for node, done in world.items() if done.needs_natural]
     between = model.simulator.between(starts, outcome, passing)
     question = _Question(model, worlds, between, outcome)
-    y = model.as_given(_numbers(model, outcome))
+    y = model.as_given(model.numbers(outcome, model.factual[outcome]))
     rows = RowIdentity(model.index, y)
     checks: dict[str, Check] = {}
     reference: Reference = Student()
@@ -166,16 +164,6 @@ def _worlds(model: FittedModel, contrast: Mapping[Any, Any], outcome: Hashable) 
     else:
         name, words = None, [", ".join(f"{n}={describe(w)}" for n, w in world.items()) for world in settings]
     return worlds, pd.Index([f"{word} - {words[0]}" for word in words[1:]], name=None if name is None else str(name))
-
-
-def _numbers(model: FittedModel, outcome: Hashable) -> Floats:
-    """Outcome as numbers."""
-    column, values = model.columns[outcome], model.factual[outcome]
-    if column.discrete and column.numbers is None:
-        levels = column.plain_levels
-        remedy = f"make it a number, e.g. (df[{outcome!r}] == {levels[-1]!r}).astype(int)"
-        raise CausalDataError([Problem(str(outcome), f"has levels {levels[:5]} and no mean", None, remedy)])
-    return np.asarray(values if column.numbers is None else column.numbers[values], dtype=float)
 
 
 def _zeros(index: pd.Index, rows: RowIdentity) -> Estimates:
@@ -356,36 +344,18 @@ def _simulated(question: _Question, index: pd.Index, settings: EffectSettings) -
 
 
 def _refits(question: _Question, settings: EffectSettings) -> Floats:
-    """Refit the mechanisms between on resampled rows; the same for any n_jobs."""
-    from sklearn.utils.parallel import Parallel, delayed
-    from tqdm import tqdm
-
-    model, n_draws = question.model, settings.n_draws
+    """Refit the mechanisms between on resampled rows."""
+    model = question.model
     n = len(model)
     specs = {node: refit_spec(model.specs[node], model.simulator.mechanisms[node]) for node in question.between}
     learning = replace(model.settings, choose=False, n_jobs=None)
-    base = int(np.random.default_rng(settings.seed).integers(2**31 - 1))
     passes = question.passes(_UNITS)
 
-    def one(k: int) -> Floats | str:
-        rng = np.random.default_rng((base, k))
+    def one(rng: np.random.Generator) -> Floats:
         rows = rng.integers(n, size=n)
         resampled = {node: values[rows] for node, values in model.factual.items()}
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", CausalWarning)
-            try:
-                fitted = {node: model.learn(node, spec, resampled, learning) for node, spec in specs.items()}
-                simulator = model.simulator.with_mechanisms(fitted)
-                return question.contrasts(simulator, resampled, int(rng.integers(2**31 - 1)), passes)
-            except CausalError as error:
-                return str(error)
+        fitted = {node: model.learn(node, spec, resampled, learning) for node, spec in specs.items()}
+        simulator = model.simulator.with_mechanisms(fitted)
+        return question.contrasts(simulator, resampled, int(rng.integers(2**31 - 1)), passes)
 
-    jobs = Parallel(n_jobs=settings.n_jobs, return_as="generator")(delayed(one)(k) for k in range(n_draws))
-    results = list(tqdm(jobs, total=n_draws, desc="bootstrap", delay=2))
-    failed = [r for r in results if isinstance(r, str)]
-    if len(failed) > n_draws / 10:
-        raise CausalDataError(f"{len(failed):,} of {n_draws:,} refits failed; the first said: {failed[0]}")
-    if failed:
-        text = f"{len(failed):,} of {n_draws:,} refits failed and are left out: {failed[0]}"
-        warn(text, CausalWarning)
-    return np.stack([r for r in results if not isinstance(r, str)])
+    return bootstrap_refits(one, settings.n_draws, settings.seed, settings.n_jobs)

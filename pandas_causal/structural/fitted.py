@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pandas_causal.errors import CausalArgumentError, GraphError, suggest
+from pandas_causal.errors import CausalArgumentError, CausalDataError, GraphError, Problem, suggest
 from pandas_causal.graphs.node_columns import Column
-from pandas_causal.kernels.arrays import Positions, Values
+from pandas_causal.kernels.arrays import Floats, Positions, Values
 from pandas_causal.structural.interventions import Intervention, read_intervention
 from pandas_causal.structural.learning import LearningSettings, learn
 from pandas_causal.structural.mechanisms import Fitted
@@ -61,6 +61,15 @@ class FittedModel:
         if not pd.api.types.is_hashable(node) or node not in order:
             raise GraphError(f"{node!r} is no node of the model{suggest(node, order)}; nodes: {list(order[:10])}")
         return node
+
+    def numbers(self, node: Hashable, values: Values) -> Floats:
+        """Values of a node as numbers; a node whose levels are none is refused, since it has no mean."""
+        column = self.columns[node]
+        if column.discrete and column.numbers is None:
+            levels = column.plain_levels
+            remedy = f"make it a number, e.g. (df[{node!r}] == {levels[-1]!r}).astype(int)"
+            raise CausalDataError([Problem(str(node), f"has levels {levels[:5]} and no mean", None, remedy)])
+        return np.asarray(values if column.numbers is None else column.numbers[values], dtype=float)
 
     def read(self, interventions: Mapping[Hashable, Any]) -> dict[Hashable, Intervention]:
         """Read what is done to every node."""

@@ -15,7 +15,6 @@ from pandas_causal.effect.effect import Effect
 from pandas_causal.errors import (
     AssumptionWarning,
     CausalArgumentError,
-    CausalError,
     GraphError,
     NotIdentifiedError,
     suggest,
@@ -33,13 +32,14 @@ from pandas_causal.structural.interventions import Intervention, in_order
 from pandas_causal.structural.learning import LearningSettings, check_spec, treats_as_discrete
 from pandas_causal.structural.mechanisms import Discrete
 from pandas_causal.structural.simulation import Simulator
+from pandas_causal.structural.why import Attributions
 
 __all__ = ["StructuralModel"]
 
 COUPLINGS = ("monotone", "gumbel")
 
 
-class StructuralModel(BaseEstimator):
+class StructuralModel(Attributions, BaseEstimator):
     """A structural causal model: every node is a function of its parents and of noise that is independent of all else.
 
     ``x_j = f_j(parents_j, u_j)``. Numeric nodes have additive noise, ``f(parents) + u``; discrete ones (bools,
@@ -377,11 +377,6 @@ class StructuralModel(BaseEstimator):
         for node, spec in specs.items():
             check_spec(node, spec, roots[node])
         return specs
-
-    def _fitted(self) -> FittedModel:
-        if not hasattr(self, "fitted_"):
-            raise CausalError("this StructuralModel is not fitted yet; call fit(df) first")
-        return self.fitted_
 
     def _seed(self, random_state: int | None) -> int | None:
         check_settings({"random_state": random_state})

@@ -94,6 +94,41 @@ class Simulator:
             )
         return state
 
+    def above(self, target: Hashable) -> list[Any]:
+        """Nodes that the target is made of: those above it and itself, in causal order."""
+        reached = {target}
+        for node in reversed(self.order):
+            if node in reached:
+                reached.update(self.parents[node])
+        return [node for node in self.order if node in reached]
+
+    def from_noise(
+        self, noise: Mapping[Any, Values], replaced: Mapping[Any, Values], targets: Iterable[Any], n: int
+    ) -> NodeValues:
+        """Values (n,) of some nodes from the noise of the nodes above them.
+
+        Only what lies between is computed: what is above a node that is `replaced` by values of its own is not looked
+        at, and has no need of noise.
+
+        Parameters
+        ----------
+        noise : mapping of node to ndarray (n, ...)
+        replaced : mapping of node to ndarray (n,)
+            Nodes that are set, or whose values are known because nothing above them changes.
+        targets : iterable of nodes
+        n : int
+        """
+        wanted = list(targets)
+        needed = set(wanted)
+        for node in reversed(self.order):
+            if node in needed and node not in replaced:
+                needed.update(self.parents[node])
+        state: NodeValues = {node: values for node, values in replaced.items() if node in needed}
+        for node in self.order:
+            if node in needed and node not in state:
+                state[node] = self.mechanisms[node].value(self.parents_of(node, state, n), noise[node])
+        return {node: state[node] for node in wanted}
+
     def counterfactual(
         self, factual: Mapping[Any, Values], interventions: Mapping[Any, Intervention], seed: int | None
     ) -> NodeValues:

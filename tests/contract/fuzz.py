@@ -501,6 +501,22 @@ def arguments(name, rng, at):
             "bias_adjust": pick(rng, False, True),
             "ratio": pick(rng, 1, 2),
         },
+        "bounds": lambda: {
+            **arms,
+            "method": pick(rng, "manski", "monotone_response", "monotone_selection", "monotone", "lee", "lee"),
+            "missing": missing,
+            "covariates": maybe(rng, [at("g")], 0.2),
+            "selected": maybe(rng, at("s"), 0.1),
+        },
+        "mediate": lambda: {
+            **arms,
+            "mediators": pick(rng, at("m"), [at("m"), at("x2")]),
+            "covariates": xs,
+            "missing": missing,
+            "graph": maybe(rng, graph, 0.1),
+            "controlled": maybe(rng, {at("m"): 1}, 0.1),
+            "estimator": pick(rng, fast(pandas_causal.NaturalEffects), "simulation"),
+        },
         "rdd": lambda: {
             "running": at("r"),
             "outcome": at("y"),

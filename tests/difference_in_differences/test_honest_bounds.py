@@ -171,7 +171,7 @@ def test_wrong_settings_and_data():
         effect.sensitivity(target=-2)
     with pytest.raises(CausalArgumentError, match="finite number other than 0"):
         effect.sensitivity(target={0: 0.0})
-    with pytest.raises(CausalArgumentError, match="exists for event studies"):
+    with pytest.raises(CausalArgumentError, match="no sensitivity analysis of its own"):
         mean_effect([1.0, 2.0, 3.0], [0, 1, 2]).sensitivity()
     with pytest.raises(CausalDataError, match="jump from 0 to 2"):
         effect[[-3, -2, -1, 0, 2]].sensitivity()

@@ -1,0 +1,91 @@
+"""Questions to what carries an effect."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from pandas_causal.accessor.base import Questions, names, need_treatment, one_outcome
+from pandas_causal.effect.effect import Effect
+from pandas_causal.errors import CausalArgumentError
+from pandas_causal.inputs.types import RoleLike
+
+if TYPE_CHECKING:
+    from pandas_causal.estimator import CausalEstimator
+
+__all__ = ["MediationQuestions"]
+
+
+class MediationQuestions(Questions):
+    """How much of an effect passes through mediators."""
+
+    def mediate(
+        self,
+        *,
+        treatment: Hashable = None,
+        mediators: Hashable | Sequence[Hashable] = None,
+        outcome: Hashable = None,
+        covariates: Sequence[Any] | None = None,
+        formula: str | None = None,
+        graph: Any = None,
+        estimator: CausalEstimator | str | None = None,
+        controlled: Any = None,
+        interactions: bool | None = None,
+        cluster: RoleLike = None,
+        sample_weight: RoleLike = None,
+        control: Hashable = None,
+        level: float | None = None,
+        missing: str = "raise",
+    ) -> Effect:
+        """Natural direct and indirect effects through mediators, by "doubly_robust" (the default) or "simulation".
+
+        Rows: "total", "natural direct", "natural indirect", "total direct", "pure indirect", and with `controlled`
+        (``{"skill": 1}``) the direct effect at values of the mediators. With `graph` the effects are identified first,
+        and without `covariates` it names them. `interactions` is of "simulation" (the other lets everything interact).
+
+        Example: ``df.causal.mediate(treatment="training", mediators=["skill"], outcome="wage", covariates=["age"])``;
+        see :class:`NaturalEffects` (several mediators of any kind, jointly) and :class:`SimulatedMediation` (one).
+        """
+        from pandas_causal.estimator import choose
+
+        one = isinstance(mediators, str) or self._is_column(mediators) or not isinstance(mediators, list | tuple)
+        several: list[Any] = [mediators] if one else list(mediators)  # type: ignore[arg-type]
+        if mediators is None or not several:
+            raise CausalArgumentError(
+                "mediate needs mediators=, the names of columns: what part of the effect may pass through"
+            )
+        roles: dict[str, Any] = {"cluster": cluster, "sample_weight": sample_weight}
+        settings = {"controlled": controlled, "interactions": interactions, "control": control, "formula": formula}
+        if formula is not None:
+            columns = {**roles, "mediators": several}
+            covariates = self._of_formula(formula, covariates, treatment=treatment, outcome=outcome, **columns)
+        if graph is not None:
+            treatment, outcome, covariates = self._identified(graph, treatment, several, outcome, covariates)
+        need_treatment("mediate", treatment)
+        if covariates is None:
+            raise CausalArgumentError(
+                "mediate adjusts for covariates, and none were given: mediators are not randomised, even where"
+                " treatment is. covariates=[] says none on purpose, and graph= takes them from a causal graph"
+            )
+        chosen = choose("mediate", "doubly_robust" if estimator is None else estimator, settings)
+        return self._fit(
+            chosen, treatment=treatment, outcome=one_outcome(outcome), covariates=names(covariates), level=level,
+            missing=missing, mediators=several, **roles,
+        )  # fmt: skip
+
+    def _identified(
+        self, graph: Any, treatment: Any, mediators: list[Any], outcome: Any, covariates: Sequence[Any] | None
+    ) -> tuple[Any, Any, list[Any]]:
+        """Treatment, outcome and covariates, judged by a graph or taken from it."""
+        from pandas_causal.graphs.graph import as_graph
+        from pandas_causal.identification.distribution import columns_of
+        from pandas_causal.identification.mediation_sets import mediation_covariates
+        from pandas_causal.identification.routes import marked_ends
+
+        drawn = as_graph(graph)
+        treatment, outcome = marked_ends(drawn, treatment, one_outcome(outcome))
+        self._select(treatment=treatment, covariates=names(covariates), outcome=outcome, mediators=mediators)
+        columns_of(drawn, self._frame.columns)
+        given = None if covariates is None else names(covariates)
+        held = mediation_covariates(drawn, treatment, mediators, outcome, given)
+        return treatment, outcome, [c for c in self._frame.columns if c in held]
