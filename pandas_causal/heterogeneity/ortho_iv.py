@@ -13,7 +13,14 @@ from pandas_causal.arms.sample import Sample, notes
 from pandas_causal.effect.check import Check, Checks
 from pandas_causal.effect.effect import Effect
 from pandas_causal.effect.estimates import Estimates
-from pandas_causal.errors import CausalArgumentError, CausalDataError, NotIdentifiedError, WeakInstrumentWarning, warn
+from pandas_causal.errors import (
+    CausalArgumentError,
+    CausalDataError,
+    NotIdentifiedError,
+    Problem,
+    WeakInstrumentWarning,
+    warn,
+)
 from pandas_causal.heterogeneity.base import MODIFIERS, ConditionalEffects, modifier_columns, plan_of
 from pandas_causal.heterogeneity.double_ml import average_of, training_rows
 from pandas_causal.heterogeneity.projection import BasisFit, EffectBasis, LinearEffects, with_factor
@@ -54,6 +61,14 @@ def instrumented_fit(basis: EffectBasis, z: Floats, d: Floats, y: Floats, w: Flo
     (2019), "Machine learning estimation of heterogeneous treatment effects with instruments", NeurIPS, section 2.
     """
     p = basis.p
+    if p >= len(y):
+        raise CausalDataError(
+            [
+                Problem(
+                    "X", f"gives {p} coefficients for {len(y):,} rows", None, "let effects vary with fewer covariates"
+                )
+            ]
+        )
     cross, moment, scale = np.zeros((p, p)), np.zeros(p), np.zeros(p)
     unit = np.ones(len(y)) if w is None else w
     for at, Z in basis.design.blocks():
@@ -193,10 +208,9 @@ class OrthoIV(ConditionalEffects):
         fit = instrumented_fit(basis, z_rest, d_rest, y_rest, sample.w)
         self._sample, self.folds_ = sample, folds
         linear = LinearEffects.of(
-            basis, fit.values, fit.contributions, sample.rows, list(plan.names), clusters=sample.clusters
-        )
-        raw = replace(linear.uncertainty, components=(with_factor(fit.contributions, 1.0),))
-        linear = replace(linear, uncertainty=raw)
+            basis, fit.values, fit.contributions, sample.rows, list(plan.names), clusters=sample.clusters,
+            components=(with_factor(fit.contributions, 1.0),),
+        )  # fmt: skip
         self._linear = linear.clustered(sample.cluster) if sample.cluster else linear
         self.effect_ = self._arrange(sample, plan.index, means, _first_stage(z_rest, d_rest, sample))
         u = self._linear.uncertainty

@@ -372,12 +372,13 @@ def policy_values(
 def value_effect(rows: Estimates, learner_effect: Effect, outcome: str, cross_fitted: bool) -> Effect:
     """Values of policies as an effect, with the words of the fit behind the scores."""
     words = "doubly robust scores, normal law"
-    return replace(
+    found = replace(
         learner_effect,
         rows=rows,
         estimand=f"mean {outcome} under each policy",
         std_error_method=words + (", policies cross-fitted" if cross_fitted else ""),
     )
+    return found.explained()
 
 
 def row_hashes(frame: pd.DataFrame) -> np.ndarray:

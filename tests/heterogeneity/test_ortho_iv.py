@@ -81,5 +81,8 @@ def test_bad_input():
         fit(FRAME.assign(z=FRAME["a"] + FRAME["b"]))
     with pytest.raises(CausalArgumentError, match="takes one contrast of a treatment, and 2 were given"):
         fit(FRAME.assign(d=np.array(list("xyz"))[np.arange(2_000) % 3]))
+    few = pd.DataFrame(rng.normal(size=(6, 7)), columns=[*"abcdef", "z"])
+    with pytest.raises(CausalDataError, match="gives .* coefficients for 6 rows"):
+        OrthoIV(**dict.fromkeys(MODELS, "ridge"), cv=2).fit(few, np.arange(6.0) ** 2, treatment="f", instrument="z")
     with pytest.raises(CausalArgumentError, match="needs instrument="):
         OrthoIV().fit(FRAME[["a", "d"]], FRAME["y"], treatment="d")

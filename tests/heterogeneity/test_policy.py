@@ -8,8 +8,9 @@ import pytest
 from sklearn.base import clone
 
 from pandas_causal import PolicyTree, treat_within_budget
-from pandas_causal.errors import CausalArgumentError, CausalDataError
-from pandas_causal.heterogeneity.policy import grow
+from pandas_causal.errors import CausalArgumentError, CausalDataError, StandardErrorWarning
+from pandas_causal.heterogeneity.policy import grow, policy_values, value_effect
+from pandas_causal.inference.rows import RowIdentity
 from tests.heterogeneity.designs import COVARIATES, confounded
 
 MODELS = {"outcome_model": "linear", "propensity_model": "linear"}
@@ -114,6 +115,14 @@ def test_budgets():
         treat_within_budget(effect, cost - 1, 2.0)
     with pytest.raises(CausalArgumentError, match="budget must be a number"):
         treat_within_budget(effect, cost, -1)
+
+
+def test_a_value_without_uncertainty_is_explained():
+    index = pd.RangeIndex(4)
+    rows, _ = policy_values(np.array([[1.0, 2], [1, 3], [1, 4], [1, 2]]), {}, (0, 1), RowIdentity(index), None)
+    like = confounded(60).causal.ate(treatment="t", outcome="y", covariates=["a"], estimator="regression")
+    with pytest.warns(StandardErrorWarning, match="1 of 2 standard errors are zero"):
+        value_effect(rows, like, "y", cross_fitted=False)
 
 
 def test_bad_input():
