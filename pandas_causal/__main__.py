@@ -72,6 +72,12 @@ def warm() -> None:
         "synthetic control with predictors": lambda: few.synthetic_control(
             **units, estimator="sc", covariates=["x", "z"]
         ),
+        "curves of a ranking": lambda: ask.uplift(
+            treatment="t", outcome="y", score="x", propensity_model="ridge"
+        ).diagnostics["curve"],
+        "policy tree": lambda: pandas_causal.PolicyTree(2).fit(
+            df[["x", "z"]][:200], np.column_stack([df["x"], df["z"]])[:200]
+        ),
         "band over many rows": lambda: (
             pandas_causal.RegressionAdjustment()
             .fit(df[["x", "z"]], df["y"], treatment=df["t"])

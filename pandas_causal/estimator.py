@@ -34,6 +34,14 @@ SHORT_NAMES: Mapping[str, Mapping[str, tuple[str, Mapping[str, object]]]] = {
         "regression": ("RegressionAdjustment", {}),
         "tmle": ("TMLE", {}),
     },
+    "cate": {
+        "dr": ("DRLearner", {}),
+        "r": ("RLearner", {}),
+        "x": ("XLearner", {}),
+        "t": ("TLearner", {}),
+        "s": ("SLearner", {}),
+        "dml": ("LinearDML", {}),
+    },
     "mediate": {
         "doubly_robust": ("NaturalEffects", {}),
         "simulation": ("SimulatedMediation", {}),

@@ -110,6 +110,16 @@ QUESTIONS = {
         {"adjustment"},
         set(),
     ),
+    "cate": (
+        'df.causal.cate(treatment="t", outcome="y", covariates=["x"], learner="dml")',
+        {"heterogeneity"},
+        set(),
+    ),
+    "uplift": (
+        'df.causal.uplift(treatment="t", outcome="y", score="x", outcome_model="ridge", propensity_model="ridge")',
+        {"heterogeneity"},
+        set(),
+    ),
     "match": ('df.causal.match(treatment="t", outcome="y", covariates=["x"])', {"matching"}, {"numba"}),
     "did": ('panel.causal.did(outcome="y", unit="i", time="t", cohort="g")', {"difference_in_differences"}, set()),
     "rdd": ('df.causal.rdd(outcome="y", running="x", cutoff=0.0)', {"discontinuity"}, {"numba"}),

@@ -16,6 +16,7 @@ from pandas_causal.accessor.difference_in_differences import PanelQuestions
 from pandas_causal.accessor.discontinuity import DiscontinuityQuestions
 from pandas_causal.accessor.experiments import ExperimentQuestions
 from pandas_causal.accessor.graphs import GraphQuestions, StructuralQuestions
+from pandas_causal.accessor.heterogeneity import HeterogeneityQuestions
 from pandas_causal.accessor.instruments import InstrumentQuestions
 from pandas_causal.accessor.matching import MatchingQuestions
 from pandas_causal.accessor.mediation import MediationQuestions
@@ -34,6 +35,7 @@ class CausalAccessor(
     MediationQuestions,
     DiscontinuityQuestions,
     GraphQuestions,
+    HeterogeneityQuestions,
     InstrumentQuestions,
     PanelQuestions,
     StructuralQuestions,

@@ -92,6 +92,9 @@ class Effect:
     study : Study or None
         What is needed to run the study again: the estimator unfitted, the caller's columns by reference, and what was
         done to the rows since. None for what no single fit gives (a difference of two, an effect for every row).
+    averages : Effect or None
+        Scores of the same rows that :meth:`aggregate` averages in place of the estimates, where these have no joint
+        uncertainty (a learner's effects) and the scores' averages have.
     """
 
     rows: Estimates
@@ -111,6 +114,7 @@ class Effect:
     facts: Mapping[str, Any] = field(default_factory=dict)
     pictured: Callable[[], Effect] | None = None
     study: Study[Effect] | None = None
+    averages: Effect | None = None
 
     # -- the table and its one row ---------------------------------------------------------------------------------
 
@@ -269,6 +273,13 @@ class Effect:
             With one row per unit: True speaks of the population the units were sampled from (the sampling of their
             covariates counts), False of these very units.
         """
+        if self.averages is not None:
+            if not population:
+                raise CausalError(
+                    "averages of these effects are averages of scores, which carry the sampling of the rows; leave"
+                    " population=True"
+                )
+            return self.averages.aggregate(by, weights)
         weighting = self.rows.weighting(by, weights.rows if isinstance(weights, Effect) else weights)
         about = self.population
         if self.rows.units is not None and not population:
@@ -601,6 +612,7 @@ class Effect:
             inversion=getattr(self.inversion, "compact", lambda: self.inversion)(),
             pictured=None,
             study=None if self.study is None else self.study.without_data(),
+            averages=None,
         )
 
     def __repr__(self) -> str:
@@ -672,6 +684,9 @@ class Effect:
 
     def _take(self, positions: Positions) -> Effect:
         taken = self._with_rows(self.rows.take(positions))
+        if self.averages is not None:
+            scores = replace(self.averages, rows=self.averages.rows.take(positions))
+            taken = replace(taken, averages=scores)
         if self.tests is not None:
             taken = replace(taken, tests=self.tests.iloc[positions])
         if self.inversion is None:
@@ -689,7 +704,8 @@ class Effect:
         words = self.estimand if estimand is None else estimand
         # what a test of the rows said of itself does not hold for a map of them
         method = self.std_error_method if self.tests is None else self.std_error_method.partition("; p-values")[0]
-        mapped = replace(self, rows=rows, estimand=words, inversion=None, tests=None, pictured=None, study=None)
+        undone: dict[str, Any] = dict.fromkeys(("inversion", "tests", "pictured", "study", "averages"))
+        mapped = replace(self, rows=rows, estimand=words, **undone)
         return replace(mapped, std_error_method=method).explained()
 
 

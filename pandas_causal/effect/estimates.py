@@ -466,9 +466,9 @@ def _averaged(u: Uncertainty, codes: Positions, share: Floats, n_groups: int) ->
     """Average the loadings by group, without a (groups, rows) matrix."""
     if isinstance(u, Variance):
         used = codes >= 0
-        matrix = np.zeros((n_groups, len(share)))
-        matrix[codes[used], np.flatnonzero(used)] = share[used]
-        return u.linear(matrix)
+        if int(np.bincount(codes[used & (share != 0)], minlength=n_groups).max(initial=0)) > 1:
+            u.linear(np.ones((1, 2)))  # refuses
+        return Variance(_group_sums(np.square(share) * u.pointwise, codes, n_groups))
     columns = [_group_sums(share * u.loadings[:, j], codes, n_groups) for j in range(u.loadings.shape[1])]
     return replace(u, loadings=np.stack(columns, axis=1))
 

@@ -21,6 +21,9 @@ from pandas_causal.plotting.event_study import draw_group_time as group_time
 from pandas_causal.plotting.event_study import draw_trends as trends
 from pandas_causal.plotting.forest import draw_forest as forest
 from pandas_causal.plotting.graph import draw_graph as graph
+from pandas_causal.plotting.heterogeneity import draw_dose as dose
+from pandas_causal.plotting.heterogeneity import draw_effects as effects
+from pandas_causal.plotting.heterogeneity import draw_uplift as uplift
 from pandas_causal.plotting.instruments import draw_anderson_rubin as anderson_rubin
 from pandas_causal.plotting.instruments import draw_binned_instrument as binned_instrument
 from pandas_causal.plotting.instruments import draw_plausible_exogeneity as plausible_exogeneity
@@ -42,6 +45,8 @@ __all__ = [
     "confounder_contour",
     "density",
     "discontinuity",
+    "dose",
+    "effects",
     "event_study",
     "extreme_confounders",
     "forest",
@@ -59,5 +64,6 @@ __all__ = [
     "synthetic",
     "trends",
     "unit_weights",
+    "uplift",
     "waterfall",
 ]

@@ -11,6 +11,7 @@ from pandas_causal.plotting.bounds import PICTURES as BOUNDS
 from pandas_causal.plotting.discontinuity import PICTURES as DISCONTINUITY
 from pandas_causal.plotting.event_study import PICTURES as EVENT_STUDY
 from pandas_causal.plotting.forest import PICTURES as FOREST
+from pandas_causal.plotting.heterogeneity import PICTURES as HETEROGENEITY
 from pandas_causal.plotting.instruments import PICTURES as INSTRUMENTS
 from pandas_causal.plotting.love import PICTURES as LOVE
 from pandas_causal.plotting.overlap import PICTURES as OVERLAP
@@ -30,6 +31,7 @@ _PICTURES: Mapping[str, Picture] = {
     **OVERLAP,
     **LOVE,
     **DISCONTINUITY,
+    **HETEROGENEITY,
     **INSTRUMENTS,
     **PARALLEL_TRENDS,
     **SYNTHETIC_CONTROL,

@@ -21,6 +21,8 @@ from pandas_causal.errors import CausalError, CausalWarning
 from tests.contract.twins import fast
 
 ESTIMATORS = pandas_causal.all_estimators()
+LEARNERS = ("LinearDML", "DRLearner", "RLearner", "XLearner", "TLearner", "SLearner")
+RIDGE = {"outcome_model": "ridge", "propensity_model": "ridge"}
 METHODS = [name for name in dir(CausalAccessor) if not name.startswith("_")]
 # what scikit-learn's contract demands; nothing else may be raised that is not ours
 DEMANDED = ((TypeError, "Sparse"),)
@@ -547,6 +549,44 @@ def arguments(name, rng, at):
                 fast(pandas_causal.InteractiveIV),
                 fast(pandas_causal.PartialLinearIV),
             ),
+        },
+        "cate": lambda: {
+            **arms,
+            "covariates": xs,
+            "missing": missing,
+            "propensity": maybe(rng, at("p"), 0.1),
+            "learner": pick(rng, *(fast(getattr(pandas_causal, name)) for name in LEARNERS)),
+        },
+        "dose": lambda: {
+            **arms,
+            "treatment": pick(rng, at("r"), at("x2"), at("d")),
+            "covariates": xs,
+            "missing": missing,
+            "outcome_model": "ridge",
+            "treatment_model": "ridge",
+        },
+        "quantiles": lambda: {
+            **arms,
+            **RIDGE,
+            "covariates": xs,
+            "missing": missing,
+            "quantiles": pick(rng, [0.5], [0.2, 0.8]),
+            "estimand": pick(rng, "ATE", "ATT", "ATC"),
+        },
+        "scores": lambda: {**arms, **RIDGE, "covariates": xs, "missing": missing},
+        "uplift": lambda: {
+            **arms,
+            **RIDGE,
+            "score": pick(rng, at("r"), at("x1"), [at("r"), at("x1")]),
+            "covariates": xs,
+            "missing": missing,
+        },
+        "policy_value": lambda: {
+            **arms,
+            **RIDGE,
+            "policy": pick(rng, 0, 1, pandas_causal.PolicyTree(1)),
+            "covariates": xs,
+            "missing": missing,
         },
         "fit": dict,
         "overlap": lambda: {

@@ -193,10 +193,15 @@ def ask_accessor(estimator, frame, **roles):
     return frame.causal.fit(estimator, treatment="medication", outcome="recovery", covariates=COVARIATES, **roles)
 
 
+TOO_MANY_ARMS = ("continuous.*qcut", "treatment has 21 levels", "arm 2 has fewer")
+
+
 @every
 @pytest.mark.parametrize(("change", "message"), COLUMNS.values(), ids=COLUMNS.keys())
 def test_bad_column(estimator, change, message):
     frame = change(make())
+    if estimator.treatments == "either" and any(words in message for words in TOO_MANY_ARMS):
+        pytest.skip("numbers, to it")
     with pytest.raises(CausalDataError, match=message) as error:
         ask(estimator, frame)
     assert error.value.problems
@@ -339,7 +344,8 @@ def test_lengths_that_differ(estimator, role):
     word = "outcome" if role == "y" else role
     with pytest.raises(CausalDataError, match=f"{word}: has 119 values for 120 rows"):
         clone(estimator).fit(frame[COVARIATES], **{**good, role: good[role][:-1]})
-    deep = np.zeros((N, 2, 2)) if role == "cluster" else np.column_stack([good[role]] * 3)
+    several = role == "cluster" or (role == "treatment" and estimator.treatments == "either")
+    deep = np.zeros((N, 2, 2)) if several else np.column_stack([good[role]] * 3)
     with pytest.raises(CausalDataError, match=f"{word}: has 3 (columns|dimensions)"):
         clone(estimator).fit(frame[COVARIATES], **{**good, role: deep})
 
@@ -370,6 +376,8 @@ def test_one_column_has_one_role(estimator):
 @pytest.mark.parametrize("given", [3.5, None, 0, object, "no such", ["age", "severity"]], ids=str)
 def test_treatment_that_is_neither_name_nor_array(estimator, given):
     frame = make()
+    if estimator.treatments == "either" and isinstance(given, list):
+        pytest.skip("several treatments, to it")
     with pytest.raises(CausalError):
         clone(estimator).fit(frame[COVARIATES], frame["recovery"], treatment=given)
 
@@ -504,7 +512,8 @@ def test_missing_drop_counts_the_rows(estimator):
 def test_a_category_with_one_arm_is_an_overlap_error(estimator):
     if type(estimator).__name__ == "DifferenceInMeans":
         pytest.skip("randomised: no overlap to check")
-    estimator = clone(estimator).set_params(estimand="ATE")  # the treated alone do not need these controls
+    if "estimand" in estimator.get_params():
+        estimator = clone(estimator).set_params(estimand="ATE")  # the treated alone do not need these controls
     frame = make()
     frame.loc[frame["medication"].eq(0) & (np.arange(N) % 2 == 0), "region"] = "control only"
     n = int((frame["region"] == "control only").sum())
@@ -521,7 +530,7 @@ def test_no_covariates_is_a_legal_request(estimator):
     frame = make()
     plain = frame.groupby("medication")["recovery"].mean().diff().iloc[-1]
     effect = clone(estimator).fit(frame[["medication"]], frame["recovery"], treatment="medication").effect()
-    exact = type(estimator).__name__ not in ("AIPW", "TMLE")
+    exact = "cv" not in estimator.get_params() or type(estimator).__name__ == "IPW"
     assert effect.estimate == pytest.approx(plain, rel=1e-12 if exact else 0.05)
     without = clone(estimator).fit(None, frame["recovery"], treatment=frame["medication"]).effect()
     assert without.estimate == effect.estimate

@@ -13,9 +13,18 @@ from tests.contract.data import COVARIATES, CROSS_FITTED, DETERMINISTIC, ESTIMAT
 ADJUSTED = [clone(e).set_params(adjustment="lin") if "adjustment" in e.get_params() else clone(e) for e in ESTIMATORS]
 every = pytest.mark.parametrize("estimator", ADJUSTED, ids=NAMES)
 deterministic = pytest.mark.parametrize("estimator", DETERMINISTIC, ids=[type(e).__name__ for e in DETERMINISTIC])
+
+
+def with_models(estimator, model):
+    """A clone whose nuisances are all of one kind."""
+    known = estimator.get_params()
+    nuisances = [name for name in ("outcome_model", "propensity_model", "treatment_model") if name in known]
+    return clone(estimator).set_params(**dict.fromkeys(nuisances, model), cv=2)
+
+
 # settings that see rows one by one, so that an order could matter
 LEARNERS = [
-    pytest.param(clone(e).set_params(outcome_model=m, propensity_model=m, cv=2), id=f"{type(e).__name__}-{m}")
+    pytest.param(with_models(e, m), id=f"{type(e).__name__}-{m}")
     for e in CROSS_FITTED
     for m in ("linear", "ridge", "boosting")
     if m != "boosting" or type(e).__name__ == "AIPW"

@@ -21,6 +21,10 @@ HULL = "5 covariates for 8 rows of an arm: no weights reach the other arm's mean
 ONE_ARM = "missing values in one arm only: no weights balance their indicator"
 PICKLES = {"check_estimators_pickle": ONE_ARM, "check_sample_weight_equivalence_on_dense_data": FEW}
 SEPARATED = {"check_sample_weight_equivalence_on_dense_data": "30 covariates for 15 rows separate the arms, refused"}
+FIRST = {
+    "check_regressors_no_decision_function": "y is the first column of X, which we refuse as a copy of the outcome"
+}
+EFFECTS = ("LinearDML", "SparseDML", "SLearner", "TLearner", "XLearner", "RLearner", "DRLearner")
 EXPECTED = {
     **{f"{name}Twin": COPIES | SEPARATED for name in ("AIPW", "TMLE", "IPW", "Matching")},
     "EntropyBalancingTwin": COPIES
@@ -29,11 +33,13 @@ EXPECTED = {
     "StableBalancingTwin": COPIES | PICKLES | {"check_estimators_dtypes": HULL},
     "CovariateBalancingPropensityTwin": COPIES | PICKLES,
     "DifferenceInMeansTwin": {},  # looks at no covariate
+    "DoubleMLTwin": COPIES | SEPARATED,
+    **{f"{name}Twin": COPIES | SEPARATED | FIRST for name in EFFECTS},
     "RegressionAdjustmentTwin": COPIES
     | {
         "check_sample_weight_equivalence_on_dense_data": "30 covariates for 15 rows: least squares does not exist",
-        "check_regressors_no_decision_function": "y is the first column of X, which we refuse as a copy of the outcome",
-    },
+    }
+    | FIRST,
 }
 
 
