@@ -287,7 +287,7 @@ def _mark(column: pd.Series[Any]) -> int:
     """Hash of a column's values, a few hundred microseconds for 100,000 numbers."""
     if isinstance(column.dtype, pd.CategoricalDtype):
         return _crc(column.cat.codes.to_numpy(), zlib.crc32(repr(list(column.cat.categories)).encode()))
-    if isinstance(column.dtype, np.dtype) and column.dtype.kind in "biufmM":
+    if isinstance(column.dtype, np.dtype) and column.dtype.kind in "biufcmM":
         values = column.to_numpy()
         return _crc(values.view(np.int64) if values.dtype.kind in "mM" else values)
     if pd.api.types.is_numeric_dtype(column.dtype):

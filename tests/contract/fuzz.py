@@ -489,6 +489,13 @@ def arguments(name, rng, at):
             "estimand": pick(rng, "ATE", "ATT", "ATC"),
             "estimator": pick(rng, "ipw", "regression", fast(pandas_causal.AIPW), fast(pandas_causal.TMLE)),
         },
+        "audit": lambda: {
+            **arms,
+            "covariates": xs[:2],
+            "missing": missing,
+            "estimator": "regression",
+        },
+        "why": lambda: {"graph": graph, "target": at("y"), "missing": missing_rows},
         "match": lambda: {
             **arms,
             "covariates": xs,
@@ -648,6 +655,8 @@ def _case(seed):
         if asked in ("do", "counterfactual"):
             graph, interventions = given.pop("graph"), given.pop("interventions")
             question = lambda: getattr(frame.causal, asked)(graph, interventions, **given)  # noqa: E731
+        elif asked == "why":
+            question = lambda: frame.causal.why(before=frame.iloc[::2], **given)  # noqa: E731
         elif asked == "check_graph":
             graph = given.pop("graph")
             question = lambda: frame.causal.check_graph(graph, **given)  # noqa: E731
