@@ -442,6 +442,7 @@ def test_hansens_j_rejects_a_propensity_that_is_not_logistic_in_the_covariates()
     assert checks[0]["specification"].table["df"].iloc[0] == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("estimator", [EntropyBalancing(), StableBalancing()], ids=lambda e: type(e).__name__)
 def test_the_bootstrap_agrees(estimator):
     """Draws give rows weight 0, and a draw's target is its own; 200 draws know a standard error to 5%."""

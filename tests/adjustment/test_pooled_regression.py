@@ -325,6 +325,7 @@ def test_learners_without_a_place_are_refused():
 # -- like every estimator ----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*corrected for it the answer moves")
 def test_errors_by_influence_are_those_of_the_bootstrap():
     X, y, d = confounded(600, seed=8)

@@ -136,6 +136,7 @@ def test_same_seed_same_answer(senators):
     assert fit(senators, window=1.0).p_value == fit(senators, window=1.0).p_value
 
 
+@pytest.mark.slow
 def test_size_of_the_permutation_test():
     """Under no effect the test rejects at 5% in 5% of samples, within the binomial error of 200 draws."""
     rng = np.random.default_rng(4)

@@ -128,6 +128,7 @@ KINDS = {
         *(pytest.param(kind, 40.0, marks=pytest.mark.slow) for kind in KINDS if kind != "welch"),
     ],
 )
+@pytest.mark.slow
 def test_a_weight_that_dominates_does_not_shrink_the_error(kind, top):
     rng, n = np.random.default_rng(1), 60
     frame = pd.DataFrame({"arm": np.arange(n) % 2, "w": np.where(np.arange(n) == 1, top, 1.0), "one": 1.0})

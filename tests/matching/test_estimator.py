@@ -432,6 +432,7 @@ def varying(rng, n=300):
     return pd.DataFrame(x, columns=["a", "b"]), y, t
 
 
+@pytest.mark.slow
 def test_errors_of_full_matching_where_effects_vary():
     """Clustered by set they were a fifth too wide."""
     rng = np.random.default_rng(3)

@@ -194,6 +194,7 @@ def test_saturated_linear_models_reach_the_plug_in():
     assert abs(effect.estimate - want) < 0.05 * effect.std_error
 
 
+@pytest.mark.slow
 def test_influence_and_bootstrap_errors_agree():
     X, y, _ = front_door(np.random.default_rng(3), 800)
     roles = {"treatment": "d", "mediators": ["m1", "m2"]}

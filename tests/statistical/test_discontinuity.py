@@ -53,6 +53,7 @@ def test_draw_by_draw_like_rdrobust(design):
         np.testing.assert_allclose(ours, peer[[0, 1, 3]], rtol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("design", [LEE, LUDWIG_MILLER], ids=["Lee", "Ludwig-Miller"])
 def test_robust_intervals_cover_more_than_conventional_ones(design):
     """rdrobust, to which ours are equal, covers 88 to 93%: the bound is 88% less the binomial error of the draws."""
@@ -61,6 +62,7 @@ def test_robust_intervals_cover_more_than_conventional_ones(design):
     assert binom.ppf(0.0005, DRAWS, 0.88) / DRAWS <= robust <= binom.ppf(0.9995, DRAWS, 0.95) / DRAWS
 
 
+@pytest.mark.slow
 def test_coverage_where_the_bias_is_removed_exactly():
     """A quadratic mean on each side, n = 5,000: 95% within the binomial error of the draws, and between 93 and 97%."""
     (_, robust), errors = simulate(QUADRATIC, 5_000, DRAWS, 6)
