@@ -153,7 +153,7 @@ def worst_terms(terms: CovariateTerms, cases: Sequence[Case], cluster: Values | 
     """
     n, q = terms.Z.shape
     if n > _ROWS:  # what is worth a warning shows in so many
-        at = np.linspace(0, n - 1, _ROWS).astype(np.intp)
+        at = np.sort(np.random.default_rng(0).permutation(n)[:_ROWS])
         terms = replace(terms, Z=terms.Z[at])
         cases = [Case(case.arm, case.values[at], case.target[at]) for case in cases]
         cluster = None if cluster is None else cluster[at]

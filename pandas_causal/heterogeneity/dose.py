@@ -100,6 +100,7 @@ class DoseResponse(Residualised):
 
     curve: ClassVar[bool] = True
     treatments: ClassVar[Takes] = "numbers"
+    estimates_levels: ClassVar[bool] = True  # means under doses: 0 is no absence of an effect
     legal: ClassVar[Mapping[str, Legal]] = {
         "bandwidth": _BANDWIDTH,
         "clip": number(0, 1, "a number in [0, 1)"),

@@ -360,6 +360,9 @@ def policy_values(
     """
     at = np.arange(len(scores))
     columns = {name: scores[at, codes] for name, codes in given.items()}
+    taken = [name for name in columns if name in {f"all {level}" for level in levels}]
+    if taken:
+        raise CausalArgumentError(f"the name {taken[0]!r} is that of one arm for everyone; call the policy otherwise")
     columns |= {f"all {level}": scores[:, k] for k, level in enumerate(levels)}
     rewards = np.column_stack(list(columns.values()))
     unit = np.ones(len(scores)) if w is None else w

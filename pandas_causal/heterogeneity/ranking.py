@@ -527,7 +527,11 @@ def _rankings(priority: Any, n: int) -> dict[Hashable, Floats]:
         named = dict(priority)
     else:
         named = {getattr(priority, "name", None) or "ranking": priority}
-    return {name: numbers_of(values, f"priority {name!r}", n) for name, values in named.items()}
+    rankings = {name: numbers_of(values, f"priority {name!r}", n) for name, values in named.items()}
+    flat = [name for name, values in rankings.items() if values.min() == values.max()]
+    if flat:
+        raise CausalDataError(f"priority {flat[0]!r} is the same in every row, so that it ranks nobody")
+    return rankings
 
 
 def _one_of(name: str, value: object, legal: tuple[str, ...]) -> None:

@@ -452,6 +452,8 @@ def join(left: Influence, right: Influence, how: str | None = None, *, keep_fact
 
 def shifts(parts: Sequence[Influence]) -> tuple[Component, ...]:
     """The shifts of the parameters of several fits, made together, so that a fit less itself does not move; or none."""
+    if len(parts) == 1:
+        return tuple(c for c in parts[0].components if c.shift is not None)
     each = [next((c.shift for c in part.components if c.shift is not None), None) for part in parts]
     if all(shift is None for shift in each):
         return ()

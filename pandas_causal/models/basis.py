@@ -15,6 +15,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, Transfo
 from sklearn.utils.validation import check_is_fitted
 
 from pandas_causal.kernels.arrays import Floats, Values
+from pandas_causal.models.folds import sample_of_groups
 
 __all__ = ["BoostedBasisClassifier", "BoostedBasisRegressor", "LogisticAIC", "RidgeGCV", "SplineBasis"]
 
@@ -195,7 +196,7 @@ class LogisticAIC(ClassifierMixin, BaseEstimator):
         self.scale_ = np.where(scale > 1e-12, scale, np.inf)
         A = np.hstack([np.ones((len(X), 1)), (X - self.centre_) / self.scale_])
         # many rows: the penalty is chosen on some of them, which all follow from there
-        some = np.linspace(0, len(A) - 1, min(len(A), _CHOOSE_ON)).astype(np.intp)
+        some = np.arange(len(A)) if len(A) <= _CHOOSE_ON else sample_of_groups(label, _CHOOSE_ON)
         share = len(some) / len(A)
         J = len(self.classes_) - 1
         beta, best = np.zeros((J, A.shape[1])), np.inf

@@ -216,3 +216,19 @@ class CausalKFold:
         folds = assign_folds(codes, self.n_splits, rng, labels=inputs.index, cluster=inputs.roles.get("cluster"))
         for k in range(self.n_splits):
             yield np.flatnonzero(folds != k), np.flatnonzero(folds == k)
+
+
+def sample_of_groups(groups: Codes, size: int) -> Positions:
+    """Positions of about `size` rows, in order: the same share of every group (n,), and of a small one all rows."""
+    order = np.argsort(groups, kind="stable")
+    counts = np.bincount(groups)
+    rng = np.random.default_rng(0)
+    parts = []
+    for start, count in zip(np.cumsum(counts) - counts, counts, strict=True):
+        own = order[start : start + count]
+        taken = min(count, max(int(np.ceil(size * count / len(groups))), _WHOLE_GROUP))
+        parts.append(own if taken == count else rng.permutation(own)[:taken])
+    return np.sort(np.concatenate(parts)).astype(np.intp)
+
+
+_WHOLE_GROUP = 50  # rows under which a group is kept whole

@@ -14,8 +14,9 @@ import numpy as np
 
 from pandas_causal.inputs.encoding import EveryLevel
 from pandas_causal.inputs.types import Model
-from pandas_causal.kernels.arrays import Codes, Floats, Positions
+from pandas_causal.kernels.arrays import Codes, Floats
 from pandas_causal.models.cross_fitting import PredictFunction, cross_fit, make_model, out_of_fold
+from pandas_causal.models.folds import sample_of_groups
 from pandas_causal.models.stacking import Stack, join_means, join_probabilities
 from pandas_causal.models.training_rows import TrainingRows
 
@@ -240,17 +241,17 @@ def _stack_arms(rows: TrainingRows, each: Mapping[str, Floats]) -> tuple[Stack, 
     return tuple(stacks)
 
 
-def _subsample(rows: TrainingRows, folds: Codes | None) -> tuple[TrainingRows, Codes] | None:
+def _subsample(rows: TrainingRows, folds: Codes) -> tuple[TrainingRows, Codes] | None:
     """The rows on which members without a say are found out, where there are too many to try them all on."""
-    if folds is None or len(rows) <= _SUBSAMPLE:
+    if len(rows) <= _SUBSAMPLE:
         return None
-    at: Positions = np.linspace(0, len(rows) - 1, _SUBSAMPLE).astype(np.intp)
+    at = sample_of_groups(rows.arms * (int(folds.max()) + 1) + folds, _SUBSAMPLE)
     return rows.take(at), folds[at]
 
 
 def stacked_means(
     rows: TrainingRows,
-    folds: Codes | None,
+    folds: Codes,
     before: Sequence[Stack] | None,
     random_state: int | None,
     n_jobs: int | None,
@@ -260,26 +261,26 @@ def stacked_means(
     Parameters
     ----------
     rows : TrainingRows
-    folds : ndarray (n,) or None
-        None: predictions are in sample, and the weights of `before` hold, since in sample the most flexible member
-        would get them all.
+    folds : ndarray (n,)
     before : sequence of Stack, optional
         Of an earlier split: members without a say there are left out.
     random_state, n_jobs : int, optional
     """
     smallest = int(np.bincount(rows.arms, minlength=rows.n_arms).min())
     if before:
-        names = _heard(before)
+        heard = _heard(before)
+        names = [name for name in before[0].members if name in heard or name in _PLAIN]
     else:
         names = [k for k, m in _OF_MEANS.items() if (len(rows) if m.pooled else smallest) >= m.least]
         if rows.n_arms == 1:
             names.remove("splines")  # of one arm, or of all: the same
         if (part := _subsample(rows, folds)) is not None:
             tried = _members_of_means(names, *part, random_state, n_jobs)
-            names = _heard(_stack_arms(part[0], {name: fit.predictions for name, fit in tried.items()}))
+            heard = _heard(_stack_arms(part[0], {name: fit.predictions for name, fit in tried.items()}))
+            names = [name for name in names if name in heard or name in _PLAIN]
     fits = _members_of_means(names, rows, folds, random_state, n_jobs)
     each = {name: fits[name].predictions for name in names}
-    stacks = tuple(s.only(names) for s in before) if folds is None and before else _stack_arms(rows, each)
+    stacks = _stack_arms(rows, each)
     by_fold = tuple(
         _StackedArms(stacks, dict(zip(names, models, strict=True)))
         for models in zip(*(fits[name].by_fold for name in names), strict=True)
@@ -292,7 +293,7 @@ def stacked_means(
 
 def stacked_probabilities(
     rows: TrainingRows,
-    folds: Codes | None,
+    folds: Codes,
     before: Sequence[Stack] | None,
     random_state: int | None,
     n_jobs: int | None,
@@ -315,15 +316,17 @@ def stacked_probabilities(
         return join_probabilities(each, part.arms, part.w)
 
     if before:
-        names = _heard(before)
+        heard = _heard(before)
+        names = [name for name in before[0].members if name in heard or name in _PLAIN]
     else:
         names = [name for name, member in _OF_PROBABILITIES.items() if len(rows) >= member.least]
         if (part := _subsample(rows, folds)) is not None:
             tried = run(names, *part)
-            names = _heard([join(part[0], {name: tried[name].predictions for name in names})])
+            heard = _heard([join(part[0], {name: tried[name].predictions for name in names})])
+            names = [name for name in names if name in heard or name in _PLAIN]
     fits = run(names, rows, folds)
     each = {name: fits[name].predictions for name in names}
-    stack = before[0].only(names) if folds is None and before else join(rows, each)
+    stack = join(rows, each)
     by_fold = tuple(
         _StackedProbabilities(stack, dict(zip(names, models, strict=True)))
         for models in zip(*(fits[name].by_fold for name in names), strict=True)

@@ -1,7 +1,7 @@
 """Nuisance models: default choices, cross-fitting, and how well they predict.
 
 The outcome given covariates in every arm, and the probability of every arm given covariates. A model is "auto" (the
-learners of :mod:`~pandas_causal.models.stacking` joined by out-of-fold loss), "linear" (unpenalised, from sufficient
+learners of :mod:`~pandas_causal.models.members` joined by out-of-fold loss), "linear" (unpenalised, from sufficient
 statistics), one of those learners by name, or any scikit-learn estimator or pipeline.
 """
 
@@ -17,7 +17,7 @@ import pandas as pd
 from pandas_causal.effect.check import Check
 from pandas_causal.errors import CausalArgumentError, CausalDataError
 from pandas_causal.inputs.types import Model
-from pandas_causal.kernels.arrays import Codes, Floats, Positions
+from pandas_causal.kernels.arrays import Codes, Floats
 from pandas_causal.models.cross_fitting import (
     check_model,
     log_loss,
@@ -49,7 +49,6 @@ __all__ = [
     "report",
 ]
 
-_SUBSAMPLE = 100_000
 _FOLDS = 5  # drawn to settle "auto" where none are given
 
 
@@ -95,10 +94,6 @@ class Nuisance:
         return np.mean([p(X) for p in self.predict], axis=0)
 
 
-def _subset(n: int) -> Positions | None:
-    return None if n <= _SUBSAMPLE else np.linspace(0, n - 1, _SUBSAMPLE).astype(np.intp)
-
-
 def _is_auto(spec: Model) -> bool:
     return isinstance(spec, str) and spec == "auto"
 
@@ -106,15 +101,12 @@ def _is_auto(spec: Model) -> bool:
 def _settled_on_folds(
     fit: Callable[..., Nuisance], rows: TrainingRows, random_state: int | None, n_jobs: int | None
 ) -> Nuisance:
-    """Settle "auto" where no folds are given, on folds of its own, and fit its members to all rows.
+    """Fit "auto" on folds of its own where none are given: in sample the most flexible member would always win.
 
-    In sample the more flexible model always has the smaller loss. The losses told are those out of fold.
+    What it predicts is out of fold as well: members' weights and calibration are those of rows not seen.
     """
-    part = rows.take(_subset(len(rows)))
-    folds = assign_folds(part.arms, _FOLDS, np.random.default_rng(random_state))
-    tried = fit("auto", part, folds, random_state=random_state, n_jobs=n_jobs)
-    whole = fit("auto", rows, None, random_state=random_state, n_jobs=n_jobs, before=tried)
-    return replace(whole, losses=tried.losses, baselines=tried.baselines, slopes=tried.slopes, in_sample=False)
+    folds = assign_folds(rows.arms, _FOLDS, np.random.default_rng(random_state))
+    return fit("auto", rows, folds, random_state=random_state, n_jobs=n_jobs)
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,8 +141,8 @@ def fit_outcome(
 ) -> Nuisance:
     """Fit the outcome in every arm and predict it for every row, out of fold.
 
-    Without folds predictions are in sample; "auto" is settled on folds all the same. With `before`, the fit of an
-    earlier split, "auto" keeps the members that had a say there. `setting` names the model in messages.
+    Without folds predictions are in sample, but those of "auto", which makes folds of its own. With `before`, the fit
+    of an earlier split, "auto" keeps the members that had a say there. `setting` names the model in messages.
     """
     check_model(spec, setting, "predict")
     X, arms, y, w = rows.X, rows.arms, rows.outcome(), rows.w
@@ -165,12 +157,12 @@ def fit_outcome(
         chosen = ("linear",) * rows.n_arms
         slopes = _outcome_slopes(rows, predictions)
         return Nuisance(predictions, chosen, losses, baselines, by_all, in_sample=folds is None, slopes=slopes)
-    if folds is None and before is None and _is_auto(spec):
+    if folds is None and _is_auto(spec):
         return _settled_on_folds(fit_outcome, rows, random_state, n_jobs)
     stacks: tuple[Stack, ...] = ()
     plain: Floats | None = None
     predict: tuple[Callable[[Floats], Floats], ...]
-    if _is_auto(spec):
+    if folds is not None and _is_auto(spec):
         made = stacked_means(rows, folds, None if before is None else before.stacks, random_state, n_jobs)
         predictions, predict, stacks, plain = made.predictions, made.by_fold, made.stacks, made.plain
         chosen = tuple(stack.name for stack in stacks)
@@ -218,8 +210,8 @@ def fit_propensity(
 ) -> Nuisance:
     """Fit the probability of every arm and predict it for every row, out of fold.
 
-    Without folds predictions are in sample; "auto" is settled on folds all the same. With `before`, the fit of an
-    earlier split, "auto" keeps the members that had a say there. `setting` names the model in messages.
+    Without folds predictions are in sample, but those of "auto", which makes folds of its own. With `before`, the fit
+    of an earlier split, "auto" keeps the members that had a say there. `setting` names the model in messages.
     """
     check_model(spec, setting, "predict_proba")
     arms, w, baseline = rows.arms, rows.w, rows.share_loss()
@@ -231,7 +223,7 @@ def fit_propensity(
         losses = (log_loss(arms, predictions, w),)
         slopes = (_propensity_slope(rows, predictions),)
         return Nuisance(predictions, ("linear",), losses, (baseline,), by_all, fit, folds is None, slopes)
-    if folds is None and before is None and _is_auto(spec):
+    if folds is None and _is_auto(spec):
         return _settled_on_folds(fit_propensity, rows, random_state, n_jobs)
 
     if not isinstance(spec, str) and not hasattr(spec, "predict_proba"):
@@ -241,7 +233,7 @@ def fit_propensity(
     stacks: tuple[Stack, ...] = ()
     plain: Floats | None = None
     predict: tuple[Callable[[Floats], Floats], ...]
-    if _is_auto(spec):
+    if folds is not None and _is_auto(spec):
         made = stacked_probabilities(rows, folds, None if before is None else before.stacks, random_state, n_jobs)
         predictions, predict, stacks, plain = made.predictions, made.by_fold, made.stacks, made.plain
     else:

@@ -8,7 +8,7 @@ slopes are not negative, so that they are calibrated anew as well.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -43,6 +43,8 @@ class Stack:
     @property
     def name(self) -> str:
         """The members with a say, the weightiest first."""
+        if not self.weights.any():
+            return "shares"
         order = np.argsort(-self.weights, kind="stable")
         return " + ".join(self.members[k] for k in order if self.weights[k] >= self.weights.max() * _NEGLIGIBLE)
 
@@ -53,15 +55,10 @@ class Stack:
 
     def heard(self) -> tuple[str, ...]:
         """The members that have a say."""
+        if not self.weights.any():
+            return self.members[:1]
         least = self.weights.max() * _NEGLIGIBLE
         return tuple(name for name, weight in zip(self.members, self.weights, strict=True) if weight >= least)
-
-    def only(self, members: Sequence[str]) -> Stack:
-        """The stack of some of its members; the weights of means sum to 1 again."""
-        weights = np.array([self.weights[self.members.index(name)] for name in members])
-        return Stack(
-            tuple(members), weights if self.intercepts is not None else weights / weights.sum(), self.intercepts
-        )
 
     def join(self, predictions: Mapping[str, Floats]) -> Floats:
         """Join means (n,) or probabilities (n, K), an array a member."""

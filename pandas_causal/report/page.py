@@ -83,9 +83,8 @@ def write_report(
     """Write the page of an effect: see :meth:`Effect.report`."""
     for name, value, kind in (("audit", audit, Audit), ("refutation", refutation, Refutation)):
         if value is not None and not isinstance(value, kind):
-            raise CausalArgumentError(
-                f"{name}= takes what df.causal.audit or refute() returns; got {type(value).__name__}"
-            )
+            maker = "df.causal.audit" if name == "audit" else "effect.refute()"
+            raise CausalArgumentError(f"{name}= takes what {maker} returns; got {type(value).__name__}")
     if title is not None and not isinstance(title, str):
         raise CausalArgumentError(f"title= takes a text; got {type(title).__name__}")
     target = Path(path)

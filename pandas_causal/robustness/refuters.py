@@ -119,6 +119,8 @@ def _rows_only(question: Question) -> str | None:
 
 
 def _rows_or_instruments(question: Question) -> str | None:
+    if getattr(question.study.estimator, "estimates_levels", False):
+        return "is for effects, whose value is 0 where there is none, and these are means"
     if question.design in ("rows", "instrument"):
         return None
     return f"is for comparisons of rows and for instruments, and this is a {question.in_words}"
@@ -554,7 +556,25 @@ def negative_columns(question: Question, role: str) -> pd.DataFrame:
         raise CausalError(f"negative_{role}={absent[0]!r} is no column of the frame")
     if len(frame) != len(question.inputs.kept):
         raise CausalError("the frame has other rows than when the effect was estimated")
-    return frame[names].iloc[np.flatnonzero(question.inputs.kept)]
+    columns = frame[names].iloc[np.flatnonzero(question.inputs.kept)]
+    if role == "outcome":
+        for name in names:
+            _refuse_as_outcome(question, columns[name])
+    return columns
+
+
+def _refuse_as_outcome(question: Question, column: pd.Series[Any]) -> None:
+    """What cannot stand in the outcome's place."""
+    inputs, name = question.inputs, column.name
+    treatment = inputs.roles.get("treatment")
+    of_study = [*inputs.covariates.columns, inputs.outcome.name if inputs.outcome is not None else None]
+    of_study += [treatment.name] if isinstance(treatment, pd.Series) else []
+    if name in of_study:
+        raise CausalError(f"{name} is the treatment, the outcome or a covariate of this study")
+    if not pd.api.types.is_numeric_dtype(column.dtype):
+        raise CausalError(f"{name} holds {column.dtype} values and no numbers")
+    if column.nunique() < 2:
+        raise CausalError(f"{name} has fewer than two different values")
 
 
 def _negative_outcome(question: Question, plan: Plan) -> Finding:  # noqa: ARG001 - one signature
@@ -591,6 +611,8 @@ def _of_tables(question: Question, found: list[pd.DataFrame], names: list[Any], 
     """The smallest p-value of several tables, times their number."""
     p = [float(t["p_value"].min()) for t in found]
     total = sum(len(t) for t in found)
+    if not np.isfinite(p).any():
+        raise CausalError(f"{', '.join(map(str, names))}: no p-value is known")
     k = int(np.nanargmin(p))
     row = found[k].iloc[int(found[k]["p_value"].argmin())]
     return Finding(

@@ -44,6 +44,7 @@ __all__ = ["RobustModels", "robust_change"]
 _FOLDS = 5
 _FEWEST = 20
 _CLIP = 0.005  # of a classifier's probabilities: a ratio is at most about 200
+_APART = 0.5  # share of rows whose frame is certain, beyond which no ratio is believed
 _RIGID = ("linear", "ridge", "given function", "empirical")
 _WEAK = 0.1  # effective share of rows under which overlap is called weak
 
@@ -208,7 +209,13 @@ class _Function:
                     " can be weighted to the other; use form='simulated', or compare frames that overlap"
                 ) from error
         best = min(fits, key=lambda fit: fit.losses[0])
-        p = np.clip(best.predictions[:, 1], _CLIP, 1 - _CLIP)
+        chance = best.predictions[:, 1]
+        if np.mean((chance < _CLIP) | (chance > 1 - _CLIP)) > _APART:  # bounded, they would look like equal weights
+            raise OverlapError(
+                f"{', '.join(map(str, nodes))} tell the old frame from the new one in nearly every row, so that neither"
+                " can be weighted to the other; use form='simulated', or compare frames that overlap"
+            )
+        p = np.clip(chance, _CLIP, 1 - _CLIP)
         n_old, n_new = self.question.sizes
         return np.asarray(np.log(p / (1 - p)) + np.log(n_old / n_new))
 

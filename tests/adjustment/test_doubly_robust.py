@@ -13,6 +13,7 @@ from pandas_causal.adjustment.targeting import target_arm
 from pandas_causal.arms.estimands import plan_estimand
 from pandas_causal.errors import CausalArgumentError, StandardErrorWarning
 from pandas_causal.inputs.arms import resolve_arms
+from pandas_causal.models import members
 from tests.adjustment.designs import confounded
 from tests.adjustment.test_inverse_probability import TINY_D, TINY_E, TINY_Y, targets_and_contrasts
 
@@ -288,6 +289,29 @@ def test_bounds_of_propensities_follow_the_rows():
     X, y, d = curved(2)
     fit = AIPW().fit(X, y, treatment=d)
     bound = 5 / (np.sqrt(700) * np.log(700))
-    assert fit.propensity_.min() >= bound - 1e-12
+    rarest = min(d.mean(), 1 - d.mean())
+    assert fit.propensity_.min() >= bound * 2 * rarest - 1e-12
     assert AIPW(**LINEAR).fit(X, y, treatment=d).propensity_.min() < bound
     assert AIPW(clip=0.2).fit(X, y, treatment=d).propensity_.min() == pytest.approx(0.2)
+
+
+@pytest.mark.filterwarnings("ignore:ridge and boosting alone")
+def test_members_that_are_found_out_on_some_rows_leave_the_honest_error_as_it_is(monkeypatch):
+    X, y, d = curved(3, n=1_600)
+    whole = AIPW().fit(X, y, treatment=d).effect()
+    monkeypatch.setattr(members, "_SUBSAMPLE", 800)
+    part = AIPW().fit(X, y, treatment=d).effect()
+    assert part.std_error == pytest.approx(whole.std_error, rel=0.05)
+    tiled = np.tile([0, 1], 800)  # arms that alternate are sampled alike
+    assert np.isfinite(AIPW().fit(X, y, treatment=tiled).effect().std_error)
+
+
+@pytest.mark.filterwarnings("ignore:weak overlap")
+def test_a_rare_arm_is_not_bounded_in_every_row():
+    rng = np.random.default_rng(4)
+    X, y = rng.normal(size=(500, 2)), rng.normal(size=500)
+    d = np.zeros(500, dtype=int)
+    d[rng.permutation(500)[:15]] = 1
+    effect = AIPW().fit(X, y, treatment=d).effect()
+    assert effect.facts["n_clipped"] < 100
+    assert effect.std_error > 0.8 * y[d == 1].std() / np.sqrt(15)

@@ -134,7 +134,8 @@ def test_a_later_split_keeps_the_members_that_had_a_say():
     first = fit_outcome("auto", rows, folds)
     again = fit_outcome("auto", rows, (folds + 1) % 3, before=first)
     heard = {name for stack in first.stacks for name in stack.heard()}
-    assert {name for stack in again.stacks for name in stack.members} == heard
+    kept = {name for stack in again.stacks for name in stack.members}
+    assert kept == heard | {"ridge", "boosting"}  # the plainer answer is always at hand
     np.testing.assert_allclose(again.predictions, first.predictions, atol=1e-8)  # the same folds by another number
     new = np.random.default_rng(5).uniform(-2, 2, (7, 2))
     assert again.on(new).shape == (7, 2)
