@@ -118,6 +118,11 @@ def adjusted_outcome(jumps: Floats, gamma: Floats, fuzzy: bool) -> Floats:
         return sharp
     first = np.concatenate([[0.0, 1.0], -gamma[:, 1]])
     tau_y, tau_t = float(sharp @ jumps), float(first @ jumps)
+    if tau_t == 0:
+        raise CausalDataError(
+            "within the first bandwidth the treatment does not jump at the cutoff at all, so that the outcome's jump"
+            " cannot be divided by it; check the cutoff and the treatment, or give a bandwidth (bandwidth=)"
+        )
     return sharp / tau_t - first * (tau_y / tau_t**2)
 
 

@@ -168,7 +168,14 @@ class DoseResponse(Residualised):
         at_dose, at_nodes, outcome = self._outcome(sample, dose, nodes, folds, seed)
         density, mean_density, treated = self._density(sample, dose, nodes, folds, seed)
         w = np.ones(len(sample)) if sample.w is None else sample.w
-        ratio = np.interp(dose, nodes, mean_density) / density
+        # a dose that no covariates explain has the density 0: an infinite ratio, which is bounded
+        ratio = np.full(len(dose), np.inf)
+        np.divide(np.interp(dose, nodes, mean_density), density, out=ratio, where=density > 0)
+        if not self.clip and not np.isfinite(ratio).all():
+            raise OverlapError(
+                f"{int((~np.isfinite(ratio)).sum()):,} rows have a dose whose density given the covariates is 0; bound"
+                " the ratio (clip=), or leave such rows out"
+            )
         bounded = np.minimum(ratio, 1 / self.clip) if self.clip else ratio
         mean = np.interp(dose, nodes, w @ at_nodes / w.sum())
         pseudo = bounded * (sample.y - at_dose) + mean

@@ -136,6 +136,8 @@ def weighted_fit(model: Any, X: Floats | pd.DataFrame, y: Any, w: Floats | None)
     with sklearn.config_context(enable_metadata_routing=False), _threads_for(X), warnings.catch_warnings():
         # asks whether few rows of many categories are a regression; the skill that is reported says what was learned
         warnings.filterwarnings("ignore", message="The number of unique classes is greater than 50%")
+        # Newton's steps gave way to L-BFGS, which then converges or says that it does not
+        warnings.filterwarnings("ignore", message="Line search of Newton solver")
         try:
             with np.errstate(divide="ignore", invalid="ignore"):  # ridge divides 0 by 0 where two rows choose a penalty
                 return model.fit(X, y, **weights)

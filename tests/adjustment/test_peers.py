@@ -85,6 +85,7 @@ def test_aipw_and_tmle_agree_with_statsmodels_doubly_robust():
         assert effect.std_error == pytest.approx(theirs.results_gmm.bse[0], rel=0.05)
 
 
+@pytest.mark.filterwarnings("ignore:.*corrected for it the answer moves")
 @pytest.mark.parametrize(("name", "ours", "rel"), [("ipw", IPW(), 1e-4), ("ra", RegressionAdjustment(), 0.01)])
 def test_ipw_and_regression_equal_statsmodels(name, ours, rel):
     """Hajek means, and regressions in every arm: equal. Errors too, but for HC2's factor in the regression."""

@@ -38,6 +38,7 @@ def test_three_moments_as_entbal_prints_them(cps):
     assert table["smd_after"].abs().max() < 1e-8
 
 
+@pytest.mark.filterwarnings("ignore:.*corrected for it the answer moves")
 def test_entropy_balancing_beside_ebal(cps):
     """ebal-py, after Hainmueller's R package, at its tightest: the same weights."""
     peer = pytest.importorskip("ebal", reason="ebal is a peer for comparison")
@@ -54,6 +55,7 @@ def test_entropy_balancing_beside_ebal(cps):
     np.testing.assert_allclose(ours / ours.sum(), theirs / theirs.sum(), rtol=1e-6, atol=1e-12)
 
 
+@pytest.mark.filterwarnings("ignore:.*corrected for it the answer moves")
 def test_every_way_to_the_att_of_the_experiment(cps):
     """The experiment says 1,794 (671). No method is far; the survey's controls carry little information."""
     estimators = [EntropyBalancing(), CovariateBalancingPropensity(), StableBalancing(tolerance=0)]
