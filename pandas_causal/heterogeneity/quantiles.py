@@ -93,6 +93,7 @@ class QuantileEffects(ArmComparison):
     """
 
     curve: ClassVar[bool] = True
+    compares_means: ClassVar[bool] = False  # not the means of two arms, which E-values are of
     legal: ClassVar[Mapping[str, Legal]] = {"clip": SHARE}
 
     def __init__(

@@ -147,6 +147,7 @@ class NaturalEffects(MediatorEstimator):
     >>> NaturalEffects().fit(frame, y, treatment="training", mediators=["skill"]).effect()  # doctest: +SKIP
     """
 
+    compares_means: ClassVar[bool] = False  # not the means of two arms, which E-values are of
     legal: ClassVar[Mapping[str, Legal]] = {
         "controlled": Legal(
             lambda value: value is None or isinstance(value, Mapping | list | tuple),

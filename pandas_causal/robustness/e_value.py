@@ -212,7 +212,8 @@ def e_value_of(effect: Effect, *, level: float | None = None, true: float = 1.0)
     check_settings({"level": level, "true": true}, {"level": LEVEL, "true": _POSITIVE})
     u, codes = effect.uncertainty, getattr(effect.estimator, "arm_codes_", None)
     y = u.rows.content if isinstance(u, Influence) and u.rows is not None else None
-    if not isinstance(u, Influence) or y is None or codes is None or len(codes) != len(y):
+    of_means = getattr(effect.estimator, "compares_means", True)
+    if not of_means or not isinstance(u, Influence) or y is None or codes is None or len(codes) != len(y):
         raise CausalError(
             "an E-value is asked of effects that compare arms of rows (ate, match, ab_test, association), as they were"
             " fitted; of a published number it is pandas_causal.e_value(estimate, measure=...)"

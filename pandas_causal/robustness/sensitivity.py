@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -20,40 +21,52 @@ def _honest_bounds(effect: Effect, method: str | None = None, **settings: Any) -
     return honest_bounds(effect, *([] if method is None else [method]), **settings)
 
 
+def _asked(method: str, analysis: Callable[..., Check], effect: Effect, settings: Mapping[str, Any]) -> Check:
+    """Ask an analysis, once its settings are known to be its own."""
+    taken = inspect.signature(analysis).parameters
+    own = [name for name in taken if name != "effect"]
+    open_ended = any(p.kind is p.VAR_KEYWORD for p in taken.values())
+    for name in () if open_ended else settings:
+        if name not in own:
+            close = suggest(name, own)
+            raise CausalArgumentError(f"sensitivity({method!r}) has no setting {name!r}{close}; it has {own}")
+    return analysis(effect, **settings)
+
+
 def _confounder(effect: Effect, **settings: Any) -> Check:
     from pandas_causal.robustness.confounding import confounder_sensitivity
 
-    return confounder_sensitivity(effect, **settings)
+    return _asked("confounder", confounder_sensitivity, effect, settings)
 
 
 def _e_value(effect: Effect, **settings: Any) -> Check:
     from pandas_causal.robustness.e_value import e_value_of
 
-    return e_value_of(effect, **settings)
+    return _asked("e_value", e_value_of, effect, settings)
 
 
 def _rosenbaum(effect: Effect, **settings: Any) -> Check:
     from pandas_causal.robustness.rosenbaum import rosenbaum_of
 
-    return rosenbaum_of(effect, **settings)
+    return _asked("rosenbaum", rosenbaum_of, effect, settings)
 
 
 def _marginal(effect: Effect, **settings: Any) -> Check:
     from pandas_causal.robustness.marginal import marginal_sensitivity
 
-    return marginal_sensitivity(effect, **settings)
+    return _asked("marginal", marginal_sensitivity, effect, settings)
 
 
 def _oster(effect: Effect, **settings: Any) -> Check:
     from pandas_causal.robustness.coefficient_stability import coefficient_stability
 
-    return coefficient_stability(effect, **settings)
+    return _asked("oster", coefficient_stability, effect, settings)
 
 
 def _tipping_point(effect: Effect, **settings: Any) -> Check:
     from pandas_causal.robustness.coefficient_stability import tipping_points
 
-    return tipping_points(effect, **settings)
+    return _asked("tipping_point", tipping_points, effect, settings)
 
 
 def _rho(effect: Effect, **settings: Any) -> Check:
