@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
+from scipy.integrate import trapezoid
 
 from pandas_causal.effect.check import Check, Checks
 from pandas_causal.effect.effect import Effect
@@ -472,7 +473,7 @@ def _perfect_qini(y: Floats, d: Floats, negative_effect: bool) -> pd.DataFrame:
 def _beside_perfect(curve: pd.DataFrame, perfect: pd.DataFrame) -> float:
     """Area above the diagonal beside that of the perfect curve."""
     diagonal = float(perfect["rows"].iloc[-1] * perfect["value"].iloc[-1] / 2)
-    own, best = (np.trapezoid(c["value"], c["rows"]) - diagonal for c in (curve, perfect))
+    own, best = (trapezoid(c["value"], c["rows"]) - diagonal for c in (curve, perfect))
     return float(own / best)
 
 

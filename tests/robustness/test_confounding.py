@@ -249,7 +249,7 @@ def test_pictures(frame):
         ({"rho": 0}, "rho must be a correlation other than 0"),
         ({"times": [0]}, "times and times_outcome are positive numbers"),
         ({"times": [1, 2], "times_outcome": [1]}, "as many of each"),
-        ({"null": 1, "n_simulations": 3}, "unexpected keyword"),
+        ({"null": 1, "n_simulations": 3}, "has no setting"),
     ],
 )
 def test_wrong_settings_are_refused(frame, settings, words):
