@@ -23,6 +23,7 @@ __all__ = [
     "PredictFunction",
     "check_model",
     "cross_fit",
+    "fit_by_fold",
     "log_loss",
     "make_model",
     "out_of_fold",
@@ -216,14 +217,42 @@ def cross_fit(
     predictions : ndarray (n, 1) or (n, K)
     predictors : tuple, one per fold
     """
+    X = X if levels is None else levels.on(X)
+    names = None if columns is None else tuple(columns) if levels is None else levels.names
+    predictors = fit_by_fold(
+        model, X, y, folds, use=use, n_classes=n_classes, w=w, names=names, levels=levels, n_jobs=n_jobs
+    )
+    out = np.empty((len(X), max(n_classes, 1)))
+    labels = [None] if folds is None else list(np.unique(folds))
+    for fold, predictor in zip(labels, predictors, strict=True):
+        rows = slice(None) if fold is None else folds == fold
+        out[rows] = predictor.on_levels(X[rows])
+    return out, predictors
+
+
+def fit_by_fold(
+    model: Any,
+    X: Floats,
+    y: Values,
+    folds: Codes | None,
+    *,
+    use: Bools | None = None,
+    n_classes: int = 0,
+    w: Floats | None = None,
+    names: tuple[str, ...] | None = None,
+    levels: EveryLevel | None = None,
+    n_jobs: int | None = None,
+) -> tuple[PredictFunction, ...]:
+    """The models of :func:`cross_fit` by themselves.
+
+    X (n, m) has every level already, under `names` where the model is given a DataFrame; `levels` is what the models
+    add to other rows.
+    """
     from sklearn.base import clone
     from sklearn.dummy import DummyClassifier
     from sklearn.utils.parallel import Parallel, delayed
 
-    X = X if levels is None else levels.on(X)
-    names = None if columns is None else tuple(columns) if levels is None else levels.names
     learn = np.ones(len(X), dtype=bool) if use is None else use
-    labels = [None] if folds is None else list(np.unique(folds))
 
     def one(fold: Any) -> PredictFunction:
         rows = learn if fold is None else learn & (folds != fold)
@@ -234,12 +263,8 @@ def cross_fit(
             weighted_fit(chosen, data, y[rows], None if w is None else w[rows]), n_classes, names, levels
         )
 
-    predictors = Parallel(n_jobs=n_jobs)(delayed(one)(fold) for fold in labels)
-    out = np.empty((len(X), max(n_classes, 1)))
-    for fold, predictor in zip(labels, predictors, strict=True):
-        rows = slice(None) if fold is None else folds == fold
-        out[rows] = predictor.on_levels(X[rows])
-    return out, tuple(predictors)
+    labels = [None] if folds is None else list(np.unique(folds))
+    return tuple(Parallel(n_jobs=n_jobs)(delayed(one)(fold) for fold in labels))
 
 
 def out_of_fold(

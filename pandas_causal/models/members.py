@@ -15,7 +15,7 @@ import numpy as np
 from pandas_causal.inputs.encoding import EveryLevel
 from pandas_causal.inputs.types import Model
 from pandas_causal.kernels.arrays import Codes, Floats
-from pandas_causal.models.cross_fitting import PredictFunction, cross_fit, make_model, out_of_fold
+from pandas_causal.models.cross_fitting import PredictFunction, cross_fit, fit_by_fold, make_model, out_of_fold
 from pandas_causal.models.folds import sample_of_groups
 from pandas_causal.models.stacking import Stack, join_means, join_probabilities
 from pandas_causal.models.training_rows import TrainingRows
@@ -193,10 +193,9 @@ def _cross_fit_pooled(
     if "boosted_products" in wanted:
         model.set_params(products=True)
     y = rows.outcome()
-    whole, models = cross_fit(
+    models = fit_by_fold(
         model, X, y.astype(int) if classify else y, folds, n_classes=2 if classify else 0, w=rows.w, n_jobs=n_jobs
     )
-    del whole  # under the arm received only
     fits = {}
     for name, part in zip(names, wanted, strict=True):
         parts = [of_fold if part == spec else of_fold.part(part) for of_fold in models]
@@ -219,12 +218,6 @@ def _members_of_means(
     return fits
 
 
-def _heard(stacks: Sequence[Stack]) -> list[str]:
-    """Members with a say in any of some stacks, in the order of the table."""
-    heard = {name for stack in stacks for name in stack.heard()}
-    return [name for name in stacks[0].members if name in heard]
-
-
 def _join_arms(stacks: Sequence[Stack], each: Mapping[str, Floats]) -> Floats:
     return np.column_stack([
         stack.join({name: predicted[:, a] for name, predicted in each.items()}) for a, stack in enumerate(stacks)
@@ -239,6 +232,12 @@ def _stack_arms(rows: TrainingRows, each: Mapping[str, Floats]) -> tuple[Stack, 
         w = None if rows.w is None else rows.w[own]
         stacks.append(join_means({name: predicted[own, a] for name, predicted in each.items()}, y[own], w))
     return tuple(stacks)
+
+
+def _with_a_say(names: Sequence[str], stacks: Sequence[Stack]) -> list[str]:
+    """Members with a say in stacks that were made before, and those of the plainer answer."""
+    heard = {name for stack in stacks for name in stack.heard()}
+    return [name for name in names if name in heard or name in _PLAIN]
 
 
 def _subsample(rows: TrainingRows, folds: Codes) -> tuple[TrainingRows, Codes] | None:
@@ -268,16 +267,15 @@ def stacked_means(
     """
     smallest = int(np.bincount(rows.arms, minlength=rows.n_arms).min())
     if before:
-        heard = _heard(before)
-        names = [name for name in before[0].members if name in heard or name in _PLAIN]
+        names = _with_a_say(before[0].members, before)
     else:
         names = [k for k, m in _OF_MEANS.items() if (len(rows) if m.pooled else smallest) >= m.least]
         if rows.n_arms == 1:
             names.remove("splines")  # of one arm, or of all: the same
         if (part := _subsample(rows, folds)) is not None:
             tried = _members_of_means(names, *part, random_state, n_jobs)
-            heard = _heard(_stack_arms(part[0], {name: fit.predictions for name, fit in tried.items()}))
-            names = [name for name in names if name in heard or name in _PLAIN]
+            stacks = _stack_arms(part[0], {name: tried[name].predictions for name in names})
+            names = _with_a_say(names, stacks)
     fits = _members_of_means(names, rows, folds, random_state, n_jobs)
     each = {name: fits[name].predictions for name in names}
     stacks = _stack_arms(rows, each)
@@ -316,14 +314,12 @@ def stacked_probabilities(
         return join_probabilities(each, part.arms, part.w)
 
     if before:
-        heard = _heard(before)
-        names = [name for name in before[0].members if name in heard or name in _PLAIN]
+        names = _with_a_say(before[0].members, before)
     else:
         names = [name for name, member in _OF_PROBABILITIES.items() if len(rows) >= member.least]
         if (part := _subsample(rows, folds)) is not None:
             tried = run(names, *part)
-            heard = _heard([join(part[0], {name: tried[name].predictions for name in names})])
-            names = [name for name in names if name in heard or name in _PLAIN]
+            names = _with_a_say(names, [join(part[0], {name: tried[name].predictions for name in names})])
     fits = run(names, rows, folds)
     each = {name: fits[name].predictions for name in names}
     stack = join(rows, each)

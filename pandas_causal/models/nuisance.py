@@ -15,7 +15,6 @@ import numpy as np
 import pandas as pd
 
 from pandas_causal.effect.check import Check
-from pandas_causal.errors import CausalArgumentError, CausalDataError
 from pandas_causal.inputs.types import Model
 from pandas_causal.kernels.arrays import Codes, Floats
 from pandas_causal.models.cross_fitting import (
@@ -226,10 +225,6 @@ def fit_propensity(
     if folds is None and _is_auto(spec):
         return _settled_on_folds(fit_propensity, rows, random_state, n_jobs)
 
-    if not isinstance(spec, str) and not hasattr(spec, "predict_proba"):
-        raise CausalArgumentError(
-            f"the propensity model must be a classifier with predict_proba, got {type(spec).__name__}"
-        )
     stacks: tuple[Stack, ...] = ()
     plain: Floats | None = None
     predict: tuple[Callable[[Floats], Floats], ...]
@@ -238,8 +233,6 @@ def fit_propensity(
         predictions, predict, stacks, plain = made.predictions, made.by_fold, made.stacks, made.plain
     else:
         predictions, predict = cross_fit_probabilities(spec, rows, folds, random_state, n_jobs)
-    if predictions.shape[1] != rows.n_arms:
-        raise CausalDataError("a fold lacks one of the arms; use fewer folds (cv=) or merge small arms")
     return Nuisance(
         predictions,
         (stacks[0].name if stacks else _name(spec),),
