@@ -212,8 +212,10 @@ class HeterogeneityQuestions(Questions):
         by = learner.sample_clusters
         if by:
             found = found.cluster(list(by))
+        contrast = f"{learner.treatment_name_} ({learner.arms_[column]} - {learner.arms_[0]})"
         return replace(
             found,
+            estimand=found.estimand.replace("effects:", f"effects of {contrast} on {outcome}:", 1),
             diagnostics=Checks(
                 {
                     **{name: partial(found.diagnostics.__getitem__, name) for name in found.diagnostics},

@@ -22,7 +22,7 @@ from pandas_causal.inference.influence import Component, Influence
 from pandas_causal.inference.rows import RowIdentity
 from pandas_causal.inputs.arms import Arms
 from pandas_causal.inputs.column_rules import as_float
-from pandas_causal.inputs.parameters import Legal
+from pandas_causal.inputs.parameters import Legal, check_settings
 from pandas_causal.inputs.roles import as_frame, resolve
 from pandas_causal.inputs.treatments import read_numbers
 from pandas_causal.inputs.types import Covariates, Model, Outcome, RoleLike
@@ -46,14 +46,15 @@ def plan_of(sample: Sample) -> EstimandPlan:
     return EstimandPlan("ATE", (), np.eye(len(index)), index, index)
 
 
-def modifier_columns(sample: Sample, modifiers: Sequence[Any] | None) -> Positions:
-    """Columns of the encoded matrix that effects may vary with; None: all.
+def modifier_columns(sample: Sample, modifiers: Sequence[Any] | None, setting: str = "effect_modifiers") -> Positions:
+    """Columns of the encoded matrix that effects may vary with; None: all. `setting` names them in messages.
 
     Raises
     ------
     CausalArgumentError
-        For a name that is no covariate.
+        For a name that is no covariate, or what is no list of names.
     """
+    check_settings({setting: modifiers}, {setting: MODIFIERS})
     if modifiers is None:
         return np.arange(sample.X.shape[1])
     out: list[int] = []
@@ -62,7 +63,7 @@ def modifier_columns(sample: Sample, modifiers: Sequence[Any] | None) -> Positio
         if at is None:
             known = sample.encoder.names
             raise CausalArgumentError(
-                f"effect_modifiers={list(modifiers)!r}: {name!r} is no covariate{suggest(name, known)}; covariates:"
+                f"{setting}={list(modifiers)!r}: {name!r} is no covariate{suggest(name, known)}; covariates:"
                 f" {known[:8]}{'...' if len(known) > 8 else ''}"
             )
         out += at

@@ -163,7 +163,7 @@ class _Learner(ConditionalEffects):
         """
         check_is_fitted(self, "effect_")
         sample, j = self._sample, self._position(arm)
-        basis = EffectBasis.of(sample.X, sample.encoder.names, modifier_columns(sample, columns))
+        basis = EffectBasis.of(sample.X, sample.encoder.names, modifier_columns(sample, columns, "columns"))
         contrast = self.scores_[:, 1 + j] - self.scores_[:, 0]
         linear = _of_scores(basis, contrast[:, None], sample, [self._contrast(j)])
         u = linear.uncertainty

@@ -21,7 +21,7 @@ from pandas_causal.inputs.arms import plain
 from pandas_causal.inputs.encoding import Encoder
 from pandas_causal.inputs.parameters import Legal, at_least, check_settings
 from pandas_causal.inputs.plain_columns import plain_frame, select_columns
-from pandas_causal.inputs.roles import as_frame
+from pandas_causal.inputs.roles import as_frame, common_index
 from pandas_causal.inputs.types import Covariates
 from pandas_causal.kernels.arrays import Bools, Codes, Floats, Ints, Positions
 
@@ -112,6 +112,7 @@ class PolicyTree(BaseEstimator):
             For missing covariates or scores that are no matrix of finite numbers.
         """
         check_settings(self.get_params(deep=False), self.legal)
+        common_index({"X": X, "scores": scores, "sample_weight": sample_weight})
         frame, rewards, self.arms_ = _policy_inputs(X, scores)
         weight = np.ones(len(frame)) if sample_weight is None else np.asarray(sample_weight, dtype=float)
         if weight.shape != (len(frame),) or not np.isfinite(weight).all() or (weight < 0).any():
@@ -264,6 +265,7 @@ def treat_within_budget(priority: ArrayLike, cost: ArrayLike, budget: float) -> 
     """
     from pandas_causal.heterogeneity.ranking import numbers_of
 
+    common_index({"priority": priority, "cost": cost})
     tau = numbers_of(priority, "priority")
     price = numbers_of(cost, "cost", len(tau))
     if (price <= 0).any():
@@ -315,10 +317,7 @@ def policy_arms(policy: Any, X: pd.DataFrame, levels: tuple[Any, ...], scores: F
         given = np.full(len(X), policy, dtype=object)
     else:
         given = policy
-    if isinstance(given, pd.Series) and not given.index.equals(X.index):
-        raise CausalDataError(
-            "the policy's arms are a Series with another index than the rows; align it, or pass an array"
-        )
+    common_index({"X": X, "policy": given})
     values = np.asarray(given, dtype=object)
     if values.shape != (len(X),):
         raise CausalDataError(f"a policy gives one arm per row: shape {values.shape} for {len(X):,} rows")
@@ -379,6 +378,7 @@ def value_effect(rows: Estimates, learner_effect: Effect, outcome: str, cross_fi
         learner_effect,
         rows=rows,
         estimand=f"mean {outcome} under each policy",
+        facts={**learner_effect.facts, "levels": True},
         std_error_method=words + (", policies cross-fitted" if cross_fitted else ""),
     )
     return found.explained()
@@ -404,8 +404,6 @@ def _named_frame(X: Covariates, columns: list[Any]) -> pd.DataFrame:
 def _policy_inputs(X: Covariates, scores: Any) -> tuple[pd.DataFrame, Floats, tuple[Any, ...]]:
     frame, _ = as_frame(X)
     if isinstance(scores, pd.DataFrame):
-        if isinstance(X, pd.DataFrame) and not scores.index.equals(X.index):
-            raise CausalDataError("scores and X have different indexes; align them: scores.reindex(X.index)")
         labels: tuple[Any, ...] = tuple(plain(c) for c in scores.columns)
     else:
         labels = tuple(range(np.shape(scores)[1])) if np.ndim(scores) == 2 else ()

@@ -44,13 +44,15 @@ def corrected_quantile(y: Floats, weights: Floats, target: float) -> float:
 
 
 def weighted_density(y: Floats, weights: Floats, at: float) -> float:
-    """Density of a weighted sample at a point, by a normal kernel with Silverman's bandwidth."""
+    """Density of a weighted sample at a point, by a normal kernel with Silverman's bandwidth; of one value infinite."""
     used = weights > 0
     y, w = y[used], weights[used] / weights[used].sum()
     mean = float(w @ y)
     deviation = float(np.sqrt(w @ np.square(y - mean)))
     quarter, three = (corrected_quantile(y, w, q) for q in (0.25, 0.75))
     spread = min(deviation, (three - quarter) / 1.349) or deviation
+    if not spread:
+        return np.inf
     h = 0.9 * spread * (1 / np.square(w).sum()) ** -0.2
     return float(w @ np.exp(-0.5 * np.square((y - at) / h)) / (h * np.sqrt(2 * np.pi)))
 
@@ -166,7 +168,7 @@ class QuantileEffects(ArmComparison):
         who = ESTIMANDS[self.estimand].removeprefix("average treatment effect").strip()
         self.effect_ = self.finish(
             sample, whole, values, contributions,
-            estimand=f"effect of {sample.treatment} on quantiles of {sample.outcome} {who}".strip(),
+            estimand=f"effect of {sample.contrast} on quantiles of {sample.outcome} {who}".strip(),
             std_error_method=f"influence function, cross-fitted in {int(folds.max()) + 1} folds, normal law",
             diagnostics=checks,
             warned=warned,

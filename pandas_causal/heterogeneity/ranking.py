@@ -23,6 +23,7 @@ from pandas_causal.errors import CausalArgumentError, CausalDataError
 from pandas_causal.heterogeneity.projection import EffectBasis, LinearEffects, fit_on_basis
 from pandas_causal.inference.influence import Influence
 from pandas_causal.inference.rows import RowIdentity
+from pandas_causal.inputs.roles import common_index
 from pandas_causal.kernels.arrays import Bools, Codes, Floats, Positions, Values
 
 __all__ = [
@@ -184,9 +185,14 @@ def curve_check(
 ) -> Check:
     """The curves of a ranking as a check that informs."""
     table = gain_curve(scores, priority, w, random_state=random_state, level=level)
-    best = table["gain"].idxmax()
-    words = f"{name}: the gain is largest, {table['gain'].max():.4g} per row, where {best:.0%} are treated"
-    return Check(None, table, words)
+    best, most = table["gain"].idxmax(), float(table["gain"].max())
+    words = f"the gain is largest, {most:.4g} per row, where {best:.0%} are treated"
+    if most <= 0:
+        words = (
+            f"whatever share is treated in this order, nothing is gained ({most:.4g} per row at best, where {best:.0%}"
+            " are): treating nobody does better"
+        )
+    return Check(None, table, f"{name}: {words}")
 
 
 def rate(
@@ -210,6 +216,7 @@ def rate(
         Doubly robust scores of the effect, of one contrast: of ``df.causal.scores(...)``.
     priority : array-like (n,), DataFrame or mapping
         Who is treated first (highest), of one ranking or several by name.
+        What is a Series or a DataFrame must have the index of the scores: nothing is used by position.
     cost : array-like (n,), optional
         Of treating the row, above 0. Shares are then shares of what treating all costs, effects those per unit of
         cost, and Qini is the area under the cost curve above that of treating at random (AUCC).
@@ -227,6 +234,10 @@ def rate(
     ----------
     Yadlowsky et al. (2025), JASA.
     """
+    given = {"priority": priority} if not isinstance(priority, Mapping) or isinstance(priority, pd.DataFrame) else {
+        f"priority {name!r}": values for name, values in priority.items()
+    }  # fmt: skip
+    common_index({"scores": scores, **given, "cost": cost, "sample_weight": sample_weight, "cluster": cluster})
     gamma = numbers_of(scores, "scores")
     rankings = _rankings(priority, len(gamma))
     w = None if sample_weight is None else numbers_of(sample_weight, "sample_weight", len(gamma))
@@ -279,6 +290,7 @@ def calibration(
     Parameters
     ----------
     scores, predicted : array-like (n,)
+        Of the same rows: two Series with different indexes are refused, never used by position.
     sample_weight : array-like (n,), optional
     groups : int
         Of equal size by prediction, in ``diagnostics["groups"]``: mean prediction beside mean score.
@@ -293,6 +305,7 @@ def calibration(
     Chernozhukov, Demirer, Duflo and Fernandez-Val (2025), "Fisher-Schultz lecture: generic machine learning inference
     on heterogeneous treatment effects", Econometrica, eq. (2.1).
     """
+    common_index({"scores": scores, "predicted": predicted, "sample_weight": sample_weight})
     gamma = numbers_of(scores, "scores")
     tau = numbers_of(predicted, "predicted", len(gamma))
     w = None if sample_weight is None else numbers_of(sample_weight, "sample_weight", len(gamma))
@@ -482,6 +495,7 @@ def _ratio(a: Floats, b: Floats) -> Floats:
 
 
 def _binary_arms(y: ArrayLike, treatment: ArrayLike, score: ArrayLike) -> tuple[Floats, Floats, Floats]:
+    common_index({"y": y, "treatment": treatment, "score": score})
     outcome = numbers_of(y, "y")
     d, s = numbers_of(treatment, "treatment", len(outcome)), numbers_of(score, "score", len(outcome))
     if not _is_binary(d).all() or len(np.unique(d)) < _TWO:

@@ -45,6 +45,7 @@ __all__ = [
     "Role",
     "as_frame",
     "check_columns",
+    "common_index",
     "resolve",
     "spelled_column",
     "taken_twice",
@@ -529,10 +530,21 @@ def _is_strings(value: Any) -> bool:
 
 def _common_index(X: Covariates, y: Outcome, roles: Mapping[str, Any], frame: pd.DataFrame) -> pd.Index:
     """Index shared by all pandas inputs; two that differ, in order too, are refused, never used by position."""
-    pandas_inputs = {"X": X, "y": y, **roles}
-    labelled = {k: v.index for k, v in pandas_inputs.items() if isinstance(v, pd.Series | pd.DataFrame)}
+    index = common_index({"X": X, "y": y, **roles})
+    return frame.index if index is None else index
+
+
+def common_index(values: Mapping[str, Any]) -> pd.Index | None:
+    """Index shared by all pandas objects among named values; None where there is none.
+
+    Raises
+    ------
+    CausalDataError
+        Where two indexes differ, in order too: values are never used by position then.
+    """
+    labelled = {k: v.index for k, v in values.items() if isinstance(v, pd.Series | pd.DataFrame)}
     if not labelled:
-        return frame.index
+        return None
     first, index = next(iter(labelled.items()))
     problems = []
     for name, other in labelled.items():

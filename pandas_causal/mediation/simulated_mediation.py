@@ -204,7 +204,7 @@ class SimulatedMediation(ArmComparison):
         kinds = ["logistic" if model.logistic else "linear" for model in (self._of_mediator, self._of_outcome)]
         self.effect_ = Effect(
             rows=Estimates(pd.Series(loadings @ estimates, index=labels, name="estimate"), Draws(replicates, loadings)),
-            estimand=f"direct and indirect effects of {sample.treatment} on {sample.outcome} through {through}",
+            estimand=f"direct and indirect effects of {sample.contrast} on {sample.outcome} through {through}",
             n_obs=len(sample),
             assumptions=(
                 *(text.format(mediators=through) for text in MEDIATION),

@@ -191,3 +191,12 @@ def test_scores_of_rows():
     with pytest.raises(CausalArgumentError, match=r"covariates=\[\] says none on purpose"):
         FRAME.causal.scores(treatment="t", outcome="y")
     assert pandas_causal.DRLearner is DRLearner
+
+
+@pytest.mark.parametrize("method", ["best_linear_projection", "test_heterogeneity"])
+def test_columns_are_a_list(method):
+    model = fit(DRLearner)
+    with pytest.raises(CausalArgumentError, match=r"columns must be None \(all covariates\) or a list"):
+        getattr(model, method)("age")
+    with pytest.raises(CausalArgumentError, match=r"columns=\['aa'\]: 'aa' is no covariate"):
+        getattr(model, method)(["aa"])

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pandas_causal import metrics
+from pandas_causal import metrics, treat_within_budget
 from pandas_causal.errors import CausalArgumentError, CausalDataError
 from pandas_causal.heterogeneity.ranking import gain_curve, rank_areas
 from tests.heterogeneity.designs import COVARIATES, confounded
@@ -210,3 +210,46 @@ def test_the_question():
     with pytest.raises(CausalArgumentError, match=r"name the arm to compare with 0, one of \[1, 2\]"):
         three.causal.uplift(treatment="t", outcome="y", score="rank")
     assert len(three.causal.uplift(treatment="t", outcome="y", score="rank", arm=2)) == 2
+
+
+SHUFFLED = pd.Series(np.arange(6.0), index=list("fedcba"))
+OUTCOME = pd.Series([0.0, 1, 0, 1, 0, 1], index=list("abcdef"))
+ARM = pd.Series([0, 0, 0, 1, 1, 1], index=list("abcdef"))
+
+
+@pytest.mark.parametrize(
+    "judge",
+    [
+        lambda: metrics.rate(OUTCOME, SHUFFLED),
+        lambda: metrics.rate(OUTCOME, {"one": SHUFFLED}),
+        lambda: metrics.rate(OUTCOME, np.arange(6), cost=SHUFFLED + 1),
+        lambda: metrics.rate(OUTCOME, np.arange(6), sample_weight=SHUFFLED + 1),
+        lambda: metrics.rate(OUTCOME, np.arange(6), cluster=SHUFFLED),
+        lambda: metrics.calibration(OUTCOME, SHUFFLED),
+        lambda: metrics.qini(OUTCOME, ARM, SHUFFLED),
+        lambda: metrics.auuc(OUTCOME, ARM, SHUFFLED),
+        lambda: metrics.uplift_at_k(OUTCOME, ARM, SHUFFLED),
+        lambda: metrics.uplift_curve(OUTCOME, SHUFFLED, ARM),
+        lambda: treat_within_budget(OUTCOME, SHUFFLED + 1, 3.0),
+    ],
+)
+def test_series_of_other_rows_are_never_used_by_position(judge):
+    with pytest.raises(CausalDataError, match="same labels in another order"):
+        judge()
+
+
+def test_series_with_one_index_and_arrays_agree():
+    assert metrics.qini(OUTCOME, ARM, SHUFFLED[::-1]) == metrics.qini(*map(np.asarray, (OUTCOME, ARM, SHUFFLED[::-1])))
+
+
+def test_the_contrast_is_told_by_name():
+    frame = confounded(300).assign(t=lambda f: np.where(f["t"] == 1, "placebo", "drug"))
+    effect = frame.causal.uplift(treatment="t", outcome="y", score="a")
+    assert "of t (placebo - drug) on y" in effect.estimand
+
+
+def test_a_ranking_that_only_loses_says_so():
+    scores = np.array([-1.0, -2, -3, -4] * 30)
+    summary = metrics.rate(scores, -scores).diagnostics["curve"].summary
+    assert "treating nobody does better" in summary
+    assert "treating nobody" not in metrics.rate(-scores, scores).diagnostics["curve"].summary
