@@ -17,10 +17,11 @@ from pandas_causal.effect.check import Check
 from pandas_causal.effect.effect import Effect
 from pandas_causal.effect.estimates import Estimates
 from pandas_causal.heterogeneity.base import MODIFIERS, ConditionalEffects, modifier_columns, row_scores
+from pandas_causal.heterogeneity.final_models import Regressions, fit_final, project_scores, slopes_test
 from pandas_causal.heterogeneity.nuisances import ArmNuisances, NuisanceModels, fit_arm_nuisances, residuals_of
 from pandas_causal.heterogeneity.projection import EffectBasis, LinearEffects, fit_on_basis
 from pandas_causal.heterogeneity.scoring import arm_scores, r_score_of
-from pandas_causal.inference.influence import Component, Influence
+from pandas_causal.inference.influence import Influence
 from pandas_causal.inference.rows import RowIdentity
 from pandas_causal.inputs.encoding import EveryLevel
 from pandas_causal.inputs.parameters import SHARE, Legal
@@ -165,7 +166,7 @@ class _Learner(ConditionalEffects):
         sample, j = self._sample, self._position(arm)
         basis = EffectBasis.of(sample.X, sample.encoder.names, modifier_columns(sample, columns, "columns"))
         contrast = self.scores_[:, 1 + j] - self.scores_[:, 0]
-        linear = _of_scores(basis, contrast[:, None], sample, [self._contrast(j)])
+        linear = project_scores(basis, contrast[:, None], sample, [self._contrast(j)])
         u = linear.uncertainty
         return replace(
             self.effect_,
@@ -218,17 +219,6 @@ class _Learner(ConditionalEffects):
                           f"{self._sample.outcome}")  # fmt: skip
 
 
-def slopes_test(projection: Effect) -> Check:
-    """Joint test of all rows but the first, the effect at the means."""
-    slopes = projection[list(projection.table.index[1:])] if len(projection) > 1 else None
-    if slopes is None:
-        return Check(None, projection.table, "there is no covariate that the effect could vary with")
-    test = slopes.test_zero()
-    table = pd.DataFrame([test._asdict()], index=pd.Index(["all slopes are 0"]))
-    found = "varies" if test.p_value < 0.05 else "is not seen to vary"
-    return Check(None, table, f"the effect {found} with the covariates (p {test.p_value:.3g})")
-
-
 @dataclass(frozen=True, eq=False)
 class _Parts:
     """What effects are learned from."""
@@ -257,23 +247,7 @@ class _Parts:
 
     def regression(self, spec: Model, at: Positions, target: Floats, w: Floats | None, columns: Positions) -> Nuisance:
         """Regression of a target (m,) on some columns, of the rows at some positions, weighted."""
-        rows = self.rows
-        every = len(columns) == rows.X.shape[1]
-        part = replace(
-            rows,
-            X=rows.X[at] if every else rows.X[np.ix_(at, columns)],
-            arms=np.zeros(len(at), dtype=np.int8),
-            n_arms=1,
-            y=target,
-            w=w,
-            columns=rows.columns if every or rows.columns is None else [rows.columns[j] for j in columns],
-            design=None,
-            levels=rows.levels if every else None,
-        )
-        return in_label_order(
-            fit_outcome, self.sample.inputs.index[at], spec, part, None, random_state=self.models.random_state,
-            n_jobs=self.models.n_jobs, setting="final_model",
-        )  # fmt: skip
+        return fit_final(self.rows, self.sample.inputs.index, spec, at, target, w, columns, self.models)
 
     def weights(self, at: Positions | slice = slice(None), more: Floats | None = None) -> Floats | None:
         """Sample weights of some rows times further weights of them."""
@@ -281,20 +255,6 @@ class _Parts:
         if more is None:
             return w
         return more if w is None else w * more
-
-
-def _of_scores(basis: EffectBasis, scores: Floats, sample: Sample, names: list[str]) -> LinearEffects:
-    """Scores (n, d) projected on a basis, a set of coefficients each."""
-    one = np.ones((len(sample), 1))
-    parts = [fit_on_basis(basis, one, scores[:, j], sample.w, names) for j in range(scores.shape[1])]
-    contributions = np.hstack([part.contributions for part in parts])
-    n = len(sample)
-    meat = n / (n - basis.p) * (contributions.T @ contributions)
-    linear = LinearEffects.of(
-        basis, np.concatenate([part.values for part in parts]), contributions, sample.rows, names,
-        components=None if sample.cluster else (Component(meat),), clusters=sample.clusters,
-    )  # fmt: skip
-    return linear.clustered(sample.cluster) if sample.cluster else linear
 
 
 # -- S and T ----------------------------------------------------------------------------------------------------------
@@ -522,18 +482,6 @@ class XLearner(_TwoStage):
         return _Imputed(tuple(treated), tuple(controls), share, columns, self.clip)
 
 
-@dataclass(frozen=True, eq=False)
-class _Regressions:
-    """A regression for the effect of every arm."""
-
-    models: tuple[Nuisance, ...]
-    columns: Positions
-
-    def predict(self, X: Floats) -> Floats:
-        part = X if len(self.columns) == X.shape[1] else X[:, self.columns]
-        return np.column_stack([model.on(part)[:, 0] for model in self.models])
-
-
 class RLearner(_TwoStage):
     r"""R-learner: the effect that best explains the outcome's residuals by the treatment's.
 
@@ -568,7 +516,7 @@ class RLearner(_TwoStage):
             d = np.where(np.abs(D[:, 0]) < 1e-12, 1e-12, D[:, 0])
             weights = parts.weights(at, np.square(d))
             models.append(parts.regression(self.final_model, at, y / d, weights, columns))
-        return _Regressions(tuple(models), columns)
+        return Regressions(tuple(models), columns)
 
     def _residuals(self, parts: _Parts, at: Positions, a: int | None) -> tuple[Floats, Floats]:
         """Residuals of the outcome, and of the arms or of one arm beside the control."""
@@ -611,10 +559,10 @@ class DRLearner(_TwoStage):
         contrasts = self.scores_[:, 1:] - self.scores_[:, [0]]
         if self._is_linear(columns):
             basis = EffectBasis.of(sample.X, sample.encoder.names, columns)
-            return _of_scores(basis, contrasts, sample, list(sample.arms.contrasts))
+            return project_scores(basis, contrasts, sample, list(sample.arms.contrasts))
         every = np.arange(len(sample))
         models = [
             parts.regression(self.final_model, every, contrasts[:, j], parts.weights(), columns)
             for j in range(contrasts.shape[1])
         ]
-        return _Regressions(tuple(models), columns)
+        return Regressions(tuple(models), columns)
