@@ -50,6 +50,7 @@ from pandas_causal.heterogeneity.dose import DoseResponse as DoseResponse
 from pandas_causal.heterogeneity.double_ml import DoubleML as DoubleML
 from pandas_causal.heterogeneity.double_ml import LinearDML as LinearDML
 from pandas_causal.heterogeneity.driv import DRIV as DRIV
+from pandas_causal.heterogeneity.local_quantiles import LocalQuantileEffects as LocalQuantileEffects
 from pandas_causal.heterogeneity.meta_learners import DRLearner as DRLearner
 from pandas_causal.heterogeneity.meta_learners import RLearner as RLearner
 from pandas_causal.heterogeneity.meta_learners import SLearner as SLearner

@@ -290,6 +290,7 @@ class HeterogeneityQuestions(Questions):
         estimand: str | None = None,
         outcome_model: Model | None = None,
         propensity_model: Model | None = None,
+        instrument: RoleLike = None,
         cluster: RoleLike = None,
         sample_weight: RoleLike = None,
         propensity: RoleLike = None,
@@ -301,7 +302,8 @@ class HeterogeneityQuestions(Questions):
 
         Example: ``df.causal.quantiles(treatment="t", outcome="wage", covariates=["age"]).plot()``; see
         :class:`QuantileEffects`. ``effect.parameters`` holds the quantiles by arm,
-        ``effect.interval(simultaneous=True)`` the band over all of them.
+        ``effect.interval(simultaneous=True)`` the band over all of them. With an instrument it speaks of those whom
+        that moves: :class:`LocalQuantileEffects`.
 
         Parameters
         ----------
@@ -312,6 +314,9 @@ class HeterogeneityQuestions(Questions):
             Between 0 and 1.
         estimand : {"ATE", "ATT", "ATC"}, optional
         outcome_model, propensity_model : names or scikit-learn classifiers, optional
+            With an instrument `propensity_model` is of the instrument.
+        instrument : column name or array-like, optional
+            Of two levels: quantiles of those whose treatment it moves.
         cluster, sample_weight, propensity : column name or array-like, optional
         control : level, optional
         level : float, optional
@@ -330,10 +335,21 @@ class HeterogeneityQuestions(Questions):
                 "quantiles adjusts for covariates: give a list of columns; covariates=[] says none"
             )
         need_treatment("quantiles", treatment)
-        settings = {
-            "quantiles": quantiles, "estimand": estimand, "outcome_model": outcome_model,
-            "propensity_model": propensity_model, "control": control,
-        }  # fmt: skip
+        settings = {"quantiles": quantiles, "outcome_model": outcome_model, "control": control}
+        if instrument is not None:
+            from pandas_causal.heterogeneity.local_quantiles import LocalQuantileEffects
+
+            if estimand is not None or propensity is not None:
+                raise CausalArgumentError(
+                    "with an instrument, quantiles are those of the rows that it moves: leave out estimand= and"
+                    " propensity="
+                )
+            local = with_settings(LocalQuantileEffects(), {**settings, "instrument_model": propensity_model})
+            return self._fit(
+                local, treatment=treatment, outcome=outcome, covariates=names(covariates), level=level,
+                missing=missing, instrument=instrument, cluster=cluster, sample_weight=sample_weight,
+            )  # fmt: skip
+        settings |= {"estimand": estimand, "propensity_model": propensity_model}
         return self._fit(
             with_settings(QuantileEffects(), settings), treatment=treatment, outcome=outcome,
             covariates=names(covariates), level=level, missing=missing, cluster=cluster,

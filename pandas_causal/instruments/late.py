@@ -12,6 +12,7 @@ import pandas as pd
 from sklearn.utils.validation import check_is_fitted
 
 from pandas_causal.arms.base import RowEstimator
+from pandas_causal.arms.binary_instrument import binary_instrument
 from pandas_causal.arms.overlap import overlap_check
 from pandas_causal.arms.sample import Sample, notes
 from pandas_causal.effect.check import Check, Checks
@@ -34,7 +35,7 @@ from pandas_causal.inference.omitted_variables import (
     partially_linear_estimate,
     short_estimate,
 )
-from pandas_causal.inputs.arms import Arms, resolve_arms
+from pandas_causal.inputs.arms import Arms
 from pandas_causal.inputs.encoding import Encoder
 from pandas_causal.inputs.parameters import COMMON, FLAG, SHARE, Legal, at_least, check_settings
 from pandas_causal.inputs.treatments import Takes
@@ -266,7 +267,7 @@ class InteractiveIV(_CrossFittedIV):
             X, y, treatment=treatment, instrument=instrument, cluster=cluster, sample_weight=sample_weight,
             missing=missing, control=self.control,
         )  # fmt: skip
-        moved = _two_levels(sample)
+        moved = binary_instrument(sample, "InteractiveIV", "InstrumentalVariables or PartialLinearIV")
         d, z = sample.codes.astype(float), moved.codes
         self._refuse_takers(sample, d, z)
         rng = np.random.default_rng(self.random_state)
@@ -436,30 +437,6 @@ class _Run:
     taken: Floats
     e: Floats
     n_clipped: int
-
-
-def _two_levels(sample: Sample) -> Arms:
-    """The instrument as two arms; treatment and instrument of more levels are refused."""
-    given = sample.inputs.roles["instrument"]
-    if isinstance(given, pd.DataFrame):
-        raise CausalArgumentError(
-            f"InteractiveIV takes one binary instrument, and {given.shape[1]} were given; combine them, or use"
-            " InstrumentalVariables"
-        )
-    moved = resolve_arms(given)
-    problems = [
-        Problem(
-            str(name),
-            f"has {len(arms)} levels, and InteractiveIV takes two",
-            None,
-            "compare two levels, or use InstrumentalVariables or PartialLinearIV",
-        )
-        for name, arms in ((given.name, moved), (sample.treatment, sample.arms))
-        if len(arms) != 2
-    ]
-    if problems:
-        raise CausalDataError(problems)
-    return moved
 
 
 def _take_up(values: Floats, u: Influence, F: float, treatment: str) -> Check:
