@@ -124,7 +124,7 @@ class ConditionalEffects(Residualised):
             reason = self._no_errors()
             nothing = np.zeros((len(Z), 1))
             blank = Influence(np.zeros(1), pd.Index(["effects"]), nothing, (Component(np.full((1, 1), np.nan)),))
-            u, estimates = blank.without_contributions(reason), self._predicted(Z)[:, j]
+            u, estimates = blank.without_contributions(reason), self._predicted_of(frame, Z)[:, j]
         else:
             estimates = u.loadings @ u.values
         averages = self._averages(j) if same else None
@@ -150,7 +150,8 @@ class ConditionalEffects(Residualised):
     def predict(self, X: Covariates) -> Floats:
         """Effects for every row of X (m,), or (m, d) with several arms or treatments."""
         check_is_fitted(self, "effect_")
-        out = self._predicted(self.encoder_.transform(self.new_covariates(X)))
+        frame = self.new_covariates(X)
+        out = self._predicted_of(frame, self.encoder_.transform(frame))
         return np.asarray(out[:, 0] if out.shape[1] == 1 else out)
 
     def held_out_rows(
@@ -209,6 +210,10 @@ class ConditionalEffects(Residualised):
         """Effects (m, d) at encoded rows."""
         raise NotImplementedError
 
+    def _predicted_of(self, frame: pd.DataFrame, X: Floats) -> Floats:
+        """Effects (m, d) of rows of covariates, which are given encoded as well."""
+        return self._predicted(X)
+
     def _rows(self, j: int, X: Floats) -> Influence | None:
         """Effects of one contrast at encoded rows with their uncertainty; None where there is none."""
         return None
@@ -220,7 +225,8 @@ class ConditionalEffects(Residualised):
     def _no_errors(self) -> str:
         return (
             f"{type(self).__name__} has no standard errors for single rows with these models: averages over groups have"
-            " (aggregate), LinearDML and DRLearner(final_model='linear') have"
+            " (aggregate), LinearDML and DRLearner(final_model='linear') have; bootstrap(..., at=rows) tells how refits"
+            " vary"
         )
 
     def _error_method(self) -> str:

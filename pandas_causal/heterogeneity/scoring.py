@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -25,7 +25,7 @@ from pandas_causal.models.training_rows import TrainingRows
 if TYPE_CHECKING:
     from pandas_causal.heterogeneity.base import ConditionalEffects
 
-__all__ = ["arm_scores", "dr_loss_skill", "dr_score_of", "r_loss_skill", "r_score_of"]
+__all__ = ["arm_scores", "dr_loss_skill", "dr_score_of", "outcome_skill", "r_loss_skill", "r_score_of"]
 
 _FOLDS = 5
 
@@ -71,6 +71,20 @@ def dr_loss_skill(scores: Floats, tau: Floats, w: Floats | None) -> float:
     unit = np.ones(len(tau)) if w is None else w
     base = unit @ np.square(scores - unit @ scores / unit.sum()).sum(axis=1)
     return float(1 - unit @ np.square(scores - tau).sum(axis=1) / base)
+
+
+def outcome_skill(estimator: Any) -> float:
+    """How well a fitted estimator's outcome models predict rows they did not see: 1 - loss / that of means, averaged.
+
+    NaN where it says nothing of them.
+    """
+    checks = estimator.effect_.diagnostics
+    if "nuisance" not in checks:
+        return float("nan")
+    table = checks["nuisance"].table
+    outcome = str(estimator.effect_.facts.get("outcome", "outcome"))
+    own = [str(name).startswith("outcome |") or str(name) in (outcome, "outcome") for name in table.index]
+    return float(table.loc[own, "skill"].mean())
 
 
 def scorer_folds(rows: TrainingRows, D: Floats | None, labels: pd.Index) -> Codes:

@@ -16,6 +16,7 @@ from pandas_causal.errors import CausalArgumentError, CausalDataError
 from pandas_causal.heterogeneity.cache import reuse_nuisances
 from pandas_causal.heterogeneity.meta_learners import DRLearner
 from pandas_causal.heterogeneity.scorers import dr_score, r_score
+from pandas_causal.heterogeneity.scoring import outcome_skill
 from pandas_causal.inputs.parameters import COMMON, Legal, at_least, check_settings, number
 from pandas_causal.inputs.roles import common_index
 from pandas_causal.inputs.types import Model
@@ -265,7 +266,7 @@ def compare_learners(
     propensity_model: Model = "auto",
     random_state: int | None = 0,
 ) -> pd.DataFrame:
-    """Learners side by side on held-out rows: by what they say of the effect.
+    """Learners side by side: by what they say of the effect of held-out rows, and by how they predict the outcome.
 
     Parameters
     ----------
@@ -284,8 +285,9 @@ def compare_learners(
     Returns
     -------
     DataFrame
-        A row per learner, the best first by r_score: mean r_score and dr_score over folds, and the spread of effects
-        (their standard deviation). Nuisances are fitted once a fold.
+        A row per learner, the best first by r_score: mean r_score and dr_score over folds, the skill of its outcome
+        models on rows they did not see, which says little of the effect, and the spread of effects (their standard
+        deviation). Nuisances are fitted once a fold.
     """
     named = dict(learners) if isinstance(learners, Mapping) else {type(m).__name__: m for m in learners}
     for learner in named.values():
@@ -301,8 +303,10 @@ def compare_learners(
                 held = X.iloc[test], y.iloc[test]
                 scores.append(
                     [scorer.using(outcome_model, propensity_model)(fit, *held) for scorer in (r_score, dr_score)]
-                    + [float(np.std(fit.predict(held[0])))]
+                    + [outcome_skill(fit), float(np.std(fit.predict(held[0])))]
                 )
             rows[name] = np.mean(scores, axis=0)
-    table = pd.DataFrame.from_dict(rows, orient="index", columns=["r_score", "dr_score", "spread_of_effects"])
+    table = pd.DataFrame.from_dict(
+        rows, orient="index", columns=["r_score", "dr_score", "outcome_skill", "spread_of_effects"]
+    )
     return table.rename_axis("learner").sort_values("r_score", ascending=False)
