@@ -57,6 +57,8 @@ from pandas_causal.heterogeneity.meta_learners import RLearner as RLearner
 from pandas_causal.heterogeneity.meta_learners import SLearner as SLearner
 from pandas_causal.heterogeneity.meta_learners import TLearner as TLearner
 from pandas_causal.heterogeneity.meta_learners import XLearner as XLearner
+from pandas_causal.heterogeneity.nonparametric_dml import KernelDML as KernelDML
+from pandas_causal.heterogeneity.nonparametric_dml import NonparametricDML as NonparametricDML
 from pandas_causal.heterogeneity.ortho_iv import OrthoIV as OrthoIV
 from pandas_causal.heterogeneity.policy import PolicyTree as PolicyTree
 from pandas_causal.heterogeneity.policy import treat_within_budget as treat_within_budget

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar, Self
 
@@ -16,7 +16,9 @@ from pandas_causal.arms.sample import Sample
 from pandas_causal.effect.effect import Effect
 from pandas_causal.effect.estimates import Estimates, Weighting
 from pandas_causal.errors import CausalArgumentError, CausalDataError, StandardErrorWarning, suggest, warn
+from pandas_causal.estimator import refuse_outcome_scorer
 from pandas_causal.heterogeneity.nuisances import NuisanceModels
+from pandas_causal.heterogeneity.several_outcomes import of_outcome
 from pandas_causal.inference.effective_clusters import clusters_text, effective_clusters
 from pandas_causal.inference.influence import Component, Influence
 from pandas_causal.inference.rows import RowIdentity
@@ -96,7 +98,7 @@ class ConditionalEffects(Residualised):
 
     # -- effects -----------------------------------------------------------------------------------------------------
 
-    def effect(self, X: Covariates = None, arm: Any = None) -> Effect:
+    def effect(self, X: Covariates = None, arm: Any = None, outcome: Hashable = None) -> Effect:
         """Return the average effect, or, given X, the effect for every row of X.
 
         Parameters
@@ -105,6 +107,8 @@ class ConditionalEffects(Residualised):
             Covariates; role columns in it are ignored.
         arm : level or name, optional
             Which arm to compare with the control, or which treatment, where there are several.
+        outcome : name, optional
+            Which outcome, where the fit was given several.
 
         Returns
         -------
@@ -114,6 +118,9 @@ class ConditionalEffects(Residualised):
         check_is_fitted(self, "effect_")
         if X is None:
             return super().effect()
+        fits = getattr(self, "fits_", None)
+        if fits is not None:
+            return of_outcome(fits, outcome, X, arm)
         j, sample = self._position(arm), self._sample
         frame = self.new_covariates(X)
         Z = self.encoder_.transform(frame)
@@ -148,8 +155,12 @@ class ConditionalEffects(Residualised):
         return effect.explained()
 
     def predict(self, X: Covariates) -> Floats:
-        """Effects for every row of X (m,), or (m, d) with several arms or treatments."""
+        """Effects for every row of X (m,), or (m, d) with several arms or treatments, outcome after outcome."""
         check_is_fitted(self, "effect_")
+        refuse_outcome_scorer(self)
+        fits = getattr(self, "fits_", None)
+        if fits is not None:
+            return np.column_stack([fit.predict(X) for fit in fits.values()])
         frame = self.new_covariates(X)
         out = self._predicted_of(frame, self.encoder_.transform(frame))
         return np.asarray(out[:, 0] if out.shape[1] == 1 else out)

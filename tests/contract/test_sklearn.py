@@ -25,6 +25,7 @@ FIRST = {
     "check_regressors_no_decision_function": "y is the first column of X, which we refuse as a copy of the outcome"
 }
 EFFECTS = ("LinearDML", "SparseDML", "SLearner", "TLearner", "XLearner", "RLearner", "DRLearner")
+EFFECTS += ("NonparametricDML", "KernelDML")
 EXPECTED = {
     **{f"{name}Twin": COPIES | SEPARATED for name in ("AIPW", "TMLE", "IPW", "Matching")},
     "EntropyBalancingTwin": COPIES
@@ -35,6 +36,10 @@ EXPECTED = {
     "DifferenceInMeansTwin": {},  # looks at no covariate
     "DoubleMLTwin": COPIES | SEPARATED,
     **{f"{name}Twin": COPIES | SEPARATED | FIRST for name in EFFECTS},
+    "CausalStackTwin": COPIES
+    | SEPARATED
+    | FIRST
+    | {"check_estimators_dtypes": "20 rows, in whose halves covariates separate the arms by chance, refused"},
     "RegressionAdjustmentTwin": COPIES
     | {
         "check_sample_weight_equivalence_on_dense_data": "30 covariates for 15 rows: least squares does not exist",

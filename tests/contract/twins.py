@@ -18,6 +18,10 @@ def fast(cls, **settings):
     """An instance whose nuisance models fit in milliseconds, and fit small samples."""
     defaults = cls().get_params()
     quick = {name: "ridge" for name, value in defaults.items() if value == "auto" or name == "propensity_model"}
+    if "learners" in defaults:
+        models = {"outcome_model": "linear", "propensity_model": "ridge", "final_model": "linear", "cv": 2}
+        members = [pandas_causal.DRLearner(**models)]
+        quick |= {"learners": members, "cv": 2}
     return cls(**{**quick, **settings})
 
 
