@@ -124,7 +124,7 @@ class ConditionalEffects(Residualised):
         j, sample = self._position(arm), self._sample
         frame = self.new_covariates(X)
         Z = self.encoder_.transform(frame)
-        same = len(Z) == len(sample) and frame.index.equals(sample.inputs.index) and np.array_equal(Z, sample.X)
+        same = len(Z) == len(sample) and frame.index.equals(sample.inputs.index) and _equal(Z, sample.X)
         u = self._rows(j, Z)
         reason = ""
         if u is None:
@@ -271,6 +271,12 @@ class ConditionalEffects(Residualised):
             against = f" to compare with {treated.levels[0]!r}" if isinstance(treated, Arms) else ""
             raise CausalArgumentError(f"arm={arm!r}: name the one{against}, one of {known}")
         return known.index(arm)
+
+
+def _equal(A: Floats, B: Floats) -> bool:
+    """Whether two matrices are equal; the same memory needs no look."""
+    where = [(M.__array_interface__["data"], M.strides, M.shape) for M in (A, B)]
+    return where[0] == where[1] or np.array_equal(A, B)
 
 
 def row_scores(sample: Sample, scores: Floats, like: Effect, name: str) -> Effect:
