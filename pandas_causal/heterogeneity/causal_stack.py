@@ -13,9 +13,9 @@ from tqdm import tqdm
 from pandas_causal.errors import CausalArgumentError
 from pandas_causal.heterogeneity.cache import reuse_nuisances
 from pandas_causal.heterogeneity.meta_learners import (
+    ArmLearner,
     DRLearner,
     Effects,
-    Learner,
     Parts,
     RLearner,
     SLearner,
@@ -102,7 +102,7 @@ class _Joined:
         return np.asarray(sum(weight * effects_of_rows(learner, frame) for learner, weight in parts if weight))
 
 
-class CausalStack(Learner):
+class CausalStack(ArmLearner):
     r"""Learners of effects joined by Q-aggregation of doubly robust scores.
 
     Every learner predicts effects for rows that it did not see; the weights minimise a mix of the joined effects'

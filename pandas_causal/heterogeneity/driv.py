@@ -14,7 +14,13 @@ from pandas_causal.effect.effect import Effect
 from pandas_causal.heterogeneity.base import modifier_columns, row_scores
 from pandas_causal.heterogeneity.final_models import Regressions, fit_final, project_scores
 from pandas_causal.heterogeneity.nuisances import NuisanceModels
-from pandas_causal.heterogeneity.ortho_iv import Moved, MovedEffects, coefficients_of, first_stage, instrumented_fit
+from pandas_causal.heterogeneity.ortho_iv import (
+    Moved,
+    MovedEffects,
+    coefficients_of,
+    instrumented_fit,
+    moved_first_stage,
+)
 from pandas_causal.heterogeneity.projection import BasisFit, EffectBasis, LinearEffects
 from pandas_causal.inference.influence import Influence
 from pandas_causal.inputs.parameters import Legal, number
@@ -145,7 +151,7 @@ class DRIV(MovedEffects):
         moved = self.moved(X, y, instrument, missing, treatment=treatment, cluster=cluster, sample_weight=sample_weight)
         sample, w = moved.sample, moved.sample.w
         columns = modifier_columns(sample, self.effect_modifiers)
-        first = first_stage(moved)
+        first = moved_first_stage(moved)
         product = fit_targets(
             moved.rows, (moved.d * moved.z)[:, None], moved.folds, sample.inputs.index, names=["compliance"],
             models=[self.compliance_model], setting_names=["compliance_model"], random_state=moved.seed,

@@ -34,7 +34,7 @@ from pandas_causal.models.linear import StandardisedMatrix
 from pandas_causal.models.nuisance import Nuisance, fit_outcome, fit_propensity, in_label_order, is_linear
 from pandas_causal.models.training_rows import TrainingRows
 
-__all__ = ["DRLearner", "Effects", "Learner", "Parts", "RLearner", "SLearner", "TLearner", "XLearner"]
+__all__ = ["ArmLearner", "DRLearner", "Effects", "Parts", "RLearner", "SLearner", "TLearner", "XLearner"]
 
 
 class Effects(Protocol):
@@ -45,7 +45,7 @@ class Effects(Protocol):
         ...
 
 
-class Learner(ConditionalEffects):
+class ArmLearner(ConditionalEffects):
     """What the learners share: cross-fitted nuisances, the doubly robust average, scores of the fitted rows."""
 
     legal: ClassVar[Mapping[str, Legal]] = {"clip": SHARE, "effect_modifiers": MODIFIERS, "encode": FLAG}
@@ -379,7 +379,7 @@ class _OneModel:
         return np.column_stack([level - levels[0] for level in levels[1:]])
 
 
-class SLearner(Learner):
+class SLearner(ArmLearner):
     """S-learner: one regression of the outcome on covariates and treatment; the effect is what the treatment changes.
 
     A regression that shrinks may shrink the effect with it. Effects of single rows have no standard error; averages

@@ -37,7 +37,7 @@ from pandas_causal.models.instrument_nuisances import ColumnMeans
 from pandas_causal.models.many_targets import fit_targets
 from pandas_causal.models.training_rows import TrainingRows
 
-__all__ = ["Moved", "MovedEffects", "OrthoIV", "coefficients_of", "first_stage", "instrumented_fit"]
+__all__ = ["Moved", "MovedEffects", "OrthoIV", "coefficients_of", "instrumented_fit", "moved_first_stage"]
 
 _WEAK = 10.0
 
@@ -289,7 +289,7 @@ class OrthoIV(MovedEffects):
         )  # fmt: skip
         self._linear = linear.clustered(sample.cluster) if sample.cluster else linear
         self.effect_ = self.arranged(
-            moved, average_of(self._linear, sample, 1), first_stage(moved),
+            moved, average_of(self._linear, sample, 1), moved_first_stage(moved),
             assumption="effects are linear in the effect modifiers",
         )  # fmt: skip
         self.coefficients_ = coefficients_of(self._linear, self.effect_, sample)
@@ -330,7 +330,7 @@ def _instrument(sample: Sample, taker: str) -> Floats:
     return codes.astype(float)
 
 
-def first_stage(moved: Moved) -> tuple[Check, list[str]]:
+def moved_first_stage(moved: Moved) -> tuple[Check, list[str]]:
     """How strongly the instrument moves the treatment, residuals on residuals."""
     z, d, sample = moved.z, moved.d, moved.sample
     w = np.ones(len(z)) if sample.w is None else sample.w

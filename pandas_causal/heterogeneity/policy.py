@@ -263,13 +263,11 @@ def treat_within_budget(priority: ArrayLike, cost: ArrayLike, budget: float) -> 
     ----------
     Sun, Du and Wager (2021), "Treatment allocation under uncertain costs".
     """
-    from pandas_causal.heterogeneity.ranking import numbers_of
+    from pandas_causal.heterogeneity.ranking import costs_of, numbers_of
 
     common_index({"priority": priority, "cost": cost})
     tau = numbers_of(priority, "priority")
-    price = numbers_of(cost, "cost", len(tau))
-    if (price <= 0).any():
-        raise CausalDataError(f"cost must be above 0, and is not in {int((price <= 0).sum()):,} rows")
+    price = costs_of(cost, len(tau))
     if not np.isfinite(budget) or budget < 0:
         raise CausalArgumentError(f"budget must be a number of 0 or more, got {budget!r}")
     order = np.argsort(-tau / price, kind="stable")

@@ -23,13 +23,16 @@ from pandas_causal.errors import CausalArgumentError, CausalDataError
 from pandas_causal.heterogeneity.projection import EffectBasis, LinearEffects, fit_on_basis
 from pandas_causal.inference.influence import Influence
 from pandas_causal.inference.rows import RowIdentity
+from pandas_causal.inputs.parameters import check_settings
 from pandas_causal.inputs.roles import common_index
 from pandas_causal.kernels.arrays import Bools, Codes, Floats, Positions, Values
 
 __all__ = [
     "Ranking",
     "auuc",
+    "budget_curve",
     "calibration",
+    "costs_of",
     "qini",
     "rank_areas",
     "ranking_of",
@@ -180,6 +183,63 @@ def gain_curve(
     return pd.DataFrame(columns, index=pd.Index(_GRID.round(2), name="share"))
 
 
+def budget_curve(
+    scores: ArrayLike | pd.Series[float],
+    priority: ArrayLike | pd.Series[float],
+    cost: ArrayLike | pd.Series[float],
+    *,
+    sample_weight: ArrayLike | None = None,
+    n_draws: int = 200,
+    random_state: int | None = 0,
+    level: float = 0.95,
+) -> pd.DataFrame:
+    """What every budget gains if rows are treated by predicted effect per cost, the highest first: Qini over budgets.
+
+    Parameters
+    ----------
+    scores : array-like (n,)
+        Doubly robust scores of the effect, of rows that the predictions did not see.
+    priority : array-like (n,)
+        Predicted effects.
+    cost : array-like (n,)
+        Of treating the row, above 0.
+    sample_weight : array-like (n,), optional
+    n_draws : int
+        Random halves of the rows, for the bands.
+    random_state : int or None
+    level : float
+
+    Returns
+    -------
+    DataFrame
+        Index ``budget``, a hundredth to all of what treating everybody costs; columns ``gain``, in units of the
+        outcome summed over rows, and ``qini``, the gain beyond that of spending as much at random, each with
+        ``_std_error``, ``_low`` and ``_high`` (pointwise).
+
+    References
+    ----------
+    Sun, Du and Wager (2021), "Treatment allocation under uncertain costs", section 2; Imai and Li (2023), "Experimental
+    evaluation of individualized treatment rules", JASA, for budgets; bands: Yadlowsky et al. (2025).
+    """
+    common_index({"scores": scores, "priority": priority, "cost": cost, "sample_weight": sample_weight})
+    check_settings({"n_draws": n_draws, "random_state": random_state, "level": level})
+    gamma = numbers_of(scores, "scores")
+    tau, price = numbers_of(priority, "priority", len(gamma)), costs_of(cost, len(gamma))
+    w = np.ones(len(gamma)) if sample_weight is None else numbers_of(sample_weight, "sample_weight", len(gamma))
+    spent = float(w @ price)
+    curve = gain_curve(gamma / price, tau / price, w * price, n_draws=n_draws, random_state=random_state, level=level)
+    wanted = [c for c in curve if str(c).startswith(("gain", "qini"))]
+    return (curve[wanted] * spent).set_axis(pd.Index(_GRID * spent, name="budget"))
+
+
+def costs_of(cost: Any, n: int) -> Floats:
+    """Costs (n,) above 0, or one error."""
+    price = numbers_of(cost, "cost", n)
+    if (price <= 0).any():
+        raise CausalDataError(f"cost must be above 0, and is not in {int((price <= 0).sum()):,} rows")
+    return price
+
+
 def curve_check(
     scores: Floats, priority: Floats, w: Floats | None, name: str, random_state: int | None, level: float = 0.95
 ) -> Check:
@@ -244,9 +304,7 @@ def rate(
     labels = scores.index if isinstance(scores, pd.Series) else pd.RangeIndex(len(gamma))
     content = gamma
     if cost is not None:
-        price = numbers_of(cost, "cost", len(gamma))
-        if (price <= 0).any():
-            raise CausalDataError(f"cost must be above 0, and is not in {int((price <= 0).sum()):,} rows")
+        price = costs_of(cost, len(gamma))
         gamma, w = gamma / price, price if w is None else w * price
     parts = {name: rank_areas(gamma, values, w) for name, values in rankings.items()}
     index = pd.MultiIndex.from_product([list(rankings), ["AUTOC", "Qini"]], names=["ranking", "measure"])

@@ -51,8 +51,9 @@ def fit_outcomes(estimator: Any, X: Any, y: pd.DataFrame, missing: str, roles: M
             fits[name] = (made if estimator.checks_data else made.trusting()).fit(X, y[name], missing=missing, **roles)
     first = next(iter(fits.values()))
     settings = set(estimator.get_params(deep=False))
-    learned = {k: v for k, v in vars(first).items() if k not in settings and not k.startswith("_") and k not in _OWN}
-    estimator.__dict__.update({**learned, "_taken": first._taken, "_as_fitted": None})
+    shared = {k: v for k, v in vars(first).items() if k not in settings | set(_OWN)}
+    learned = {k: v for k, v in shared.items() if not k.startswith("_") or k == "_taken"}
+    estimator.__dict__.update({**learned, "_as_fitted": None})
     estimator.fits_ = fits
     estimator.effect_ = by_outcome({name: fit.effect_ for name, fit in fits.items()})
     if hasattr(first, "coefficients_"):

@@ -253,3 +253,39 @@ def test_a_ranking_that_only_loses_says_so():
     summary = metrics.rate(scores, -scores).diagnostics["curve"].summary
     assert "treating nobody does better" in summary
     assert "treating nobody" not in metrics.rate(-scores, scores).diagnostics["curve"].summary
+
+
+def test_budgets_by_hand():
+    scores = pd.Series([10.0, 3, 2, -4])
+    cost = pd.Series([5.0, 1, 2, 2])
+    curve = metrics.budget_curve(scores, scores, cost, n_draws=20)  # by effect per cost: 3, 2, 1, -2
+    assert curve.index[-1] == pytest.approx(10)
+    assert curve.loc[curve.index[9], "gain"] == pytest.approx(3)  # a tenth of 10: the second row
+    assert curve.loc[curve.index[59], "gain"] == pytest.approx(13)
+    assert curve.loc[curve.index[79], "gain"] == pytest.approx(15)
+    assert curve.loc[curve.index[99], "gain"] == pytest.approx(11)
+    assert curve.loc[curve.index[59], "qini"] == pytest.approx(13 - 0.6 * 11)
+    doubled = metrics.budget_curve(scores, scores, cost, sample_weight=[2.0] * 4, n_draws=20)
+    assert doubled["gain"].to_numpy() == pytest.approx(2 * curve["gain"].to_numpy())
+    rising = np.arange(50.0)
+    unit = metrics.budget_curve(rising, rising, np.ones(50), n_draws=20)
+    assert unit["gain"].to_numpy() == pytest.approx(50 * gain_curve(rising, rising)["gain"].to_numpy())
+    assert (unit["gain_low"] <= unit["gain"]).all()
+    with pytest.raises(CausalDataError, match="cost must be above 0, and is not in 1 rows"):
+        metrics.budget_curve(scores, scores, cost - 1)
+    with pytest.raises(CausalDataError, match="priority: its index has the same labels in another order"):
+        metrics.budget_curve(scores, scores[::-1], cost)
+
+
+def test_bands_of_budgets_cover():
+    rng = np.random.default_rng(0)
+    inside = 0
+    for _ in range(200):
+        tau, cost = rng.normal(size=300), rng.uniform(0.5, 2, 300)
+        curve = metrics.budget_curve(tau + rng.normal(size=300), tau, cost, n_draws=60).iloc[49]
+        big, price = rng.normal(size=20_000), rng.uniform(0.5, 2, 20_000)
+        order = np.argsort(-big / price)
+        first = order[np.cumsum(price[order]) <= 0.5 * price.sum()]
+        truth = 300 * big[first].sum() / 20_000
+        inside += curve["gain_low"] <= truth <= curve["gain_high"]
+    assert 0.9 < inside / 200 <= 1

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from pandas_causal import (
+    DRIV,
     DoubleML,
     DRLearner,
     LinearDML,
@@ -12,6 +13,7 @@ from pandas_causal import (
     RLearner,
     SparseDML,
     TLearner,
+    XLearner,
     grouped_effects,
     metrics,
 )
@@ -100,6 +102,51 @@ def test_r_and_dr_beat_t_where_the_outcome_is_hard_and_the_effect_is_simple():
     ratios = {name: np.mean(np.array(e) / np.array(errors["T"])) for name, e in errors.items()}
     assert ratios["R"] < 0.9, ratios
     assert ratios["DR"] < 0.95, ratios
+
+
+def test_the_doubly_robust_learner_beats_t_on_kennedys_design():
+    """Kennedy (2023), figure 2: no effect, an outcome with a jump, a propensity of 0.1 or 0.9, smoothing splines."""
+    rng = np.random.default_rng(7)
+    models = {"outcome_model": "splines", "propensity_model": "boosting"}
+    errors = {"T": [], "X": [], "R": [], "DR": []}
+    for _ in range(5):
+        x = rng.uniform(-1, 1, 1_000)
+        base = (
+            (x <= -0.5) * 0.5 * (x + 2) ** 2
+            + (x / 2 + 0.875) * ((x > -0.5) & (x < 0))
+            + ((x > 0) & (x < 0.5)) * (-5 * (x - 0.2) ** 2 + 1.075)
+            + (x > 0.5) * (x + 0.125)
+        )
+        frame = pd.DataFrame({"x": x, "t": (rng.random(1_000) < 0.1 + 0.8 * (x > 0)).astype(int)})
+        y = pd.Series(base + rng.normal(size=1_000) * (0.2 - 0.1 * np.cos(2 * np.pi * x)), name="y")
+        for name, model in (
+            ("T", TLearner(**models)),
+            ("X", XLearner(**models, final_model="splines")),
+            ("R", RLearner(**models, final_model="splines")),
+            ("DR", DRLearner(**models, final_model="splines")),
+        ):
+            errors[name].append(np.sqrt(np.mean(np.square(model.fit(frame, y, treatment="t").predict(frame)))))
+    means = {name: np.mean(found) for name, found in errors.items()}
+    assert means["DR"] < 0.8 * means["T"], means
+    assert means["R"] < 0.9 * means["T"], means
+
+
+def test_intervals_of_doubly_robust_instruments_cover():
+    rng = np.random.default_rng(8)
+    points = pd.DataFrame({"a": [-1.0, 0.0, 1.0], "b": [0.5, 0.0, -1.0]})
+    models = dict.fromkeys(("outcome_model", "treatment_model", "instrument_model", "compliance_model"), "linear")
+    inside = []
+    for _ in range(DRAWS):
+        n = 1_000
+        X = pd.DataFrame(rng.uniform(-1, 1, size=(n, 2)), columns=["a", "b"])
+        X["z"] = (rng.random(n) < 0.5).astype(int)
+        hidden = rng.normal(size=n)
+        X["d"] = np.where(rng.random(n) < 0.7 + 0.2 * X["b"], X["z"], (hidden > 0.3).astype(int))
+        y = X["d"] * (1 + X["a"]) + X["b"] + hidden + 0.5 * rng.normal(size=n)
+        table = trusting(DRIV(**models)).fit(X, y.rename("y"), treatment="d", instrument="z").effect(points).table
+        truth = 1 + points["a"].to_numpy()
+        inside.append(((table["conf_low"] <= truth) & (truth <= table["conf_high"])).to_numpy())
+    assert np.abs(np.mean(inside, axis=0) - 0.95).max() < slack(DRAWS) + 0.01, np.mean(inside, axis=0)
 
 
 def nie_wager(setting, rng, n):
