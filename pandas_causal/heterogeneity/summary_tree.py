@@ -95,17 +95,24 @@ def honest_leaves(
 
 
 def leaf_rules(tree: DecisionTreeRegressor, names: list[str]) -> dict[int, str]:
-    """Rule of every leaf in words, by node."""
+    """Rule of every leaf in words, by node: of each column the bounds that hold there."""
     grown = tree.tree_
     out: dict[int, str] = {}
 
-    def walk(node: int, said: tuple[str, ...]) -> None:
+    def walk(node: int, bounds: dict[str, tuple[float, float]]) -> None:
         if grown.children_left[node] < 0:
-            out[node] = " and ".join(said) or "everyone"
+            out[node] = " and ".join(_bounded(name, *ends) for name, ends in bounds.items()) or "everyone"
             return
-        name, cut = names[grown.feature[node]], f"{grown.threshold[node]:.4g}"
-        walk(grown.children_left[node], (*said, f"{name} <= {cut}"))
-        walk(grown.children_right[node], (*said, f"{name} > {cut}"))
+        name, cut = names[grown.feature[node]], float(grown.threshold[node])
+        low, high = bounds.get(name, (-np.inf, np.inf))
+        walk(grown.children_left[node], {**bounds, name: (low, min(high, cut))})
+        walk(grown.children_right[node], {**bounds, name: (max(low, cut), high)})
 
-    walk(0, ())
+    walk(0, {})
     return out
+
+
+def _bounded(name: str, low: float, high: float) -> str:
+    if np.isinf(low):
+        return f"{name} <= {high:.4g}"
+    return f"{name} > {low:.4g}" if np.isinf(high) else f"{low:.4g} < {name} <= {high:.4g}"

@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+from sklearn.tree import DecisionTreeRegressor
 
 from pandas_causal import DRLearner, TLearner
 from pandas_causal.errors import CausalArgumentError, CausalDataError
+from pandas_causal.heterogeneity.summary_tree import leaf_rules
 from tests.heterogeneity.designs import COVARIATES, confounded
 
 MODELS = {"outcome_model": "linear", "propensity_model": "linear"}
@@ -49,3 +51,11 @@ def test_a_tree_of_clusters_weights_and_wrong_settings():
         model.summary_tree(1, columns="a")
     with pytest.raises(CausalDataError, match="the same for all rows"):
         model.summary_tree(1, columns=[])
+
+
+def test_rules_say_the_bounds_of_each_leaf():
+    x = np.arange(8.0)
+    tree = DecisionTreeRegressor(max_depth=2).fit(np.column_stack([x, 0 * x]), np.repeat([0.0, 1, 5, 9], 2))
+    assert sorted(leaf_rules(tree, ["a", "b"]).values()) == ["1.5 < a <= 3.5", "3.5 < a <= 5.5", "a <= 1.5", "a > 5.5"]
+    stump = DecisionTreeRegressor(max_depth=1).fit(x[:, None], 0 * x)
+    assert list(leaf_rules(stump, ["a"]).values()) == ["everyone"]
