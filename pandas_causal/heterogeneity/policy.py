@@ -28,6 +28,9 @@ from pandas_causal.kernels.arrays import Bools, Codes, Floats, Ints, Positions
 __all__ = ["PolicyTree", "policy_arms", "policy_values", "treat_within_budget"]
 
 
+_COARSE = 65  # first splits tried in every column before any is tried finely
+
+
 @dataclass(frozen=True)
 class Node:
     """A split, or a leaf, whose column is -1.
@@ -229,7 +232,11 @@ def _pair(X: Floats, order: Ints, scores: Floats, least: int, skip: bool) -> Nod
     for j in range(p):
         swing[j, 1:] = np.cumsum(reach[order[j]])
     out, counts = np.zeros((p, 10)), np.zeros(p, dtype=np.int64)
-    best_pairs(X, order, scores, swing, least, skip, out, counts)
+    floor = -np.inf
+    if skip:  # a coarse look at all columns says what every column has to beat
+        best_pairs(X, order, scores, swing, least, skip, floor, _COARSE, out, counts)
+        floor = float(out[:, 0].max())
+    best_pairs(X, order, scores, swing, least, skip, floor, n, out, counts)
     j = int(out[:, 0].argmax())
     single = _single(X, order, scores, least)
     given = single.arms(X)
