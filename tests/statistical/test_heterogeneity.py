@@ -3,12 +3,15 @@
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.base import clone
 
 from pandas_causal import (
     DRIV,
+    DoseResponse,
     DoubleML,
     DRLearner,
     LinearDML,
+    LocalQuantileEffects,
     PolicyTree,
     RLearner,
     SparseDML,
@@ -199,3 +202,48 @@ def test_the_value_of_a_learned_policy_covers():
         truth_of[k] = float((base + gain * tree.codes(big[list("abc")])).mean())
         inside += value.conf_low <= truth_of[k] <= value.conf_high
     assert abs(inside / draws - 0.95) < slack(draws)
+
+
+def test_bands_of_dose_curves_cover_uniformly():
+    rng = np.random.default_rng(10)
+    points = np.linspace(-1, 1, 9)
+    truth = np.sin(points) + 0.5
+    draws, inside, pointwise = max(DRAWS // 2, 50), 0, []
+    model = DoseResponse(outcome_model="ridge", treatment_model="ridge", points=points, cv=3)
+    for _ in range(draws):
+        X = pd.DataFrame(rng.normal(size=(700, 2)), columns=["a", "b"])
+        X["dose"] = 0.5 * X["a"] + rng.normal(size=700)
+        y = np.sin(X["dose"]) + 0.5 + 0.7 * X["a"] + 0.5 * rng.normal(size=700)
+        effect = trusting(clone(model)).fit(X, y.rename("y"), treatment="dose").effect()
+        band = effect.interval(simultaneous=True)
+        inside += bool(((band["conf_low"] <= truth) & (truth <= band["conf_high"])).all())
+        table = effect.table
+        pointwise.append(((table["conf_low"] <= truth) & (truth <= table["conf_high"])).mean())
+    assert inside / draws > 0.95 - slack(draws) - 0.02, inside / draws
+    assert np.mean(pointwise) > 0.92, np.mean(pointwise)
+
+
+def test_quantile_effects_of_compliers_cover():
+    rng = np.random.default_rng(11)
+    quantiles = [0.25, 0.5, 0.75]
+
+    def compliers(n):
+        X = pd.DataFrame(rng.normal(size=(n, 2)), columns=["a", "b"])
+        X["z"] = (rng.random(n) < 1 / (1 + np.exp(-0.5 * X["a"]))).astype(int)
+        hidden, moved = rng.normal(size=n), rng.random(n) < 0.6
+        X["d"] = np.where(moved, X["z"], (hidden > 0).astype(int))
+        without = X["a"] + hidden + 0.5 * rng.normal(size=n)
+        gain = 1 + 0.5 * hidden
+        return X, without, gain, moved
+
+    _, without, gain, moved = compliers(300_000)
+    truth = np.quantile((without + gain)[moved], quantiles) - np.quantile(without[moved], quantiles)
+    draws, inside = max(DRAWS // 4, 25), []
+    models = dict.fromkeys(("outcome_model", "treatment_model", "instrument_model"), "ridge")
+    for _ in range(draws):
+        X, without, gain, _ = compliers(1_500)
+        y = (without + gain * X["d"]).rename("y")
+        model = trusting(LocalQuantileEffects(**models, quantiles=quantiles, cv=3))
+        table = model.fit(X, y, treatment="d", instrument="z").effect().table
+        inside.append(((table["conf_low"] <= truth) & (truth <= table["conf_high"])).to_numpy())
+    assert np.mean(inside) > 0.95 - slack(3 * draws) - 0.01, np.mean(inside, axis=0)
