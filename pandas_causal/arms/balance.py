@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from pandas_causal.arms.covariate_terms import CovariateTerms
 from pandas_causal.effect.check import Check
 from pandas_causal.errors import OverlapError
 from pandas_causal.inputs.encoding import EveryLevel
@@ -17,6 +18,7 @@ from pandas_causal.kernels.arrays import Bools, Codes, Floats
 __all__ = [
     "BALANCE_LIMIT",
     "balance",
+    "balance_of_squares",
     "balance_score",
     "difference_in_words",
     "largest_difference",
@@ -25,6 +27,7 @@ __all__ = [
 
 BALANCE_LIMIT = 0.1
 _ROUNDING = 1e-12  # of a covariate's scale
+_TERMS = 5  # squares and products shown for every contrast
 
 
 def _moments(X: Floats, w: Floats | None) -> tuple[Floats, Floats]:
@@ -189,6 +192,40 @@ def balance(
     if len(table) and worst[stages[-1][0]] > BALANCE_LIMIT:
         text += f" ({table[last].abs().idxmax()}{', by chance' if worst[stages[-1][0]] <= limit else ''})"
     return Check(worst[stages[-1][0]] <= limit, table, text)
+
+
+def balance_of_squares(X: Floats, names: Sequence[str], codes: Codes, levels: Sequence[Any], weights: Floats) -> Check:
+    """Compare squares and products of covariates: weights that balance a mean may leave its square apart.
+
+    Parameters
+    ----------
+    X, names, codes, levels : as in :func:`balance`
+    weights : ndarray (n,) or (n, K - 1)
+
+    Returns
+    -------
+    Check
+        For information. The five squares and products, of standardised columns cut off at 3.5 standard deviations, that
+        are farthest apart in every contrast under the weights, before and after.
+    """
+    terms, parts = CovariateTerms.of(X, names), []
+    for a in range(1, len(levels)):
+        w = _of_contrast(weights, a)
+        assert w is not None  # noqa: S101 - weights were given
+        found = terms.farthest(codes == a, codes == 0, w, _TERMS)
+        F = np.column_stack([np.empty((len(X), 0)), *(terms.column(j, k) for j, k in found)])
+        part = pd.DataFrame(index=pd.Index([terms.name(j, k) for j, k in found], name="term", dtype=object))
+        part["contrast"] = f"{levels[a]} - {levels[0]}"
+        part["smd_before"] = standardized_differences(F, codes, a)
+        part["smd_after"] = standardized_differences(F, codes, a, 0, w)
+        parts.append(part)
+    table = pd.concat(parts)
+    if not len(table):
+        return Check(None, table, "the covariates have no squares or products of their own")
+    at = int(np.argmax(table["smd_after"].abs().to_numpy()))
+    before, after = (difference_in_words(abs(float(table[f"smd_{stage}"].iloc[at]))) for stage in ("before", "after"))
+    text = f"of squares and products {table.index[at]} is farthest apart: {before} before weighting, {after} after"
+    return Check(None, table, text)
 
 
 def _by_chance(codes: Codes, K: int, weights: Floats | None) -> float:

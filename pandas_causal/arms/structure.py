@@ -14,16 +14,15 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from pandas_causal.arms.covariate_terms import LOOKED_AT, PAIRED, Case, CovariateTerms
 from pandas_causal.arms.estimands import EstimandPlan, target_density, target_share
 from pandas_causal.arms.sample import Sample
 from pandas_causal.effect.check import Check
 from pandas_causal.errors import AssumptionWarning, warn
-from pandas_causal.kernels.arrays import Bools, Floats, Positions, Values
+from pandas_causal.kernels.arrays import Bools, Floats, Values
 from pandas_causal.models.nuisance import fit_outcome
 
 __all__ = [
-    "Case",
-    "CovariateTerms",
     "TermTest",
     "std_errors",
     "structure_of_residuals",
@@ -31,100 +30,10 @@ __all__ = [
     "worst_terms",
 ]
 
-_CUT_OFF = 3.5  # standard deviations: no row alone is to make a t statistic
 _SHOWN = 5
 _RECOUNTED = 20
-_ROWS, _COLUMNS = 50_000, 100  # looked at: products cost rows times columns squared
 _MOVED = 1 / 3  # standard errors
 REJECTED = 0.001  # of the test, over all terms and arms
-
-
-@dataclass(frozen=True, eq=False)
-class CovariateTerms:
-    """Columns, squares and products of covariates (n, q), as sums over rows only: none is ever formed.
-
-    Attributes
-    ----------
-    Z : ndarray (n, q)
-        Standardised columns, cut off at 3.5 standard deviations.
-    names : sequence of str (q,)
-    """
-
-    Z: Floats
-    names: Sequence[str]
-
-    @classmethod
-    def of(cls, X: Floats, names: Sequence[str]) -> CovariateTerms:
-        """Standardise; constant columns are left out."""
-        centre, scale = X.mean(axis=0), X.std(axis=0)
-        used = np.flatnonzero(scale > 1e-12 * (1 + np.abs(centre)))
-        Z = np.clip((X[:, used] - centre[used]) / scale[used], -_CUT_OFF, _CUT_OFF)
-        return cls(Z, [names[int(j)] for j in used])
-
-    def statistics(self, values: Floats, target: Floats) -> tuple[Floats, Floats]:
-        """T statistics ``sum v f / sqrt(sum v^2 f^2)`` of columns (q,) and products (q, q), f centred.
-
-        Parameters
-        ----------
-        values : ndarray (n,)
-            v: weighted residuals, or what weights put on a row less what it should have.
-        target : ndarray (n,)
-            Weights, of sum 1, of the mean that f is centred by.
-        """
-        Z, squares = self.Z, np.square(values)
-        mean = target @ Z
-        centred = Z - mean
-        linear = _ratio(values @ centred, squares @ np.square(centred))
-        means = (Z.T * target) @ Z
-        sums = (Z.T * values) @ Z - means * values.sum()
-        square_Z = np.square(Z)
-        spread = (
-            (square_Z.T * squares) @ square_Z - 2 * means * ((Z.T * squares) @ Z) + np.square(means) * squares.sum()
-        )
-        return linear, _ratio(sums, spread)
-
-    def likeliest(self, cases: Sequence[Case], most: int) -> CovariateTerms:
-        """The columns that, or whose squares, have the largest t statistics in any case."""
-        largest = np.zeros(self.Z.shape[1])
-        for case in cases:
-            target, squares = case.target / case.target.sum(), np.square(case.values)
-            for f in (self.Z, np.square(self.Z)):
-                centred = f - target @ f
-                largest = np.maximum(largest, np.abs(_ratio(case.values @ centred, squares @ np.square(centred))))
-        at = np.sort(np.argsort(-largest, kind="stable")[:most])
-        return CovariateTerms(self.Z[:, at], [self.names[int(j)] for j in at])
-
-    def by_cluster(self, j: int, k: int | None, values: Floats, target: Floats, labels: Positions) -> float:
-        """The t statistic of one term from sums by cluster, labels (n,) counting from 0."""
-        f = self.Z[:, j] if k is None else self.Z[:, j] * self.Z[:, k]
-        sums = np.bincount(labels, values * (f - target @ f))
-        G = len(sums)
-        return float(sums.sum() / np.sqrt(np.square(sums).sum() * G / (G - 1))) if G > 1 else 0.0
-
-    def name(self, j: int, k: int | None) -> str:
-        """A term in words: a column, its square, or a product."""
-        if k is None:
-            return str(self.names[j])
-        return f"{self.names[j]}²" if j == k else f"{self.names[j]} x {self.names[k]}"
-
-
-def _ratio(sums: Floats, squares: Floats) -> Floats:
-    """Sums over the roots of sums of squares; 0 where a term does not vary but for rounding."""
-    # the square of a 0/1 column is the column again, and its product with another level of one category is constant
-    least = 1e-9 * squares.max(initial=0.0)
-    return np.divide(sums, np.sqrt(np.maximum(squares, 0.0)), out=np.zeros_like(sums), where=squares > least)
-
-
-class Case(NamedTuple):
-    """What one arm's model should leave no trace of: values (n,) that sum to 0 against every term, and a target.
-
-    `values` are weighted residuals, or weights less the target's; `target` (n,) are weights of the mean that terms are
-    centred by.
-    """
-
-    arm: str
-    values: Floats
-    target: Floats
 
 
 class TermTest(NamedTuple):
@@ -152,13 +61,13 @@ def worst_terms(terms: CovariateTerms, cases: Sequence[Case], cluster: Values | 
         effective number of rows (clusters).
     """
     n, q = terms.Z.shape
-    if n > _ROWS:  # what is worth a warning shows in so many
-        at = np.sort(np.random.default_rng(0).permutation(n)[:_ROWS])
+    if n > LOOKED_AT:  # what is worth a warning shows in so many
+        at = np.sort(np.random.default_rng(0).permutation(n)[:LOOKED_AT])
         terms = replace(terms, Z=terms.Z[at])
         cases = [Case(case.arm, case.values[at], case.target[at]) for case in cases]
         cluster = None if cluster is None else cluster[at]
-    if q > _COLUMNS:
-        terms = terms.likeliest(cases, _COLUMNS)
+    if q > PAIRED:
+        terms = terms.likeliest(cases, PAIRED)
     labels = None if cluster is None else np.unique(cluster, return_inverse=True)[1]
     upper = np.triu_indices(terms.Z.shape[1])
     rows = []

@@ -446,7 +446,8 @@ def join(left: Influence, right: Influence, how: str | None = None, *, keep_fact
         meat = out.meat()
         meat[:k, :k], meat[k:, k:] = left.meat(), right.meat()
         df = min(c.df for c in (*left.components, *right.components))
-        out = replace(out, components=(Component(meat, df),))
+        moved = shifts([left, right])
+        out = replace(out, components=(Component(meat - sum(c.meat for c in moved), df), *moved))
     return out
 
 

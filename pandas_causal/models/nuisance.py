@@ -104,7 +104,9 @@ def _settled_on_folds(
 
     What it predicts is out of fold as well: members' weights and calibration are those of rows not seen.
     """
-    folds = assign_folds(rows.arms, _FOLDS, np.random.default_rng(random_state))
+    rng = np.random.default_rng(random_state)
+    n_groups = len(rows) if rows.groups is None else len(np.unique(rows.groups))
+    folds = assign_folds(rows.arms, min(_FOLDS, n_groups), rng, cluster=rows.groups)
     return fit("auto", rows, folds, random_state=random_state, n_jobs=n_jobs)
 
 
