@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -319,7 +320,9 @@ class _CrossFitted(ArmComparison):
             augmented=True,
             unpenalised=nuisances.is_linear(self.propensity_model, sample.X),
         )
-        checks["nuisance"] = nuisances.report(runs[0].outcome, runs[0].propensity, sample.arms.levels)
+        outcome, model = runs[0].outcome.without_models(), runs[0].propensity
+        model = None if model is None else model.without_models()
+        checks["nuisance"] = partial(nuisances.report, outcome, model, levels)
         if not self._validated:  # a refit to drawn rows has nobody to tell
             checks["structure"], missed = structure_of_residuals(
                 sample, plan, runs[0].outcome.predictions, safe[0].e, *scores[0], keeps[0]

@@ -157,7 +157,7 @@ class IPW(ArmComparison):
         own = self.weights_[self.used_]
         checks["squares"] = partial(sample.balance_of_squares, own if keep is None else own[keep], keep)
         if model is not None:
-            checks["nuisance"] = nuisances.report(None, model, sample.arms.levels)
+            checks["nuisance"] = partial(nuisances.report, None, model.without_models(), sample.arms.levels)
         if not self._validated:  # a refit to drawn rows has nobody to tell
             checks["structure"], missed = self._structure(sample, plan, e, unit, values, contributions)
             warned = [*warned, *missed]

@@ -13,6 +13,7 @@ from pandas_causal.kernels.arrays import Bools, Floats, Positions
 __all__ = ["LOOKED_AT", "PAIRED", "Case", "CovariateTerms"]
 
 _CUT_OFF = 3.5  # standard deviations: no row alone is to make a statistic
+_BLOCK = 16_384
 LOOKED_AT, PAIRED = 50_000, 100  # rows and columns: products cost rows times columns squared
 
 
@@ -25,18 +26,26 @@ class CovariateTerms:
     Z : ndarray (n, q)
         Standardised columns, cut off at 3.5 standard deviations.
     names : sequence of str (q,)
+    at : ndarray or None
+        Positions of the rows that are looked at, where these are not all.
     """
 
     Z: Floats
     names: Sequence[str]
+    at: Positions | None = None
 
     @classmethod
-    def of(cls, X: Floats, names: Sequence[str]) -> CovariateTerms:
-        """Standardise; constant columns are left out."""
-        centre, scale = X.mean(axis=0), X.std(axis=0)
+    def of(cls, X: Floats, names: Sequence[str], most: int | None = None) -> CovariateTerms:
+        """Standardise; constant columns are left out, and rows beyond the `most` that are to be looked at."""
+        centre = X.mean(axis=0)
+        squares = np.zeros(X.shape[1])
+        for start in range(0, len(X), _BLOCK):
+            squares += np.square(X[start : start + _BLOCK] - centre).sum(axis=0)
+        scale = np.sqrt(squares / max(len(X), 1))
         used = np.flatnonzero(scale > 1e-12 * (1 + np.abs(centre)))
-        Z = np.clip((X[:, used] - centre[used]) / scale[used], -_CUT_OFF, _CUT_OFF)
-        return cls(Z, [names[int(j)] for j in used])
+        at = None if most is None or len(X) <= most else _some(len(X), most)
+        Z = np.clip(((X if at is None else X[at])[:, used] - centre[used]) / scale[used], -_CUT_OFF, _CUT_OFF)
+        return cls(Z, [names[int(j)] for j in used], at)
 
     def statistics(self, values: Floats, target: Floats) -> tuple[Floats, Floats]:
         """T statistics ``sum v f / sqrt(sum v^2 f^2)`` of columns (q,) and products (q, q), f centred.
@@ -69,7 +78,7 @@ class CovariateTerms:
                 centred = f - target @ f
                 largest = np.maximum(largest, np.abs(_ratio(case.values @ centred, squares @ np.square(centred))))
         at = np.sort(np.argsort(-largest, kind="stable")[:most])
-        return CovariateTerms(self.Z[:, at], [self.names[int(j)] for j in at])
+        return CovariateTerms(self.Z[:, at], [self.names[int(j)] for j in at], self.at)
 
     def by_cluster(self, j: int, k: int | None, values: Floats, target: Floats, labels: Positions) -> float:
         """The t statistic of one term from sums by cluster, labels (n,) counting from 0."""
@@ -90,7 +99,7 @@ class CovariateTerms:
         """
         at = np.flatnonzero(first | second)
         if len(at) > LOOKED_AT:
-            at = at[np.random.default_rng(0).permutation(len(at))[:LOOKED_AT]]
+            at = at[_some(len(at), LOOKED_AT)]
         Z = self.Z[at]
         columns = np.arange(Z.shape[1])
         if len(columns) > PAIRED:
@@ -138,6 +147,11 @@ class Case(NamedTuple):
     arm: str
     values: Floats
     target: Floats
+
+
+def _some(n: int, most: int) -> Positions:
+    """Positions of some rows, in order."""
+    return np.sort(np.random.default_rng(0).permutation(n)[:most])
 
 
 def _gaps(f: Floats, first: Bools, second: Bools, w: Floats) -> Floats:

@@ -6,7 +6,7 @@ does. The largest of many t statistics, with Bonferroni's bound, is a test that 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -50,7 +50,7 @@ def worst_terms(terms: CovariateTerms, cases: Sequence[Case], cluster: Values | 
     ----------
     terms : CovariateTerms
     cases : sequence of Case
-        An arm each.
+        An arm each, of the rows that the terms are of.
     cluster : ndarray (n,), optional
         The statistics of the twenty worst terms are computed anew from sums by cluster, with G - 1 degrees of freedom.
 
@@ -60,12 +60,9 @@ def worst_terms(terms: CovariateTerms, cases: Sequence[Case], cluster: Values | 
         With Bonferroni's bound over all terms of all cases, by Student's law with one degree of freedom less than the
         effective number of rows (clusters).
     """
-    n, q = terms.Z.shape
-    if n > LOOKED_AT:  # what is worth a warning shows in so many
-        at = np.sort(np.random.default_rng(0).permutation(n)[:LOOKED_AT])
-        terms = replace(terms, Z=terms.Z[at])
-        cases = [Case(case.arm, case.values[at], case.target[at]) for case in cases]
-        cluster = None if cluster is None else cluster[at]
+    q, at = terms.Z.shape[1], terms.at
+    if at is not None and cluster is not None:
+        cluster = cluster[at]
     if q > PAIRED:
         terms = terms.likeliest(cases, PAIRED)
     labels = None if cluster is None else np.unique(cluster, return_inverse=True)[1]
@@ -148,20 +145,27 @@ def structure_of_residuals(
         As :func:`structure_of_weights`.
     """
     unit = _unit(sample, keep)
+    terms = _terms_of(sample)
+    at = slice(None) if terms.at is None else terms.at
+    codes = sample.codes[at]
     cases = []
     for a, level in enumerate(sample.arms.levels):
-        own = np.where(sample.codes == a, unit, 0.0)
-        cases.append(Case(str(level), own * (sample.y - outcome[:, a]), own))
-    targets, weights = np.empty_like(contributions), np.zeros_like(contributions)
-    for j, (population, a) in enumerate(plan.targets):
-        e = outcome if propensity is None else propensity  # of a population that is no weighted one it is not read
-        targets[:, j] = target_share(population, sample.codes, e, plan.estimand) * unit
-        if propensity is not None:
-            density = target_density(plan.estimand, population, propensity) / propensity[:, a]
-            weights[:, j] = np.where(sample.codes == a, density, 0.0) * unit
-    total = targets.sum(axis=0)
-    means = AugmentedMeans(targets / total, weights / total, outcome)
-    return _conclude(sample, plan, cases, "the outcome model misses structure", means, values, contributions)
+        own = np.where(codes == a, unit[at], 0.0)
+        cases.append(Case(str(level), own * (sample.y[at] - outcome[at, a]), own))
+
+    def means() -> AugmentedMeans:
+        targets, weights = np.empty_like(contributions), np.zeros_like(contributions)
+        for j, (population, a) in enumerate(plan.targets):
+            e = outcome if propensity is None else propensity  # of a population that is no weighted one it is not read
+            targets[:, j] = target_share(population, sample.codes, e, plan.estimand) * unit
+            if propensity is not None:
+                density = target_density(plan.estimand, population, propensity) / propensity[:, a]
+                weights[:, j] = np.where(sample.codes == a, density, 0.0) * unit
+        total = targets.sum(axis=0)
+        return AugmentedMeans(targets / total, weights / total, outcome)
+
+    what = "the outcome model misses structure"
+    return _conclude(sample, plan, terms, cases, what, means, values, contributions)
 
 
 def structure_of_weights(
@@ -187,13 +191,23 @@ def structure_of_weights(
         the outcome that is weighted, is regressed on splines and products.
     """
     own, target = weights / weights.sum(axis=0), targets / targets.sum(axis=0)
+    terms = _terms_of(sample)
+    at = slice(None) if terms.at is None else terms.at
     cases = [
-        Case(str(sample.arms.levels[a]), own[:, j] - target[:, j], target[:, j])
+        Case(str(sample.arms.levels[a]), own[at, j] - target[at, j], target[at, j])
         for j, (population, a) in enumerate(plan.targets)
         if population != a
     ]
-    means = AugmentedMeans(target, own, np.zeros((len(sample), len(sample.arms))))
-    return _conclude(sample, plan, cases, "the weights leave structure", means, values, contributions)
+
+    def means() -> AugmentedMeans:
+        return AugmentedMeans(target, own, np.zeros((len(sample), len(sample.arms))))
+
+    return _conclude(sample, plan, terms, cases, "the weights leave structure", means, values, contributions)
+
+
+def _terms_of(sample: Sample) -> CovariateTerms:
+    """Of some rows, where there are many: what is worth a warning shows in so many."""
+    return CovariateTerms.of(sample.X, sample.encoder.names, LOOKED_AT)
 
 
 def _unit(sample: Sample, keep: Bools | None) -> Floats:
@@ -204,14 +218,14 @@ def _unit(sample: Sample, keep: Bools | None) -> Floats:
 def _conclude(
     sample: Sample,
     plan: EstimandPlan,
+    terms: CovariateTerms,
     cases: Sequence[Case],
     what: str,
-    means: AugmentedMeans,
+    means: Callable[[], AugmentedMeans],
     values: Floats,
     contributions: Floats,
 ) -> tuple[Check, list[str]]:
     """Test, and where the test rejects, see how far a correction moves the answer."""
-    terms = CovariateTerms.of(sample.X, sample.encoder.names)
     test = worst_terms(terms, cases, sample.cluster[0] if sample.cluster else None)
     if not len(test.table):
         return Check(True, test.table, "there is no covariate to test"), []
@@ -219,7 +233,7 @@ def _conclude(
     found = f"{worst['term']} in arm {worst['arm']} (t = {worst['t']:.1f})"
     if test.p_value >= REJECTED:
         return Check(True, test.table, f"no column, square or product stands out; largest: {found}"), []
-    shift = np.abs(plan.loadings @ (means.corrected(sample, plan) - values))
+    shift = np.abs(plan.loadings @ (means().corrected(sample, plan) - values))
     std_error = std_errors(contributions @ plan.loadings.T, sample.cluster)
     moved = float(np.max(np.divide(shift, std_error, out=np.zeros_like(shift), where=std_error > 0)))
     text = f"{what} that the covariates show: {found}; corrected for it the answer moves by {moved:.1f} standard errors"
