@@ -153,7 +153,7 @@ class _BalancingEstimator(ArmComparison):
         total = weights.sum(axis=1)
         self.weights_ = np.zeros(len(self.used_))
         self.weights_[self.used_] = total
-        checks, warned = self.overlap(sample, propensity.values, self.estimand, weights=total)
+        checks, warned = self.overlap(sample, propensity.values, self.estimand, weights=total, judged=True)
         warned += propensity.notes
         by_contrast = contrast_weights(weights, self.estimand, len(sample.arms))
         levels, names = sample.arms.levels, self._features.names

@@ -425,7 +425,7 @@ class CovariateBalancingPropensity(ArmComparison):
         contributions += balancing_influence(design, codes, self.estimand, fit, e, slopes, sample.w)
         self.weights_ = np.zeros(len(self.used_))
         self.weights_[self.used_] = arm_weights(self.estimand, codes, e, sample.w)
-        checks, warned = self.overlap(sample, e, self.estimand)
+        checks, warned = self.overlap(sample, e, self.estimand, judged=True)
         by_contrast = self.weights_[self.used_]
         if self.estimand == "ATT" and len(sample.arms) > 2:
             by_contrast = contrast_weights(weights, "ATT", len(sample.arms))

@@ -153,6 +153,7 @@ class IPW(ArmComparison):
             keep,
             out_of_fold=model is not None and not model.in_sample,
             unpenalised=fitted_linear,
+            judged=self.trim is None,
         )
         own = self.weights_[self.used_]
         checks["squares"] = partial(sample.balance_of_squares, own if keep is None else own[keep], keep)

@@ -236,7 +236,8 @@ class Matching(ArmComparison):
             scores = scores_without_values(plan.targets, sample.codes, len(sample.arms))
         else:
             linear = propensities.report is None or propensities.report.logistic is not None
-            checks, warned = self.overlap(sample, propensities.overall, self.estimand, unpenalised=linear)
+            known = settings.discard is None
+            checks, warned = self.overlap(sample, propensities.overall, self.estimand, unpenalised=linear, judged=known)
             scores = dict(propensities.scores)
         self._targets = match_targets(plan.targets, data, scores, settings, self.random_state)
         if propensities is None:
