@@ -36,6 +36,7 @@ __all__ = [
 
 MOST_WAYS = 4
 _ROUNDING = 1e-9
+_NOTHING = 1e-14  # of the standard errors that a contrast adds up
 _BLOCK = 131_072
 
 
@@ -162,7 +163,9 @@ class _OfSums(Component):
             return np.square(one.factors) * np.einsum("ij,ij->j", self.sums, self.sums)[one.at]
         if self._meat_is_dear(loadings):
             each = self.sums @ loadings.T
-            return np.einsum("ij,ij->j", each, each)
+            out = np.einsum("ij,ij->j", each, each)
+            size = np.abs(loadings) @ np.sqrt(np.einsum("ij,ij->j", self.sums, self.sums))
+            return np.where(out > np.square(_NOTHING * size), out, 0.0)  # parameters that cancel leave rounding
         return super().variances(loadings)
 
     def between(self, loadings: Floats) -> Floats:
