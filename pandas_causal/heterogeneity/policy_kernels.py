@@ -159,9 +159,8 @@ def best_pairs(  # noqa: PLR0912, PLR0915 - a kernel is one loop
                         out[j, 1] = 0.5 * (X[order[j, cuts[k] - 1], j] + X[order[j, cuts[k]], j])
                         for c in range(4):
                             out[j, 2 + c], out[j, 6 + c] = found[0, c], found[1, c]
-            while (
-                head < top and tried < most
-            ):  # breadth first: the whole column is seen coarsely before any part is seen finely
+            # breadth first: the whole column is seen coarsely before any part is seen finely
+            while head < top and tried < most:
                 a, b = low[head], high[head]
                 head += 1
                 if b - a < 2:
