@@ -31,7 +31,7 @@ from pandas_causal.models.training_rows import TrainingRows
 __all__ = ["KernelDML", "NonparametricDML", "partially_linear_scores"]
 
 _LEAST_VARIANCE = 0.05  # of a treatment given the covariates, as a share of its mean
-_ANY_SHAPE = "the outcome is linear in the treatment, with a slope that varies with the effect modifiers in any way"
+_ANY_SHAPE = "effects vary with the effect modifiers in any way that the final model can follow"
 
 
 def partially_linear_scores(y: Floats, d: Floats, tau: Floats, variance: Floats) -> Floats:
