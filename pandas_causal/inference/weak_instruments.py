@@ -22,6 +22,7 @@ __all__ = [
     "WeakTests",
     "conditional_likelihood_ratio_p",
     "effective_f",
+    "is_indefinite",
     "tf_critical",
     "weak_tests",
 ]
@@ -63,6 +64,13 @@ STOCK_YOGO_SIZE: dict[tuple[int, int], tuple[float, ...]] = {  # size of a nomin
 
 
 _ROUNDING = 1e-13  # of the terms of a sum: what is left of it counts as zero
+_INDEFINITE = 1e-10  # of the trace
+_SHARES = (0.05, 0.10, 0.20, 0.30)  # of the worst-case bias
+
+
+def is_indefinite(V: Floats) -> bool:
+    """Whether a covariance has negative variances beyond rounding, as several ways of clusters may leave."""
+    return bool(np.linalg.eigvalsh((V + V.T) / 2)[0] < -_INDEFINITE * abs(np.trace(V)))
 
 
 class EffectiveF(NamedTuple):
@@ -104,10 +112,13 @@ def effective_f(zd: Floats, zz: Floats, scores: Floats, level: float = 0.05) -> 
 
     root = np.linalg.inv(np.linalg.cholesky(zz))
     W = root @ scores @ root.T
+    if is_indefinite(W):
+        unknown = dict.fromkeys(_SHARES, np.nan)
+        return EffectiveF(np.nan, unknown, unknown)
     trace, square, largest = float(np.trace(W)), float(np.square(W).sum()), float(np.linalg.eigvalsh(W)[-1])
     statistic = float(np.square(root @ zd).sum()) / trace
     critical, df = {}, {}
-    for share in (0.05, 0.10, 0.20, 0.30):
+    for share in _SHARES:
         x = 1 / share
         k = trace**2 * (1 + 2 * x) / (square + 2 * x * trace * largest)
         critical[share] = float(stats.ncx2.ppf(1 - level, k, k * x)) / k
@@ -128,7 +139,7 @@ def weak_tests(zw: Floats, scores: Floats, b: Floats) -> WeakTests:
 
     ``AR = g' V^-1 g`` (the S statistic of Stock and Wright 2000); ``K`` is its part along
     ``D = zd - cov(zd, g) V^-1 g``, which is independent of g; the rank statistic tests D = 0. For residuals of one
-    variance they are Moreira's QS, QST^2 / QT and QT.
+    variance they are Moreira's QS, QST^2 / QT and QT. NaN is what an indefinite covariance leaves unknown.
 
     References
     ----------
@@ -143,6 +154,8 @@ def weak_tests(zw: Floats, scores: Floats, b: Floats) -> WeakTests:
     if np.trace(V) <= _ROUNDING * (np.abs(a) @ traces @ np.abs(a)):  # no noise: only the very coefficients are accepted
         moved = bool((np.abs(g) > 1e-9 * (np.abs(zw) @ np.abs(a))).any())
         return WeakTests(np.inf, np.inf, np.inf) if moved else WeakTests(0.0, 0.0, np.inf)
+    if is_indefinite(V):
+        return WeakTests(np.nan, np.nan, np.nan)
     solved = np.linalg.solve(V, g)
     D = zw[:, 1:] - np.stack([half[j] @ solved for j in range(1, d + 1)], axis=1)
     weighted = np.linalg.solve(V, D)
@@ -155,7 +168,7 @@ def weak_tests(zw: Floats, scores: Floats, b: Floats) -> WeakTests:
     if d == 1:
         own = scores[1, 1] - half[1] @ np.linalg.solve(V, half[1].T)
         try:
-            rank = float(D[:, 0] @ np.linalg.solve(own, D[:, 0]))
+            rank = np.nan if is_indefinite(own) else float(D[:, 0] @ np.linalg.solve(own, D[:, 0]))
         except np.linalg.LinAlgError:  # g tells all noise of the first stage
             rank = np.inf
     return WeakTests(float(g @ solved), k, rank)
@@ -180,6 +193,8 @@ def conditional_likelihood_ratio_p(tests: WeakTests, q: int) -> float:
     """
     from scipy import special
 
+    if np.isnan(tests.rank):
+        return np.nan
     if not np.isfinite(tests.rank):
         return float(special.chdtrc(1, tests.k))
     gap = tests.ar - tests.rank

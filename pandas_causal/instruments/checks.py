@@ -12,7 +12,7 @@ import pandas as pd
 from pandas_causal.effect.check import Check
 from pandas_causal.errors import CausalError
 from pandas_causal.inference.influence import Influence
-from pandas_causal.inference.weak_instruments import STOCK_YOGO_BIAS, STOCK_YOGO_SIZE, tf_critical
+from pandas_causal.inference.weak_instruments import STOCK_YOGO_BIAS, STOCK_YOGO_SIZE, is_indefinite, tf_critical
 from pandas_causal.instruments.design import Design
 from pandas_causal.instruments.k_class import Fit, k_class, two_step
 from pandas_causal.instruments.overidentification import basmann, hansen_j, sargan, score_test, wu_hausman
@@ -22,6 +22,7 @@ from pandas_causal.kernels.arrays import Floats
 __all__ = ["instrument_checks"]
 
 _BINS = 20
+_NO_COVARIANCE = "clustered by several ways there is no covariance (it has negative variances); cluster one way"
 
 
 def instrument_checks(
@@ -52,7 +53,9 @@ def instrument_checks(
 
 
 def _wald(coefficients: Floats, zz: Floats, scores: Floats) -> float:
-    """Wald statistic of coefficients (q,) whose moments have the covariance `scores`."""
+    """Wald statistic of coefficients (q,) whose moments have the covariance `scores`; NaN where that is indefinite."""
+    if is_indefinite(scores):
+        return np.nan
     g = zz @ coefficients
     return float(g @ np.linalg.solve(scores, g))
 
@@ -88,8 +91,10 @@ def first_stages(design: Design) -> Check:
         )  # fmt: skip
     columns = ["F", "p_value", "robust_F", "robust_p_value", "partial_r2", "shea_r2", "df", "df_residual"]
     table = pd.DataFrame(rows, columns=columns, index=pd.Index(design.treatment_names, name="treatment"))
-    least = table["robust_F"].min()
+    known = bool(table["robust_F"].notna().all())
+    least = table["robust_F" if known else "F"].min()
     kind = "F" if design.is_homoskedastic else ("clustered F" if design.clusters else "robust F")
+    kind = kind if known else "the clusters are too few for a clustered F; plain F"
     return Check(None, table, f"{kind} {least:.2f}, partial R2 {table['partial_r2'].min():.4f}"
                  + ("" if data.d == 1 else " (the smallest of the treatments)"))  # fmt: skip
 
@@ -107,6 +112,8 @@ def effective_f_check(design: Design) -> Check:
         },
         index=pd.Index(list(found.critical), name="share of worst-case bias"),
     )
+    if np.isnan(found.statistic):
+        return Check(None, table, _NO_COVARIANCE)
     table["above"] = table["effective_F"] >= table["critical"]
     critical = found.critical[0.10]
     passed = found.statistic >= critical
@@ -160,7 +167,7 @@ def kleibergen_paap(design: Design) -> Check:
     scores = np.einsum("j,jkab,k->ab", v, design.first_stage_scores, v)
     cover = U2.T @ half @ scores @ half.T @ U2
     value = U2.T @ Theta @ Vt[-1]
-    statistic = float(value @ np.linalg.solve(cover, value))
+    statistic = np.nan if is_indefinite(cover) else float(value @ np.linalg.solve(cover, value))
     df = q - d + 1
     factor = 1.0 if design.is_homoskedastic else design.factor
     p = float(special.chdtrc(df, statistic))
@@ -168,6 +175,8 @@ def kleibergen_paap(design: Design) -> Check:
         {"statistic": [statistic], "df": [df], "p_value": [p], "F": [statistic / q / factor]},
         index=pd.Index(["rk Wald"], name="test"),
     )
+    if np.isnan(statistic):
+        return Check(None, table, _NO_COVARIANCE)
     return Check(bool(p < 0.05), table, f"rk Wald F {statistic / q / factor:.2f}, rank below {d}: p {p:.3g}")
 
 
@@ -217,7 +226,7 @@ def reduced_form(design: Design) -> Check:
         else:
             variance = inverse @ data.score_covariances(C[:, None], design.clusters)[0, 0] @ inverse * design.factor
         scale = (data.scale_y if column == 0 else float(data.scale_d[column - 1])) / data.scale_z
-        se = np.sqrt(np.diag(variance)) * scale
+        se = np.sqrt(np.where(np.diag(variance) >= 0, np.diag(variance), np.nan)) * scale
         rows += [
             (name, z, b, s, b / s) for z, b, s in zip(design.used_instruments, coefficient * scale, se, strict=True)
         ]
@@ -227,6 +236,8 @@ def reduced_form(design: Design) -> Check:
     V = design.null_scores[0, 0]
     from scipy import special
 
+    if table["std_error"].isna().any() or is_indefinite(V):
+        return Check(None, table, _NO_COVARIANCE)
     if design.has_few_clusters:
         return Check(None, table, "instruments and outcome, one coefficient at a time")
     statistic = float(g @ np.linalg.solve(V, g))
@@ -239,7 +250,7 @@ def tf_adjusted(design: Design, fit: Fit, level: float, std_error: float) -> Che
     from scipy import special
 
     F = _wald(design.data.first_stage[:, 0], design.data.zz, design.first_stage_scores[0, 0])
-    critical = tf_critical(F, level)
+    critical = np.nan if np.isnan(F) else tf_critical(F, level)
     z = float(special.ndtri(0.5 + level / 2))
     adjusted = std_error * critical / z
     beta = float(fit.beta[0])
@@ -254,6 +265,8 @@ def tf_adjusted(design: Design, fit: Fit, level: float, std_error: float) -> Che
         },
         index=pd.Index(["tF"], name="method"),
     )
+    if np.isnan(critical):
+        return Check(None, table, _NO_COVARIANCE)
     if not np.isfinite(critical):
         return Check(False, table, f"F {F:.2f} is too small for any interval around the estimate")
     return Check(None, table, f"tF-adjusted standard error {adjusted:.4g} ({critical / z:.2f} times), F {F:.1f}")
@@ -262,7 +275,12 @@ def tf_adjusted(design: Design, fit: Fit, level: float, std_error: float) -> Che
 def weak_sets(robust: RobustSets, level: float) -> Check:
     """Confidence sets of all three tests, piece by piece."""
     tests = ("ar", "k", "clr") if len(robust.index) == 1 else ("ar",)
-    parts = {test: robust.pieces(level, test) for test in tests}
+    parts = {}
+    for test in tests:
+        with suppress(CausalError):  # several ways of clusters leave no covariance
+            parts[test] = robust.pieces(level, test)
+    if "ar" not in parts:
+        return Check(None, pd.DataFrame(columns=["conf_low", "conf_high"], dtype=float), _NO_COVARIANCE)
     table = pd.concat(parts, names=["test"])
     first = parts["ar"]
     shown = " and ".join(f"[{a:.4g}, {b:.4g}]" for a, b in first.to_numpy()[:4])
@@ -272,8 +290,10 @@ def weak_sets(robust: RobustSets, level: float) -> Check:
 
 def anderson_rubin(robust: RobustSets, level: float) -> Check:
     """P-values of the tests over coefficients: what the picture draws."""
-    table = robust.curve(level)
-    zero = robust.p_value(0.0, 0, "ar")
+    try:
+        table, zero = robust.curve(level), robust.p_value(0.0, 0, "ar")
+    except CausalError:
+        return Check(None, pd.DataFrame({"coefficient": [], "ar": []}, dtype=float), _NO_COVARIANCE)
     return Check(None, table, f"Anderson-Rubin p-value of no effect {zero:.3g}")
 
 

@@ -27,6 +27,7 @@ from pandas_causal.errors import (
     WeakInstrumentWarning,
     warn,
 )
+from pandas_causal.inference.effective_clusters import ONE_ROW, few_clusters_note
 from pandas_causal.inference.influence import Influence, repeated_components
 from pandas_causal.inference.omitted_variables import (
     RieszTerms,
@@ -394,7 +395,8 @@ class InteractiveIV(_CrossFittedIV):
             np.column_stack([1 - run.e, run.e]), moved.codes, moved.levels, estimand="ATE", w=sample.w,
             clipped=run.n_clipped, out_of_fold=True,
         )  # fmt: skip
-        warned = [*notes(sample), *_first_stage_text(F, sample.treatment)]
+        few = [] if not self.checks_data else few_clusters_note(sample.clusters, sample.w, moved.codes, remedy=ONE_ROW)
+        warned = [*notes(sample), *few, *_first_stage_text(F, sample.treatment)]
         if not overlap.passed:
             text = f"weak overlap of the instrument: {overlap.summary}"
             warn(text, OverlapWarning)
@@ -665,6 +667,7 @@ class PartialLinearIV(_CrossFittedIV):
         instruments: list[str],
     ) -> Effect:  # fmt: skip
         names = [f"moved {sample.outcome}", f"moved {sample.treatment}"]
+        few = few_clusters_note(sample.clusters, sample.w, remedy=ONE_ROW) if self.checks_data else []
         u, robust, theta = self._ratio(sample, values, contributions, splits, names)
         F = _first_stage_f(values, u)
         listed = ", ".join(instruments[:5])
@@ -681,7 +684,7 @@ class PartialLinearIV(_CrossFittedIV):
                 "the effect is the same for all, or the estimate is an average weighted by how strongly each is moved",
             ),
             diagnostics=Checks({"first_stage": _take_up(values, u, F, sample.treatment), "nuisance": first[1].report}),
-            warnings=(*notes(sample), *_first_stage_text(F, sample.treatment)),
+            warnings=(*notes(sample), *few, *_first_stage_text(F, sample.treatment)),
             std_error_method=f"influence function, cross-fitted in {int(first[0].max()) + 1} folds"
             + self._clustered(sample),
             inversion=robust,

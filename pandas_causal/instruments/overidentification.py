@@ -12,6 +12,8 @@ from pandas_causal.kernels.arrays import Floats
 
 __all__ = ["ChiSquared", "basmann", "hansen_j", "sargan", "score_test", "wu_hausman"]
 
+_ROUNDING = 1e-13  # of a sum of squares
+
 
 class ChiSquared(NamedTuple):
     """A statistic, its degrees of freedom and p-value."""
@@ -27,10 +29,20 @@ def _chi2(statistic: float, df: int) -> ChiSquared:
     return ChiSquared(statistic, df, float(special.chdtrc(df, statistic)))
 
 
-def _shares(data: Partialled, fit: Fit) -> tuple[float, float]:
+class _Shares(NamedTuple):
     """Sums of squares of the residuals, and of their projection on the instruments."""
+
+    total: float
+    explained: float
+
+
+def _shares(data: Partialled, fit: Fit) -> _Shares:
+    """These sums of a fit; nothing is explained of residuals that are rounding."""
     b = np.r_[1.0, -fit.beta / data.unit]
-    return float(b @ data.ww @ b), float(b @ data.projected @ b)
+    total, explained = float(b @ data.ww @ b), float(b @ data.projected @ b)
+    if total <= _ROUNDING * float(data.ww[0, 0]):  # fitted exactly, so that the instruments agree
+        return _Shares(1.0, 0.0)
+    return _Shares(total, explained)
 
 
 def sargan(data: Partialled, fit: Fit) -> ChiSquared:
@@ -60,6 +72,8 @@ def score_test(data: Partialled, fit: Fit) -> ChiSquared:
     residuals: n less the residual sum of squares of 1 on these products.
     """
     d, q = data.d, data.q
+    if not _shares(data, fit).explained:
+        return _chi2(0.0, q - d)
     fitted = data.first_stage  # treatments on instruments
     moments = data.zz
     DD = fitted.T @ moments @ fitted

@@ -17,6 +17,7 @@ from pandas_causal.effect.check import Check, Checks
 from pandas_causal.effect.effect import Effect
 from pandas_causal.effect.estimates import Estimates
 from pandas_causal.errors import CausalArgumentError, CausalDataError, WeakInstrumentWarning, warn
+from pandas_causal.inference.effective_clusters import ONE_ROW, few_clusters_note
 from pandas_causal.inference.influence import Component, Influence
 from pandas_causal.inference.omitted_variables import LinearCoefficient
 from pandas_causal.inputs.encoding import Encoder
@@ -309,7 +310,8 @@ class InstrumentalVariables(RowEstimator):
         if not design.n_singletons and all(_is_binary(v) for v in (design.raw_instrument, *self._received)):
             z, (d, y) = design.raw_instrument, self._received
             found["bounds"] = partial(bounds_check, y, d.astype(np.intp), np.asarray(z).astype(np.intp), sample.w)
-        warned = [*notes(sample), *design.notes, *self._weak(design)]
+        few = self._few_clusters(design) if self.checks_data else []
+        warned = [*notes(sample), *design.notes, *few, *self._weak(design)]
         through = f" and absorbing {', '.join(design.absorbed)}" if design.absorbed else ""
         effect = Effect(
             rows=Estimates(pd.Series(fit.beta, index=index, name="estimate"), u),
@@ -358,13 +360,21 @@ class InstrumentalVariables(RowEstimator):
             words = words.replace("HC0", "HC1") + f", t with {n - p:,} degrees of freedom"
         return replace(u, components=(component,)), words
 
+    def _few_clusters(self, design: Design) -> list[str]:
+        """What is to be said of few or unequal clusters, within the two sides of a binary instrument."""
+        sides = None
+        if design.raw_instrument is not None:
+            levels, at = np.unique(design.raw_instrument, return_inverse=True)
+            sides = at.ravel() if len(levels) == 2 else None
+        return few_clusters_note(design.cluster_labels, design.data.w, sides, remedy=ONE_ROW)
+
     def _weak(self, design: Design) -> list[str]:
         """Warn where the effective F of one treatment stays below its critical value."""
         if design.data.d > 1:
             return []
         effective = design.effective_f
         critical = effective.critical[0.10]
-        if effective.statistic >= critical:
+        if np.isnan(effective.statistic) or effective.statistic >= critical:
             return []
         text = (
             f"weak instruments: the effective F is {effective.statistic:.1f}, below {critical:.1f}, its critical value"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,6 +19,7 @@ __all__ = ["LAWS", "SETS", "RobustSets"]
 
 SETS = ("ar", "k", "clr")
 LAWS = ("chi2", "f")
+_ROUNDING = 1e-13
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,7 +97,8 @@ class RobustSets:
         m = self._moments
         if m.homoskedastic and test == "ar" and len(self.index) == 1:
             return m.quadratic(level, self.law)
-        scale = self.scale[j] if np.isfinite(self.scale[j]) and self.scale[j] > 0 else abs(self.centre[j]) + 1.0
+        least = 1e-9 * max(abs(self.centre[j]), float(m.unit[j]))  # below it steps from the centre are rounding
+        scale = max(self.scale[j], least) if np.isfinite(self.scale[j]) else abs(self.centre[j]) + 1.0
         return accepted_pieces(lambda b: self.p_value(b, j, test), float(self.centre[j]), float(scale), 1 - level)
 
     def p_value(self, b: float, j: int = 0, test: str | None = None) -> float:
@@ -111,7 +114,10 @@ class RobustSets:
         high = max([self.centre[0] + reach, *(ends + self.scale[0])])
         grid = np.linspace(low, high, 201)
         tests = SETS if len(self.index) == 1 and self._moments.q > 1 else ("ar",)  # with one instrument all are one
-        table = {"coefficient": grid} | {t: [self.p_value(float(b), 0, t) for b in grid] for t in tests}
+        table = {"coefficient": grid}
+        for t in tests:
+            with suppress(CausalError):  # of several ways of clusters
+                table[t] = np.array([self.p_value(float(b), 0, t) for b in grid])
         return pd.DataFrame(table)
 
 
@@ -136,6 +142,8 @@ class _Moments:
         A = self.projected - self._critical(level, law) / self.df * (self.ww - self.projected)
         a, b, c = A[1, 1], -2 * A[0, 1], A[0, 0]
         disc, unit = b * b - 4 * a * c, float(self.unit[0])
+        if a > 0 and abs(disc) <= _ROUNDING * b * b:  # an outcome fitted exactly: one value
+            disc = 0.0
         if disc < 0:
             return [] if a > 0 else [(-np.inf, np.inf)]
         r = np.sort([(-b - np.sqrt(disc)) / (2 * a), (-b + np.sqrt(disc)) / (2 * a)]) * unit
@@ -163,11 +171,19 @@ class _Moments:
         if d == 1:
             tests = weak_tests(self.zw, self.scores, np.array([b / self.unit[0]]))
             if test == "ar":
-                return self._tail(tests.ar, law)
-            if test == "k":
-                return float(special.chdtrc(1, tests.k))
-            return conditional_likelihood_ratio_p(tests, self.q)
-        return self._tail(self._projected_ar(b / self.unit[j], j, centre / self.unit), law)
+                p = self._tail(tests.ar, law)
+            elif test == "k":
+                p = float(special.chdtrc(1, tests.k))
+            else:
+                p = conditional_likelihood_ratio_p(tests, self.q)
+        else:
+            p = self._tail(self._projected_ar(b / self.unit[j], j, centre / self.unit), law)
+        if np.isnan(p):
+            raise CausalError(
+                f"clustered by several ways the moments have no covariance at {b:.4g} (it has negative variances), so"
+                f" that the test {test!r} does not exist; cluster one way"
+            )
+        return p
 
     def _projected_ar(self, b: float, j: int, centre: Floats) -> float:
         """Smallest Anderson-Rubin statistic over the coefficients of the other treatments."""
