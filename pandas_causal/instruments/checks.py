@@ -124,10 +124,7 @@ def effective_f_check(design: Design) -> Check:
 
 def cragg_donald(design: Design) -> Check:
     """Cragg and Donald's (1993) smallest root, as an F, with Stock and Yogo's (2005) critical values where tabled."""
-    data = design.data
-    rest = (data.ww - data.projected)[1:, 1:] / data.df
-    root = np.linalg.inv(np.linalg.cholesky(rest))
-    statistic = float(np.linalg.eigvalsh(root @ data.projected[1:, 1:] @ root.T)[0]) / data.q
+    data, statistic = design.data, design.cragg_donald_f
     rows: list[tuple[str, float, float]] = []
     for kind, shares, known in (
         ("relative bias", (0.05, 0.10, 0.20, 0.30), STOCK_YOGO_BIAS),
@@ -140,34 +137,19 @@ def cragg_donald(design: Design) -> Check:
     if not rows:
         table = pd.DataFrame({"cragg_donald_F": [statistic]})
     size = STOCK_YOGO_SIZE.get((data.d, data.q))
-    words = "no table for so many instruments" if size is None else f"Stock-Yogo {size[0]:.2f} for a size of 10%"
+    words = "no table for so many instruments"
+    if size is not None:
+        words = f"Stock-Yogo {size[0]:.2f} for a size of 10% (of 2SLS)"
     return Check(
         None if size is None else bool(statistic >= size[0]), table, f"Cragg-Donald F {statistic:.2f}, {words}"
     )
 
 
 def kleibergen_paap(design: Design) -> Check:
-    """Robust test that the instruments move the treatments separately: the rank of the first stage is below full.
-
-    References
-    ----------
-    Kleibergen and Paap (2006), "Generalized reduced rank tests using the singular value decomposition", Journal of
-    Econometrics, theorem 1: the Wald form, with the covariance of the fit.
-    """
+    """Robust test that the instruments move the treatments separately: the rank of the first stage is below full."""
     from scipy import special
 
-    data, d, q = design.data, design.data.d, design.data.q
-    left = np.linalg.cholesky(data.zz)
-    right = np.linalg.inv(np.linalg.cholesky(data.ww[1:, 1:] - data.projected[1:, 1:]))
-    Theta = left.T @ data.first_stage @ right.T
-    U, _, Vt = np.linalg.svd(Theta)
-    # the singular vectors beyond the first d - 1: theta's null space under the hypothesis, up to a rotation
-    U2, v = U[:, d - 1 :], right.T @ Vt[-1]
-    half = np.linalg.inv(left) @ np.eye(q)
-    scores = np.einsum("j,jkab,k->ab", v, design.first_stage_scores, v)
-    cover = U2.T @ half @ scores @ half.T @ U2
-    value = U2.T @ Theta @ Vt[-1]
-    statistic = np.nan if is_indefinite(cover) else float(value @ np.linalg.solve(cover, value))
+    d, q, statistic = design.data.d, design.data.q, design.rank_statistic
     df = q - d + 1
     factor = 1.0 if design.is_homoskedastic else design.factor
     p = float(special.chdtrc(df, statistic))
@@ -283,9 +265,13 @@ def weak_sets(robust: RobustSets, level: float) -> Check:
         return Check(None, pd.DataFrame(columns=["conf_low", "conf_high"], dtype=float), _NO_COVARIANCE)
     table = pd.concat(parts, names=["test"])
     first = parts["ar"]
-    shown = " and ".join(f"[{a:.4g}, {b:.4g}]" for a, b in first.to_numpy()[:4])
+    shown = []
+    for name in robust.index:
+        pieces = first.loc[[name]].to_numpy() if name in first.index else first.to_numpy()[:0]
+        words = " and ".join(f"[{a:.4g}, {b:.4g}]" for a, b in pieces[:4])
+        shown.append((f"{name} " if len(robust.index) > 1 else "") + (words or "empty: no coefficient is accepted"))
     words = "Anderson-Rubin" if len(robust.index) == 1 else "Anderson-Rubin, projected"
-    return Check(None, table, f"{words} {100 * level:g}% set: {shown or 'empty: no coefficient is accepted'}")
+    return Check(None, table, f"{words} {100 * level:g}% set: {'; '.join(shown[:4])}")
 
 
 def anderson_rubin(robust: RobustSets, level: float) -> Check:

@@ -20,6 +20,7 @@ from pandas_causal.errors import CausalArgumentError, CausalDataError, WeakInstr
 from pandas_causal.inference.effective_clusters import ONE_ROW, few_clusters_note
 from pandas_causal.inference.influence import Component, Influence
 from pandas_causal.inference.omitted_variables import LinearCoefficient
+from pandas_causal.inference.weak_instruments import STOCK_YOGO_SIZE
 from pandas_causal.inputs.encoding import Encoder
 from pandas_causal.inputs.parameters import COMMON, FLAG, Legal, check_settings, number, one_of, or_none
 from pandas_causal.inputs.treatments import Takes
@@ -58,6 +59,7 @@ _IN_WORDS = {
 }
 _JACKKNIFED = ("jive", "ujive", "hful")
 _GMM = ("gmm", "cue")
+_RULE_OF_THUMB = 10.0  # of the F of a first stage (Staiger and Stock 1997)
 VALID = (
     "exclusion: the instruments move the outcome through the treatments only (cannot be tested)",
     "independence: given the covariates, the instruments are as good as random",
@@ -369,16 +371,24 @@ class InstrumentalVariables(RowEstimator):
         return few_clusters_note(design.cluster_labels, design.data.w, sides, remedy=ONE_ROW)
 
     def _weak(self, design: Design) -> list[str]:
-        """Warn where the effective F of one treatment stays below its critical value."""
-        if design.data.d > 1:
-            return []
-        effective = design.effective_f
-        critical = effective.critical[0.10]
-        if np.isnan(effective.statistic) or effective.statistic >= critical:
+        """Warn where the effective F of one treatment, or the F that several are moved separately, is too low."""
+        data = design.data
+        if data.d == 1:
+            name, statistic, critical = "effective F", design.effective_f.statistic, design.effective_f.critical[0.10]
+            of = "its critical value for a bias of 10% of the worst case"
+        else:
+            plain = design.is_homoskedastic or design.has_few_clusters or np.isnan(design.rank_statistic)
+            name = f"{'Cragg-Donald' if plain else 'Kleibergen-Paap'} F of {data.d} treatments moved separately"
+            factor = 1.0 if design.is_homoskedastic else design.factor
+            statistic = design.cragg_donald_f if plain else design.rank_statistic / data.q / factor
+            tabled = STOCK_YOGO_SIZE.get((data.d, data.q))
+            critical = _RULE_OF_THUMB if tabled is None else tabled[0]
+            of = "a rule of thumb" if tabled is None else "Stock and Yogo's critical value for a size of 10%"
+        if np.isnan(statistic) or statistic >= critical:
             return []
         text = (
-            f"weak instruments: the effective F is {effective.statistic:.1f}, below {critical:.1f}, its critical value"
-            " for a bias of 10% of the worst case; read effect.confidence_set(), which holds however weak they are"
+            f"weak instruments: the {name} is {statistic:.1f}, below {critical:.1f}, {of}; read"
+            " effect.confidence_set(), which holds however weak they are"
         )
         warn(text, WeakInstrumentWarning)
         return [text]

@@ -265,6 +265,19 @@ def test_weak_instruments_are_said():
     assert any("weak instruments" in w for w in effect.warnings)
 
 
+@pytest.mark.parametrize(("covariance", "name"), [("robust", "Kleibergen-Paap"), ("unadjusted", "Cragg-Donald")])
+def test_weak_instruments_of_several_treatments_are_said(covariance, name):
+    """Each is moved, by the same combination; no single first stage shows it."""
+    rng = np.random.default_rng(3)
+    same = FRAME.assign(d2=FRAME["d"] + rng.normal(size=len(FRAME)))
+    said = rf"the {name} F of 2 treatments moved separately is \d\.\d, below 13\.4, Stock and Yogo.*confidence_set"
+    with pytest.warns(WeakInstrumentWarning, match=said):
+        effect = fit(same, treatment=["d", "d2"], covariance=covariance)
+    assert effect.diagnostics["first_stage"].table["F"].min() > 20
+    assert "set: d [" in effect.diagnostics["weak_sets"].summary
+    assert "; d2 [" in effect.diagnostics["weak_sets"].summary
+
+
 @pytest.mark.filterwarnings("ignore:the clusters of g are few")
 def test_fewer_clusters_than_instruments():
     few = FRAME.assign(g=np.arange(len(FRAME)) % 3)
