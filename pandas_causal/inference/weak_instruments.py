@@ -20,9 +20,12 @@ __all__ = [
     "STOCK_YOGO_SIZE",
     "EffectiveF",
     "WeakTests",
+    "anderson_rubin",
+    "anderson_rubin_slope",
     "conditional_likelihood_ratio_p",
     "effective_f",
     "is_indefinite",
+    "smallest_on_a_line",
     "tf_critical",
     "weak_tests",
 ]
@@ -66,6 +69,8 @@ STOCK_YOGO_SIZE: dict[tuple[int, int], tuple[float, ...]] = {  # size of a nomin
 _ROUNDING = 1e-13  # of the terms of a sum: what is left of it counts as zero
 _INDEFINITE = 1e-10  # of the trace
 _SHARES = (0.05, 0.10, 0.20, 0.30)  # of the worst-case bias
+_ANGLES, _MINIMA, _ZOOMS = 160, 5, 5
+_STEPS = np.linspace(-1, 1, 17)
 
 
 def is_indefinite(V: Floats) -> bool:
@@ -172,6 +177,64 @@ def weak_tests(zw: Floats, scores: Floats, b: Floats) -> WeakTests:
         except np.linalg.LinAlgError:  # g tells all noise of the first stage
             rank = np.inf
     return WeakTests(float(g @ solved), k, rank)
+
+
+def anderson_rubin(zw: Floats, scores: Floats, a: Floats) -> Floats:
+    """Anderson and Rubin's robust statistic (m,) of residuals ``[outcome, treatments] a``, a row of a (m, 1 + d) each.
+
+    NaN where the covariance of the moments is indefinite, infinite where there is none of a moment that is not zero.
+    """
+    g = a @ zw.T
+    V = np.einsum("mj,jkab,mk->mab", a, scores, a, optimize=True)
+    values, vectors = np.linalg.eigh((V + V.transpose(0, 2, 1)) / 2)
+    size = np.abs(values).max(axis=1, keepdims=True)
+    along = np.square(np.einsum("mab,ma->mb", vectors, g))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        parts = np.where(along > 0, along / np.where(values > 1e-14 * size, values, 0.0), 0.0)
+    return np.where(values[:, 0] < -_INDEFINITE * np.abs(values.sum(axis=1)), np.nan, parts.sum(axis=1))
+
+
+def anderson_rubin_slope(zw: Floats, scores: Floats, a: Floats) -> tuple[float, Floats]:
+    """Value of :func:`anderson_rubin` at one a (1 + d,), and its derivatives; NaN if the covariance is indefinite."""
+    half = np.einsum("jkab,j->kab", scores, a)
+    V = np.einsum("kab,k->ab", half, a)
+    if is_indefinite(V):
+        return np.nan, np.full(len(a), np.nan)
+    g = zw @ a
+    solved = np.linalg.solve(V, g)
+    return float(g @ solved), 2 * (solved @ zw) - 2 * np.einsum("kab,a,b->k", half, solved, solved)
+
+
+def smallest_on_a_line(zw: Floats, scores: Floats, origin: Floats, direction: Floats) -> float:
+    """Smallest :func:`anderson_rubin` of residuals ``origin + t direction`` over all t; NaN where one does not exist.
+
+    The statistic may have several minima. It is computed at even angles, and the lowest are closed in on.
+
+    Parameters
+    ----------
+    zw, scores : as in :func:`weak_tests`
+    origin, direction : ndarray (1 + d,)
+        Of unrelated residuals of about one size, so that the statistic is smooth in the angle between them.
+    """
+    angles = np.linspace(-np.pi / 2, np.pi / 2, _ANGLES + 2)[1:-1]
+
+    def residuals(angle: Floats) -> Floats:
+        return np.cos(angle)[:, None] * origin + np.sin(angle)[:, None] * direction
+
+    found = anderson_rubin(zw, scores, residuals(angles))
+    if np.isnan(found).any():
+        return np.nan
+    around = np.r_[found[-1], found, found[0]]  # both ends are one direction
+    low = np.flatnonzero((found <= around[:-2]) & (found <= around[2:]))
+    centres = angles[low[np.argsort(found[low])[:_MINIMA]]]
+    width = np.full(len(centres), angles[1] - angles[0])
+    best = found.min()
+    for _ in range(_ZOOMS):
+        grid = centres[:, None] + width[:, None] * _STEPS
+        values = anderson_rubin(zw, scores, residuals(grid.ravel())).reshape(grid.shape)
+        centres, width = grid[np.arange(len(grid)), values.argmin(axis=1)], width / 8
+        best = min(best, values.min())
+    return float(best)
 
 
 @lru_cache(maxsize=1)

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from pandas_causal import InstrumentalVariables, causal
 from pandas_causal.errors import (
@@ -384,8 +385,6 @@ def test_two_treatments_are_projected():
             found.append((e @ (Mx - M) @ e) / (e @ M @ e / (len(y) - 6)))
         return min(found)
 
-    from scipy import stats
-
     assert smallest(low) == pytest.approx(stats.chi2.ppf(0.95, 3), rel=2e-3)
     assert "projected" in both.diagnostics["weak_sets"].summary
     robust = fit(treatment=["d", "d2"]).confidence_set()
@@ -536,6 +535,33 @@ def test_bounds_where_everything_is_binary():
 
     assert tuple(table.iloc[0]) == pytest.approx(balke_pearl_bounds(p / p.sum(axis=(0, 1))))
     assert "bounds" not in fit(binary, instrument=["z1", "z2"]).diagnostics
+
+
+@pytest.mark.filterwarnings("ignore::pandas_causal.errors.CausalWarning")
+def test_projected_sets_of_uneven_noise():
+    """The statistic has several minima over the other coefficient: a search that ends in one left pieces out."""
+    rng = np.random.default_rng(7)
+    Z, u = rng.normal(size=(80, 4)), rng.normal(size=80)
+    D = 0.25 * Z @ rng.normal(size=(4, 2)) + u[:, None] + rng.normal(size=(80, 2))
+    y = D.sum(axis=1) + u + rng.normal(size=80) * (1 + np.abs(Z[:, 0]))
+    frame = pd.DataFrame(np.column_stack([Z, D, y]), columns=["z1", "z2", "z3", "z4", "d", "d2", "y"])
+    effect = fit(frame, ["d", "d2"], ["z1", "z2", "z3", "z4"], [], {"cluster": np.arange(80) % 10}, level=0.8)
+    pieces = effect.confidence_set(0.8)
+    for j, name in enumerate(pieces.index.unique()):
+        for end in pieces.loc[[name]].to_numpy().ravel():
+            if np.isfinite(end):
+                assert effect.inversion.p_value(end, j) == pytest.approx(0.2, abs=1e-3)
+    # whatever is accepted with some value of the other coefficient lies in the set
+    others = np.tan(np.linspace(-1.57, 1.57, 201)) * 3
+    Zc, w = Z - Z.mean(axis=0), np.column_stack([y, D]) - np.column_stack([y, D]).mean(axis=0)
+    for b in np.linspace(-6, 6, 13):
+        smallest = np.inf
+        for c in others:
+            scores = Zc * (w[:, 0] - b * w[:, 1] - c * w[:, 2])[:, None]
+            sums = np.array([scores[np.arange(80) % 10 == k].sum(axis=0) for k in range(10)])
+            smallest = min(smallest, float(sums.sum(axis=0) @ np.linalg.solve(sums.T @ sums, sums.sum(axis=0))))
+        inside = any(low <= b <= high for low, high in pieces.loc[["d"]].to_numpy())
+        assert inside or smallest > stats.chi2.ppf(0.8, 4)
 
 
 @pytest.mark.filterwarnings("ignore:the clusters of")
