@@ -45,7 +45,7 @@ def instrument_checks(
     if one and design.data.q == 1 and round(level, 10) in (0.95, 0.99):
         checks["tf"] = partial(tf_adjusted, design, fit, level, float(np.asarray(uncertainty.std_error())[0]))
     if not design.has_few_clusters:
-        checks["anderson_rubin"] = partial(anderson_rubin, robust, level)
+        checks["anderson_rubin"] = partial(anderson_rubin_check, robust, level)
     if one:
         checks["first_stage_bins"] = partial(binned, design, design.treatment_names[0], 1)
         checks["reduced_form_bins"] = partial(binned, design, design.outcome_name, 0)
@@ -274,7 +274,7 @@ def weak_sets(robust: RobustSets, level: float) -> Check:
     return Check(None, table, f"{words} {100 * level:g}% set: {'; '.join(shown[:4])}")
 
 
-def anderson_rubin(robust: RobustSets, level: float) -> Check:
+def anderson_rubin_check(robust: RobustSets, level: float) -> Check:
     """P-values of the tests over coefficients: what the picture draws."""
     try:
         table, zero = robust.curve(level), robust.p_value(0.0, 0, "ar")
