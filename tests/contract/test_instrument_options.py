@@ -108,7 +108,7 @@ def test_options_of_instruments(seed):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("first", (0, 20))
+@pytest.mark.parametrize("first", [0, 20])
 def test_options_of_instruments_of_more(first):
     found = {seed: asked(seed) for seed in range(first, first + 20)}
     assert not any(found.values()), found
