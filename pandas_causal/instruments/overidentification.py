@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from pandas_causal.errors import CausalError
+from pandas_causal.inference.weak_instruments import is_indefinite
 from pandas_causal.instruments.k_class import Fit
 from pandas_causal.instruments.partialled import Partialled
 from pandas_causal.kernels.arrays import Floats
@@ -58,9 +60,17 @@ def basmann(data: Partialled, fit: Fit) -> ChiSquared:
 
 
 def hansen_j(data: Partialled, fit: Fit, scores: Floats, first: Fit) -> ChiSquared:
-    """Hansen (1982): the moments at two-step GMM, weighted as it was (at the first step)."""
+    """Hansen (1982): the moments at two-step GMM, weighted as it was (at the first step).
+
+    Raises
+    ------
+    CausalError
+        Where several ways of clusters leave no weights.
+    """
     a, b = np.r_[1.0, -first.beta / data.unit], np.r_[1.0, -fit.beta / data.unit]
     V = np.einsum("j,jkab,k->ab", a, scores, a)
+    if is_indefinite(V):
+        raise CausalError("clustered by several ways the moments have negative variances, so that there are no weights")
     g = data.zw @ b
     return _chi2(float(g @ np.linalg.solve(V, g)), data.q - data.d)
 

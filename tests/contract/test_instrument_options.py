@@ -102,13 +102,12 @@ def asked(seed):
         return faults(seed)
 
 
-@pytest.mark.parametrize("seed", range(4, 12))
+@pytest.mark.parametrize("seed", [*range(4, 12), 27])
 def test_options_of_instruments(seed):
     assert asked(seed) == []
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("first", [0, 20])
-def test_options_of_instruments_of_more(first):
-    found = {seed: asked(seed) for seed in range(first, first + 20)}
-    assert not any(found.values()), found
+def test_options_of_instruments_of_more():
+    found = {seed: asked(seed) for seed in range(20, 40)}
+    assert {seed: texts for seed, texts in found.items() if texts} == {}

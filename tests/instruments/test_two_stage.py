@@ -578,4 +578,6 @@ def test_two_ways_of_clusters_that_leave_no_covariance():
         assert "no covariance" in check.summary or "plain F" in check.summary or not np.isnan(numbers).any(), name
     said = [name for name in effect.diagnostics if "no covariance" in effect.diagnostics[name].summary]
     assert said
+    with pytest.raises(CausalError, match="no Anderson-Rubin test to draw"):
+        effect.plot("anderson_rubin")
     assert np.isnan(conditional_likelihood_ratio_p(WeakTests(1.0, 1.0, np.nan), 3))
