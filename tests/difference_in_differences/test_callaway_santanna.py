@@ -346,6 +346,7 @@ def test_few_clusters_are_counted(frame):
         frame.assign(big=frame["site"] // 6).causal.did(**ROLES, cluster="big")
 
 
+@pytest.mark.filterwarnings("ignore:the clusters of .* are few or unequal")
 def test_untreated_units_of_one_cluster(frame):
     """Sixty clusters of treated units, one of untreated: half of the comparison has no variance to speak of."""
     lumped = frame.assign(site=frame["unit"].where(frame["cohort"] > 0, "all"))
