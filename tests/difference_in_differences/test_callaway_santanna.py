@@ -231,7 +231,8 @@ def test_difference_of_two_fits(frame, effect):
     other = frame.causal.did(**ROLES, control_group="not_yet_treated")
     gap = effect.aggregate("simple").difference(other.aggregate("simple"))
     assert gap.std_error < effect.aggregate("simple").std_error
-    same = effect.aggregate("simple").difference(frame.causal.did(**ROLES).aggregate("simple"))
+    with pytest.warns(StandardErrorWarning, match="zero"):
+        same = effect.aggregate("simple").difference(frame.causal.did(**ROLES).aggregate("simple"))
     assert same.estimate == pytest.approx(0, abs=1e-12)
 
 
