@@ -182,7 +182,7 @@ class MovedEffects(ConditionalEffects):
                 assumption,
             ),
             diagnostics=Checks({"first_stage": first[0], "nuisance": moved.means.report, **(checks or {})}),
-            warnings=(*notes(sample), *first[1], *warned),
+            warnings=(*notes(sample), *self.few_clusters(sample), *first[1], *warned),
             std_error_method=f"influence function, cross-fitted in {int(moved.folds.max()) + 1} folds"
             + (f", clustered by {' and '.join(sample.clusters)} (CR1)" if sample.cluster else ", normal law"),
             facts={**sample.facts(), "instrument": name, **(facts or {})},
