@@ -3,7 +3,7 @@
 IHDP: the covariates and treatment of the simulated file that EconML ships, outcomes of Hill's (2011) surfaces A and B;
 set-ups A to D of Nie and Wager (2021); Kennedy's (2023) design, no effect beside a rough outcome; and an ACIC-like
 one: 25 covariates, targeted selection, an effect with a threshold. ``python benchmarks/effect_learners.py 5`` draws 5
-of each and prints the table of README.md.
+of each and prints the table.
 """
 
 from __future__ import annotations
