@@ -46,6 +46,7 @@ from pandas_causal.experiments.two_samples import ab_test as ab_test
 from pandas_causal.experiments.two_samples import ab_test_counts as ab_test_counts
 from pandas_causal.forests.causal_forest import CausalForest as CausalForest
 from pandas_causal.forests.instrumental_forest import InstrumentalForest as InstrumentalForest
+from pandas_causal.forests.uplift_forest import UpliftForest as UpliftForest
 from pandas_causal.graphs.graph import CausalGraph as CausalGraph
 from pandas_causal.heterogeneity.cache import reuse_nuisances as reuse_nuisances
 from pandas_causal.heterogeneity.dose import DoseResponse as DoseResponse

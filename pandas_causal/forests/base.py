@@ -15,7 +15,7 @@ from pandas_causal.arms.sample import Sample
 from pandas_causal.effect.check import Check
 from pandas_causal.effect.effect import Effect
 from pandas_causal.effect.estimates import Estimates, Weighting
-from pandas_causal.errors import CausalArgumentError, CausalDataError, CausalWarning, warn
+from pandas_causal.errors import CausalArgumentError, CausalDataError
 from pandas_causal.forests.binning import Binning, Covariate8
 from pandas_causal.forests.growing import Forest, GrowthRules, Sampling, TreeShape, grow_forest
 from pandas_causal.forests.local_linear import local_linear
@@ -28,17 +28,19 @@ from pandas_causal.heterogeneity.scoring import r_score_of
 from pandas_causal.inference.draws_and_variance import Variance
 from pandas_causal.inference.influence import Component, Influence
 from pandas_causal.inference.rows import RowIdentity
+from pandas_causal.inputs.formula import AnyEncoder
 from pandas_causal.inputs.parameters import FLAG, NON_NEGATIVE, SHARE, Legal, at_least, number, or_none
 from pandas_causal.inputs.types import Covariates, Outcome, RoleLike
 from pandas_causal.kernels.arrays import Floats
 from pandas_causal.models.folds import label_order
 
-__all__ = ["EffectForest", "Grown", "encoded_rows"]
+__all__ = ["EffectForest", "Grown", "encoded_rows", "even_trees", "forest_columns"]
 
 _LEAVES = (5, 10, 20, 40)
 _TUNING_TREES = 100
 _DEPTHS = 4
 _MANY = 1_000_000
+_NOTHING = "(none)"
 LEAST = Legal(
     lambda value: value == "auto" if isinstance(value, str) else at_least(1).holds(value),
     "'auto' or a whole number of rows, 1 or more",
@@ -59,21 +61,30 @@ class Grown(NamedTuple):
         Least rows of every arm in a leaf.
     tuning : DataFrame or None
         Out-of-bag loss by least rows.
+    notes : list of str
+        For the reader of the effect.
     """
 
     forest: Forest
     effects: Floats
     leaf: int
     tuning: pd.DataFrame | None
+    notes: list[str]
+
+
+def forest_columns(encoder: AnyEncoder, frame: pd.DataFrame, X: Floats | None) -> pd.DataFrame:
+    """What a forest looks at: the covariates but constants, or, given the matrix of a formula, its columns."""
+    if X is not None:
+        levels = encoder.for_learners
+        frame = pd.DataFrame(levels.on(X), columns=list(levels.names), index=frame.index)
+    else:
+        frame = frame[[c for c in frame.columns if str(c) not in set(encoder.dropped)]]
+    return frame if frame.shape[1] else pd.DataFrame({_NOTHING: np.zeros(len(frame))}, index=frame.index)
 
 
 def encoded_rows(sample: Sample, formula: str | None) -> Coded:
     """The sample's covariates as codes, in the order of the labels."""
-    frame = sample.inputs.covariates
-    if formula is not None:
-        frame = pd.DataFrame(sample.X, columns=sample.encoder.names, index=sample.inputs.index)
-    if not frame.shape[1]:
-        frame = pd.DataFrame({"(none)": np.zeros(len(sample))}, index=sample.inputs.index)
+    frame = forest_columns(sample.encoder, sample.inputs.covariates, sample.X if formula is not None else None)
     binning = Binning.fit(frame, sample.w)
     codes = binning.encode(frame, len(sample))
     order = label_order(sample.inputs.index)
@@ -82,6 +93,13 @@ def encoded_rows(sample: Sample, formula: str | None) -> Coded:
         first = sample.cluster[0] if order is None else sample.cluster[0][order]
         clusters = pd.factorize(first)[0]
     return Coded(binning, codes if order is None else codes[order], order, clusters)
+
+
+def even_trees(asked: int) -> tuple[int, list[str]]:
+    """Trees in bags of two, and what to say of an odd number."""
+    if asked % 2 == 0:
+        return asked, []
+    return asked + 1, [f"n_estimators={asked} is odd, and variances need bags of two trees: {asked + 1} were grown"]
 
 
 class EffectForest(ConditionalEffects):
@@ -127,10 +145,7 @@ class EffectForest(ConditionalEffects):
     def _grow(self, sample: Sample, rows: Coded, sums: Floats, shape: TreeShape, seed: int, unit: Floats) -> Grown:
         """Grow the forest, its least leaf chosen by the out-of-bag loss if asked."""
         n, p = rows.codes.shape
-        trees = self.n_estimators + self.n_estimators % 2
-        if trees != self.n_estimators:
-            warn(f"n_estimators={self.n_estimators} is odd, and variances need bags of two trees: {trees} are grown",
-                 CausalWarning)  # fmt: skip
+        trees, notes = even_trees(self.n_estimators)
         if self.max_features is None:
             tried = default_tries(p)
         else:
@@ -151,10 +166,10 @@ class EffectForest(ConditionalEffects):
         else:
             leaf = int(self.min_samples_leaf)
             if room < 2 * leaf:
-                warn(
-                    f"min_samples_leaf={leaf} leaves no split: of the smallest arm a tree's splits see {room:.0f} rows;"
-                    " effects do not vary then", CausalWarning,
-                )  # fmt: skip
+                notes.append(
+                    f"min_samples_leaf={leaf} leaves no split: of the smallest arm a tree's splits see {room:.0f} rows,"
+                    " and effects do not vary"
+                )
         forest = grow_forest(
             rows.codes, rows.binning, ordered, shape, replace(rules, least=leaf), sampling, trees, seed,
             n_jobs=self.n_jobs, words="trees" if self.progress else "",
@@ -165,7 +180,7 @@ class EffectForest(ConditionalEffects):
         if gone.any():  # in every bag, or treatments do not vary where the row is
             effects[gone] = self._solved(forest.moments(rows.codes, None, self.n_jobs)[0][gone])[0][:, :, 0]
             effects = np.where(np.isfinite(effects), effects, self._overall(ordered, shape))
-        return Grown(forest, rows.in_rows(effects / unit), leaf, tuning)
+        return Grown(forest, rows.in_rows(effects / unit), leaf, tuning, notes)
 
     def _overall(self, sums: Floats, shape: TreeShape) -> Floats:
         total = sums[:, : shape.n_moments].sum(axis=0, keepdims=True)
@@ -373,11 +388,8 @@ class EffectForest(ConditionalEffects):
 
     def _codes_of(self, frame: pd.DataFrame) -> Covariate8:
         binning = self._coded.binning
-        formula = getattr(self, "formula", None)
-        if formula is not None:
-            frame = pd.DataFrame(self.encoder_.transform(frame), columns=self.encoder_.names, index=frame.index)
-        if binning.names == ["(none)"]:
-            return np.zeros((len(frame), 1), dtype=np.uint8)
+        X = self.encoder_.transform(frame) if self.formula is not None else None
+        frame = forest_columns(self.encoder_, frame, X)
         for column in binning.columns:
             if column.edges is not None and np.isinf(pd.to_numeric(frame[column.name]).to_numpy(dtype=float)).any():
                 raise CausalDataError(f"covariates [{column.name!r}] hold infinite (inf) values")

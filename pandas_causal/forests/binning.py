@@ -32,11 +32,14 @@ class ColumnBins:
         Of numbers: the largest value in every bin, each a value of the data.
     levels : Index (bins,) or None
         Of categories.
+    has_missing : bool
+        Whether values were missing.
     """
 
     name: Any
     edges: Floats | None
     levels: pd.Index | None
+    has_missing: bool = False
 
     @classmethod
     def of(cls, x: pd.Series[Any], w: Floats | None) -> ColumnBins | Problem:
@@ -44,14 +47,14 @@ class ColumnBins:
         if is_numeric(x) or pd.api.types.is_bool_dtype(x.dtype):
             values = as_float(x)
             there = ~np.isnan(values)
-            return cls(x.name, _quantiles(values[there], None if w is None else w[there]), None)
+            return cls(x.name, _quantiles(values[there], None if w is None else w[there]), None, not there.all())
         levels = pd.Index(sorted_levels(x))
         if len(levels) > MOST_BINS:
             return Problem(
                 str(x.name), f"has {len(levels):,} levels, and forests take at most {MOST_BINS}", None,
                 "merge rare levels, or give their mean of something as a number",
             )  # fmt: skip
-        return cls(x.name, None, levels)
+        return cls(x.name, None, levels, bool(x.isna().any()))
 
     @property
     def n_values(self) -> int:
@@ -77,11 +80,6 @@ class ColumnBins:
         unseen = (codes < 0) & ~absent
         out[:] = np.where(codes < 0, self.n_values, codes)
         return int(unseen.sum())
-
-    def text(self, cut: int) -> str:
-        """A cut of numbers in words."""
-        assert self.edges is not None  # noqa: S101 - a number
-        return f"{self.name} <= {self.edges[cut]:.6g}"
 
 
 def sorted_levels(x: pd.Series[Any]) -> list[Any]:

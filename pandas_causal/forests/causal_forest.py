@@ -276,7 +276,7 @@ class CausalForest(EffectForest):
             estimand=_in_words(sample, arms),
             std_error_method="doubly robust scores, out of bag, normal law",
             diagnostics=checks,
-            warned=warned,
+            warned=[*warned, *self._grown.notes],
             assumptions=UNCONFOUNDED if arms else _SLOPE,
             facts={"n_clipped": clipped, "n_trees": self._grown.forest.n_trees, "min_samples_leaf": self._grown.leaf},
         )  # fmt: skip

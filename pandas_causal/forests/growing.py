@@ -31,6 +31,8 @@ __all__ = [
     "regression_sums",
     "solve_causal",
     "solve_instrumental",
+    "solve_uplift",
+    "uplift_sums",
 ]
 
 _Out = TypeVar("_Out")
@@ -147,6 +149,12 @@ def instrumental_sums(w: Floats, z: Floats, d: Floats, y: Floats, groups: Floats
 def regression_sums(w: Floats, Y: Floats) -> Floats:
     """Weight, outcomes, rows."""
     return _padded([w, *(w * c for c in Y.T), np.ones(len(w))])
+
+
+def uplift_sums(w: Floats, arms: Floats, y: Floats) -> Floats:
+    """Weight; weight, outcome and its square by arm; rows by arm."""
+    by_arm = [part for a in arms.T for part in (w * a, w * a * y, w * a * y * y)]
+    return _padded([w, *by_arm, *arms.T])
 
 
 # -- who is drawn -----------------------------------------------------------------------------------------------------
@@ -515,8 +523,7 @@ def grow_forest(
     def one(seeds: NDArray[np.uint64]) -> _Tree:
         tree = grow_tree(codes, binning, sums, shape, rules, sampling.tree(seeds), seeds[4])
         leaves = np.ascontiguousarray(tree.leaves[:, :m])
-        if shape.kind != UPLIFT:
-            leaves[:, 1:] /= np.where(leaves[:, :1] > 0, leaves[:, :1], 1.0)
+        leaves[:, 1:] /= np.where(leaves[:, :1] > 0, leaves[:, :1], 1.0)
         return tree._replace(leaves=leaves, gains=np.empty(0))
 
     trees = list(in_threads(one, drawn, n_jobs, words, n_trees))
@@ -591,3 +598,18 @@ def solve_instrumental(moments: Floats) -> tuple[Floats, Floats]:
     J[:, 0, 2] = z * theta / A
     J[:, 0, 0] = z * c / A
     return theta[:, None, None], J
+
+
+def solve_uplift(moments: Floats) -> tuple[Floats, Floats]:
+    """Differences of the arms' means from the control's (n, K - 1, 1), and their derivatives (n, K - 1, moments)."""
+    share, total = moments[:, 1::3], moments[:, 2::3]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        share = np.where(share > 0, share, np.nan)
+        means = total / share
+        effects = means[:, 1:] - means[:, [0]]
+        J = np.zeros((len(moments), effects.shape[1], moments.shape[1]))
+        for k in range(effects.shape[1]):
+            for a, sign in ((k + 1, 1.0), (0, -1.0)):
+                J[:, k, 3 * a + 2] = sign / share[:, a]
+                J[:, k, 3 * a + 1] = -sign * means[:, a] / share[:, a]
+    return effects[:, :, None], J

@@ -238,7 +238,7 @@ class InstrumentalForest(EffectForest):
                 f"monotonicity: {name} moves nobody's {sample.treatment} the other way",
             ),
             diagnostics=Checks({"first_stage": first, "nuisance": self._report(parts)}),
-            warnings=(*notes(sample), *warned),
+            warnings=(*notes(sample), *warned, *self._grown.notes),
             std_error_method="doubly robust scores, out of bag"
             + (f", clustered by {' and '.join(sample.clusters)} (CR1)" if sample.cluster else ", normal law"),
             facts={**sample.facts(), "instrument": name, "n_trees": self._grown.forest.n_trees},

@@ -245,7 +245,7 @@ def _uplift_gain(left: Values, total: Values, arms: Any, criterion: Any, normali
         return difference * difference / max(within * variance, _TINY)
     apart = abs(first - second) - abs(whole)
     gain = apart if criterion == IDDP else share * first + (1.0 - share) * second - whole
-    return gain / _penalty(left, total, arms, criterion) if normalise or criterion == IDDP else gain
+    return gain / _penalty(left, total, arms, criterion) if normalise else gain
 
 
 @inner_kernel

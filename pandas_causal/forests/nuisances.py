@@ -160,12 +160,5 @@ def propensities_of(
         found = forest_means(rows, targets, sample.w, n_trees, seed + 2, models.n_jobs, "nuisances")
         e = found if found.shape[1] > 1 else np.column_stack([1 - found[:, 0], found[:, 0]])
         return OutOfBag.of(e, indicators, sample.w, "forest")
-    if isinstance(spec, str) or hasattr(spec, "predict_proba"):
-        fit = fit_arm_propensity(sample.training_rows(), folds, sample.inputs.index, models)
-        return OutOfBag.of(fit.predictions, indicators, sample.w, str(fit.chosen[0]))
-    found_means = means_of(
-        sample, rows, indicators[:, 1:], [str(v) for v in sample.arms.contrasts], spec, folds, models, n_trees,
-        outcome=False,
-    )  # fmt: skip
-    e = np.column_stack([1 - found_means.values.sum(axis=1), found_means.values])
-    return OutOfBag.of(e, indicators, sample.w, found_means.model)
+    fit = fit_arm_propensity(sample.training_rows(), folds, sample.inputs.index, models)
+    return OutOfBag.of(fit.predictions, indicators, sample.w, str(fit.chosen[0]))

@@ -99,7 +99,8 @@ def _models(estimator: ConditionalEffects, outcome: Model | None, treatment: Mod
     params = estimator.get_params(deep=False)
     setting = "treatment_model" if "treatment_model" in params else "propensity_model"
     # a forest's own nuisances are out of bag, and held-out rows have no bags
-    own = {name: "auto" if is_word(params[name], ("forest",)) else params[name] for name in ("outcome_model", setting)}
+    own = {name: params.get(name, "auto") for name in ("outcome_model", setting)}
+    own |= {name: "auto" for name, model in own.items() if is_word(model, ("forest",))}
     return NuisanceModels(
         own["outcome_model"] if outcome is None else outcome,
         own[setting] if treatment is None else treatment,

@@ -1,4 +1,4 @@
-"""The kernel beside plain numpy: a tree worked by hand, exhaustive search, subtraction, ties, missing values, levels."""
+"""The kernel beside plain numpy: a tree by hand, exhaustive search, subtraction, ties, missing values, levels."""
 
 import numpy as np
 import pandas as pd
