@@ -36,7 +36,7 @@ from pandas_causal.models.folds import label_order
 
 __all__ = ["EffectForest", "Grown", "encoded_rows", "even_trees", "forest_columns"]
 
-_LEAVES = (5, 10, 20, 40)
+_LEAVES = (2, 5, 10, 20, 40)
 _TUNING_TREES = 100
 _DEPTHS = 4
 _MANY = 1_000_000

@@ -33,7 +33,7 @@ _SLOPE = (
     "the outcome is linear in the treatment, given the covariates",
     "no interference between units",
 )
-ESTIMANDS = ("ATE", "ATT", "ATC", "overlap")
+_ESTIMANDS = ("ATE", "ATT", "ATC", "overlap")
 
 
 def refuse_explained(left: Floats, had: Floats, names: list[str], w: Floats | None) -> None:
@@ -62,7 +62,7 @@ class CausalForest(EffectForest):
         Trees, in bags of two; an odd number is rounded up.
     min_samples_leaf : int or "auto"
         Least rows of every arm (of numbers: above and below the mean) in a leaf, counted in the half that splits are
-        found on. "auto" takes the best of 5, 10, 20 and 40 by the out-of-bag loss of residuals.
+        found on. "auto" takes the best of 2, 5, 10, 20 and 40 by the out-of-bag loss of residuals.
     max_depth : int, optional
     max_features : int or float, optional
         Expected number (or share) of covariates tried at a node, a Poisson number being tried; by default
@@ -221,9 +221,10 @@ class CausalForest(EffectForest):
         rows = self._coded = encoded_rows(sample, self.formula)
         models = self._models(self.outcome_model, self.propensity_model, rng, "propensity_model")
         seed, trees = int(rng.integers(2**31 - 1)), self.n_estimators // 4
+        words = "nuisances" if self.progress else ""
         outcome = means_of(
             sample, rows, sample.y[:, None], [sample.outcome], self.outcome_model, self.folds_, models, trees,
-            outcome=True,
+            outcome=True, words=words,
         )  # fmt: skip
         parts, names = {sample.outcome: outcome}, [str(v) for v in plan.names]
         arms = isinstance(sample.treated, Arms)
@@ -232,7 +233,7 @@ class CausalForest(EffectForest):
             indicators = (sample.codes[:, None] == np.arange(len(sample.arms))).astype(float)
             raw = sample.propensity
             if raw is None:
-                treated = propensities_of(sample, rows, self.propensity_model, self.folds_, models, trees)
+                treated = propensities_of(sample, rows, self.propensity_model, self.folds_, models, trees, words)
                 parts[sample.treatment], raw = treated, treated.values
             e = np.clip(raw, self.clip, 1 - self.clip) if sample.propensity is None and self.clip else raw
             clipped = int((e != raw).any(axis=1).sum())
@@ -242,7 +243,7 @@ class CausalForest(EffectForest):
             had = sample.numbers.values
             treated = means_of(
                 sample, rows, had, list(sample.numbers.names), self.propensity_model, self.folds_, models, trees,
-                outcome=False,
+                outcome=False, words=words,
             )  # fmt: skip
             parts[sample.treatment], D = treated, had - treated.values
             groups = np.hstack([D > 0, D <= 0]).astype(float)
@@ -305,8 +306,8 @@ class CausalForest(EffectForest):
         check_is_fitted(self, "effect_")
         sample, j = self._sample, self._position(arm)
         arms = isinstance(sample.treated, Arms)
-        if estimand not in ESTIMANDS or (not arms and estimand in ("ATT", "ATC")):
-            legal = list(ESTIMANDS) if arms else ["ATE", "overlap"]
+        if estimand not in _ESTIMANDS or (not arms and estimand in ("ATT", "ATC")):
+            legal = list(_ESTIMANDS) if arms else ["ATE", "overlap"]
             raise CausalArgumentError(f"estimand={estimand!r} is not known; use one of {legal}")
         w = self._mask(rows)
         among = "" if rows is None else " among some rows"

@@ -14,7 +14,14 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from pandas_causal.forests.binning import Binning, Covariate8
-from pandas_causal.forests.kernels import draw, forest_moments, forest_spread, grow, leaf_places, used_features
+from pandas_causal.forests.kernels import (
+    draw_rows,
+    forest_moments,
+    forest_spread,
+    grow_nodes,
+    leaf_places,
+    used_features,
+)
 from pandas_causal.kernels.arrays import Codes, Floats, Ints, Values
 
 __all__ = [
@@ -217,16 +224,16 @@ class Sampling:
         """
         n = self.n_units
         if self.pairs:
-            half = draw(n, max((n + 1) // 2, min(n, 2)), seeds[0])
+            half = draw_rows(n, max((n + 1) // 2, min(n, 2)), seeds[0])
             size = min(len(half), max(round(self.share * n), min(n, 2)))
-            units = half if size == len(half) else half[draw(len(half), size, seeds[1])]
+            units = half if size == len(half) else half[draw_rows(len(half), size, seeds[1])]
         else:
-            units = draw(n, min(n, max(round(self.share * n), min(n, 2))), seeds[1])
+            units = draw_rows(n, min(n, max(round(self.share * n), min(n, 2))), seeds[1])
         if self.honest_share >= 1.0 or len(units) < 2:
             rows = self._rows(units, seeds[3])
             return rows, rows
         k = min(max(round(self.honest_share * len(units)), 1), len(units) - 1)
-        at = draw(len(units), k, seeds[2])
+        at = draw_rows(len(units), k, seeds[2])
         other = np.ones(len(units), dtype=bool)
         other[at] = False
         return self._rows(units[at], seeds[3]), self._rows(units[other], seeds[3])
@@ -237,7 +244,9 @@ class Sampling:
         low, high = self.starts[units], self.starts[units + 1]
         if self.per_cluster:
             # the same draw of a cluster in either half: each cluster is in one of them
-            at = [low[i] + draw(high[i] - low[i], self.per_cluster, seed + np.uint64(u)) for i, u in enumerate(units)]
+            at = [
+                low[i] + draw_rows(high[i] - low[i], self.per_cluster, seed + np.uint64(u)) for i, u in enumerate(units)
+            ]
             return np.asarray(np.sort(self.members[np.concatenate(at)]))
         sizes = high - low
         every = np.repeat(low - np.concatenate([[0], np.cumsum(sizes)[:-1]]), sizes) + np.arange(sizes.sum())
@@ -315,9 +324,9 @@ def grow_tree(
     codes: Covariate8, binning: Binning, sums: Floats, shape: TreeShape, rules: GrowthRules,
     rows: tuple[Ints, Ints], seed: Any,
 ) -> _Tree:  # fmt: skip
-    """One tree: splits found on the first rows, leaves summed over the second; see :func:`kernels.grow`."""
+    """One tree: splits found on the first rows, leaves summed over the second; see :func:`kernels.grow_nodes`."""
     limits, cost = rules.arrays(shape.n_groups)
-    grown = grow(
+    grown = grow_nodes(
         codes, binning.starts, binning.kinds, sums, np.asarray(rows[0], dtype=np.int64),
         np.asarray(rows[1], dtype=np.int64), shape.array(), limits, cost, np.uint64(seed),
     )  # fmt: skip
@@ -353,7 +362,7 @@ class Forest:
     starts : ndarray (trees + 1, 3), int64
         First node, leaf and mask of every tree.
     feature, flags, cut, child, masks : ndarrays
-        See :func:`kernels.grow`.
+        See :func:`kernels.grow_nodes`.
     leaves : ndarray (all leaves, moments), float64
         Weight, then averages over the leaf's rows.
     """

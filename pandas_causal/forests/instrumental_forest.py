@@ -184,6 +184,7 @@ class InstrumentalForest(EffectForest):
         )
         rows = self._coded = encoded_rows(sample, self.formula)
         seed, trees = int(rng.integers(2**31 - 1)), self.n_estimators // 4
+        words = "nuisances" if self.progress else ""
         given = {
             sample.outcome: (sample.y, self.outcome_model),
             sample.treatment: (d, self.treatment_model),
@@ -192,7 +193,8 @@ class InstrumentalForest(EffectForest):
         parts = {
             key: means_of(
                 sample, rows, values[:, None], [key], model, self.folds_,
-                self._models(model, model, np.random.default_rng(seed + k), "treatment_model"), trees, outcome=True,
+                self._models(model, model, np.random.default_rng(seed + k), "treatment_model"), trees,
+                outcome=True, words=words,
             )
             for k, (key, (values, model)) in enumerate(given.items())
         }  # fmt: skip

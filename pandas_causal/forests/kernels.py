@@ -18,10 +18,10 @@ __all__ = [
     "CATEGORY",
     "LEAF",
     "MISSING_LEFT",
-    "draw",
+    "draw_rows",
     "forest_moments",
     "forest_spread",
-    "grow",
+    "grow_nodes",
     "leaf_places",
     "used_features",
 ]
@@ -49,7 +49,7 @@ def _random(state: Values) -> Any:
 
 
 @serial_kernel
-def draw(n: Any, k: Any, seed: Any) -> Any:
+def draw_rows(n: Any, k: Any, seed: Any) -> Any:
     """Positions of k of n rows, in order: selection sampling (Knuth, The Art of Computer Programming, 3.4.2, S).
 
     Parameters
@@ -330,7 +330,7 @@ def _lowest_bit(word: Any, table: Values) -> Any:
 
 
 @serial_kernel
-def grow(  # noqa: PLR0912, PLR0915 - one loop over nodes: every call of a kernel is compiled again in its caller
+def grow_nodes(  # noqa: PLR0912, PLR0915 - one loop over nodes: every call of a kernel is compiled again in its caller
     codes: Values,
     bins: Values,
     kinds: Values,

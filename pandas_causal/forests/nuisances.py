@@ -131,12 +131,12 @@ def forest_means(
 
 def means_of(
     sample: Sample, rows: Coded, targets: Floats, names: list[str], spec: Model, folds: Codes, models: NuisanceModels,
-    n_trees: int, *, outcome: bool,
+    n_trees: int, *, outcome: bool, words: str = "",
 ) -> OutOfBag:  # fmt: skip
     """Means of outcomes, treatments that are numbers, or an instrument, that did not see the row."""
     if is_forest(spec):
         seed = 0 if models.random_state is None else models.random_state
-        found = forest_means(rows, targets, sample.w, n_trees, seed + (1 if outcome else 2), models.n_jobs, "nuisances")
+        found = forest_means(rows, targets, sample.w, n_trees, seed + (1 if outcome else 2), models.n_jobs, words)
         return OutOfBag.of(found, targets, sample.w, "forest")
     n = len(sample)
     plain = TrainingRows(
@@ -148,7 +148,7 @@ def means_of(
 
 
 def propensities_of(
-    sample: Sample, rows: Coded, spec: Model, folds: Codes, models: NuisanceModels, n_trees: int
+    sample: Sample, rows: Coded, spec: Model, folds: Codes, models: NuisanceModels, n_trees: int, words: str = ""
 ) -> OutOfBag:
     """Probabilities of every arm (n, K), that did not see the row, not yet bounded."""
     assert isinstance(sample.treated, Arms)  # noqa: S101 - of arms only
@@ -157,7 +157,7 @@ def propensities_of(
         seed = 0 if models.random_state is None else models.random_state
         # with all arms as outcomes, none of them is set apart, and predictions sum to 1
         targets = indicators if len(sample.arms) > 2 else indicators[:, 1:]
-        found = forest_means(rows, targets, sample.w, n_trees, seed + 2, models.n_jobs, "nuisances")
+        found = forest_means(rows, targets, sample.w, n_trees, seed + 2, models.n_jobs, words)
         e = found if found.shape[1] > 1 else np.column_stack([1 - found[:, 0], found[:, 0]])
         return OutOfBag.of(e, indicators, sample.w, "forest")
     fit = fit_arm_propensity(sample.training_rows(), folds, sample.inputs.index, models)

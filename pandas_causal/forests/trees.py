@@ -8,16 +8,16 @@ import numpy as np
 
 from pandas_causal.forests.binning import Covariate8
 from pandas_causal.forests.growing import Forest
-from pandas_causal.forests.kernels import CATEGORY, LEAF, MISSING_LEFT, draw
+from pandas_causal.forests.kernels import CATEGORY, LEAF, MISSING_LEFT, draw_rows
 from pandas_causal.kernels.arrays import Bools, Floats, Ints, Values
 
-__all__ = ["Node", "held_out_prune", "node_rows", "rule_of"]
+__all__ = ["TreeNode", "held_out_prune", "node_rows", "rule_of"]
 
 _MANY_LEVELS = 4
 
 
 @dataclass(frozen=True, eq=False)
-class Node:
+class TreeNode:
     """A node of one tree.
 
     Attributes
@@ -56,11 +56,11 @@ def _goes_left(forest: Forest, tree: int, at: int, codes: Values) -> Bools:
     return np.where(missing, bool(flags & MISSING_LEFT), codes <= cut)
 
 
-def node_rows(forest: Forest, codes: Covariate8, tree: int, rows: Ints | None = None) -> list[Node]:
+def node_rows(forest: Forest, codes: Covariate8, tree: int, rows: Ints | None = None) -> list[TreeNode]:
     """Nodes of a tree, parents first, with the rows of its leaves (or those given) that fall in them."""
     first = int(forest.starts[tree, 0])
     own = forest.sampling.tree(forest.seeds[tree])[1] if rows is None else rows
-    out = [Node(0, -1, 0, False, bool(forest.flags[first] & LEAF), own, tree)]
+    out = [TreeNode(0, -1, 0, False, bool(forest.flags[first] & LEAF), own, tree)]
     for node in out:  # grows while it is read
         if node.leaf:
             continue
@@ -69,11 +69,11 @@ def node_rows(forest: Forest, codes: Covariate8, tree: int, rows: Ints | None = 
         child = int(forest.child[at])
         for k, part in enumerate((left, ~left)):
             leaf = bool(forest.flags[first + child + k] & LEAF)
-            out.append(Node(child + k, node.at, node.depth + 1, k == 0, leaf, node.rows[part], tree))
+            out.append(TreeNode(child + k, node.at, node.depth + 1, k == 0, leaf, node.rows[part], tree))
     return out
 
 
-def rule_of(forest: Forest, node: Node) -> str:
+def rule_of(forest: Forest, node: TreeNode) -> str:
     """What leads from the parent to a node, in words."""
     if node.parent < 0:
         return ""
@@ -112,7 +112,7 @@ def held_out_prune(forest: Forest, codes: Covariate8, sums: Floats, share: float
     parts = []
     for tree in range(forest.n_trees):
         split, leaf = forest.sampling.tree(forest.seeds[tree])
-        at = draw(len(leaf), max(1, round(share * len(leaf))), forest.seeds[tree, 4])
+        at = draw_rows(len(leaf), max(1, round(share * len(leaf))), forest.seeds[tree, 4])
         kept = np.ones(len(leaf), dtype=bool)
         kept[at] = False
         chosen = node_rows(forest, codes, tree, split)
@@ -135,7 +135,7 @@ def _differences(sums: Floats) -> Floats:
     return np.asarray(means[1:] - means[0])
 
 
-def _kept_leaves(chosen: list[Node], held: list[Node], final: list[Node], sums: Floats) -> set[int]:
+def _kept_leaves(chosen: list[TreeNode], held: list[TreeNode], final: list[TreeNode], sums: Floats) -> set[int]:
     """Nodes that are leaves after pruning."""
     told, value, size, rows = {}, {}, {}, {}
     for c, h, f in zip(chosen, held, final, strict=True):
