@@ -1,8 +1,8 @@
 """Forests beside EconML and CausalML: processor time, error and peak memory of one job in a process of its own.
 
 ``python benchmarks/forests.py ours`` or ``econml`` (100,000 x 10, 200 trees, known means; then effects of 10,000 new
-rows), ``large`` (1,000,000 x 20, 500 trees), ``predict`` and ``predict_econml`` (1,000,000 rows x 500 trees), ``uplift``
-(100,000 x 10, 20 trees of depth 8) and, with the Python of an environment that has CausalML, ``causalml``.
+rows), ``large`` (1,000,000 x 20, 500 trees), ``predict`` and ``predict_econml`` (1,000,000 rows x 500 trees),
+``uplift`` (100,000 x 10, 20 trees of depth 8) and, with the Python of an environment that has CausalML, ``causalml``.
 A second argument is the least number of rows of every arm in a leaf (EconML's leaves hold that many of both arms
 together, so give it twice the number).
 """

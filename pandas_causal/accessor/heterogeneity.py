@@ -42,10 +42,11 @@ class HeterogeneityQuestions(Questions):
         level: float | None = None,
         missing: str = "raise",
     ) -> Effect:
-        """Effect for every row, given its covariates, by a learner: "dr", "r", "x", "t", "s", "dml", "forest" or one of your own.
+        """Effect for every row, given its covariates, by a learner: "dr", "r", "x", "t", "s", "dml", "forest" or yours.
 
         Example: ``tau = df.causal.cate(treatment="t", outcome="y", covariates=["age", "income"])``; see
-        :class:`DRLearner`, :class:`LinearDML` and :class:`CausalForest`. ``tau.table`` has one row per row of the frame, with its index;
+        :class:`DRLearner`, :class:`LinearDML` and :class:`CausalForest`. ``tau.table`` has one row per row of the
+        frame, with its index;
         ``tau.aggregate()`` and ``tau.aggregate(by=df["region"])`` are averages with standard errors; rows have theirs
         with "dml", "forest" and ``DRLearner(final_model="linear")``. ``tau.estimator`` predicts for new rows.
 

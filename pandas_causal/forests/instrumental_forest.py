@@ -91,7 +91,7 @@ class InstrumentalForest(EffectForest):
         self,
         *,
         n_estimators: int = 2000,
-        min_samples_leaf: int | str = "auto",
+        min_samples_leaf: int | str = 5,
         max_depth: int | None = None,
         max_features: float | None = None,
         max_samples: float = 0.5,
