@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from pandas_causal.kernels import inner_kernel, serial_kernel
+from pandas_causal.kernels import inlined_kernel, inner_kernel, serial_kernel
 from pandas_causal.kernels.arrays import Values
 
 __all__ = [
@@ -49,7 +49,7 @@ def _random(state: Values) -> Any:
 
 
 @serial_kernel
-def draw_rows(n: Any, k: Any, seed: Any) -> Any:
+def draw_rows(n: int, k: int, seed: int) -> Any:
     """Positions of k of n rows, in order: selection sampling (Knuth, The Art of Computer Programming, 3.4.2, S).
 
     Parameters
@@ -162,7 +162,7 @@ def _projection(  # noqa: PLR0912, PLR0915 - one formula a kind: a call of its o
 
 
 @inner_kernel
-def _divergence(p: Any, q: Any, criterion: Any) -> Any:
+def _divergence(p: float, q: float, criterion: int) -> Any:
     """Distance of a treated mean from the control's (Rzepakowski and Jaroszewicz 2012, section 3.2)."""
     if criterion == EUCLIDEAN:
         return 2.0 * (p - q) * (p - q)
@@ -178,12 +178,12 @@ def _divergence(p: Any, q: Any, criterion: Any) -> Any:
 
 
 @inner_kernel
-def _entropy(share: Any) -> Any:
+def _entropy(share: float) -> Any:
     return 0.0 if share <= 0.0 else -share * np.log(share)
 
 
 @inner_kernel
-def _penalty(left: Values, total: Values, arms: Any, criterion: Any) -> Any:
+def _penalty(left: Values, total: Values, arms: int, criterion: int) -> Any:
     """How far a split tells the arms apart (Rzepakowski and Jaroszewicz 2012, eq. 7, 10 and 11)."""
     n, own = total[0], left[0, 0]
     n_control, n_treated = total[1], n - total[1]
@@ -203,7 +203,7 @@ def _penalty(left: Values, total: Values, arms: Any, criterion: Any) -> Any:
 
 
 @inner_kernel
-def _uplift_gain(left: Values, total: Values, arms: Any, criterion: Any, normalise: Any, cost: Values) -> Any:
+def _uplift_gain(left: Values, total: Values, arms: int, criterion: int, normalise: bool, cost: Values) -> Any:
     """Gain of a split of arms' rows (w, then weight, sum and sum of squares by arm)."""
     own, n = left[0, 0], total[0]
     share = own / n
@@ -249,7 +249,9 @@ def _uplift_gain(left: Values, total: Values, arms: Any, criterion: Any, normali
 
 
 @inner_kernel
-def _ruled(left: Values, total: Values, mode: Any, K: Any, M: Any, R: Any, alpha: Any, penalty: Any, gain: Any) -> Any:
+def _ruled(
+    left: Values, total: Values, mode: int, K: int, M: int, R: int, alpha: float, penalty: float, gain: float
+) -> Any:
     """The gain less its penalty, or -1 where a side has too little variation of the treatment about its own mean."""
     own, w = left[0, R], total[0]
     rest = w - own
@@ -268,23 +270,23 @@ def _ruled(left: Values, total: Values, mode: Any, K: Any, M: Any, R: Any, alpha
     return gain
 
 
-@inner_kernel
-def _square(mode: Any, K: Any, M: Any, d: Any) -> Any:
+@inlined_kernel
+def _square(mode: int, K: int, M: int, d: int) -> Any:
     """Column of the squares of a treatment, or of the instrument."""
     return 6 if mode == INSTRUMENTAL else 1 + K + M + (d + 1) * (d + 2) // 2 - 1
 
 
-@inner_kernel
-def _add(to: Values, b: Any, rows: Values, i: Any) -> None:
+@inlined_kernel
+def _add(to: Values, b: int, rows: Values, i: int) -> None:
     """Add a row of sums. Views of rows: five times as fast as two indices."""
     h, v = to[b], rows[i]
     for q in range(to.shape[1]):
         h[q] += v[q]
 
 
-@inner_kernel
+@inlined_kernel
 def _project(
-    rows: Values, i: Any, P: Values, to: Values, k: Any, mode: Any, K: Any, M: Any, moments: Any, G: Any
+    rows: Values, i: int, P: Values, to: Values, k: int, mode: int, K: int, M: int, moments: int, G: int
 ) -> None:
     """Write what a row adds to a side: pseudo-outcomes, weight, treatments with squares, groups.
 
@@ -294,25 +296,25 @@ def _project(
     if mode == UPLIFT:
         for q in range(to.shape[1]):
             out[q] = own[q]
-        return
-    R = P.shape[0]
-    for r in range(R):
-        value, weights = 0.0, P[r]
-        for q in range(moments):
-            value += weights[q] * own[q]
-        out[r] = value
-    out[R] = own[0]
-    at = R + 1
-    if mode != REGRESSION:
-        for d in range(K):
-            out[at], out[at + 1] = own[1 + d], own[_square(mode, K, M, d)]
-            at += 2
-    for g in range(G):
-        out[at + g] = own[moments + g]
+    else:
+        R = P.shape[0]
+        for r in range(R):
+            value, weights = 0.0, P[r]
+            for q in range(moments):
+                value += weights[q] * own[q]
+            out[r] = value
+        out[R] = own[0]
+        at = R + 1
+        if mode != REGRESSION:
+            for d in range(K):
+                out[at], out[at + 1] = own[1 + d], own[_square(mode, K, M, d)]
+                at += 2
+        for g in range(G):
+            out[at + g] = own[moments + g]
 
 
-@inner_kernel
-def _set(to: Values, b: Any, rows: Values, i: Any) -> None:
+@inlined_kernel
+def _set(to: Values, b: int, rows: Values, i: int) -> None:
     """Copy a row of sums."""
     h, v = to[b], rows[i]
     for q in range(to.shape[1]):
@@ -320,7 +322,7 @@ def _set(to: Values, b: Any, rows: Values, i: Any) -> None:
 
 
 @inner_kernel
-def _lowest_bit(word: Any, table: Values) -> Any:
+def _lowest_bit(word: int, table: Values) -> Any:
     """Position of the lowest bit set, by de Bruijn's sequence."""
     lowest = word & (~word + np.uint64(1))
     return table[np.int64((lowest * np.uint64(0x03F79D71B4CB0A89)) >> np.uint64(58))]
@@ -340,7 +342,7 @@ def grow_nodes(  # noqa: PLR0912, PLR0915 - one loop over nodes: every call of a
     shape: Values,
     limits: Values,
     cost: Values,
-    seed: Any,
+    seed: int,
 ) -> Any:
     """Grow one tree on some rows, and sum others (honesty) in its leaves.
 
@@ -378,6 +380,12 @@ def grow_nodes(  # noqa: PLR0912, PLR0915 - one loop over nodes: every call of a
     """
     b: Any  # whole numbers of any width
     k: Any
+    n_left: Any
+    n_right: Any
+    low: Any
+    high: Any
+    few: Any
+    many: Any
     at: Any
     room: Any
     p, S, m = codes.shape[1], sums.shape[1], len(split_rows)
@@ -457,9 +465,11 @@ def grow_nodes(  # noqa: PLR0912, PLR0915 - one loop over nodes: every call of a
     for j in range(p):
         permutation[j] = j
     chosen = np.zeros(p, dtype=np.uint8)
-    side = np.empty(m, dtype=np.uint8)
     spare = np.empty(m, dtype=np.uint8)
-    moved = np.empty(m, dtype=np.uint32)
+    to_left_of, to_right_of = np.empty(m, dtype=np.uint32), np.empty(m, dtype=np.uint32)
+    spare_places, place_of = np.empty(m, dtype=np.uint32), np.empty(m, dtype=np.uint32)  # rows of V in the nodes' order
+    for i in range(m):
+        place_of[i] = np.uint32(i)
     spare_rows = np.empty((m, S))
     goes_left = np.zeros(257, dtype=np.uint8)
 
@@ -501,11 +511,10 @@ def grow_nodes(  # noqa: PLR0912, PLR0915 - one loop over nodes: every call of a
         if full and slot < 0:
             n_free -= 1
             slot = free[n_free]
-            _count(columns, V, start, end, bins, histograms[slot])
+            _count(columns, V, place_of, start, end, bins, histograms[slot], spare_rows)
         best, best_feature, best_last, best_missing, best_size = limits[5], -1, 0, 0, 0
         if possible and not full:  # what a row adds to a side: pseudo-outcomes, weight, groups
-            for i in range(start, end):
-                _project(V, i, P, U, i, mode, K, M, moments, G)
+            _project_rows(V, place_of, start, end, P, U, mode, K, M, moments, G)
         if possible:
             for j in range(p):
                 if chosen[j] == 0:
@@ -517,29 +526,11 @@ def grow_nodes(  # noqa: PLR0912, PLR0915 - one loop over nodes: every call of a
                 size = 0
                 any_missing = False
                 if full:
-                    base = bins[j]
-                    for b in range(width):
-                        rows = 0.0
-                        for g in range(groups_at, groups_at + G):
-                            rows += histograms[slot, base + b, g]
-                        if rows > 0.0:
-                            _project(histograms[slot], base + b, P, small, b, mode, K, M, moments, G)
-                            if b < values:
-                                order[size] = b
-                                size += 1
-                            else:
-                                any_missing = True
+                    size, any_missing = _occupied_bins(
+                        histograms[slot], bins[j], width, values, P, small, order, mode, K, M, moments, groups_at, G
+                    )
                 else:
-                    for i in range(4):
-                        occupied[i] = np.uint64(0)
-                    for i in range(start, end):
-                        b = np.int64(columns[j, i])
-                        bit = np.uint64(1) << np.uint64(b & 63)
-                        if occupied[b >> 6] & bit:
-                            _add(small, b, U, i)
-                        else:
-                            occupied[b >> 6] |= bit
-                            _set(small, b, U, i)
+                    _fill(columns, j, start, end, U, small, occupied)
                     for i in range(4):
                         word = occupied[i]
                         while word != np.uint64(0):
@@ -573,12 +564,15 @@ def grow_nodes(  # noqa: PLR0912, PLR0915 - one loop over nodes: every call of a
                     for q in range(SU):
                         left_row[0, q] = 0.0
                     for i in range(size):
-                        _add(left_row, 0, small, order[i])
+                        b = order[i]
+                        for q in range(SU):
+                            left_row[0, q] += small[b, q]
                         for option in range(2 if any_missing else 1):  # the missing to the right, then to the left
                             if i == size - 1 and (option == 1 or not any_missing):
                                 continue
                             if option == 1:
-                                _add(left_row, 0, small, missing_bin)
+                                for q in range(SU):
+                                    left_row[0, q] += small[missing_bin, q]
                             allowed = True
                             for g in range(G):
                                 rows = left_row[0, first_group + g]
@@ -632,14 +626,17 @@ def grow_nodes(  # noqa: PLR0912, PLR0915 - one loop over nodes: every call of a
             seen[b] = 0
         for q in range(S):
             left[0, q] = 0.0
-        n_left = 0
+        n_left = n_right = 0
+        column = columns[j]
         for i in range(start, end):
-            code = columns[j, i]
+            code = column[i]
             seen[code] = 1
-            side[i] = goes_left[code]
-            if side[i]:
-                n_left += 1
-                _add(left, 0, V, i)
+            goes = np.int64(goes_left[code])
+            to_left_of[n_left] = np.uint32(i)
+            to_right_of[n_right] = np.uint32(i)
+            n_left += goes
+            n_right += 1 - goes
+        _sum_rows(V, place_of, to_left_of, n_left, left)
         larger_left = left[0, 0] >= total[0] - left[0, 0]
         feature[node] = np.int16(j)
         gains[node] = best
@@ -672,24 +669,20 @@ def grow_nodes(  # noqa: PLR0912, PLR0915 - one loop over nodes: every call of a
             if total[g] - left[0, g] < 2.0 * least:
                 grows_right = False
         if grows_left or grows_right:
-            at_left, at_right = start, middle
-            for i in range(start, end):
-                if side[i]:
-                    moved[at_left] = np.uint32(i)
-                    at_left += 1
-                else:
-                    moved[at_right] = np.uint32(i)
-                    at_right += 1
+            for i in range(n_left):
+                spare_places[i] = place_of[to_left_of[i]]
+            for i in range(n_right):
+                spare_places[n_left + i] = place_of[to_right_of[i]]
+            for i in range(count):
+                place_of[start + i] = spare_places[i]
             for k in range(p):
                 column = columns[k]
-                for i in range(start, end):
-                    spare[i] = column[moved[i]]
-                for i in range(start, end):
-                    column[i] = spare[i]
-            for i in range(start, end):
-                _set(spare_rows, i, V, moved[i])
-            for i in range(start, end):
-                _set(V, i, spare_rows, i)
+                for i in range(n_left):
+                    spare[i] = column[to_left_of[i]]
+                for i in range(n_right):
+                    spare[n_left + i] = column[to_right_of[i]]
+                for i in range(count):
+                    column[start + i] = spare[i]
         left_slot = right_slot = -1
         left_is_small = n_left <= count - n_left
         if full:
@@ -702,7 +695,7 @@ def grow_nodes(  # noqa: PLR0912, PLR0915 - one loop over nodes: every call of a
             if grows_small and few >= _FULL:
                 n_free -= 1
                 small_slot = free[n_free]
-                _count(columns, V, low, high, bins, histograms[small_slot])
+                _count(columns, V, place_of, low, high, bins, histograms[small_slot], spare_rows)
             if grows_large and many >= _FULL:
                 large_slot = slot
                 if small_slot >= 0:
@@ -710,11 +703,7 @@ def grow_nodes(  # noqa: PLR0912, PLR0915 - one loop over nodes: every call of a
                         for q in range(S):
                             histograms[slot, b, q] -= histograms[small_slot, b, q]
                 else:
-                    for k in range(p):
-                        for i in range(low, high):
-                            b = bins[k] + np.int64(columns[k, i])
-                            for q in range(S):
-                                histograms[slot, b, q] -= V[i, q]
+                    _uncount(columns, V, place_of, low, high, bins, histograms[slot], spare_rows)
             else:
                 free[n_free] = slot
                 n_free += 1
@@ -803,17 +792,93 @@ def grow_nodes(  # noqa: PLR0912, PLR0915 - one loop over nodes: every call of a
     return out_feature, out_flags, out_cut, out_child, out_masks, leaves, out_gains
 
 
+# loops over rows stand in functions of their own: in the long one numba counts references to every view of a row
+
+
 @inner_kernel
-def _count(columns: Values, V: Values, start: Any, end: Any, bins: Values, H: Values) -> None:
-    """Fill the histogram of some rows."""
+def _occupied_bins(
+    H: Values, base: int, width: int, values: int, P: Values, small: Values, order: Values, mode: int, K: int, M: int,
+    moments: int, groups_at: int, G: int,
+) -> Any:  # fmt: skip
+    """Project a covariate's bins that hold rows; their number, and whether the missing one does."""
+    size, any_missing = 0, False
+    for b in range(width):
+        rows = 0.0
+        for g in range(groups_at, groups_at + G):
+            rows += H[base + b, g]
+        if rows > 0.0:
+            _project(H, base + b, P, small, b, mode, K, M, moments, G)
+            if b < values:
+                order[size] = b
+                size += 1
+            else:
+                any_missing = True
+    return size, any_missing
+
+
+@inner_kernel
+def _fill(columns: Values, j: int, start: int, end: int, U: Values, small: Values, occupied: Values) -> None:
+    """Fill the bins that a small node's rows hold, and mark them."""
+    column = columns[j]
+    for i in range(4):
+        occupied[i] = np.uint64(0)
+    for i in range(start, end):
+        b = np.int64(column[i])
+        bit = np.uint64(1) << np.uint64(b & 63)
+        if occupied[b >> 6] & bit:
+            _add(small, b, U, i)
+        else:
+            occupied[b >> 6] |= bit
+            _set(small, b, U, i)
+
+
+@inner_kernel
+def _project_rows(
+    V: Values, place_of: Values, start: int, end: int, P: Values, U: Values, mode: int, K: int, M: int, moments: int,
+    G: int,
+) -> None:  # fmt: skip
+    for i in range(start, end):
+        _project(V, place_of[i], P, U, i, mode, K, M, moments, G)
+
+
+@inner_kernel
+def _sum_rows(V: Values, place_of: Values, at: Values, n: int, out: Values) -> None:
+    for i in range(n):
+        _add(out, 0, V, place_of[at[i]])
+
+
+@inner_kernel
+def _uncount(
+    columns: Values, V: Values, place_of: Values, start: int, end: int, bins: Values, H: Values, spare: Values
+) -> None:
+    """Take some rows out of a histogram."""
+    n = end - start
+    for i in range(n):
+        _set(spare, i, V, place_of[start + i])
+    for j in range(columns.shape[0]):
+        column, own = columns[j], H[bins[j] : bins[j + 1]]
+        for i in range(n):
+            h, v = own[column[start + i]], spare[i]
+            for q in range(spare.shape[1]):
+                h[q] -= v[q]
+
+
+@inner_kernel
+def _count(
+    columns: Values, V: Values, place_of: Values, start: int, end: int, bins: Values, H: Values, spare: Values
+) -> None:
+    """Fill the histogram of some rows, whose sums are brought together first."""
     S = V.shape[1]
     for b in range(H.shape[0]):
         for q in range(S):
             H[b, q] = 0.0
+    n = end - start
+    for i in range(n):
+        _set(spare, i, V, place_of[start + i])
     for j in range(columns.shape[0]):
-        base = bins[j]
-        for i in range(start, end):
-            _add(H, base + np.int64(columns[j, i]), V, i)
+        column, own = columns[j], H[bins[j] : bins[j + 1]]
+        for i in range(n):
+            _add(own, column[start + i], spare, i)
 
 
 # -- reading ----------------------------------------------------------------------------------------------------------
@@ -821,7 +886,7 @@ def _count(columns: Values, V: Values, start: Any, end: Any, bins: Values, H: Va
 
 @inner_kernel
 def _leaf(
-    codes: Values, row: Any, at: Any, first: Any, first_mask: Any, bins: Values, feature: Values, flags: Values,
+    codes: Values, row: int, at: int, first: int, first_mask: int, bins: Values, feature: Values, flags: Values,
     cut: Values, child: Values, masks: Values,
 ) -> Any:  # fmt: skip
     """Node of the leaf that a row falls in."""
@@ -840,7 +905,7 @@ def _leaf(
 
 @serial_kernel
 def leaf_places(
-    codes: Values, rows: Values, tree: Any, starts: Values, bins: Values, feature: Values, flags: Values, cut: Values,
+    codes: Values, rows: Values, tree: int, starts: Values, bins: Values, feature: Values, flags: Values, cut: Values,
     child: Values, masks: Values,
 ) -> Any:  # fmt: skip
     """Leaf (its number in the tree) of some rows in one tree.
@@ -859,7 +924,7 @@ def leaf_places(
 
 @serial_kernel
 def forest_moments(
-    codes: Values, low: Any, high: Any, bag: Values, starts: Values, bins: Values, feature: Values, flags: Values,
+    codes: Values, low: int, high: int, bag: Values, starts: Values, bins: Values, feature: Values, flags: Values,
     cut: Values, child: Values, masks: Values, leaves: Values, moments: Values, trees: Values,
 ) -> None:  # fmt: skip
     """Add up, over trees, the leaves' averages for the rows from `low` to `high`; those in a tree's bag are passed.
@@ -893,7 +958,7 @@ def forest_moments(
 
 @serial_kernel
 def forest_spread(
-    codes: Values, low: Any, high: Any, bag: Values, starts: Values, bins: Values, feature: Values, flags: Values,
+    codes: Values, low: int, high: int, bag: Values, starts: Values, bins: Values, feature: Values, flags: Values,
     cut: Values, child: Values, masks: Values, leaves: Values, influence: Values, between: Values, total: Values,
     groups: Values,
 ) -> None:  # fmt: skip

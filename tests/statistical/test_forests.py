@@ -1,4 +1,4 @@
-"""Forests where the truth is known: averages cover, intervals of rows cover, rankings without effect have their size."""
+"""Forests where the truth is known: averages and rows are covered, rankings without effect have their size."""
 
 import numpy as np
 import pandas as pd
@@ -12,7 +12,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::pandas_causal.errors.OverlapWarning"),
 ]
 
-DRAWS = 500 if FULL else 50
+DRAWS = 500 if FULL else 40
 
 
 def draw(rng, effect, n=800):
