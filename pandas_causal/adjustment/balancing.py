@@ -153,11 +153,12 @@ class _BalancingEstimator(ArmComparison):
         total = weights.sum(axis=1)
         self.weights_ = np.zeros(len(self.used_))
         self.weights_[self.used_] = total
-        checks, warned = self.overlap(sample, propensity.values, self.estimand, weights=total)
+        checks, warned = self.overlap(sample, propensity.values, self.estimand, weights=total, judged=True)
         warned += propensity.notes
         by_contrast = contrast_weights(weights, self.estimand, len(sample.arms))
         levels, names = sample.arms.levels, self._features.names
         checks["balance"] = partial(balance, self._design.X, names, sample.codes, levels, by_contrast)
+        checks["squares"] = partial(sample.balance_of_squares, by_contrast)
         checks["weights"] = partial(weight_summary, total, sample.codes, levels)
         if not self._validated:  # a refit to drawn rows has nobody to tell
             s = np.ones(len(sample)) if sample.w is None else sample.w

@@ -425,10 +425,12 @@ class CovariateBalancingPropensity(ArmComparison):
         contributions += balancing_influence(design, codes, self.estimand, fit, e, slopes, sample.w)
         self.weights_ = np.zeros(len(self.used_))
         self.weights_[self.used_] = arm_weights(self.estimand, codes, e, sample.w)
-        checks, warned = self.overlap(sample, e, self.estimand)
+        checks, warned = self.overlap(sample, e, self.estimand, judged=True)
+        by_contrast = self.weights_[self.used_]
         if self.estimand == "ATT" and len(sample.arms) > 2:
             by_contrast = contrast_weights(weights, "ATT", len(sample.arms))
             checks["balance"] = partial(sample.balance, by_contrast)
+        checks["squares"] = partial(sample.balance_of_squares, by_contrast)
         checks["weights"] = partial(weight_summary, self.weights_[self.used_], codes, sample.arms.levels)
         if self.over_identified:
             checks["specification"] = _specification(fit)

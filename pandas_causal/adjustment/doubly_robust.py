@@ -6,8 +6,9 @@ learner for both because every row is predicted by models that did not see it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -85,7 +86,7 @@ def aipw_scores(
     w : ndarray (n,), optional
     leverage : ndarray (n,), optional
         Of the rows on a correction of the outcome model that was fitted to these very rows: the residuals in the
-        contributions are divided by 1 less it, as in HC3 (MacKinnon and White 1985).
+        contributions are divided by 1 less it, as in HC3 (MacKinnon and White 1985); they then do not sum to 0.
 
     Returns
     -------
@@ -165,12 +166,18 @@ def fluctuate(y: Floats, initial: Floats, weights: Floats, *, low: float, high: 
 
 @dataclass(frozen=True, eq=False)
 class _Run:
-    """One cross-fit: folds, nuisances and predictions."""
+    """One cross-fit: folds, nuisances, propensities as predicted (or given) and as bounded."""
 
     folds: Positions
     outcome: Nuisance
     propensity: Nuisance | None
+    raw: Floats
     e: Floats
+
+    @property
+    def bounded(self) -> Bools:
+        """Rows (n,) whose propensities were bounded."""
+        return (self.raw != self.e).any(axis=1)
 
     @property
     def plain_name(self) -> str:
@@ -193,7 +200,7 @@ class _Run:
         )
         raw = known if self.propensity is None else self.propensity.plain
         e = self.e if raw is None else raw if known is not None else np.clip(raw, clip, 1 - clip)
-        return replace(self, outcome=outcome, e=e)
+        return replace(self, outcome=outcome, raw=e if raw is None else raw, e=e)
 
 
 class _CrossFitted(ArmComparison):
@@ -290,18 +297,19 @@ class _CrossFitted(ArmComparison):
         rng = np.random.default_rng(self.random_state)
         runs = [self._cross_fit(sample, design, rng)]
         runs += [self._cross_fit(sample, design, rng, runs[0]) for _ in range(self.n_repeats - 1)]
-        parts = [supported(self.estimand, r.e, sample.codes, self.trim, sample.arms.levels) for r in runs]
+        levels = sample.arms.levels
+        parts = [supported(self.estimand, r.e, sample.codes, self.trim, levels, decisive=r.raw) for r in runs]
         keeps, safe = [keep for keep, _ in parts], [replace(r, e=e) for r, (_, e) in zip(runs, parts, strict=True)]
         scores = [self._scores(plan, sample, r, keep) for r, keep in zip(safe, keeps, strict=True)]
         values = np.mean([s[0] for s in scores], axis=0)
         contributions = scores[0][1] if len(scores) == 1 else np.mean([s[1] for s in scores], axis=0)
         components = repeated_components(np.array([s[0] for s in scores]), contributions, sample.cluster)
-        plain = self._plain_values(plan, sample, safe[0], keeps[0])
+        plain = self._plain_values(plan, sample, safe, keeps)
         honest = self.std_error == "honest" or (self.std_error is None and plain is not None)
         if honest:
             components = self._widened(sample, values, plain, contributions, components)
-        self._store(runs, sample)
-        clipped = int(self._n_clipped)
+        self._store(runs, sample, keeps[0])
+        clipped = int((runs[0].bounded if keeps[0] is None else runs[0].bounded & keeps[0]).sum())
         checks, warned = self.overlap(
             sample,
             runs[0].e,
@@ -312,7 +320,9 @@ class _CrossFitted(ArmComparison):
             augmented=True,
             unpenalised=nuisances.is_linear(self.propensity_model, sample.X),
         )
-        checks["nuisance"] = nuisances.report(runs[0].outcome, runs[0].propensity, sample.arms.levels)
+        outcome, model = runs[0].outcome.without_models(), runs[0].propensity
+        model = None if model is None else model.without_models()
+        checks["nuisance"] = partial(nuisances.report, outcome, model, levels)
         if not self._validated:  # a refit to drawn rows has nobody to tell
             checks["structure"], missed = structure_of_residuals(
                 sample, plan, runs[0].outcome.predictions, safe[0].e, *scores[0], keeps[0]
@@ -359,13 +369,19 @@ class _CrossFitted(ArmComparison):
             skills.append(skill(log_loss(codes, e, w), log_loss(codes, shares, w)))
         return float(np.mean(skills))
 
-    def _plain_values(self, plan: EstimandPlan, sample: Sample, run: _Run, keep: Bools | None) -> Floats | None:
+    def _plain_values(
+        self, plan: EstimandPlan, sample: Sample, runs: Sequence[_Run], keeps: Sequence[Bools | None]
+    ) -> Floats | None:
         """The parameters by ridge and boosting alone, uncorrected; None where that is what was asked for."""
-        plain = run.plain(sample.propensity, _CLIP if self.clip is None else self.clip)
-        if plain is None:
-            return None
-        e = plain.e if keep is None else np.where(keep[:, None], plain.e, 1 / len(sample.arms))
-        return aipw_scores(plan, sample.y, sample.codes, plain.outcome.predictions, e, keep, sample.w)[0]
+        values = []
+        for run, keep in zip(runs, keeps, strict=True):
+            plain = run.plain(sample.propensity, _CLIP if self.clip is None else self.clip)
+            if plain is None:
+                return None
+            e = plain.e if keep is None else np.where(keep[:, None], plain.e, 1 / len(sample.arms))
+            means = aipw_scores(plan, sample.y, sample.codes, plain.outcome.predictions, e, keep, sample.w)
+            values.append(means[0])
+        return np.mean(values, axis=0)
 
     def _widened(
         self,
@@ -385,6 +401,11 @@ class _CrossFitted(ArmComparison):
         CausalArgumentError
             Where no model is "auto", so that there is no second answer.
         """
+        if plain is None and not sample.X.shape[1]:
+            raise CausalArgumentError(
+                "std_error='honest' compares learners, and without covariates there is none: every model is a mean by"
+                " arm; use std_error='influence'"
+            )
         if plain is None:
             raise CausalArgumentError(
                 "std_error='honest' compares \"auto\" with plainer learners; set outcome_model or propensity_model to"
@@ -408,7 +429,9 @@ class _CrossFitted(ArmComparison):
         """
         check_is_fitted(self, "effect_")
         codes, n, K = self.arm_codes_, len(self.arm_codes_), len(self.arms_)
-        keep, e = supported(self.estimand, self.propensity_, codes, self.trim, self.arms_)
+        keep, e = self._kept, self.propensity_
+        if keep is not None:
+            e = np.where(keep[:, None], e, 1 / K)
         unit = np.ones(n) if self.row_weights_ is None else self.row_weights_
         unit = unit if keep is None else unit * keep
         unit = unit * (n / unit.sum())
@@ -455,7 +478,7 @@ class _CrossFitted(ArmComparison):
         raw = sample.propensity if model is None else model.predictions
         assert raw is not None  # noqa: S101 - one of the two is there
         e = np.clip(raw, *self._bounds(sample)) if model is not None else raw
-        return _Run(folds, outcome, model, e)
+        return _Run(folds, outcome, model, raw, e)
 
     def _bounds(self, sample: Sample) -> tuple[Floats, Floats]:
         """Least and largest propensity (K,) of every arm."""
@@ -469,15 +492,13 @@ class _CrossFitted(ArmComparison):
         low = propensity_bound(len(sample)) * np.minimum(K * shares / shares.sum(), 1.0)
         return low, 1 - (low.sum() - low)
 
-    def _store(self, runs: list[_Run], sample: Sample) -> None:
-        """Keep folds, predictions and propensities of the first split, and the models for held-out scores."""
+    def _store(self, runs: list[_Run], sample: Sample, keep: Bools | None) -> None:
+        """Keep folds, predictions, propensities and rows of the first split, and the models for held-out scores."""
         first = runs[0]
+        self._kept = keep
         self.folds_ = first.folds
         self.outcome_predictions_ = first.outcome.predictions
         self.propensity_ = first.e
-        raw = None if first.propensity is None else first.propensity.predictions
-        low, high = self._bounds(sample)
-        self._n_clipped = 0 if raw is None else int(((raw < low) | (raw > high)).any(axis=1).sum())
         self._outcome, self._propensity = first.outcome, first.propensity
         self._arm_means = sample.arm_means()
         shares = np.bincount(sample.codes, weights=sample.w)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
+from functools import partial
 from typing import ClassVar, Self
 
 import numpy as np
@@ -49,7 +50,7 @@ class IPW(ArmComparison):
     estimand : {"ATE", "ATT", "ATC", "ATO", "ATM"}
         ATO: overlap weights ``h = e (1 - e)``, the population in which the arms are most alike; never extreme. ATM:
         matching weights ``h = min(e, 1 - e)``, the population that pairs of treated and controls would make up.
-    propensity_model : {"linear", "ridge", "boosting", "auto"} or scikit-learn classifier
+    propensity_model : {"linear", "ridge", "splines", "boosting", "boosted_splines", "auto"} or scikit-learn classifier
         "linear" is the unpenalised logistic model.
     cv : int, splitter or iterable of (train, test), optional
         Cross-fit in these folds; by default the model is fitted once on all rows, and with "linear" its estimation
@@ -152,9 +153,12 @@ class IPW(ArmComparison):
             keep,
             out_of_fold=model is not None and not model.in_sample,
             unpenalised=fitted_linear,
+            judged=self.trim is None,
         )
+        own = self.weights_[self.used_]
+        checks["squares"] = partial(sample.balance_of_squares, own if keep is None else own[keep], keep)
         if model is not None:
-            checks["nuisance"] = nuisances.report(None, model, sample.arms.levels)
+            checks["nuisance"] = partial(nuisances.report, None, model.without_models(), sample.arms.levels)
         if not self._validated:  # a refit to drawn rows has nobody to tell
             checks["structure"], missed = self._structure(sample, plan, e, unit, values, contributions)
             warned = [*warned, *missed]

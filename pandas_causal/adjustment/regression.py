@@ -188,8 +188,9 @@ class RegressionAdjustment(ArmComparison):
             checks, warned = self._coefficient_checks(sample)
         else:
             refuse_separation(sample.inputs.covariates, sample.codes, sample.arms.levels, self.estimand)
-            propensity_check = check_propensity(sample, StandardisedMatrix.of(sample.X))
-            checks, warned = self.overlap(sample, propensity_check.values, self.estimand)
+            design = self._fit.design if self._fit is not None else StandardisedMatrix.of(sample.X)
+            propensity_check = check_propensity(sample, design)
+            checks, warned = self.overlap(sample, propensity_check.values, self.estimand, judged=True)
             warned += propensity_check.notes
             if np.isfinite(result.contributions).all() and not self._validated:
                 checks["structure"], missed = structure_of_residuals(
@@ -197,7 +198,7 @@ class RegressionAdjustment(ArmComparison):
                 )
                 warned = [*warned, *missed]
         if self.checks_data:
-            checks["nuisance"] = self._fit_report(sample, result.predictions)
+            checks["nuisance"] = partial(self._fit_report, sample, result.predictions)
         named = in_words(self.estimand, sample.treatment, sample.outcome)
         self.effect_ = self.finish(
             sample,

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
-from pandas_causal.effect.check import Check
+from pandas_causal.arms.covariate_terms import CovariateTerms
+from pandas_causal.effect.check import Check, DeferredCheck
 from pandas_causal.errors import OverlapError
 from pandas_causal.inputs.encoding import EveryLevel
 from pandas_causal.kernels.arrays import Bools, Codes, Floats
@@ -17,6 +20,7 @@ from pandas_causal.kernels.arrays import Bools, Codes, Floats
 __all__ = [
     "BALANCE_LIMIT",
     "balance",
+    "balance_of_squares",
     "balance_score",
     "difference_in_words",
     "largest_difference",
@@ -25,16 +29,42 @@ __all__ = [
 
 BALANCE_LIMIT = 0.1
 _ROUNDING = 1e-12  # of a covariate's scale
+_BLOCK = 16_384  # rows
+_TERMS = 5  # squares and products shown for every contrast
 
 
-def _moments(X: Floats, w: Floats | None) -> tuple[Floats, Floats]:
-    """Weighted mean and variance (q,) of every column."""
-    if w is None:
-        return X.mean(axis=0), X.var(axis=0, ddof=1) if len(X) > 1 else np.zeros(X.shape[1])
-    share = w / w.sum()
-    mean = share @ X
-    freedom = 1 - np.square(share).sum()
-    return mean, (share @ np.square(X - mean)) / freedom if freedom > 0 else np.zeros(X.shape[1])
+@dataclass(frozen=True, eq=False)
+class ArmMoments:
+    """Means and variances (K, q) of columns by arm; variances with the correction for the degree of freedom."""
+
+    means: Floats
+    variances: Floats
+
+    @classmethod
+    def of(cls, X: Floats, codes: Codes, weights: Floats | None = None) -> ArmMoments:
+        """Of rows (n, q), their arms and weights (n,); two passes, since variances are taken about an arm's mean."""
+        K, (n, q) = int(codes.max(initial=0)) + 1, X.shape
+        w = np.ones(n) if weights is None else weights
+        sizes, counts = np.bincount(codes, weights=w, minlength=K), np.bincount(codes, minlength=K)
+        arms = np.arange(K)
+        centres, first, second = np.zeros((K, q)), np.zeros((K, q)), np.zeros((K, q))
+        for start in range(0, n, _BLOCK):
+            at = slice(start, start + _BLOCK)
+            centres += (codes[at, None] == arms).astype(float).T @ X[at]
+        centres /= np.maximum(counts, 1)[:, None]
+        for start in range(0, n, _BLOCK):
+            at = slice(start, start + _BLOCK)
+            Z = X[at] - centres[codes[at]]
+            own = (codes[at, None] == arms) * w[at, None]
+            first += own.T @ Z
+            second += own.T @ np.square(Z)
+        share = np.where(sizes > 0, sizes, 1.0)[:, None]
+        gap = first / share
+        squares = np.bincount(codes, weights=np.square(w), minlength=K)[:, None] / np.square(share)
+        freedom = 1 - squares
+        spread = np.maximum(second / share - np.square(gap), 0.0)
+        variances = np.divide(spread, freedom, out=np.zeros((K, q)), where=freedom > 1e-15)
+        return cls(centres + gap, variances)
 
 
 def standardized_differences(X: Floats, codes: Codes, a: int, b: int = 0, weights: Floats | None = None) -> Floats:
@@ -50,17 +80,18 @@ def standardized_differences(X: Floats, codes: Codes, a: int, b: int = 0, weight
     Austin (2009), "Balance diagnostics for comparing the distribution of baseline covariates", Statistics in Medicine,
     eq. (1).
     """
-    first, second = codes == a, codes == b
-    both = first | second
+    plain = ArmMoments.of(X, codes)
+    return _differences(X, codes, a, b, plain, plain if weights is None else ArmMoments.of(X, codes, weights))
+
+
+def _differences(X: Floats, codes: Codes, a: int, b: int, plain: ArmMoments, weighted: ArmMoments) -> Floats:
+    """Standardised differences (q,) from moments without weights and with them."""
+    both = (codes == a) | (codes == b)
+    spread = np.sqrt((plain.variances[a] + plain.variances[b]) / 2)
     if both.sum() == 2:  # one row an arm: their spread can only be that of the two
         spread = X[both].std(axis=0, ddof=1)
-    else:
-        spread = np.sqrt((_moments(X[first], None)[1] + _moments(X[second], None)[1]) / 2)
-    gap = (
-        _moments(X[first], None if weights is None else weights[first])[0]
-        - _moments(X[second], None if weights is None else weights[second])[0]
-    )
-    rounding = _ROUNDING * np.abs(X).max(axis=0, initial=0.0)
+    gap = weighted.means[a] - weighted.means[b]
+    rounding = _ROUNDING * np.maximum(X.max(axis=0, initial=0.0), -X.min(axis=0, initial=0.0))
     gap[np.abs(gap) <= rounding] = 0.0
     # the variance of a constant is the rounding of its mean, squared: it must not serve as a scale
     varies = spread > rounding
@@ -77,10 +108,19 @@ def largest_difference(X: Floats, codes: Codes, weights: Floats | None) -> float
 
     Weights (n,) serve all contrasts, weights (n, K - 1) have a column for each.
     """
-    contrasts = (
-        standardized_differences(X, codes, a, 0, _of_contrast(weights, a)) for a in range(1, int(codes.max()) + 1)
-    )
-    return max((float(np.abs(gaps).max(initial=0.0)) for gaps in contrasts), default=0.0)
+    return max((float(np.abs(gaps).max(initial=0.0)) for gaps in _every_difference(X, codes, weights)), default=0.0)
+
+
+def _every_difference(X: Floats, codes: Codes, weights: Floats | None) -> list[Floats]:
+    """Standardised differences (q,) of every arm and the control."""
+    arms = range(1, int(codes.max(initial=0)) + 1)
+    plain = ArmMoments.of(X, codes)
+    shared = plain if weights is None else ArmMoments.of(X, codes, weights) if weights.ndim == 1 else None
+    out = []
+    for a in arms:
+        weighted = ArmMoments.of(X, codes, _of_contrast(weights, a)) if shared is None else shared
+        out.append(_differences(X, codes, a, 0, plain, weighted))
+    return out
 
 
 def difference_in_words(size: float) -> str:
@@ -116,13 +156,16 @@ def balance_score(X: Floats, levels: EveryLevel, largest: Callable[[Floats], flo
     )
 
 
-def weighted_ks(x: Floats, first: Bools, second: Bools, w: Floats) -> float:
-    """Largest distance of two weighted empirical distribution functions."""
+def weighted_ks(x: Floats, first: Bools, second: Bools, *weights: Floats) -> list[float]:
+    """Largest distances of two weighted empirical distribution functions, one for every set of weights (n,)."""
     order = np.argsort(x, kind="stable")
-    x, signed = x[order], np.where(first, w / w[first].sum(), np.where(second, -w / w[second].sum(), 0.0))[order]
-    gap = np.cumsum(signed)
+    x = x[order]
     last = np.append(x[1:] != x[:-1], True)
-    return float(np.abs(gap[last]).max())
+    out = []
+    for w in weights:
+        signed = np.where(first, w / w[first].sum(), np.where(second, -w / w[second].sum(), 0.0))[order]
+        out.append(float(np.abs(np.cumsum(signed)[last]).max()))
+    return out
 
 
 def balance(
@@ -160,35 +203,83 @@ def balance(
         the effective sizes of the arms); that of a covariate constant within the arms and different between them is
         infinite.
     """
-    stages: list[tuple[str, Floats | None]] = [("before", None)] + ([("after", weights)] if weights is not None else [])
-    parts = []
-    for a in range(1, len(levels)):
-        first, second = codes == a, codes == 0
-        part = pd.DataFrame({"contrast": f"{levels[a]} - {levels[0]}"}, index=pd.Index(list(names), name="covariate"))
-        for stage, given in stages:
-            w = _of_contrast(given, a)
-            unit = np.ones(len(X)) if w is None else w
-            part[f"smd_{stage}"] = standardized_differences(X, codes, a, 0, w)
-            v = [_moments(X[m], None if w is None else w[m])[1] for m in (first, second)]
-            # the variance of a constant is the rounding of its mean, squared
-            least = np.square(_ROUNDING * np.abs(X).max(axis=0, initial=0.0))
-            ratio = np.divide(v[0], v[1], out=np.full(len(v[0]), np.nan), where=v[1] > least)
-            part[f"variance_ratio_{stage}"] = np.where(v[0] > least, ratio, ratio * 0)
-            part[f"ks_{stage}"] = [weighted_ks(X[:, j], first, second, unit) for j in range(X.shape[1])]
-        parts.append(part)
-    table = pd.concat(parts)
-    last = f"smd_{stages[-1][0]}"
-    worst = {stage: float(table[f"smd_{stage}"].abs().max()) if len(table) else 0.0 for stage, _ in stages}
+    stages: dict[str, Floats | None] = {"before": None} | ({} if weights is None else {"after": weights})
+    gaps = {stage: _every_difference(X, codes, given) for stage, given in stages.items()}
+    worst = {stage: max((float(np.abs(g).max(initial=0.0)) for g in each), default=0.0) for stage, each in gaps.items()}
     said = {stage: difference_in_words(size) for stage, size in worst.items()}
-    limit = BALANCE_LIMIT
-    if by_chance and len(table):
-        limit = max(limit, _by_chance(codes, len(levels), weights) * float(stats.norm.isf(0.025 / len(table))))
+    limit, last, n_rows = BALANCE_LIMIT, list(stages)[-1], len(names) * (len(levels) - 1)
+    if by_chance and n_rows:
+        limit = max(limit, _by_chance(codes, len(levels), weights) * float(stats.norm.isf(0.025 / n_rows)))
     text = f"largest standardised difference {said['before']} before weighting"
     if weights is not None:
         text += f", {said['after']} after"
-    if len(table) and worst[stages[-1][0]] > BALANCE_LIMIT:
-        text += f" ({table[last].abs().idxmax()}{', by chance' if worst[stages[-1][0]] <= limit else ''})"
-    return Check(worst[stages[-1][0]] <= limit, table, text)
+    if n_rows and worst[last] > BALANCE_LIMIT:
+        name = names[int(np.argmax(np.abs(np.stack(gaps[last])))) % len(names)]
+        text += f" ({name}{', by chance' if worst[last] <= limit else ''})"
+    return DeferredCheck(worst[last] <= limit, partial(_table, X, names, codes, levels, stages, gaps), text)
+
+
+def _table(
+    X: Floats,
+    names: Sequence[str],
+    codes: Codes,
+    levels: Sequence[Any],
+    stages: Mapping[str, Floats | None],
+    gaps: Mapping[str, Sequence[Floats]],
+) -> pd.DataFrame:
+    """The table of balance, with what costs more than its verdict: variances and distribution functions."""
+    parts = []
+    # the variance of a constant is the rounding of its mean, squared
+    least = np.square(_ROUNDING * np.abs(X).max(axis=0, initial=0.0))
+    for a in range(1, len(levels)):
+        first, second = codes == a, codes == 0
+        used = {stage: _of_contrast(given, a) for stage, given in stages.items()}
+        units = [np.ones(len(X)) if w is None else w for w in used.values()]
+        distances = np.array([weighted_ks(X[:, j], first, second, *units) for j in range(X.shape[1])])
+        distances = distances.reshape(X.shape[1], len(units))
+        part = pd.DataFrame({"contrast": f"{levels[a]} - {levels[0]}"}, index=pd.Index(list(names), name="covariate"))
+        for k, (stage, w) in enumerate(used.items()):
+            v = ArmMoments.of(X, codes, w).variances
+            ratio = np.divide(v[a], v[0], out=np.full(len(v[0]), np.nan), where=v[0] > least)
+            part[f"smd_{stage}"] = gaps[stage][a - 1]
+            part[f"variance_ratio_{stage}"] = np.where(v[a] > least, ratio, ratio * 0)
+            part[f"ks_{stage}"] = distances[:, k]
+        parts.append(part)
+    return pd.concat(parts)
+
+
+def balance_of_squares(X: Floats, names: Sequence[str], codes: Codes, levels: Sequence[Any], weights: Floats) -> Check:
+    """Compare squares and products of covariates: weights that balance a mean may leave its square apart.
+
+    Parameters
+    ----------
+    X, names, codes, levels : as in :func:`balance`
+    weights : ndarray (n,) or (n, K - 1)
+
+    Returns
+    -------
+    Check
+        For information. The five squares and products, of standardised columns cut off at 3.5 standard deviations, that
+        are farthest apart in every contrast under the weights, before and after.
+    """
+    terms, parts = CovariateTerms.of(X, names), []
+    for a in range(1, len(levels)):
+        w = _of_contrast(weights, a)
+        assert w is not None  # noqa: S101 - weights were given
+        found = terms.farthest(codes == a, codes == 0, w, _TERMS)
+        F = np.column_stack([np.empty((len(X), 0)), *(terms.column(j, k) for j, k in found)])
+        part = pd.DataFrame(index=pd.Index([terms.name(j, k) for j, k in found], name="term", dtype=object))
+        part["contrast"] = f"{levels[a]} - {levels[0]}"
+        part["smd_before"] = standardized_differences(F, codes, a)
+        part["smd_after"] = standardized_differences(F, codes, a, 0, w)
+        parts.append(part)
+    table = pd.concat(parts)
+    if not len(table):
+        return Check(None, table, "the covariates have no squares or products of their own")
+    at = int(np.argmax(table["smd_after"].abs().to_numpy()))
+    before, after = (difference_in_words(abs(float(table[f"smd_{stage}"].iloc[at]))) for stage in ("before", "after"))
+    text = f"of squares and products {table.index[at]} is farthest apart: {before} before weighting, {after} after"
+    return Check(None, table, text)
 
 
 def _by_chance(codes: Codes, K: int, weights: Floats | None) -> float:

@@ -340,11 +340,13 @@ class ArmComparison(RowEstimator):
         out_of_fold: bool = False,
         unpenalised: bool = True,
         augmented: bool = False,
+        judged: bool = False,
     ) -> tuple[dict[str, Any], list[str]]:
         """Overlap and balance under the weights given, or the estimand's, and a warning where positivity is weak.
 
         `out_of_fold` says that no propensity is that of a row its model was fitted to, `unpenalised` that a logistic
         model without a penalty was tried, which does not exist where a linear score splits the arms; else it is tried.
+        `judged` says that the covariates of all rows were asked already whether one separates the arms.
         `augmented` says that an outcome model stands beside the weights: then a difference by chance passes.
 
         Raises
@@ -354,7 +356,8 @@ class ArmComparison(RowEstimator):
         """
         codes = sample.codes
         used = slice(None) if keep is None else keep
-        refuse_separation(sample.inputs.covariates[used], codes[used], sample.arms.levels, estimand)
+        if not judged:
+            refuse_separation(sample.inputs.covariates[used], codes[used], sample.arms.levels, estimand)
         w = None if sample.w is None else sample.w[used]
         levels = sample.arms.levels
         check = overlap_check(

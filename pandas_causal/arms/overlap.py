@@ -125,14 +125,15 @@ def overlap_check(
     weights = arm_weights(estimand, codes, propensity, w) if weights is None else weights
     target = _target_rows(estimand, codes)
     beyond = ~common_support(estimand, propensity, bound)
-    rows, heavy = [], False
+    rows, heaviest = [], 0.0
     for a in range(len(levels)):
         inside = codes == a
         shown = propensity[inside][:, 1] if len(levels) == 2 else propensity[inside][:, a]
         quantiles = np.quantile(shown, _QUANTILES)
         ess = effective_sample_size(weights[inside])
         tail, tail_error = tail_of(weights[inside])
-        heavy |= tail - 1.64 * tail_error > 0.5
+        if tail - 1.64 * tail_error > 0.5:
+            heaviest = max(heaviest, tail)
         rows.append([int(inside.sum()), *quantiles, float(beyond[inside].mean()), ess, ess / inside.sum(), tail])
     names = ["min", "q01", "q05", "q25", "median", "q75", "q95", "q99", "max"]
     columns = ["n", *names, "share_beyond", "effective_n", "effective_share", "tail"]
@@ -140,13 +141,13 @@ def overlap_check(
     share = float(beyond[target].mean())
     least = float(table["effective_share"].min())
     # overlap and matching weights vanish where a propensity is extreme, so extremes do no harm there
-    passed = (share <= 0.05 or estimand in BOUNDED) and least >= 0.10 and not heavy
+    passed = (share <= 0.05 or estimand in BOUNDED) and least >= 0.10 and not heaviest
     text = (
         f"{100 * share:.1f}% of target rows have a propensity within {bound:g} of 0 or 1; "
         f"smallest effective share of an arm {100 * least:.0f}%"
     )
-    if heavy:
-        text += f"; the weights may have no variance (tail {table['tail'].max():.2f}, infinite from 0.5)"
+    if heaviest:
+        text += f"; the weights may have no variance (tail {heaviest:.2f}, infinite from 0.5)"
     return Check(passed, table, text + (f"; {clipped:,} propensities bounded" if clipped else ""))
 
 

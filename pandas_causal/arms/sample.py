@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from pandas_causal.arms.balance import balance
+from pandas_causal.arms.balance import balance, balance_of_squares
 from pandas_causal.arms.estimands import common_support
 from pandas_causal.effect.check import Check
 from pandas_causal.errors import CausalDataError, OverlapError, OverlapWarning, warn
@@ -104,7 +104,8 @@ class Sample:
     def training_rows(self, design: StandardisedMatrix | None = None) -> TrainingRows:
         """These rows, for nuisances."""
         levels = self.encoder.for_learners
-        return TrainingRows(self.X, self.codes, len(self.arms), self.y, self.w, self.columns, design, levels)
+        groups = self.cluster[0] if self.cluster else None
+        return TrainingRows(self.X, self.codes, len(self.arms), self.y, self.w, self.columns, design, levels, groups)
 
     def arm_means(self) -> Floats:
         """Weighted mean outcome of every arm (K,)."""
@@ -116,6 +117,12 @@ class Sample:
         used, levels = slice(None) if keep is None else keep, self.encoder.every_level
         X = levels.on(self.X if keep is None else self.X[keep])
         return balance(X, levels.names, self.codes[used], self.arms.levels, weights, by_chance=by_chance)
+
+    def balance_of_squares(self, weights: Floats, keep: Bools | None = None) -> Check:
+        """Balance of squares and products of covariates under weights, over all rows or those kept."""
+        used, levels = slice(None) if keep is None else keep, self.encoder.every_level
+        X = levels.on(self.X if keep is None else self.X[keep])
+        return balance_of_squares(X, levels.names, self.codes[used], self.arms.levels, weights)
 
     @property
     def treatment(self) -> str:
@@ -193,16 +200,24 @@ def trimmed(n: int, keep: Bools | None, bound: float | None) -> tuple[int, str, 
 
 
 def supported(
-    estimand: str, propensity: Floats, codes: Codes, bound: float | None, levels: Sequence[Any]
+    estimand: str,
+    propensity: Floats,
+    codes: Codes,
+    bound: float | None,
+    levels: Sequence[Any],
+    *,
+    decisive: Floats | None = None,
 ) -> tuple[Bools | None, Floats]:
     """Rows kept by trimming (None: all), and propensities that can be divided by.
+
+    Where propensities were bounded, `decisive` are those before, which say what lies beyond the bound of trimming.
 
     Raises
     ------
     OverlapError
         If trimming leaves an arm fewer than 2 rows, or a propensity that is used is exactly 0.
     """
-    keep = common_support(estimand, propensity, bound) if bound else None
+    keep = common_support(estimand, propensity if decisive is None else decisive, bound) if bound else None
     used = slice(None) if keep is None else keep
     left = np.bincount(codes[used], minlength=len(levels))
     if left.min() < 2:

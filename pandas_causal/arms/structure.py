@@ -6,7 +6,7 @@ does. The largest of many t statistics, with Bonferroni's bound, is a test that 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -14,16 +14,15 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from pandas_causal.arms.covariate_terms import LOOKED_AT, PAIRED, Case, CovariateTerms
 from pandas_causal.arms.estimands import EstimandPlan, target_density, target_share
 from pandas_causal.arms.sample import Sample
 from pandas_causal.effect.check import Check
 from pandas_causal.errors import AssumptionWarning, warn
-from pandas_causal.kernels.arrays import Bools, Floats, Positions, Values
+from pandas_causal.kernels.arrays import Bools, Floats, Values
 from pandas_causal.models.nuisance import fit_outcome
 
 __all__ = [
-    "Case",
-    "CovariateTerms",
     "TermTest",
     "std_errors",
     "structure_of_residuals",
@@ -31,100 +30,10 @@ __all__ = [
     "worst_terms",
 ]
 
-_CUT_OFF = 3.5  # standard deviations: no row alone is to make a t statistic
 _SHOWN = 5
 _RECOUNTED = 20
-_ROWS, _COLUMNS = 50_000, 100  # looked at: products cost rows times columns squared
 _MOVED = 1 / 3  # standard errors
 REJECTED = 0.001  # of the test, over all terms and arms
-
-
-@dataclass(frozen=True, eq=False)
-class CovariateTerms:
-    """Columns, squares and products of covariates (n, q), as sums over rows only: none is ever formed.
-
-    Attributes
-    ----------
-    Z : ndarray (n, q)
-        Standardised columns, cut off at 3.5 standard deviations.
-    names : sequence of str (q,)
-    """
-
-    Z: Floats
-    names: Sequence[str]
-
-    @classmethod
-    def of(cls, X: Floats, names: Sequence[str]) -> CovariateTerms:
-        """Standardise; constant columns are left out."""
-        centre, scale = X.mean(axis=0), X.std(axis=0)
-        used = np.flatnonzero(scale > 1e-12 * (1 + np.abs(centre)))
-        Z = np.clip((X[:, used] - centre[used]) / scale[used], -_CUT_OFF, _CUT_OFF)
-        return cls(Z, [names[int(j)] for j in used])
-
-    def statistics(self, values: Floats, target: Floats) -> tuple[Floats, Floats]:
-        """T statistics ``sum v f / sqrt(sum v^2 f^2)`` of columns (q,) and products (q, q), f centred.
-
-        Parameters
-        ----------
-        values : ndarray (n,)
-            v: weighted residuals, or what weights put on a row less what it should have.
-        target : ndarray (n,)
-            Weights, of sum 1, of the mean that f is centred by.
-        """
-        Z, squares = self.Z, np.square(values)
-        mean = target @ Z
-        centred = Z - mean
-        linear = _ratio(values @ centred, squares @ np.square(centred))
-        means = (Z.T * target) @ Z
-        sums = (Z.T * values) @ Z - means * values.sum()
-        square_Z = np.square(Z)
-        spread = (
-            (square_Z.T * squares) @ square_Z - 2 * means * ((Z.T * squares) @ Z) + np.square(means) * squares.sum()
-        )
-        return linear, _ratio(sums, spread)
-
-    def likeliest(self, cases: Sequence[Case], most: int) -> CovariateTerms:
-        """The columns that, or whose squares, have the largest t statistics in any case."""
-        largest = np.zeros(self.Z.shape[1])
-        for case in cases:
-            target, squares = case.target / case.target.sum(), np.square(case.values)
-            for f in (self.Z, np.square(self.Z)):
-                centred = f - target @ f
-                largest = np.maximum(largest, np.abs(_ratio(case.values @ centred, squares @ np.square(centred))))
-        at = np.sort(np.argsort(-largest, kind="stable")[:most])
-        return CovariateTerms(self.Z[:, at], [self.names[int(j)] for j in at])
-
-    def by_cluster(self, j: int, k: int | None, values: Floats, target: Floats, labels: Positions) -> float:
-        """The t statistic of one term from sums by cluster, labels (n,) counting from 0."""
-        f = self.Z[:, j] if k is None else self.Z[:, j] * self.Z[:, k]
-        sums = np.bincount(labels, values * (f - target @ f))
-        G = len(sums)
-        return float(sums.sum() / np.sqrt(np.square(sums).sum() * G / (G - 1))) if G > 1 else 0.0
-
-    def name(self, j: int, k: int | None) -> str:
-        """A term in words: a column, its square, or a product."""
-        if k is None:
-            return str(self.names[j])
-        return f"{self.names[j]}²" if j == k else f"{self.names[j]} x {self.names[k]}"
-
-
-def _ratio(sums: Floats, squares: Floats) -> Floats:
-    """Sums over the roots of sums of squares; 0 where a term does not vary but for rounding."""
-    # the square of a 0/1 column is the column again, and its product with another level of one category is constant
-    least = 1e-9 * squares.max(initial=0.0)
-    return np.divide(sums, np.sqrt(np.maximum(squares, 0.0)), out=np.zeros_like(sums), where=squares > least)
-
-
-class Case(NamedTuple):
-    """What one arm's model should leave no trace of: values (n,) that sum to 0 against every term, and a target.
-
-    `values` are weighted residuals, or weights less the target's; `target` (n,) are weights of the mean that terms are
-    centred by.
-    """
-
-    arm: str
-    values: Floats
-    target: Floats
 
 
 class TermTest(NamedTuple):
@@ -141,7 +50,7 @@ def worst_terms(terms: CovariateTerms, cases: Sequence[Case], cluster: Values | 
     ----------
     terms : CovariateTerms
     cases : sequence of Case
-        An arm each.
+        An arm each, of the rows that the terms are of.
     cluster : ndarray (n,), optional
         The statistics of the twenty worst terms are computed anew from sums by cluster, with G - 1 degrees of freedom.
 
@@ -151,14 +60,11 @@ def worst_terms(terms: CovariateTerms, cases: Sequence[Case], cluster: Values | 
         With Bonferroni's bound over all terms of all cases, by Student's law with one degree of freedom less than the
         effective number of rows (clusters).
     """
-    n, q = terms.Z.shape
-    if n > _ROWS:  # what is worth a warning shows in so many
-        at = np.sort(np.random.default_rng(0).permutation(n)[:_ROWS])
-        terms = replace(terms, Z=terms.Z[at])
-        cases = [Case(case.arm, case.values[at], case.target[at]) for case in cases]
-        cluster = None if cluster is None else cluster[at]
-    if q > _COLUMNS:
-        terms = terms.likeliest(cases, _COLUMNS)
+    q, at = terms.Z.shape[1], terms.at
+    if at is not None and cluster is not None:
+        cluster = cluster[at]
+    if q > PAIRED:
+        terms = terms.likeliest(cases, PAIRED)
     labels = None if cluster is None else np.unique(cluster, return_inverse=True)[1]
     upper = np.triu_indices(terms.Z.shape[1])
     rows = []
@@ -239,20 +145,27 @@ def structure_of_residuals(
         As :func:`structure_of_weights`.
     """
     unit = _unit(sample, keep)
+    terms = _terms_of(sample)
+    at = slice(None) if terms.at is None else terms.at
+    codes = sample.codes[at]
     cases = []
     for a, level in enumerate(sample.arms.levels):
-        own = np.where(sample.codes == a, unit, 0.0)
-        cases.append(Case(str(level), own * (sample.y - outcome[:, a]), own))
-    targets, weights = np.empty_like(contributions), np.zeros_like(contributions)
-    for j, (population, a) in enumerate(plan.targets):
-        e = outcome if propensity is None else propensity  # of a population that is no weighted one it is not read
-        targets[:, j] = target_share(population, sample.codes, e, plan.estimand) * unit
-        if propensity is not None:
-            density = target_density(plan.estimand, population, propensity) / propensity[:, a]
-            weights[:, j] = np.where(sample.codes == a, density, 0.0) * unit
-    total = targets.sum(axis=0)
-    means = AugmentedMeans(targets / total, weights / total, outcome)
-    return _conclude(sample, plan, cases, "the outcome model misses structure", means, values, contributions)
+        own = np.where(codes == a, unit[at], 0.0)
+        cases.append(Case(str(level), own * (sample.y[at] - outcome[at, a]), own))
+
+    def means() -> AugmentedMeans:
+        targets, weights = np.empty_like(contributions), np.zeros_like(contributions)
+        for j, (population, a) in enumerate(plan.targets):
+            e = outcome if propensity is None else propensity  # of a population that is no weighted one it is not read
+            targets[:, j] = target_share(population, sample.codes, e, plan.estimand) * unit
+            if propensity is not None:
+                density = target_density(plan.estimand, population, propensity) / propensity[:, a]
+                weights[:, j] = np.where(sample.codes == a, density, 0.0) * unit
+        total = targets.sum(axis=0)
+        return AugmentedMeans(targets / total, weights / total, outcome)
+
+    what = "the outcome model misses structure"
+    return _conclude(sample, plan, terms, cases, what, means, values, contributions)
 
 
 def structure_of_weights(
@@ -278,13 +191,23 @@ def structure_of_weights(
         the outcome that is weighted, is regressed on splines and products.
     """
     own, target = weights / weights.sum(axis=0), targets / targets.sum(axis=0)
+    terms = _terms_of(sample)
+    at = slice(None) if terms.at is None else terms.at
     cases = [
-        Case(str(sample.arms.levels[a]), own[:, j] - target[:, j], target[:, j])
+        Case(str(sample.arms.levels[a]), own[at, j] - target[at, j], target[at, j])
         for j, (population, a) in enumerate(plan.targets)
         if population != a
     ]
-    means = AugmentedMeans(target, own, np.zeros((len(sample), len(sample.arms))))
-    return _conclude(sample, plan, cases, "the weights leave structure", means, values, contributions)
+
+    def means() -> AugmentedMeans:
+        return AugmentedMeans(target, own, np.zeros((len(sample), len(sample.arms))))
+
+    return _conclude(sample, plan, terms, cases, "the weights leave structure", means, values, contributions)
+
+
+def _terms_of(sample: Sample) -> CovariateTerms:
+    """Of some rows, where there are many: what is worth a warning shows in so many."""
+    return CovariateTerms.of(sample.X, sample.encoder.names, LOOKED_AT)
 
 
 def _unit(sample: Sample, keep: Bools | None) -> Floats:
@@ -295,14 +218,14 @@ def _unit(sample: Sample, keep: Bools | None) -> Floats:
 def _conclude(
     sample: Sample,
     plan: EstimandPlan,
+    terms: CovariateTerms,
     cases: Sequence[Case],
     what: str,
-    means: AugmentedMeans,
+    means: Callable[[], AugmentedMeans],
     values: Floats,
     contributions: Floats,
 ) -> tuple[Check, list[str]]:
     """Test, and where the test rejects, see how far a correction moves the answer."""
-    terms = CovariateTerms.of(sample.X, sample.encoder.names)
     test = worst_terms(terms, cases, sample.cluster[0] if sample.cluster else None)
     if not len(test.table):
         return Check(True, test.table, "there is no covariate to test"), []
@@ -310,7 +233,7 @@ def _conclude(
     found = f"{worst['term']} in arm {worst['arm']} (t = {worst['t']:.1f})"
     if test.p_value >= REJECTED:
         return Check(True, test.table, f"no column, square or product stands out; largest: {found}"), []
-    shift = np.abs(plan.loadings @ (means.corrected(sample, plan) - values))
+    shift = np.abs(plan.loadings @ (means().corrected(sample, plan) - values))
     std_error = std_errors(contributions @ plan.loadings.T, sample.cluster)
     moved = float(np.max(np.divide(shift, std_error, out=np.zeros_like(shift), where=std_error > 0)))
     text = f"{what} that the covariates show: {found}; corrected for it the answer moves by {moved:.1f} standard errors"

@@ -252,7 +252,7 @@ def regression_component(
         raise CausalDataError("there are fewer than 2 clusters; clustered errors need at least two")
     extra = (n_rows - 1) / (n_rows - n_parameters) if n_rows > n_parameters else 1.0
     factor = np.sqrt(np.where(coefficients, n / (n - 1) * extra, 1.0))
-    return Component((sums.T @ sums) * np.outer(factor, factor), float(n - 1), extra)
+    return Component.of_sums(sums * factor, float(n - 1), extra)
 
 
 def cell_text(panel: Panel, cell: Cell) -> str:

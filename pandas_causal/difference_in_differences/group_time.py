@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 
@@ -239,7 +239,10 @@ def estimate_cells(panel: Panel, settings: CellSettings, shares: Shares) -> Grou
         group_time.n_treated[batch] = comparison.n_treated
         group_time.n_control[batch] = comparison.n_control
         for j, k in enumerate(batch):
-            np.add.at(group_time.contributions[:, k], comparison.units, comparison.contributions[:, j])
+            if engine.units_repeat:
+                np.add.at(group_time.contributions[:, k], comparison.units, comparison.contributions[:, j])
+            else:
+                group_time.contributions[comparison.units, k] = comparison.contributions[:, j]
         if comparison.fitted is not None:
             group_time.overlap.append((cells[batch[0]], comparison.fitted.n_trimmed, comparison.extreme))
     return group_time
@@ -250,7 +253,8 @@ def _usable(engine: _Changes | _Rows, planned: list[Cell]) -> tuple[list[Cell], 
     comparable = {cell for cell in planned if engine.has_units(cell)}
     alive = {cell.cohort for cell in comparable if cell.time >= cell.cohort}
     cells = [cell for cell in planned if cell in comparable and cell.cohort in alive]
-    return cells, [cell for cell in planned if cell not in set(cells)]
+    used = set(cells)
+    return cells, [cell for cell in planned if cell not in used]
 
 
 class _Compared(NamedTuple):
@@ -284,6 +288,7 @@ def _above(panel: Panel, settings: CellSettings, cell: Cell) -> int:
 class _Changes:
     """Cells as changes of the same units; all cells with the same units and covariates are computed at once."""
 
+    units_repeat: ClassVar[bool] = False
     panel: Panel
     settings: CellSettings
 
@@ -348,6 +353,7 @@ class _Changes:
 class _Rows:
     """Cells as rows of two periods: repeated cross-sections, or unbalanced panels whose contributions add by unit."""
 
+    units_repeat: ClassVar[bool] = True
     panel: Panel
     settings: CellSettings
 

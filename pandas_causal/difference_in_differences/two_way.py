@@ -321,7 +321,7 @@ def _clustered(panel: Panel, u: Influence, factors: list[Ints], n_parameters: in
         p = counted_parameters(n_parameters, factors)
         component = regression_component(contributions, (), n, p, every)
         treated = Treated.of(source, groups)
-        u = replace(u, components=(replace(component, df=float(n - p)),), factor_p=p, treated=treated)
+        u = replace(u, components=(component.with_df(float(n - p)),), factor_p=p, treated=treated)
         return u, "by row (HC1); see cluster="
     component = regression_component(sums, (), n, p, every)
     u = replace(u, components=(component,), clustering=clustering, treated=treated, factor_p=p)

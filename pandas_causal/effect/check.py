@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
 from pandas_causal.errors import UnknownNameError, suggest
 
-__all__ = ["Check", "Checks"]
+__all__ = ["Check", "Checks", "DeferredCheck"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,9 +31,30 @@ class Check:
     table: pd.DataFrame
     summary: str
 
+    def settled(self) -> Check:
+        """The same with its table computed: nothing as long as the data is kept."""
+        return Check(self.passed, self.table, self.summary)
+
     def __repr__(self) -> str:
         verdict = {True: "passed", False: "FAILED", None: "for information"}[self.passed]
         return f"Check {verdict}: {self.summary}\n{self.table.head(12).to_string()}"
+
+
+class DeferredCheck(Check):
+    """A check whose table costs more than its verdict: it is computed when it is first read, and kept."""
+
+    def __init__(self, passed: bool | None, table: Callable[[], pd.DataFrame] | pd.DataFrame, summary: str) -> None:
+        for name, value in (("passed", passed), ("_table", table), ("summary", summary)):
+            object.__setattr__(self, name, value)
+
+    def __getattr__(self, name: str) -> Any:
+        if name != "table" or "_table" not in self.__dict__:
+            raise AttributeError(name)
+        given = self.__dict__["_table"]
+        table = given if isinstance(given, pd.DataFrame) else given()
+        object.__setattr__(self, "table", table)
+        object.__setattr__(self, "_table", table)
+        return table
 
 
 class Checks(Mapping[str, Check]):

@@ -608,7 +608,7 @@ class Effect:
             self,
             rows=replace(self.rows, uncertainty=self.uncertainty.compact(), units=None, weightings={}),
             estimator=settings,
-            diagnostics=dict(self.diagnostics),
+            diagnostics={name: check.settled() for name, check in self.diagnostics.items()},
             inversion=getattr(self.inversion, "compact", lambda: self.inversion)(),
             pictured=None,
             study=None if self.study is None else self.study.without_data(),

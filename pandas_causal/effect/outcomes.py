@@ -20,7 +20,8 @@ from pandas_causal.inference.stacking import stack
 
 __all__ = ["by_outcome"]
 
-_OF_THE_DESIGN = ("overlap", "propensity", "balance", "sample_ratio")  # checks that do not look at the outcome
+# checks that do not look at the outcome
+_OF_THE_DESIGN = ("overlap", "propensity", "balance", "squares", "sample_ratio")
 
 
 def by_outcome(effects: Mapping[Hashable, Effect]) -> Effect:

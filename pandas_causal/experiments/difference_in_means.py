@@ -460,6 +460,11 @@ def _refuse_nothing_to_adjust_by(sample: Sample) -> None:
 
 def _mean_components(sample: Sample, fit: ArmRegression, contributions: Floats) -> tuple[Component, ...]:
     """One variance term per arm of means, plain or weighted, of one column or several."""
+    K = len(sample.arms)
+    if sample.w is None and contributions.shape[1] == K:  # a row counts for the mean of its own arm alone
+        n = sample.arms.counts
+        squares = np.bincount(sample.codes, weights=np.square(fit.residuals) * fit.hc2, minlength=K) / np.square(n)
+        return tuple(Component(np.diag(np.where(np.arange(K) == a, squares, 0.0)), float(n[a] - 1)) for a in range(K))
     if sample.w is None:
         return _by_arm(contributions * np.sqrt(fit.hc2)[:, None], sample.codes, sample.arms.counts)
     return _weighted_welch(sample, contributions)
@@ -492,18 +497,19 @@ def _weighted_welch(sample: Sample, contributions: Floats) -> tuple[Component, .
 
 def _mean_weights(sample: Sample) -> Floats:
     """Weights (n, K) that give arm means."""
-    w = np.ones(len(sample)) if sample.w is None else sample.w
-    out = np.zeros((len(sample), len(sample.arms)))
-    out[np.arange(len(sample)), sample.codes] = w / np.bincount(sample.codes, weights=w)[sample.codes]
-    return out
+    codes, w = sample.codes, sample.w
+    share = (1 / np.bincount(codes, weights=w))[codes]
+    if w is not None:
+        share *= w
+    return np.where(codes[:, None] == np.arange(len(sample.arms)), share[:, None], 0.0)
 
 
 def _by_arm(adjusted: Floats, codes: Values, counts: Values) -> tuple[Component, ...]:
     """One variance term per arm, n_a - 1 degrees of freedom each: Welch and Satterthwaite."""
     out = []
     for a, n in enumerate(counts):
-        part = adjusted[codes == a]
-        out.append(Component(part.T @ part, float(n - 1)))
+        own = adjusted.T * (codes == a)
+        out.append(Component(own @ adjusted, float(n - 1)))
     return tuple(out)
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 
 from pandas_causal.graphs.reachability import AdjacencyLists, Flags, ancestors, flags, indices
 
-__all__ = ["Separation", "cut_nodes"]
+__all__ = ["MoralCliques", "Separation", "cut_nodes"]
 
 
 class Separation:
@@ -28,6 +28,8 @@ class Separation:
         Nodes that may be used; sources, targets and forced nodes are never.
     forced : list of int, optional
         Nodes that every set holds.
+    moral : MoralCliques, optional
+        Of the same graph, shared by queries whose ancestors are often the same.
     """
 
     def __init__(
@@ -37,6 +39,7 @@ class Separation:
         targets: list[int],
         allowed: Flags,
         forced: list[int] | None = None,
+        moral: MoralCliques | None = None,
     ) -> None:
         forced = forced or []
         self.sources, self.targets = sources, targets
@@ -45,7 +48,7 @@ class Separation:
         self.allowed = bytearray(a and i for a, i in zip(allowed, self.inside, strict=True))
         for v in (*sources, *targets, *forced):
             self.allowed[v] = 0
-        self.cliques, self.cliques_of = _cliques(graph, self.inside)
+        self.cliques, self.cliques_of = (MoralCliques(graph) if moral is None else moral).of(self.inside)
 
     # -- one set -----------------------------------------------------------------------------------------------------
 
@@ -136,6 +139,21 @@ class Separation:
                         if not walls[w]:
                             stack.append(w)
         return met
+
+
+class MoralCliques:
+    """The cliques of one graph, for every set of ancestors that is asked about."""
+
+    def __init__(self, graph: AdjacencyLists) -> None:
+        self.graph = graph
+        self._last: tuple[bytes, tuple[list[list[int]], list[list[int]]]] | None = None
+
+    def of(self, inside: Flags) -> tuple[list[list[int]], list[list[int]]]:
+        """Districts among some ancestors with their parents, and the districts of every node; the last are kept."""
+        key = bytes(inside)
+        if self._last is None or self._last[0] != key:
+            self._last = (key, _cliques(self.graph, inside))
+        return self._last[1]
 
 
 def _cliques(graph: AdjacencyLists, inside: Flags) -> tuple[list[list[int]], list[list[int]]]:

@@ -227,7 +227,7 @@ class LinearEffects:
             values=u.values[own],
             names=u.names[own],
             loadings=self.basis.on(X),
-            components=tuple(replace(c, meat=c.meat[own, own]) for c in u.components),
+            components=tuple(c.with_meat(c.meat[own, own]) for c in u.components),
             contributions=u.contributions if single or u.contributions is None else u.contributions[:, own],
         )
 

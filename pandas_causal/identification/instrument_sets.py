@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from pandas_causal.graphs.reachability import connected, descendants, indices
-from pandas_causal.graphs.separation import Separation
+from pandas_causal.graphs.reachability import connected, descendants, flags, indices
+from pandas_causal.graphs.separation import MoralCliques, Separation
 from pandas_causal.identification.query import Query
 
 __all__ = ["Instrument", "conditional_instruments"]
@@ -50,7 +50,12 @@ def conditional_instruments(query: Query) -> Iterator[Instrument]:
     caused = descendants(query.lists, [x])
     free = bytearray(not h and not c for h, c in zip(query.graph.hidden, caused, strict=True))
     free[y] = 0
+    # nothing separates neighbours: most confounders of a large graph are ruled out here
+    beside = flags(len(graph), [*graph.parents[y], *graph.children[y], *graph.siblings[y]])
+    moral = MoralCliques(graph)
     for z in indices(free):
-        between = Separation(graph, [z], [y], free).minimal()
+        if beside[z]:
+            continue
+        between = Separation(graph, [z], [y], free, moral=moral).minimal()
         if between is not None and connected(graph, [z], indices(between))[x]:
             yield Instrument(names[z], query.graph.named(between))

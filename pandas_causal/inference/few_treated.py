@@ -108,17 +108,20 @@ class Treated:
 
     def behind(self, loadings: Floats) -> Floats:
         """Independent units behind each row reported, of the side that has fewer; infinite where it rests on none."""
-        rests = np.zeros((len(loadings), self.patterns.shape[1]), dtype=bool)
-        for j in np.flatnonzero(self.source >= 0):
-            rests[:, self.source[j]] |= loadings[:, j] != 0
-        for j in np.flatnonzero(self.source == -2):
-            rests[loadings[:, j] != 0] = True
-        counts = (rests.astype(np.int64) @ self.patterns.T.astype(np.int64) > 0) @ self.counts
-        used = (loadings != 0) & (self.source != -1)
+        n = len(loadings)
+        rests = np.zeros((n, self.patterns.shape[1]), dtype=bool)
+        row, parameter = np.nonzero(loadings)
+        of = self.source[parameter]
+        rests[row[of >= 0], of[of >= 0]] = True
+        rests[row[of == -2]] = True
+        counts = (rests.astype(float) @ self.patterns.T.astype(float) > 0) @ self.counts
+        row, parameter = row[of != -1], parameter[of != -1]
         if self.most is not None:
-            counts = np.minimum(counts, used @ self.most)
+            counts = np.minimum(counts, np.bincount(row, self.most[parameter], minlength=n).astype(np.int64))
         if self.controls is not None:
-            counts = np.minimum(counts, (used * self.controls).max(axis=1, initial=0))
+            largest = np.zeros(n, dtype=np.int64)
+            np.maximum.at(largest, row, self.controls[parameter])
+            counts = np.minimum(counts, largest)
         return np.where(rests.any(axis=1), counts, np.inf)
 
     def compact(self) -> Treated:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import combinations
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -36,6 +36,7 @@ __all__ = [
 
 MOST_WAYS = 4
 _ROUNDING = 1e-9
+_NOTHING = 1e-14  # of the standard errors that a contrast adds up
 _BLOCK = 131_072
 
 
@@ -69,6 +70,47 @@ class Component:
         """The term of a shift (k,)."""
         return cls(np.outer(shift, shift), shift=shift)
 
+    @classmethod
+    def of_sums(
+        cls,
+        sums: Floats,
+        df: float = np.inf,
+        joint_scale: float = 1.0,
+        by_row: Callable[[Floats], Floats] | None = None,
+    ) -> Component:
+        """The term ``sums' sums`` of what independent rows (r, k) contribute, squared when it is asked for."""
+        return _OfSums(sums, df, joint_scale, by_row)
+
+    def variances(self, loadings: Floats) -> Floats:
+        """What the term adds to the variance (rows,) of contrasts (rows, k); clustered ways may make it negative."""
+        one = _one_parameter_each(loadings)
+        if one is not None:
+            return np.square(one.factors) * np.diag(self.meat)[one.at]
+        out = np.empty(len(loadings))
+        for start in range(0, len(loadings), _BLOCK):
+            block = loadings[start : start + _BLOCK]
+            out[start : start + _BLOCK] = np.einsum("ij,ij->i", block @ self.meat, block)
+        return out
+
+    def between(self, loadings: Floats) -> Floats:
+        """What the term adds to the covariance (rows, rows) of contrasts (rows, k)."""
+        one = _one_parameter_each(loadings)
+        if one is not None:
+            return np.outer(one.factors, one.factors) * self.meat[np.ix_(one.at, one.at)]
+        return loadings @ self.meat @ loadings.T
+
+    def with_meat(self, meat: Floats) -> Component:
+        """The same law of another variance."""
+        return Component(meat, self.df, self.joint_scale, self.by_row, self.shift)
+
+    def with_df(self, df: float) -> Component:
+        """The same variance of another law."""
+        return Component(self.meat, df, self.joint_scale, self.by_row, self.shift)
+
+    def settled(self) -> Component:
+        """The same with its meat computed: nothing as long as the data is kept."""
+        return self
+
     def freedom(self, loadings: Floats) -> Floats:
         """Degrees of freedom (rows,) of contrasts (rows, k) of the parameters."""
         return np.full(len(loadings), self.df) if self.by_row is None else self.by_row(loadings)
@@ -81,11 +123,77 @@ class Component:
             shift = np.zeros(size)
             shift[block] = self.shift
             return Component.of_shift(shift)
-        return replace(self, meat=meat).of_blocks([block])
+        return self.with_meat(meat).of_blocks([block])
 
     def of_blocks(self, blocks: Sequence[slice]) -> Component:
         """The same degrees of freedom, of contrasts over blocks of parameters alike: the fewest of any block used."""
-        return self if self.by_row is None else replace(self, by_row=_OfBlocks(self.by_row, tuple(blocks)))
+        if self.by_row is None:
+            return self
+        law = _OfBlocks(self.by_row, tuple(blocks))
+        return Component(self.meat, self.df, self.joint_scale, law, self.shift)
+
+
+class _OfSums(Component):
+    """The square of what independent rows contribute.
+
+    With thousands of parameters the k x k meat costs more than all that is asked of it: variances of the parameters
+    are sums of squares, and few contrasts of many parameters are formed before they are squared.
+    """
+
+    sums: Floats
+
+    def __init__(self, sums: Floats, df: float, joint_scale: float, by_row: Callable[[Floats], Floats] | None) -> None:
+        given = {"sums": sums, "df": df, "joint_scale": joint_scale, "by_row": by_row, "shift": None}
+        for name, value in given.items():
+            object.__setattr__(self, name, value)
+
+    def __getattr__(self, name: str) -> Any:
+        if name != "meat" or "sums" not in self.__dict__:
+            raise AttributeError(name)
+        meat = self.sums.T @ self.sums
+        object.__setattr__(self, "meat", meat)
+        return meat
+
+    def _meat_is_dear(self, loadings: Floats) -> bool:
+        return "meat" not in self.__dict__ and len(loadings) < loadings.shape[1]
+
+    def variances(self, loadings: Floats) -> Floats:
+        one = _one_parameter_each(loadings)
+        if one is not None:
+            return np.square(one.factors) * np.einsum("ij,ij->j", self.sums, self.sums)[one.at]
+        if self._meat_is_dear(loadings):
+            each = self.sums @ loadings.T
+            out = np.einsum("ij,ij->j", each, each)
+            size = np.abs(loadings) @ np.sqrt(np.einsum("ij,ij->j", self.sums, self.sums))
+            return np.where(out > np.square(_NOTHING * size), out, 0.0)  # parameters that cancel leave rounding
+        return super().variances(loadings)
+
+    def between(self, loadings: Floats) -> Floats:
+        if self._meat_is_dear(loadings):
+            each = self.sums @ loadings.T
+            return each.T @ each
+        return super().between(loadings)
+
+    def with_df(self, df: float) -> Component:
+        return _OfSums(self.sums, df, self.joint_scale, self.by_row)
+
+    def settled(self) -> Component:
+        return self.with_meat(self.meat)
+
+
+class _OneEach(NamedTuple):
+    """Loadings that read one parameter a row: which one (rows,), and times what (rows,)."""
+
+    at: Positions
+    factors: Floats
+
+
+def _one_parameter_each(loadings: Floats) -> _OneEach | None:
+    """None where a row reads several parameters, or none."""
+    row, at = np.nonzero(loadings)
+    if len(row) != len(loadings) or not np.array_equal(row, np.arange(len(row))):
+        return None
+    return _OneEach(at, loadings[row, at])
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,12 +213,13 @@ class _OfBlocks:
 
 def quadratic_forms(loadings: Floats, matrix: Floats) -> Floats:
     """Return ``l' M l`` for every row of `loadings`; negative values beyond rounding are refused."""
-    out = np.empty(len(loadings))
-    for start in range(0, len(loadings), _BLOCK):
-        block = loadings[start : start + _BLOCK]
-        out[start : start + _BLOCK] = np.einsum("ij,ij->i", block @ matrix, block)
+    return _not_negative(Component(matrix).variances(loadings), loadings, lambda: matrix)
+
+
+def _not_negative(out: Floats, loadings: Floats, matrix: Callable[[], Floats]) -> Floats:
+    """Variances (rows,) of contrasts, with 0 where rounding left less."""
     if len(out) and out.min() < 0:
-        scale = np.square(np.abs(loadings) @ np.sqrt(np.abs(np.diag(matrix))))
+        scale = np.square(np.abs(loadings) @ np.sqrt(np.abs(np.diag(matrix()))))
         if bool((out < -_ROUNDING * np.maximum(scale, np.finfo(float).tiny)).any()):
             raise CausalError(
                 f"a variance is negative ({out.min():.3g}); clustering several ways does this when one of them has few "
@@ -156,7 +265,7 @@ def _one_way(contributions: Floats, labels: object, p: int, small_sample: bool) 
         )
     extra = (n - 1) / (n - p) if small_sample and n > p else 1.0
     factor = groups / (groups - 1) * extra if small_sample else 1.0
-    return factor * (sums.T @ sums), groups, extra
+    return np.sqrt(factor) * sums, groups, extra
 
 
 def cluster_component(contributions: Floats, by: Sequence[object], *, p: int, small_sample: bool = True) -> Component:
@@ -181,15 +290,19 @@ def cluster_component(contributions: Floats, by: Sequence[object], *, p: int, sm
     if not 1 <= len(by) <= MOST_WAYS:
         raise CausalArgumentError(f"cluster takes one set of labels or a list of up to {MOST_WAYS}; got {len(by)}")
     single = [_one_way(contributions, labels, p, small_sample) for labels in by]
-    meat = sum((part for part, _, _ in single), np.zeros_like(single[0][0]))
-    codes = [pd.factorize(_as_key(labels))[0] for labels in by] if len(by) > 1 else []
+    groups, extra = min(groups for _, groups, _ in single), max(extra for _, _, extra in single)
+    df = float(groups - 1) if small_sample else np.inf
+    if len(by) == 1:
+        return Component.of_sums(single[0][0], df, extra)
+    k = contributions.shape[1]
+    meat = sum((sums.T @ sums for sums, _, _ in single), np.zeros((k, k)))
+    codes = [pd.factorize(_as_key(labels))[0] for labels in by]
     for size in range(2, len(by) + 1):
         sign = 1.0 if size % 2 else -1.0
         for ways in combinations(codes, size):
             crossed, _, _ = _one_way(contributions, _crossed(ways), p, small_sample)
-            meat = meat + sign * crossed
-    groups, extra = min(groups for _, groups, _ in single), max(extra for _, _, extra in single)
-    return Component(meat, float(groups - 1) if small_sample else np.inf, extra)
+            meat = meat + sign * (crossed.T @ crossed)
+    return Component(meat, df, extra)
 
 
 def _crossed(ways: Sequence[Codes]) -> Codes:
@@ -223,7 +336,7 @@ def repeated_components(estimates: Floats, contributions: Floats, by: Sequence[o
     M, k = estimates.shape
     if M == 1:
         return None
-    within = cluster_component(contributions, by, p=k) if by else Component(contributions.T @ contributions)
+    within = cluster_component(contributions, by, p=k) if by else Component.of_sums(contributions)
     B = np.atleast_2d(np.cov(estimates, rowvar=False))
     return within, Component((1 + 1 / M) * B, float(M - 1))
 
@@ -292,7 +405,7 @@ class Influence:
             values=values,
             names=pd.RangeIndex(len(values)) if names is None else names,
             loadings=np.eye(len(values)) if loadings is None else np.asarray(loadings, dtype=float),
-            components=(Component(contributions.T @ contributions),) if components is None else components,
+            components=(Component.of_sums(contributions),) if components is None else components,
             contributions=contributions,
             rows=rows,
             clusters={} if clusters is None else clusters,
@@ -325,7 +438,8 @@ class Influence:
 
     def std_error(self) -> Floats:
         """Standard error of every row reported; NaN where one side of the comparison is a single unit."""
-        out = np.sqrt(quadratic_forms(self.loadings, self.meat()))
+        total = sum((c.variances(self.loadings) for c in self.components), np.zeros(len(self.loadings)))
+        out = np.sqrt(_not_negative(total, self.loadings, self.meat))
         out[self.n_treated() == 1] = np.nan
         return out
 
@@ -337,7 +451,9 @@ class Influence:
 
     def covariance(self, *, joint: bool = False) -> Floats:
         """Covariance (rows, rows) of the rows reported."""
-        out: Floats = self.loadings @ self.meat(joint=joint) @ self.loadings.T
+        out = np.zeros((len(self.loadings), len(self.loadings)))
+        for component in self.components:
+            out += component.between(self.loadings) / (component.joint_scale if joint else 1.0)
         single = self.n_treated() == 1
         out[single, :] = out[:, single] = np.nan
         return out
@@ -346,7 +462,7 @@ class Influence:
         """Satterthwaite degrees of freedom of every row: ``(sum_b v_bj)^2 / sum_b (v_bj^2 / df_b)``."""
         if len(self.components) <= 1:
             return self.components[0].freedom(self.loadings) if self.components else np.full(len(self.loadings), np.inf)
-        terms = np.stack([np.einsum("ij,jk,ik->i", self.loadings, c.meat, self.loadings) for c in self.components])
+        terms = np.stack([c.variances(self.loadings) for c in self.components])
         weights = np.stack([1.0 / c.freedom(self.loadings) for c in self.components])
         denominator = (np.square(terms) * weights).sum(axis=0)
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -392,7 +508,10 @@ class Influence:
     def compact(self) -> Influence:
         """Drop what is as long as the data."""
         treated = None if self.treated is None else self.treated.compact()
-        return replace(self, contributions=None, rows=None, clusters={}, clustering=None, treated=treated)
+        components = tuple(component.settled() for component in self.components)
+        return replace(
+            self, contributions=None, rows=None, clusters={}, clustering=None, treated=treated, components=components
+        )
 
     def _need_contributions(self, what: str) -> Floats:
         if self.unknown:
@@ -446,7 +565,8 @@ def join(left: Influence, right: Influence, how: str | None = None, *, keep_fact
         meat = out.meat()
         meat[:k, :k], meat[k:, k:] = left.meat(), right.meat()
         df = min(c.df for c in (*left.components, *right.components))
-        out = replace(out, components=(Component(meat, df),))
+        moved = shifts([left, right])
+        out = replace(out, components=(Component(meat - sum(c.meat for c in moved), df), *moved))
     return out
 
 

@@ -105,7 +105,7 @@ def _components(parts: Sequence[Influence], blocks: Sequence[slice], raw: Floats
             meat[block, block] = part.components[b].meat
             share[block, block] = part.components[b].meat @ _inverse(total)
         half = share @ across
-        out.append(replace(own, meat=meat + (half + half.T) / 2).of_blocks(blocks))
+        out.append(own.with_meat(meat + (half + half.T) / 2).of_blocks(blocks))
     return tuple(out)
 
 

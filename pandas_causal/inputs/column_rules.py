@@ -38,6 +38,7 @@ __all__ = [
 
 Rule = Callable[["pd.Series[Any]"], Problem | None]
 _MAX_LEVELS = 1_000
+_FIRST = 1_000  # rows that are looked at before all are
 _LARGEST = 1e150
 _SPREAD = 1e-12  # of the size: below it, means and residuals are rounding
 _MEASURED = ("outcome", "covariate", "running", "mediator")
@@ -351,13 +352,11 @@ def determines(x: pd.Series[Any], codes: Codes, cluster: Codes | None = None) ->
     """How a covariate reproduces the treatment exactly: by a threshold, or by groups of at least 5 rows."""
     two = int(codes.max()) == 1
     if two and is_numeric(x):
-        values = as_float(x)
-        low, high = values[codes == 0], values[codes == 1]
-        if not np.isnan(values).any() and (low.max() < high.min() or high.max() < low.min()):
-            return (
-                "separates the arms at one threshold"
-                f" ({max(min(low.max(), high.max()), min(low.min(), high.min())):.6g})"
-            )
+        threshold = _threshold(as_float(x[:_FIRST]), codes[:_FIRST])
+        if threshold is not None and len(x) > _FIRST:
+            threshold = _threshold(as_float(x), codes)
+        if threshold is not None and not np.isnan(threshold):
+            return f"separates the arms at one threshold ({threshold:.6g})"
     if not _may_group(x, codes):
         return None
     groups, names = pd.factorize(x)
@@ -371,6 +370,16 @@ def determines(x: pd.Series[Any], codes: Codes, cluster: Codes | None = None) ->
     if len(names) == int(codes.max()) + 1 or (sizes.min() >= 5 and len(names) > 1):
         return f"determines the treatment: each of its {len(names):,} values has one arm"
     return None
+
+
+def _threshold(values: Floats, codes: Codes) -> float | None:
+    """The value that splits two arms; NaN where one has no row yet; None where there is none or a value is missing."""
+    low, high = values[codes == 0], values[codes == 1]
+    if not len(low) or not len(high):
+        return np.nan
+    if np.isnan(values).any() or not (low.max() < high.min() or high.max() < low.min()):
+        return None
+    return float(max(min(low.max(), high.max()), min(low.min(), high.min())))
 
 
 def _may_group(x: pd.Series[Any], codes: Codes) -> bool:

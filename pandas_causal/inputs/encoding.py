@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Self, cast
 
 import numpy as np
@@ -66,17 +67,19 @@ class _Column:
     has_missing: bool
     counts: tuple[int, ...] = ()
 
-    @property
+    @cached_property
     def reference(self) -> int:
         """Position of the most frequent level, the first of several."""
         return int(np.argmax(self.counts[: len(self.levels)])) if self.levels else 0
 
-    @property
-    def outputs(self) -> list[str]:
-        if self.levels is not None:
-            names = [f"{self.name}_{level}" for k, level in enumerate(self.levels) if k != self.reference]
-            return names + ([f"{self.name}_missing"] if self.has_missing else [])
-        return [str(self.name)] + ([f"{self.name}_missing"] if self.has_missing else [])
+    @cached_property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of the columns it becomes."""
+        absent = (f"{self.name}_missing",) if self.has_missing else ()
+        if self.levels is None:
+            return (str(self.name), *absent)
+        reference = self.reference
+        return (*(f"{self.name}_{level}" for k, level in enumerate(self.levels) if k != reference), *absent)
 
     def fill(self, x: pd.Series[Any], out: Floats) -> int:
         """Write this column's outputs; return the rows whose level was never seen."""
@@ -87,8 +90,9 @@ class _Column:
             unseen = 0
         else:
             codes = pd.Index(self.levels, dtype=object).get_indexer(pd.Index(_plain(x), dtype=object))
-            for at, k in enumerate(k for k in range(len(self.levels)) if k != self.reference):
-                out[:, at] = codes == k
+            out[:, : len(self.levels) - 1] = 0.0
+            known = np.flatnonzero((codes >= 0) & (codes != self.reference))
+            out[known, codes[known] - (codes[known] > self.reference)] = 1.0
             unseen = int(((codes < 0) & ~absent).sum())
         if self.has_missing:
             out[:, -1] = absent
@@ -225,7 +229,7 @@ class Encoder:
                 names += column.outputs
                 sources += own
                 continue
-            labels, parts = column.outputs, cast("list[int | Remainder]", list(own))
+            labels, parts = list(column.outputs), cast("list[int | Remainder]", list(own))
             labels.insert(column.reference, f"{column.name}_{column.levels[column.reference]}")
             parts.insert(column.reference, Remainder.of_one(own))
             order = list(np.argsort(-np.asarray(column.counts), kind="stable")) if ordered else list(range(len(labels)))

@@ -2,13 +2,15 @@
 
 A *rule* looks at one column and returns what is wrong with it, or None. :func:`build_schema` arranges the rules as
 pandera checks, validated lazily; :func:`validate` turns what failed into one :class:`CausalDataError` that lists every
-problem. A check hands pandera one bool per column, and the count comes from the rule: pandera's own listing of rows is
-slow and large on a million bad rows.
+problem. :func:`check_inputs`, which every fit calls, runs the same rules. A check hands pandera one bool a column, and
+the count comes from the rule: pandera's own listing of rows is slow and large on a million bad rows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -53,42 +55,76 @@ def build_schema(
     """
     import pandera.pandas as pa
 
-    unknown = [role for role in columns if role not in ROLES]
-    if unknown:
-        raise CausalArgumentError(
-            f"{unknown[0]!r} is no role{suggest(unknown[0], ROLES)}; roles: {', '.join([*ROLES, 'covariates'])}"
-        )
-    named: dict[str, list[Hashable]] = {
-        role: list(names) if isinstance(names, list) or (ROLES[role].several and isinstance(names, tuple)) else [names]
-        for role, names in columns.items()
-        if names is not None
-    }
-    for role, names in [*named.items(), ("covariates", list(covariates))]:
-        odd = [name for name in names if not pd.api.types.is_hashable(name)]
-        if odd:
-            raise CausalArgumentError(f"{role} takes names of columns; got a {type(odd[0]).__name__}")
-    named["covariate"] = list(dict.fromkeys(covariates))
-    twice = taken_twice(named)
-    if twice:
-        raise CausalDataError(twice)
-    checked: dict[Hashable, pa.Column] = {}
-    for role, names in named.items():
-        rules = COVARIATE if role == "covariate" else _rules(role, numbers)
+    rules = _Rules.of(covariates, numbers, columns)
+    checked = {
         # pandera leaves missing values out unless told not to
-        checks = [pa.Check(_Passes(rule), name=f"{role} {k}", ignore_na=False) for k, rule in enumerate(rules)]
-        checked |= {name: pa.Column(checks=checks, nullable=True, required=True) for name in names}
-    originals = {name: role for role, names in named.items() if _is_copied(role) for name in names}
-    clusters = named.get("cluster", [])
-    cluster = clusters[0] if len(clusters) == 1 else None
-    treatments = named.get("treatment", [])
-    arms = treatments[0] if len(treatments) == 1 and not numbers else None
-    across = [pa.Check(_NoCopies(list(covariates), originals, cluster, "covariate", arms), name="copies")]
-    for role, word, own in (("mediators", "mediator", arms), ("instrument", "instrument", None)):
-        if role in named:
-            rivals = {name: other for name, other in originals.items() if other != role}
-            across.append(pa.Check(_NoCopies(named[role], rivals, cluster, word, own), name=role))
-    rows = [pa.Check(_has_rows, name="rows")]
-    return pa.DataFrameSchema(checked, checks=rows + across, strict=False)
+        name: pa.Column(
+            checks=[pa.Check(_Passes(rule), name=f"{role} {k}", ignore_na=False) for k, rule in enumerate(own)],
+            nullable=True,
+            required=True,
+        )
+        for name, (role, own) in rules.columns.items()
+    }
+    across = [pa.Check(check, name=name) for name, check in rules.across.items()]
+    return pa.DataFrameSchema(checked, checks=[pa.Check(_has_rows, name="rows"), *across], strict=False)
+
+
+@dataclass(frozen=True, eq=False)
+class _Rules:
+    """What is asked of the columns of a frame: the role and rules of each, and what is asked across them, by name."""
+
+    columns: dict[Hashable, tuple[str, Sequence[Rule]]]
+    across: dict[str, _NoCopies]
+
+    @classmethod
+    def of(cls, covariates: Sequence[Hashable], numbers: bool, columns: Mapping[str, Any]) -> _Rules:
+        """Read roles; the parameters and errors are those of :func:`build_schema`."""
+        unknown = [role for role in columns if role not in ROLES]
+        if unknown:
+            raise CausalArgumentError(
+                f"{unknown[0]!r} is no role{suggest(unknown[0], ROLES)}; roles: {', '.join([*ROLES, 'covariates'])}"
+            )
+        named: dict[str, list[Hashable]] = {
+            role: list(names)
+            if isinstance(names, list) or (ROLES[role].several and isinstance(names, tuple))
+            else [names]
+            for role, names in columns.items()
+            if names is not None
+        }
+        for role, names in [*named.items(), ("covariates", list(covariates))]:
+            odd = [name for name in names if not pd.api.types.is_hashable(name)]
+            if odd:
+                raise CausalArgumentError(f"{role} takes names of columns; got a {type(odd[0]).__name__}")
+        named["covariate"] = list(dict.fromkeys(covariates))
+        twice = taken_twice(named)
+        if twice:
+            raise CausalDataError(twice)
+        checked: dict[Hashable, tuple[str, Sequence[Rule]]] = {}
+        for role, names in named.items():
+            own = COVARIATE if role == "covariate" else _rules(role, numbers)
+            checked |= dict.fromkeys(names, (role, own))
+        originals = {name: role for role, names in named.items() if _is_copied(role) for name in names}
+        clusters = named.get("cluster", [])
+        cluster = clusters[0] if len(clusters) == 1 else None
+        treatments = named.get("treatment", [])
+        arms = treatments[0] if len(treatments) == 1 and not numbers else None
+        across = {"copies": _NoCopies(list(covariates), originals, cluster, "covariate", arms)}
+        for role, word, alone in (("mediators", "mediator", arms), ("instrument", "instrument", None)):
+            if role in named:
+                rivals = {name: other for name, other in originals.items() if other != role}
+                across[role] = _NoCopies(named[role], rivals, cluster, word, alone)
+        return cls(checked, across)
+
+    def problems(self, frame: pd.DataFrame) -> list[Problem]:
+        """What is wrong with a frame that has every column."""
+        out: list[Problem] = []
+        for name, (_, own) in self.columns.items():
+            column = plain_column(frame[name])
+            found = (rule(column) for rule in own)
+            out += list(islice((problem for problem in found if problem is not None), _SHOWN))
+        if not _has_rows(frame):
+            return [*out, _NO_ROWS]
+        return out + [problem for check in self.across.values() for problem in check.problems(frame)]
 
 
 def _rules(role: str, numbers: bool) -> tuple[Rule, ...]:
@@ -133,6 +169,15 @@ def _has_rows(frame: pd.DataFrame) -> bool:
     return len(frame) > 0
 
 
+_SHOWN = 2  # problems of one column
+_NO_ROWS = Problem(
+    "frame",
+    "has 0 rows: Found array with 0 sample(s) while a minimum of 1 is required",
+    0,
+    "check the filter before this call",
+)
+
+
 def validate(frame: pd.DataFrame, schema: DataFrameSchema) -> None:
     """Validate lazily and raise one CausalDataError that lists every problem.
 
@@ -165,24 +210,19 @@ def _problems(frame: pd.DataFrame, schema: DataFrameSchema, error: Any) -> list[
             )
             continue
         problems = [check._check_fn.rule(plain_column(frame[name])) for check in column.checks]
-        out += [p for p in problems if p is not None][:2]
+        out += [p for p in problems if p is not None][:_SHOWN]
     for check in schema.checks:
         if isinstance(check._check_fn, _NoCopies):
             out += check._check_fn.problems(frame)
         elif not _has_rows(frame):
-            out.append(
-                Problem(
-                    "frame",
-                    "has 0 rows: Found array with 0 sample(s) while a minimum of 1 is required",
-                    0,
-                    "check the filter before this call",
-                )
-            )
+            out.append(_NO_ROWS)
     return out or [Problem("frame", str(error)[:500], None, "see the schema")]
 
 
 def check_inputs(inputs: Inputs, *, numbers: bool = False) -> None:
-    """Validate resolved inputs: the same schema, on columns named by their role where names collide.
+    """Validate resolved inputs: the rules of the schema, on columns named by their role where names collide.
+
+    The rules are run as they are: pandera's own work takes longer than they do on a few hundred rows.
 
     With `numbers` the treatment is read as numbers.
     """
@@ -206,5 +246,7 @@ def check_inputs(inputs: Inputs, *, numbers: bool = False) -> None:
         else:
             names[role] = [add(role, values)]
     frame = pd.concat([inputs.covariates, *columns.values()], axis=1) if columns else inputs.covariates
-    schema = build_schema(covariates=list(inputs.covariates.columns), numbers=numbers, **names)
-    validate(frame, schema)
+    check_columns(frame)
+    problems = _Rules.of(list(inputs.covariates.columns), numbers, names).problems(frame)
+    if problems:
+        raise CausalDataError(problems)

@@ -170,9 +170,10 @@ class InteractiveIV(_CrossFittedIV):
 
     Parameters
     ----------
-    outcome_model, treatment_model : {"auto", "linear", "ridge", "boosting"} or scikit-learn model
+    outcome_model, treatment_model : "auto", "linear", "ridge", "splines", "boosting", "boosted_splines" or
+        scikit-learn model
         Outcome and treatment given covariates, fitted where the instrument is 0 and where it is 1.
-    instrument_model : {"auto", "linear", "ridge", "boosting"} or scikit-learn classifier
+    instrument_model : {"auto", "linear", "ridge", "boosting", "splines", "boosted_splines"} or scikit-learn classifier
         Probability of the instrument.
     always_takers, never_takers : bool
         Whether there are any: False says that nobody is treated where the instrument is 0 (or untreated where it is 1),
@@ -528,7 +529,8 @@ class PartialLinearIV(_CrossFittedIV):
 
     Parameters
     ----------
-    outcome_model, treatment_model, instrument_model : {"auto", "linear", "ridge", "boosting"} or scikit-learn regressor
+    outcome_model, treatment_model, instrument_model : "auto", "linear", "ridge", "splines", "boosting" or
+        "boosted_splines", or a scikit-learn regressor
     cv : int, splitter or iterable of (train, test)
         Folds are balanced by fifths of the treatment.
     n_repeats : int

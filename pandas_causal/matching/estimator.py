@@ -92,7 +92,7 @@ class Matching(ArmComparison):
         Leave out units beyond the other arm's range of propensities.
     bias_adjust : bool
         Subtract what a linear regression among the matches says of the differences that are left.
-    propensity_model : {"linear", "ridge", "boosting", "auto"} or classifier
+    propensity_model : {"linear", "ridge", "splines", "boosting", "boosted_splines", "auto"} or classifier
         "linear" is the unpenalised logistic model, whose estimation enters the standard error. A flexible learner is
         fitted to the rows it matches, overfits, and is warned of in the effect; "auto" is settled out of fold.
     n_subclasses : int
@@ -236,13 +236,15 @@ class Matching(ArmComparison):
             scores = scores_without_values(plan.targets, sample.codes, len(sample.arms))
         else:
             linear = propensities.report is None or propensities.report.logistic is not None
-            checks, warned = self.overlap(sample, propensities.overall, self.estimand, unpenalised=linear)
+            known = settings.discard is None
+            checks, warned = self.overlap(sample, propensities.overall, self.estimand, unpenalised=linear, judged=known)
             scores = dict(propensities.scores)
         self._targets = match_targets(plan.targets, data, scores, settings, self.random_state)
         if propensities is None:
             checks["overlap"] = support_check(self._targets)
         by_contrast = weights_by_contrast(self._targets, w, sample.codes, len(sample.arms))
         checks["balance"] = partial(weighted_balance, sample, by_contrast)
+        checks["squares"] = partial(sample.balance_of_squares, by_contrast)
         if propensities is not None and propensities.report is not None:
             checks["nuisance"] = nuisances.report(None, propensities.report, sample.arms.levels)
         about, notes = population_text(self._targets)
@@ -388,15 +390,10 @@ class Matching(ArmComparison):
         is_model = not isinstance(self.distance, str)
         return fit_scores(
             targets,
-            sample.X,
-            sample.codes,
-            len(sample.arms),
+            sample.training_rows(),
             spec=self.distance if is_model else self.propensity_model,
             known=sample.propensity,
             labels=sample.inputs.index,
-            w=sample.w,
-            columns=sample.columns,
-            levels=sample.encoder.for_learners,
             random_state=self.random_state,
         )
 

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from pandas_causal.errors import CausalArgumentError
-from pandas_causal.inputs.encoding import EveryLevel
 from pandas_causal.kernels.arrays import Codes, Floats, Positions
 from pandas_causal.matching.design import Score
 from pandas_causal.models import nuisance as nuisances
 from pandas_causal.models.linear import StandardisedMatrix
-from pandas_causal.models.nuisance import Nuisance
+from pandas_causal.models.nuisance import Nuisance, TrainingRows
 
 __all__ = ["Propensities", "ScoreModel", "fit_scores", "held_out_scores", "scores_without_values"]
 
@@ -70,46 +69,39 @@ class Propensities:
 class _Fitter:
     """Fits the propensity of some arms on their rows."""
 
-    X: Floats
-    codes: Codes
+    rows: TrainingRows
     spec: Any
     labels: pd.Index
-    w: Floats | None
-    columns: Sequence[str] | None
-    levels: EveryLevel | None
     seed: int
 
     def __call__(self, rows: Positions, arms: Sequence[int]) -> tuple[Nuisance, StandardisedMatrix]:
-        at = slice(None) if len(rows) == len(self.codes) else rows
-        design = StandardisedMatrix.of(self.X[at])
-        part = nuisances.TrainingRows(
-            self.X[at],
-            np.searchsorted(np.asarray(arms), self.codes[at]),
-            len(arms),
-            w=None if self.w is None else self.w[at],
-            columns=self.columns,
-            design=design,
-            levels=self.levels,
-        )
-        fit = nuisances.in_label_order(
-            nuisances.fit_propensity, self.labels[at], self.spec, part, None, random_state=self.seed
-        )
+        every = len(rows) == len(self.rows)
+        own = self.rows.take(None if every else rows)
+        design = StandardisedMatrix.of(own.X)
+        part = replace(own, arms=np.searchsorted(np.asarray(arms), own.arms), n_arms=len(arms), design=design)
+        labels = self.labels if every else self.labels[rows]
+        fit = nuisances.in_label_order(nuisances.fit_propensity, labels, self.spec, part, None, random_state=self.seed)
         return fit, design
 
 
 def fit_scores(
-    targets: Sequence[Key], X: Floats, codes: Codes, n_arms: int, *, spec: Any, known: Floats | None,
-    labels: pd.Index, w: Floats | None, columns: Sequence[str] | None, levels: EveryLevel | None,
+    targets: Sequence[Key],
+    rows: TrainingRows,
+    *,
+    spec: Any,
+    known: Floats | None,
+    labels: pd.Index,
     random_state: int | None,
-) -> Propensities:  # fmt: skip
+) -> Propensities:
     """Fit the propensity of every comparison of a plan: what is matched on, or what the overlap check needs.
 
     Parameters
     ----------
     targets : sequence of (population, arm)
+    rows : TrainingRows (n,)
     spec : as ``propensity_model`` of :class:`IPW`
     known : ndarray (n, K) or None
-    columns, levels : as of :class:`TrainingRows`
+    labels : Index (n,)
 
     Raises
     ------
@@ -117,7 +109,7 @@ def fit_scores(
         Where the covariates separate the arms, whatever is matched on: nobody can be compared.
     """
     seed = int(np.random.default_rng(random_state).integers(2**31 - 1))
-    fit = _Fitter(X, codes, spec, labels, w, columns, levels, seed)
+    fit, codes, n_arms = _Fitter(rows, spec, labels, seed), rows.arms, rows.n_arms
     everyone = np.arange(len(codes))
     whole, design = (None, None) if known is not None else fit(everyone, range(n_arms))
     overall = known if whole is None else whole.predictions
@@ -133,18 +125,18 @@ def fit_scores(
             models[None, arm] = ScoreModel(None, arm, arm, whole)
             continue
         arms = (0, 1) if population is None else (min(population, arm), max(population, arm))
-        rows = everyone if n_arms == 2 else np.flatnonzero(np.isin(codes, arms))
+        at = everyone if n_arms == 2 else np.flatnonzero(np.isin(codes, arms))
         if known is not None:
-            both = overall[rows][:, list(arms)]
-            scores[population, arm] = Score(rows, arms[1], both[:, 1] / both.sum(axis=1))
+            both = overall[at][:, list(arms)]
+            scores[population, arm] = Score(at, arms[1], both[:, 1] / both.sum(axis=1))
             models[population, arm] = ScoreModel(arms, arms[1], 1, None)
             continue
         if arms not in pairs:
-            pairs[arms] = (whole, design) if n_arms == 2 else fit(rows, arms)
+            pairs[arms] = (whole, design) if n_arms == 2 else fit(at, arms)
         model, pair_design = pairs[arms]
         assert model is not None  # noqa: S101 - fitted above
         linear = pair_design if model.logistic is not None else None
-        scores[population, arm] = Score(rows, arms[1], model.predictions[:, 1], model, linear)
+        scores[population, arm] = Score(at, arms[1], model.predictions[:, 1], model, linear)
         models[population, arm] = ScoreModel(arms, arms[1], 1, model)
     unpenalised = design is not None and whole is not None and whole.logistic is not None
     dropped = design.dropped if design is not None and unpenalised else np.empty(0, dtype=np.intp)

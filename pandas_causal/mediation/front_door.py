@@ -41,11 +41,13 @@ class FrontDoor(MediatorEstimator):
     Parameters
     ----------
     estimand : {"ATE", "ATT", "ATC"}
-    outcome_model : {"auto", "linear", "ridge", "boosting"} or scikit-learn regressor (classifier for 0/1 outcomes)
-        mu. "auto" takes the better of ridge and boosting by out-of-fold loss; "linear" is unpenalised and fast.
-    propensity_model, mediator_model : {"auto", "linear", "ridge", "boosting"} or scikit-learn classifier
+    outcome_model : {"auto", "linear", "ridge", "boosting", "splines", "boosted_splines"} or scikit-learn regressor
+        (classifier for 0/1 outcomes)
+        mu. "auto" joins learners by out-of-fold loss; "linear" is unpenalised and fast.
+    propensity_model, mediator_model : "auto", "linear", "ridge", "splines", "boosting", "boosted_splines" or
+        scikit-learn classifier
         e and r. Models of one kind agree best with each other.
-    nested_model : {"auto", "linear", "ridge", "boosting"} or scikit-learn regressor
+    nested_model : {"auto", "linear", "ridge", "boosting", "splines", "boosted_splines"} or scikit-learn regressor
         nu.
     cv : int, splitter or iterable of (train, test)
         Folds of the cross-fit, stratified by treatment, clusters whole.

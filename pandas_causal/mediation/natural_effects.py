@@ -104,12 +104,14 @@ class NaturalEffects(MediatorEstimator):
 
     Parameters
     ----------
-    outcome_model : {"auto", "linear", "ridge", "boosting"} or scikit-learn regressor (classifier for 0/1 outcomes)
+    outcome_model : {"auto", "linear", "ridge", "boosting", "splines", "boosted_splines"} or scikit-learn regressor
+        (classifier for 0/1 outcomes)
         Outcome given covariates and mediators in every arm; and without the mediators, for the means by arm. "auto"
-        takes the better of ridge and boosting by out-of-fold loss; "linear" is unpenalised and fast.
-    propensity_model, mediator_model : {"auto", "linear", "ridge", "boosting"} or scikit-learn classifier
+        joins learners by out-of-fold loss; "linear" is unpenalised and fast.
+    propensity_model, mediator_model : "auto", "linear", "ridge", "splines", "boosting", "boosted_splines" or
+        scikit-learn classifier
         The arm given covariates; and given covariates and mediators. No density of a mediator is estimated.
-    nested_model : {"auto", "linear", "ridge", "boosting"} or scikit-learn regressor
+    nested_model : {"auto", "linear", "ridge", "boosting", "splines", "boosted_splines"} or scikit-learn regressor
         The first regression averaged over the mediators of another arm.
     controlled : mapping of mediator to value, or list of such, optional
         Values that the mediators are set to, for controlled direct effects: rows "controlled direct (m = value)". Every

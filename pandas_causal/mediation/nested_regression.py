@@ -15,8 +15,11 @@ from pandas_causal.kernels.arrays import Bools, Codes, Floats
 from pandas_causal.models.cross_fitting import make_model, skill, squared_loss, weighted_fit
 from pandas_causal.models.linear import StandardisedMatrix, solve_gram
 from pandas_causal.models.nuisance import TrainingRows, is_linear
+from pandas_causal.models.stacking import join_means
 
 __all__ = ["Nested", "fit_nested", "nested_report", "pairs"]
+
+_MEMBERS = ("ridge", "splines", "boosting")
 
 
 def pairs(plan: EstimandPlan, n_arms: int) -> list[tuple[int, int]]:
@@ -64,7 +67,7 @@ def fit_nested(
     Parameters
     ----------
     spec : str or scikit-learn regressor
-        "auto" settles every pair by its own out-of-fold loss.
+        "auto" joins ridge, splines and boosting, pair by pair, by out-of-fold loss.
     rows : TrainingRows (n,)
     inner : callable
         Fold to ``mu`` (n, K), by models that did not see that fold.
@@ -74,7 +77,7 @@ def fit_nested(
     from sklearn.utils.parallel import Parallel, delayed
 
     auto = isinstance(spec, str) and spec == "auto"
-    names: list[Model] = ["linear"] if is_linear(spec, rows.X) else ["ridge", "boosting"] if auto else [spec]
+    names: list[Model] = ["linear"] if is_linear(spec, rows.X) else list(_MEMBERS) if auto else [spec]
     design = rows.standardised() if is_linear(spec, rows.X) else None
     makers = [None if design is not None else make_model(m, classify=False, random_state=random_state) for m in names]
     values, columns = rows.for_learners()
@@ -101,25 +104,26 @@ def fit_nested(
         targets[held_out] = pseudo
         tried[:, held_out] = blocks
     words = [m if isinstance(m, str) else type(m).__name__ for m in names]
-    return _best(tried, words, targets, rows, wanted)
+    return _joined(tried, words, targets, rows, wanted)
 
 
-def _best(
+def _joined(
     tried: Floats,
     names: Sequence[str],
     targets: Floats,
     rows: TrainingRows,
     wanted: Sequence[tuple[int, int]],
 ) -> Nested:
-    """Keep, pair by pair, the model whose out-of-fold loss among the rows it speaks of is smallest."""
+    """Join models, pair by pair, by their out-of-fold loss among the rows they speak of."""
     out = Nested(np.zeros((len(rows), rows.n_arms, rows.n_arms)), {}, {}, {})
     for j, (a, t) in enumerate(wanted):
         of_arm = rows.arms == a
         goal, unit = targets[of_arm, t], None if rows.w is None else rows.w[of_arm]
-        losses = [squared_loss(goal, predictions[of_arm, j], unit) for predictions in tried]
-        best = int(np.argmin(losses))
-        out.predictions[:, a, t] = tried[best, :, j]
-        out.chosen[a, t], out.losses[a, t] = names[best], losses[best]
+        members = dict(zip(names, tried[:, :, j], strict=True))
+        stack = join_means({name: predicted[of_arm] for name, predicted in members.items()}, goal, unit)
+        out.predictions[:, a, t] = stack.join(members)
+        out.chosen[a, t] = stack.name
+        out.losses[a, t] = squared_loss(goal, out.predictions[of_arm, a, t], unit)
         out.baselines[a, t] = squared_loss(goal, np.full(len(goal), np.average(goal, weights=unit)), unit)
     return out
 

@@ -196,7 +196,7 @@ class SimulatedMediation(ArmComparison):
         self._of_outcome = _Model.fit(self._columns(d, m), sample.y, w, _is_binary(sample.y), sample.outcome)
         estimates, draws, replicates = self._simulate(sample)
         propensity = check_propensity(sample, design)
-        checks, warned = self.overlap(sample, propensity.values, "ATE")
+        checks, warned = self.overlap(sample, propensity.values, "ATE", judged=True)
         through = str(self.mediators_[0])
         labels = pd.Index(NATURAL, name="effect")
         loadings = _LOADINGS

@@ -32,6 +32,7 @@ __all__ = [
 
 _BLOCK = 16_384
 _COLLINEAR = 1e-10
+_NARROW = 64  # columns of coefficients
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,6 +154,15 @@ def invert_gram(gram: Floats) -> Floats:
     return out
 
 
+def _together(groups: Codes) -> tuple[Positions, list[tuple[int, slice]]]:
+    """An order in which rows of a group stand together, and the slice of every group but those below 0."""
+    small = groups.astype(np.int16) if groups.max(initial=0) < 2**15 else groups  # which are sorted by counting
+    order = np.argsort(small, kind="stable")
+    present, starts = np.unique(small[order], return_index=True)
+    stops = [*starts[1:], len(groups)]
+    return order, [(int(g), slice(a, b)) for g, a, b in zip(present, starts, stops, strict=True) if g >= 0]
+
+
 def group_grams(
     design: StandardisedMatrix, y: Floats, groups: Codes, n_groups: int, w: Floats | None = None
 ) -> tuple[Floats, Floats]:
@@ -160,15 +170,14 @@ def group_grams(
     grams = np.zeros((n_groups, design.p, design.p))
     moments = np.zeros((n_groups, design.p))
     for at, Z in design.blocks():
-        group_of_row, target = groups[at], y[at]
-        for g in np.unique(group_of_row):
-            if g < 0:
-                continue
-            inside = group_of_row == g
-            z = Z[inside]
-            wz = z if w is None else z * w[at][inside][:, None]
+        order, slices = _together(groups[at])
+        ordered, target = Z[order], y[at][order]
+        weight = None if w is None else w[at][order]
+        for g, own in slices:
+            z = ordered[own]
+            wz = z if weight is None else z * weight[own, None]
             grams[g] += wz.T @ z
-            moments[g] += wz.T @ target[inside]
+            moments[g] += wz.T @ target[own]
     return grams, moments
 
 
@@ -211,16 +220,19 @@ def predict_by_fold(design: StandardisedMatrix, coefficients: Floats, folds: Cod
     folds : ndarray (n,) or None
         None: the last coefficients for all rows.
     """
-    out = np.empty((len(design), coefficients.shape[1]))
+    m = coefficients.shape[1]
+    out = np.empty((len(design), m))
+    every = coefficients[:-1].reshape(-1, design.p).T  # a column for every fold and target
     for at, Z in design.blocks():
         if folds is None:
             out[at] = Z @ coefficients[-1].T
-            continue
-        fold_of_row = folds[at]
-        block = out[at]
-        for f in np.unique(fold_of_row):
-            inside = fold_of_row == f
-            block[inside] = Z[inside] @ coefficients[f].T
+        elif every.shape[1] <= _NARROW:  # all folds for every row cost less than finding the rows of each
+            out[at] = (Z @ every).reshape(len(Z), -1, m)[np.arange(len(Z)), folds[at]]
+        else:
+            order, slices = _together(folds[at])
+            ordered, block = Z[order], out[at]
+            for f, own in slices:
+                block[order[own]] = ordered[own] @ coefficients[f].T
     return out
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ import pandas as pd
 
 from pandas_causal.effect.check import Check
 from pandas_causal.inputs.types import Model
-from pandas_causal.kernels.arrays import Codes, Floats
+from pandas_causal.kernels.arrays import Codes, Floats, Positions
 from pandas_causal.models.cross_fitting import (
     check_model,
     log_loss,
@@ -69,8 +70,8 @@ class Nuisance:
         The unpenalised propensity model, where that is what was fitted.
     in_sample : bool
         Whether the losses are those of rows the model was fitted to.
-    slopes : tuple of float
-        Calibration: of the outcome, or the log odds of the arm, on what was predicted; 1 is right.
+    calibrate : callable or None
+        Predictions (n, K) to slopes of the outcome, or the log odds of the arm, on what was predicted; 1 is right.
     stacks : tuple of Stack
         What "auto" was made of, for every column (outcome) or all of them (propensity).
     plain : ndarray (n, K) or None
@@ -84,9 +85,18 @@ class Nuisance:
     predict: tuple[Any, ...]
     logistic: Logistic | None = None
     in_sample: bool = False
-    slopes: tuple[float, ...] = ()
+    calibrate: Callable[[Floats], tuple[float, ...]] | None = None
     stacks: tuple[Stack, ...] = ()
     plain: Floats | None = None
+
+    @property
+    def slopes(self) -> tuple[float, ...]:
+        """Calibration of every column (outcome) or all of them (propensity)."""
+        return () if self.calibrate is None else self.calibrate(self.predictions)
+
+    def without_models(self) -> Nuisance:
+        """What a report reads: it is kept, and pickled, with the answer."""
+        return replace(self, predict=(), logistic=None)
 
     def on(self, X: Floats) -> Floats:
         """Predict for new rows: the mean over the folds' models."""
@@ -104,7 +114,9 @@ def _settled_on_folds(
 
     What it predicts is out of fold as well: members' weights and calibration are those of rows not seen.
     """
-    folds = assign_folds(rows.arms, _FOLDS, np.random.default_rng(random_state))
+    rng = np.random.default_rng(random_state)
+    n_groups = len(rows) if rows.groups is None else len(np.unique(rows.groups))
+    folds = assign_folds(rows.arms, min(_FOLDS, n_groups), rng, cluster=rows.groups)
     return fit("auto", rows, folds, random_state=random_state, n_jobs=n_jobs)
 
 
@@ -154,8 +166,8 @@ def fit_outcome(
         losses = tuple(arm_loss(y, predictions[:, a], arms, a, w) for a in range(rows.n_arms))
         by_all = (_LinearPredictor(design.on(X[:0]), coefficients[-1:], False),)
         chosen = ("linear",) * rows.n_arms
-        slopes = _outcome_slopes(rows, predictions)
-        return Nuisance(predictions, chosen, losses, baselines, by_all, in_sample=folds is None, slopes=slopes)
+        calibrate = partial(_outcome_slopes, rows)
+        return Nuisance(predictions, chosen, losses, baselines, by_all, in_sample=folds is None, calibrate=calibrate)
     if folds is None and _is_auto(spec):
         return _settled_on_folds(fit_outcome, rows, random_state, n_jobs)
     stacks: tuple[Stack, ...] = ()
@@ -175,7 +187,7 @@ def fit_outcome(
         baselines,
         predict,
         in_sample=folds is None,
-        slopes=_outcome_slopes(rows, predictions),
+        calibrate=partial(_outcome_slopes, rows),
         stacks=stacks,
         plain=plain,
     )
@@ -220,8 +232,8 @@ def fit_propensity(
         predictions = logistic_probabilities(design, fit.coefficients, folds)
         by_all = (_LinearPredictor(design.on(rows.X[:0]), fit.coefficients[-1:], True),)
         losses = (log_loss(arms, predictions, w),)
-        slopes = (_propensity_slope(rows, predictions),)
-        return Nuisance(predictions, ("linear",), losses, (baseline,), by_all, fit, folds is None, slopes)
+        calibrate = partial(_propensity_slope, rows)
+        return Nuisance(predictions, ("linear",), losses, (baseline,), by_all, fit, folds is None, calibrate)
     if folds is None and _is_auto(spec):
         return _settled_on_folds(fit_propensity, rows, random_state, n_jobs)
 
@@ -240,7 +252,7 @@ def fit_propensity(
         (baseline,),
         predict,
         in_sample=folds is None,
-        slopes=(_propensity_slope(rows, predictions),),
+        calibrate=partial(_propensity_slope, rows),
         stacks=stacks,
         plain=plain,
     )
@@ -259,11 +271,11 @@ def _outcome_slopes(rows: TrainingRows, predictions: Floats) -> tuple[float, ...
     return tuple(slopes)
 
 
-def _propensity_slope(rows: TrainingRows, probabilities: Floats) -> float:
+def _propensity_slope(rows: TrainingRows, probabilities: Floats) -> tuple[float]:
     """Slope of the log odds of the arm received on those predicted."""
     if np.ptp(probabilities, axis=0).max() < 1e-12:
-        return np.nan
-    return calibration_slope(probabilities, rows.arms, rows.w)
+        return (np.nan,)
+    return (calibration_slope(probabilities, rows.arms, rows.w),)
 
 
 def in_label_order(
@@ -290,7 +302,14 @@ def in_label_order(
     inverse = np.empty(len(order), dtype=np.intp)
     inverse[order] = np.arange(len(order))
     plain = None if ordered.plain is None else ordered.plain[inverse]
-    return replace(ordered, predictions=ordered.predictions[inverse], plain=plain)
+    calibrate = None if ordered.calibrate is None else partial(_in_order, ordered.calibrate, order)
+    return replace(ordered, predictions=ordered.predictions[inverse], plain=plain, calibrate=calibrate)
+
+
+def _in_order(
+    calibrate: Callable[[Floats], tuple[float, ...]], order: Positions, predictions: Floats
+) -> tuple[float, ...]:
+    return calibrate(predictions[order])
 
 
 _COLUMNS = ["nuisance", "model", "weights", "loss_kind", "loss", "baseline", "skill", "calibration"]

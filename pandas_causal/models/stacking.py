@@ -8,12 +8,12 @@ slopes are not negative, so that they are calibrated anew as well.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
-from scipy.special import log_softmax, softmax
+from scipy.special import expit, log_softmax, softmax
 
 from pandas_causal.kernels.arrays import Codes, Floats
 
@@ -113,30 +113,60 @@ def calibration_slope(probabilities: Floats, arms: Codes, w: Floats | None) -> f
     return float(join_probabilities({"": probabilities}, arms, w).weights[0])
 
 
+class _TwoArms:
+    """Minus the log-likelihood of two arms at an intercept and slopes of log odds (n, 1)."""
+
+    def __init__(self, odds: Sequence[Floats], arms: Codes, w: Floats) -> None:
+        self.A = np.column_stack([np.ones(len(arms)), *odds])
+        self.treated, self.w = arms.astype(float), w
+
+    def loss(self, at: Floats) -> float:
+        eta = self.A @ at
+        return float(self.w @ (np.maximum(eta, 0) + np.log1p(np.exp(-np.abs(eta))) - self.treated * eta))
+
+    def derivatives(self, at: Floats) -> tuple[Floats, Floats]:
+        chance = expit(self.A @ at)
+        curved = self.w * chance * (1 - chance)
+        return self.A.T @ (self.w * (chance - self.treated)), (self.A.T * curved) @ self.A
+
+
+class _SeveralArms:
+    """The same of several arms: an intercept for every arm but the first, and slopes of log odds (n, J)."""
+
+    def __init__(self, odds: Sequence[Floats], arms: Codes, w: Floats) -> None:
+        features = np.stack(odds, axis=2)  # (n, J, k)
+        n, J, _ = features.shape
+        self.A = np.concatenate([np.broadcast_to(np.eye(J), (n, J, J)), features], axis=2)
+        self.received, self.arms, self.w = (arms[:, None] == np.arange(1, J + 1)).astype(float), arms, w
+
+    def loss(self, at: Floats) -> float:
+        n = len(self.w)
+        chance = log_softmax(np.hstack([np.zeros((n, 1)), self.A @ at]), axis=1)
+        return -float(self.w @ chance[np.arange(n), self.arms])
+
+    def derivatives(self, at: Floats) -> tuple[Floats, Floats]:
+        A, w = self.A, self.w
+        chance = softmax(np.hstack([np.zeros((len(w), 1)), A @ at]), axis=1)[:, 1:]
+        gradient = np.einsum("n,nj,njp->p", w, chance - self.received, A)
+        spread = np.einsum("nj,njp->njp", chance, A)
+        mean = spread.sum(axis=1)
+        return gradient, np.einsum("n,njp,njq->pq", w, spread, A) - np.einsum("n,np,nq->pq", w, mean, mean)
+
+
 def join_probabilities(predictions: Mapping[str, Floats], arms: Codes, w: Floats | None) -> Stack:
     """Weights and intercepts of members' probabilities (n, K), by the likelihood of the arms (n,) received.
 
     Newton steps among the weights that are not held at 0 (Bertsekas 1982, SIAM Journal on Control and Optimization
     20, section 2).
     """
-    features = np.stack([_log_odds(p) for p in predictions.values()], axis=2)  # (n, J, k)
-    n, J, k = features.shape
-    A = np.concatenate([np.broadcast_to(np.eye(J), (n, J, J)), features], axis=2)
-    received = (arms[:, None] == np.arange(1, J + 1)).astype(float)
-    weight = np.ones(n) if w is None else w
+    odds = [_log_odds(p) for p in predictions.values()]
+    J, k = odds[0].shape[1], len(odds)
+    likelihood = (_TwoArms if J == 1 else _SeveralArms)(odds, arms, np.ones(len(arms)) if w is None else w)
     parameters = np.concatenate([np.zeros(J), np.full(k, 1 / k)])
-
-    def loss(at: Floats) -> float:
-        chance = log_softmax(np.hstack([np.zeros((n, 1)), A @ at]), axis=1)
-        return -float(weight @ chance[np.arange(n), arms])
-
+    loss = likelihood.loss
     now = loss(parameters)
     for _ in range(100):
-        chance = softmax(np.hstack([np.zeros((n, 1)), A @ parameters]), axis=1)[:, 1:]
-        gradient = np.einsum("n,nj,njp->p", weight, chance - received, A)
-        spread = np.einsum("nj,njp->njp", chance, A)
-        mean = spread.sum(axis=1)
-        hessian = np.einsum("n,njp,njq->pq", weight, spread, A) - np.einsum("n,np,nq->pq", weight, mean, mean)
+        gradient, hessian = likelihood.derivatives(parameters)
         held = (parameters <= 0) & (gradient > 0)
         held[:J] = False
         free = np.flatnonzero(~held)

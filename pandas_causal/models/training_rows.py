@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pandas_causal.inputs.encoding import EveryLevel
-from pandas_causal.kernels.arrays import Codes, Floats, Positions
+from pandas_causal.kernels.arrays import Codes, Floats, Positions, Values
 from pandas_causal.models.linear import StandardisedMatrix
 
 __all__ = ["TrainingRows"]
@@ -34,6 +34,8 @@ class TrainingRows:
         The same covariates standardised, where that was done before.
     levels : EveryLevel or None
         What learners are given in place of X: it adds the levels that X leaves out.
+    groups : ndarray (n,) or None
+        Clusters, which folds that are drawn keep whole.
     """
 
     X: Floats
@@ -44,6 +46,7 @@ class TrainingRows:
     columns: Sequence[str] | None = None
     design: StandardisedMatrix | None = None
     levels: EveryLevel | None = None
+    groups: Values | None = None
 
     def __len__(self) -> int:
         return len(self.arms)
@@ -58,6 +61,7 @@ class TrainingRows:
             arms=self.arms[at],
             y=None if self.y is None else self.y[at],
             w=None if self.w is None else self.w[at],
+            groups=None if self.groups is None else self.groups[at],
             design=None,
         )
 

@@ -92,7 +92,7 @@ class Panel:
         """Units, or rows of repeated cross-sections."""
         return len(self.cohort)
 
-    @property
+    @cached_property
     def n_periods(self) -> int:
         """Distinct periods T."""
         return len(self.axis)
@@ -123,7 +123,7 @@ class Panel:
         """First row (N,) of every unit."""
         return np.flatnonzero(np.r_[True, self.unit[1:] != self.unit[:-1]])
 
-    @property
+    @cached_property
     def event(self) -> Ints:
         """Periods since first treatment (n,), row by row; meaningless (hugely negative) where never treated."""
         return self.time - self.cohort[self.unit]

@@ -133,6 +133,19 @@ def test_bounded_and_trimmed_propensities_are_counted(estimator):
     assert trimmed.population.startswith("rows whose propensity")
 
 
+def test_trimming_looks_at_propensities_before_they_are_bounded():
+    X, y, d = confounded(500, seed=3)
+    e = AIPW(**LINEAR, clip=0).fit(X, y, treatment=d).propensity_[:, 1]
+    fitted = AIPW(**LINEAR, clip=0.25, trim=0.2).fit(X, y, treatment=d)
+    kept = (e > 0.2) & (e < 0.8)
+    assert fitted.effect().facts["n_trimmed"] == (~kept).sum() > 0
+    bounded = kept & ((e < 0.25) | (e > 0.75))
+    assert fitted.effect().facts["n_clipped"] == bounded.sum() > 0
+    terms = fitted.riesz_terms(np.asarray(y))
+    assert (terms.weight[~kept] == 0).all()
+    assert (terms.weight[kept] > 0).all()
+
+
 def test_trimming_is_the_way_past_a_category_with_one_arm():
     """Thirty rows of one category hold no treated row; trimming leaves them out, and says so."""
     rng = np.random.default_rng(0)
@@ -315,3 +328,17 @@ def test_a_rare_arm_is_not_bounded_in_every_row():
     effect = AIPW().fit(X, y, treatment=d).effect()
     assert effect.facts["n_clipped"] < 100
     assert effect.std_error > 0.8 * y[d == 1].std() / np.sqrt(15)
+
+
+@pytest.mark.filterwarnings("ignore:.*corrected for it the answer moves")
+def test_the_plainer_answer_is_averaged_over_the_splits_too():
+    X, y, d = curved()
+    several = AIPW(n_repeats=2).fit(X, y, treatment=d).effect().diagnostics["learners"].table
+    one = AIPW().fit(X, y, treatment=d).effect().diagnostics["learners"].table
+    assert several["plain"].iloc[0] != pytest.approx(one["plain"].iloc[0], abs=1e-9)
+
+
+def test_an_honest_error_without_covariates_is_refused_for_what_it_is():
+    d = np.array([0, 1] * 50)
+    with pytest.raises(CausalArgumentError, match="without covariates"):
+        AIPW(std_error="honest").fit(pd.DataFrame({"t": d}), np.arange(100.0), treatment="t")

@@ -8,7 +8,13 @@ from statsmodels.stats.weightstats import DescrStatsW
 
 import pandas_causal
 from pandas_causal import AIPW, IPW, Matching
-from pandas_causal.arms.balance import balance, largest_difference, standardized_differences, weighted_ks
+from pandas_causal.arms.balance import (
+    balance,
+    balance_of_squares,
+    largest_difference,
+    standardized_differences,
+    weighted_ks,
+)
 from pandas_causal.arms.overlap import (
     arm_weights,
     effective_sample_size,
@@ -16,7 +22,7 @@ from pandas_causal.arms.overlap import (
     propensity_histogram,
     tail_of,
 )
-from pandas_causal.errors import CausalArgumentError, OverlapError
+from pandas_causal.errors import AssumptionWarning, CausalArgumentError, OverlapError
 
 RNG = np.random.default_rng(0)
 N = 200
@@ -98,7 +104,7 @@ def test_a_search_is_told_the_column_that_no_weights_balance(estimator):
 def test_weighted_ks_counts_repeated_rows():
     counts = RNG.integers(1, 4, N)
     repeated = np.repeat(np.arange(N), counts)
-    ours = weighted_ks(X[:, 1], A, B, counts.astype(float))
+    ours = weighted_ks(X[:, 1], A, B, counts.astype(float))[0]
     theirs = stats.ks_2samp(X[repeated, 1][A[repeated]], X[repeated, 1][B[repeated]]).statistic
     assert ours == pytest.approx(theirs)
 
@@ -252,3 +258,49 @@ def test_tails_of_weights():
     check = overlap_check(np.column_stack([1 - e, e]), codes, [0, 1])
     assert "may have no variance" in check.summary
     assert check.passed is False
+
+
+def test_squares_and_products_that_weights_leave_apart_are_shown():
+    """Treatment follows the square of x and the product of a and b; logistic weights balance the means only."""
+    rng = np.random.default_rng(3)
+    n = 4_000
+    X = pd.DataFrame(rng.normal(size=(n, 4)), columns=["x", "a", "b", "noise"])
+    X["yes"] = (rng.random(n) < 0.4).astype(int)
+    X["kind"] = rng.choice(["p", "q", "r"], n)
+    d = (rng.random(n) < 1 / (1 + np.exp(-0.7 * (X["x"] ** 2 - 1) - 0.6 * X["a"] * X["b"]))).astype(int)
+    with pytest.warns(AssumptionWarning, match="the weights leave structure"):
+        fitted = pandas_causal.IPW().fit(X, X["x"] ** 2 + rng.normal(size=n), treatment=d)
+    check = fitted.effect().diagnostics["squares"]
+    assert list(check.table.index[:2]) == ["x\u00b2", "a x b"]
+    assert "x\u00b2 is farthest apart" in check.summary
+    assert fitted.effect().diagnostics["balance"].passed
+    # by hand, on columns in standard deviations, cut off at 3.5
+    z = np.clip((X["x"] - X["x"].mean()) / X["x"].std(ddof=0), -3.5, 3.5).to_numpy() ** 2
+    w, on = fitted.weights_, d == 1
+    gap = np.average(z[on], weights=w[on]) - np.average(z[~on], weights=w[~on])
+    unit = np.sqrt((z[on].var(ddof=1) + z[~on].var(ddof=1)) / 2)
+    assert check.table["smd_after"].iloc[0] == pytest.approx(gap / unit, rel=1e-10)
+    # the square of a column of two values is the column again; two levels of a category are never both
+    assert not {"yes\u00b2", "kind_p x kind_q", "kind_q x kind_r", "kind_p\u00b2"} & set(check.table.index)
+
+
+def test_no_squares_of_columns_of_two_values():
+    codes = np.array([0, 1] * 20)
+    one = (np.arange(40) % 3 == 0).astype(float)[:, None]
+    check = balance_of_squares(one, ["z"], codes, [0, 1], np.ones(40))
+    assert check.passed is None
+    assert not len(check.table)
+    assert "no squares or products" in check.summary
+
+
+def test_the_arm_whose_weights_have_no_variance_is_the_one_told():
+    """Few controls have the larger tail estimate, beside an error that does not tell it from .5."""
+    rng = np.random.default_rng(0)
+    few, many = 1 / (1 + rng.pareto(1.5, 400)), 1 / (1 + rng.pareto(1.6, 12_000))
+    e = np.concatenate([1 - few, many])
+    codes = np.repeat([0, 1], [400, 12_000])
+    tails = [tail_of(1 / few), tail_of(1 / many)]
+    assert tails[0][0] > tails[1][0]
+    assert [tail - 1.64 * error > 0.5 for tail, error in tails] == [False, True]
+    check = overlap_check(np.column_stack([1 - e, e]), codes, [0, 1])
+    assert f"tail {tails[1][0]:.2f}" in check.summary

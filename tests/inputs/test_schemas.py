@@ -143,3 +143,14 @@ def test_determines_finds_it_among_many_rows():
 def test_is_rescaled(f, same):
     v = np.random.default_rng(0).normal(size=2_000)
     assert is_rescaled(f(v), v) == same
+
+
+@pytest.mark.parametrize("sort", [True, False])
+def test_thresholds_are_found_beyond_the_rows_that_are_looked_at_first(sort):
+    """Sorted by arm, the first rows hold one arm only; unsorted, one row far down lies across the threshold."""
+    rng = np.random.default_rng(0)
+    codes = np.repeat([0, 1], 1_500) if sort else rng.integers(0, 2, 3_000)
+    values = pd.Series(codes + 0.5 * rng.random(3_000))
+    assert "separates the arms at one threshold" in determines(values, codes)
+    values[2_900] = 5.0 if codes[2_900] == 0 else -5.0
+    assert determines(values, codes) is None

@@ -239,6 +239,21 @@ def test_auto_without_folds_is_settled_on_folds_of_its_own():
     np.testing.assert_array_equal(again.losses, auto.losses)
 
 
+def test_folds_that_auto_draws_keep_clusters_whole():
+    """Every cluster is its rows ten times over: a member that saw one of them would know the others' treatment."""
+    rng = np.random.default_rng(5)
+    Z, t = rng.normal(size=(60, 3)), rng.integers(0, 2, 60)
+    X, codes, groups = np.repeat(Z, 10, axis=0), np.repeat(t, 10), np.repeat(np.arange(60), 10)
+    apart = fit_propensity("auto", TrainingRows(X, codes, 2), None)
+    whole = fit_propensity("auto", TrainingRows(X, codes, 2, groups=groups), None)
+    assert apart.losses[0] < 0.3  # learned by heart
+    assert whole.losses[0] > 0.55
+    fitted = IPW(propensity_model="auto").fit(X, codes + rng.normal(size=600), treatment=codes, cluster=groups)
+    assert fitted.effect().diagnostics["nuisance"].table["loss"].iloc[0] > 0.55
+    two = fit_propensity("auto", TrainingRows(X, codes, 2, groups=groups % 2), None)
+    assert np.isfinite(two.losses[0])
+
+
 def test_weighting_and_matching_by_auto_without_folds_are_near_the_truth():
     answers = []
     for seed in range(6):
