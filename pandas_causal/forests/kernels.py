@@ -631,11 +631,11 @@ def grow_nodes(  # noqa: PLR0912, PLR0915 - one loop over nodes: every call of a
         for i in range(start, end):
             code = column[i]
             seen[code] = 1
-            goes = np.int64(goes_left[code])
+            to_left = np.int64(goes_left[code])
             to_left_of[n_left] = np.uint32(i)
             to_right_of[n_right] = np.uint32(i)
-            n_left += goes
-            n_right += 1 - goes
+            n_left += to_left
+            n_right += 1 - to_left
         _sum_rows(V, place_of, to_left_of, n_left, left)
         larger_left = left[0, 0] >= total[0] - left[0, 0]
         feature[node] = np.int16(j)
@@ -655,8 +655,8 @@ def grow_nodes(  # noqa: PLR0912, PLR0915 - one loop over nodes: every call of a
             n_masks += 1
         else:
             cut[node] = np.int32(best_last)
-            to_left = best_missing == 1 if seen[width - 1] else larger_left
-            flags[node] = MISSING_LEFT if to_left else 0
+            missing_left = best_missing == 1 if seen[width - 1] else larger_left
+            flags[node] = MISSING_LEFT if missing_left else 0
         child[node] = np.int32(n_nodes)
         left_node, right_node = n_nodes, n_nodes + 1
         n_nodes += 2
