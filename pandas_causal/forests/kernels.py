@@ -33,6 +33,7 @@ REGRESSION, CAUSAL, INSTRUMENTAL, UPLIFT = 0, 1, 2, 3
 # criteria of uplift trees
 KL, EUCLIDEAN, CHI, CTS, DDP, IDDP, INTERACTION = 0, 1, 2, 3, 4, 5, 6
 _FULL = 256  # rows from which a node has a histogram of all bins, for its children to subtract from
+_ROWS = 4096  # that a tree is read for while it stays in the cache
 _TINY = 1e-10
 _EDGE = 1e-6  # probabilities are kept this far from 0 and 1 before logarithms
 
@@ -942,8 +943,8 @@ def forest_moments(
     """
     S = leaves.shape[1]
     out_of_bag = bag.shape[1] > 0
-    for begin in range(low, high, 64):
-        stop = min(begin + 64, high)
+    for begin in range(low, high, _ROWS):
+        stop = min(begin + _ROWS, high)
         for t in range(len(starts) - 1):
             first, first_leaf, first_mask = starts[t, 0], starts[t, 1], starts[t, 2]
             for i in range(begin, stop):
@@ -976,8 +977,8 @@ def forest_spread(
     S, R = leaves.shape[1], influence.shape[1]
     out_of_bag = bag.shape[1] > 0
     value = np.empty(R)
-    for begin in range(low, high, 64):
-        stop = min(begin + 64, high)
+    for begin in range(low, high, _ROWS):
+        stop = min(begin + _ROWS, high)
         for g in range((len(starts) - 1) // 2):
             for i in range(begin, stop):
                 if out_of_bag:
