@@ -108,7 +108,7 @@ def uplift(side: str) -> None:
             control_name="0", n_estimators=20, max_depth=8, min_samples_leaf=100, min_samples_treatment=50,
             max_features=10, evaluationFunction="KL", n_jobs=1, random_state=0,
         )  # fmt: skip
-        made.fit(X.to_numpy(), frame["t"].astype(str).to_numpy(), y.to_numpy())
+        made.fit(X=X.to_numpy(), treatment=frame["t"].astype(str).to_numpy(), y=y.to_numpy())
         return [float(np.corrcoef(np.ravel(made.predict(X.to_numpy())), frame["x1"] > 0)[0, 1])]
 
     job(lambda: uplift_frame(100_000), lambda data: run((data[0][:2_000], data[1][:2_000])), run)
