@@ -34,7 +34,7 @@ from pandas_causal.inputs.types import Covariates, Outcome, RoleLike
 from pandas_causal.kernels.arrays import Floats
 from pandas_causal.models.folds import label_order
 
-__all__ = ["EffectForest", "Grown", "encoded_rows", "even_trees", "forest_columns"]
+__all__ = ["EffectForest", "Grown", "encoded_rows", "even_trees", "forest_columns", "refuse_events"]
 
 _LEAVES = (2, 5, 10, 20, 40)
 _TUNING_TREES = 100
@@ -93,6 +93,23 @@ def encoded_rows(sample: Sample, formula: str | None) -> Coded:
         first = sample.cluster[0] if order is None else sample.cluster[0][order]
         clusters = pd.factorize(first)[0]
     return Coded(binning, codes if order is None else codes[order], order, clusters)
+
+
+def refuse_events(y: Outcome) -> None:
+    """Refuse an outcome that is a time with an event indicator: two columns, one of them of truth values.
+
+    Raises
+    ------
+    CausalDataError
+    """
+    kinds = [t[0].kind for t in y.dtype.fields.values()] if isinstance(y, np.ndarray) and y.dtype.fields else []
+    if isinstance(y, pd.DataFrame) and y.shape[1] == 2:
+        kinds = ["b" if set(y[c].dropna().unique()) <= {0, 1} else "f" for c in y.columns]
+    if sorted(kinds) in (["b", "f"], ["b", "i"]):
+        raise CausalDataError(
+            "outcome: a time with an event indicator is not an outcome that forests take; give whether the event came"
+            " by a date that all rows were followed to (0/1)"
+        )
 
 
 def even_trees(asked: int) -> tuple[int, list[str]]:

@@ -12,7 +12,7 @@ from pandas_causal.arms.base import UNCONFOUNDED
 from pandas_causal.arms.sample import Sample, supported
 from pandas_causal.effect.effect import Effect
 from pandas_causal.errors import CausalArgumentError, NotIdentifiedError
-from pandas_causal.forests.base import EffectForest, encoded_rows
+from pandas_causal.forests.base import EffectForest, encoded_rows, refuse_events
 from pandas_causal.forests.growing import CAUSAL, TreeShape, causal_sums, solve_causal
 from pandas_causal.forests.nuisances import forest_means, means_of, propensities_of
 from pandas_causal.heterogeneity.base import plan_of
@@ -210,6 +210,7 @@ class CausalForest(EffectForest):
         OverlapError
             Where arms cannot be compared.
         """
+        refuse_events(y)
         sample = self.prepare(
             X, y, treatment=treatment, missing=missing, control=self.control, cluster=cluster,
             sample_weight=sample_weight, propensity=propensity,

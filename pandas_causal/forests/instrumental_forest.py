@@ -19,7 +19,7 @@ from pandas_causal.errors import (
     WeakInstrumentWarning,
     warn,
 )
-from pandas_causal.forests.base import EffectForest, encoded_rows
+from pandas_causal.forests.base import EffectForest, encoded_rows, refuse_events
 from pandas_causal.forests.causal_forest import refuse_explained
 from pandas_causal.forests.growing import (
     CAUSAL,
@@ -166,6 +166,7 @@ class InstrumentalForest(EffectForest):
             Where the covariates explain the instrument or the treatment, or the one does not move the other.
         """
         self.need("instrument", instrument)
+        refuse_events(y)
         sample = self.prepare(
             X, y, treatment=treatment, instrument=instrument, cluster=cluster, sample_weight=sample_weight,
             missing=missing, control=self.control,

@@ -14,7 +14,7 @@ from pandas_causal.arms.base import UNCONFOUNDED
 from pandas_causal.arms.estimands import in_words, plan_estimand
 from pandas_causal.arms.sample import Sample, supported
 from pandas_causal.errors import CausalArgumentError, CausalDataError
-from pandas_causal.forests.base import EffectForest, Grown, encoded_rows, even_trees
+from pandas_causal.forests.base import EffectForest, Grown, encoded_rows, even_trees, refuse_events
 from pandas_causal.forests.growing import (
     UPLIFT,
     GrowthRules,
@@ -169,6 +169,7 @@ class UpliftForest(EffectForest):
         CausalArgumentError
             For a criterion that these arms or outcomes do not have.
         """
+        refuse_events(y)
         sample = self.prepare(
             X, y, treatment=treatment, missing=missing, control=self.control, cluster=cluster,
             sample_weight=sample_weight, propensity=propensity,

@@ -292,8 +292,14 @@ def test_many_levels_are_refused_by_name():
 
 def test_a_time_with_an_event_is_refused():
     frame = FRAME.iloc[:200]
-    with pytest.raises(CausalError):
-        small().fit(frame[[*COVARIATES, "t"]], frame[["y", "effect"]], treatment="t")
+    X = frame[[*COVARIATES, "t"]]
+    followed = pd.DataFrame({"days": frame["y"].abs(), "died": frame["y"] > 0})
+    pairs = np.array([(True, 1.0)] * 200, dtype=[("event", bool), ("time", float)])
+    for y in (followed, pairs):
+        with pytest.raises(CausalDataError, match="a time with an event indicator is not an outcome"):
+            small().fit(X, y, treatment="t")
+    with pytest.raises(CausalDataError, match="one value per row"):
+        small().fit(X, frame[["y", "effect"]], treatment="t")
 
 
 def test_one_cluster_and_one_arm():
