@@ -37,7 +37,7 @@ class _OneFit(pc.AIPW):
     kept: ClassVar[dict[int, Any]] = {}
 
     def _cross_fit(self, sample: Any, design: Any, rng: Any, first: Any = None) -> Any:
-        key = hash(sample.y.tobytes())
+        key = hash(sample.y.tobytes() + sample.codes.tobytes())
         if key not in self.kept:
             self.kept.clear()
             self.kept[key] = super()._cross_fit(sample, design, rng, first)

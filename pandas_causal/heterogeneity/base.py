@@ -15,9 +15,8 @@ from pandas_causal.arms.estimands import EstimandPlan, plan_estimand
 from pandas_causal.arms.sample import Sample
 from pandas_causal.effect.effect import Effect
 from pandas_causal.effect.estimates import Estimates, Weighting
-from pandas_causal.errors import CausalArgumentError, CausalDataError, StandardErrorWarning, suggest, warn
+from pandas_causal.errors import CausalArgumentError, CausalDataError, suggest
 from pandas_causal.heterogeneity.nuisances import NuisanceModels
-from pandas_causal.inference.effective_clusters import clusters_text, effective_clusters
 from pandas_causal.inference.influence import Component, Influence
 from pandas_causal.inference.rows import RowIdentity
 from pandas_causal.inputs.arms import Arms
@@ -71,16 +70,6 @@ def modifier_columns(sample: Sample, modifiers: Sequence[Any] | None) -> Positio
 
 class Residualised(ArmComparison):
     """Base of estimators that take arms or numbers, and clusters with either."""
-
-    def _few_clusters(self, sample: Sample, limit: float) -> list[str]:
-        if isinstance(sample.treated, Arms):
-            return super()._few_clusters(sample, limit)
-        if not sample.clusters or self._validated:
-            return []
-        text = clusters_text([(name, *effective_clusters(v, sample.w)) for name, v in sample.clusters.items()], limit)
-        if text is not None:
-            warn(text, StandardErrorWarning)
-        return [] if text is None else [text]
 
 
 class ConditionalEffects(Residualised):

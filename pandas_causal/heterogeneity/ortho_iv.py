@@ -237,7 +237,7 @@ class OrthoIV(ConditionalEffects):
                 "effects are linear in the effect modifiers",
             ),
             diagnostics=Checks({"first_stage": first[0], "nuisance": means.report}),
-            warnings=(*notes(sample), *first[1]),
+            warnings=(*notes(sample), *self.few_clusters(sample), *first[1]),
             std_error_method=f"influence function, cross-fitted in {int(self.folds_.max()) + 1} folds"
             + (f", clustered by {' and '.join(sample.clusters)} (CR1)" if sample.cluster else ", normal law"),
             facts={**sample.facts(), "instrument": name},

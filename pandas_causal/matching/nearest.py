@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -17,6 +17,7 @@ from pandas_causal.models.folds import label_order
 __all__ = ["TIE", "canonical_rank", "nearest_caliper", "nearest_links", "own_arm_means", "without_replacement"]
 
 _CHUNK = 65_536
+_LEAF = 32  # places in a leaf of a tree
 TIE = 1e-10  # distances that differ by no more are equal (Abadie and Imbens average over ties)
 
 
@@ -108,26 +109,48 @@ def _from_trees(space: MatchingSpace, targets: Places, donors: Places, need: int
         if not size:
             resolved[low[g] : high[g]] = True
             continue
-        tree = cKDTree(donors.points[first[g] : last[g]], balanced_tree=False, compact_nodes=False)
-        n_neighbours = min(room if not len(space.widths) else max(64, room), size)
-        for begin in range(low[g], high[g], _CHUNK):
-            part = slice(begin, min(begin + _CHUNK, high[g]))
-            d, j = tree.query(targets.points[part], k=np.arange(1, n_neighbours + 1), workers=-1)
-            j = j + first[g]
-            allowed = np.ones(d.shape, dtype=bool)
-            for f in range(len(space.widths)):
-                gap = np.abs(targets.filters[part, f][:, None] - donors.filters[j, f])
-                allowed &= gap <= space.widths[f]
-            rows = np.cumsum(np.where(allowed, donors.rows[j], 0), axis=1)
-            enough = rows >= need
-            limit = np.where(enough.any(axis=1), d[np.arange(len(d)), enough.argmax(axis=1)], np.inf) + TIE
-            keep = allowed & (d <= limit[:, None])
-            resolved[part] = ((d[:, -1] > limit) | (n_neighbours == size)) & (keep.sum(axis=1) <= room)
-            order = np.argsort(~keep, axis=1, kind="stable")[:, :room]
-            width = order.shape[1]
-            places[part, :width] = np.where(np.take_along_axis(keep, order, 1), np.take_along_axis(j, order, 1), -1)
-            distances[part, :width] = np.take_along_axis(d, order, 1)
+        tree = cKDTree(donors.points[first[g] : last[g]], balanced_tree=False, leafsize=_LEAF)
+        # one neighbour more than is needed shows that there is no tie; calipers want more, and so do ties
+        tries = [max(64, room)] if len(space.widths) else [need + 1, room]
+        rest = np.arange(low[g], high[g])
+        for k in dict.fromkeys(min(n_neighbours, size) for n_neighbours in tries):
+            for begin in range(0, len(rest), _CHUNK):
+                part = rest[begin : begin + _CHUNK]
+                found = _nearby(tree, int(first[g]), space, targets, donors, need, room, part, k)
+                width = found.places.shape[1]
+                places[part, :width], distances[part, :width] = found.places, found.distances
+                resolved[part] = found.resolved
+            rest = rest[~resolved[rest]]
     return places, distances, resolved
+
+
+class _Nearby(NamedTuple):
+    """Places and distances (m, width) of the nearest donors of some targets, and whether they are all (m,)."""
+
+    places: Positions
+    distances: Floats
+    resolved: Bools
+
+
+def _nearby(
+    tree: Any, offset: int, space: MatchingSpace, targets: Places, donors: Places, need: int, room: int,
+    part: Positions, k: int,
+) -> _Nearby:  # fmt: skip
+    """Ask a tree, whose first place is `offset`, for k neighbours of the targets in `part`."""
+    d, j = tree.query(targets.points[part], k=np.arange(1, k + 1), workers=-1)
+    j = j + offset
+    allowed = np.ones(d.shape, dtype=bool)
+    for f in range(len(space.widths)):
+        gap = np.abs(targets.filters[part, f][:, None] - donors.filters[j, f])
+        allowed &= gap <= space.widths[f]
+    rows = np.cumsum(np.where(allowed, donors.rows[j], 0), axis=1)
+    enough = rows >= need
+    limit = np.where(enough.any(axis=1), d[np.arange(len(d)), enough.argmax(axis=1)], np.inf) + TIE
+    keep = allowed & (d <= limit[:, None])
+    resolved = ((d[:, -1] > limit) | (k == tree.n)) & (keep.sum(axis=1) <= room)
+    order = np.argsort(~keep, axis=1, kind="stable")[:, :room]
+    of = np.where(np.take_along_axis(keep, order, 1), np.take_along_axis(j, order, 1), -1)
+    return _Nearby(of, np.take_along_axis(d, order, 1), resolved)
 
 
 def _with_overflow(

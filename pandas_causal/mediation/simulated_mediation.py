@@ -198,6 +198,7 @@ class SimulatedMediation(ArmComparison):
         propensity = check_propensity(sample, design)
         checks, warned = self.overlap(sample, propensity.values, "ATE", judged=True)
         through = str(self.mediators_[0])
+        few = self.few_clusters(sample)
         labels = pd.Index(NATURAL, name="effect")
         loadings = _LOADINGS
         interact = ", treatment and mediator interact" if self.interactions else ""
@@ -211,7 +212,7 @@ class SimulatedMediation(ArmComparison):
                 f"the models of {through} ({kinds[0]}) and of {sample.outcome} ({kinds[1]}{interact}) are right",
             ),
             diagnostics=Checks({**checks, "proportion": self._proportion}),
-            warnings=(*warned, *propensity.notes, *notes(sample), *collinear(sample, design.dropped)),
+            warnings=(*warned, *few, *propensity.notes, *notes(sample), *collinear(sample, design.dropped)),
             std_error_method=f"{draws:,} draws of the coefficients (quasi-Bayesian)"
             + (f", clustered by {' and '.join(sample.clusters)}" if sample.clusters else ", robust"),
             reference=Normal(),
