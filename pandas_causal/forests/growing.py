@@ -365,6 +365,8 @@ class Forest:
         See :func:`kernels.grow_nodes`.
     leaves : ndarray (all leaves, moments), float64
         Weight, then averages over the leaf's rows.
+    pruned : float
+        Share of the rows of leaves that pruned the tree, and are not in its leaves.
     """
 
     binning: Binning
@@ -378,6 +380,7 @@ class Forest:
     child: Values
     masks: Values
     leaves: Floats = field(repr=False)
+    pruned: float = 0.0
 
     @property
     def n_trees(self) -> int:
@@ -393,6 +396,16 @@ class Forest:
     @property
     def _arrays(self) -> tuple[Values, ...]:
         return self.feature, self.flags, self.cut, self.child, self.masks
+
+    def leaf_rows(self, tree: int) -> tuple[Ints, Ints]:
+        """Rows that a tree's leaves are estimated on, and those that prune it, drawn again."""
+        rows = self.sampling.tree(self.seeds[tree])[1]
+        if not self.pruned:
+            return rows, rows[:0]
+        at = draw_rows(len(rows), max(1, round(self.pruned * len(rows))), self.seeds[tree, 4])
+        kept = np.ones(len(rows), dtype=bool)
+        kept[at] = False
+        return rows[kept], rows[at]
 
     def bags(self, n_jobs: int | None = None) -> Covariate8:
         """Bits of the rows that every tree was grown on (trees, bytes), drawn again."""
@@ -463,8 +476,8 @@ class Forest:
         out = np.zeros((len(codes), self.sampling.n))
         every = np.arange(len(codes))
         starts = self.binning.starts
-        for t, seeds in enumerate(self.seeds):
-            rows = self.sampling.tree(seeds)[1]
+        for t in range(self.n_trees):
+            rows = self.leaf_rows(t)[0]
             own = leaf_places(train, rows, t, self.starts, starts, *self._arrays)
             mine = leaf_places(codes, every, t, self.starts, starts, *self._arrays)
             total = np.bincount(own, weights=w[rows], minlength=int(max(own.max(), mine.max())) + 1)
@@ -538,11 +551,8 @@ def grow_forest(
     trees = list(in_threads(one, drawn, n_jobs, words, n_trees))
     sizes = np.array([[len(t.feature), len(t.leaves), len(t.masks)] for t in trees])
     starts = np.vstack([np.zeros((1, 3), dtype=np.int64), np.cumsum(sizes, axis=0)])
-    joined = {
-        name: np.concatenate([getattr(t, name) for t in trees])
-        for name in ("feature", "flags", "cut", "child", "masks", "leaves")
-    }
-    return Forest(binning, shape, sampling, drawn, starts, **joined)
+    feature, flags, cut, child, masks, leaves, _ = (np.concatenate(arrays) for arrays in zip(*trees, strict=True))
+    return Forest(binning, shape, sampling, drawn, starts, feature, flags, cut, child, masks, leaves)
 
 
 # -- from averages to effects -----------------------------------------------------------------------------------------

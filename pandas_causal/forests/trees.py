@@ -8,7 +8,7 @@ import numpy as np
 
 from pandas_causal.forests.binning import Covariate8
 from pandas_causal.forests.growing import Forest
-from pandas_causal.forests.kernels import CATEGORY, LEAF, MISSING_LEFT, draw_rows
+from pandas_causal.forests.kernels import CATEGORY, LEAF, MISSING_LEFT
 from pandas_causal.kernels.arrays import Bools, Floats, Ints, Values
 
 __all__ = ["TreeNode", "held_out_prune", "node_rows", "rule_of"]
@@ -59,7 +59,7 @@ def _goes_left(forest: Forest, tree: int, at: int, codes: Values) -> Bools:
 def node_rows(forest: Forest, codes: Covariate8, tree: int, rows: Ints | None = None) -> list[TreeNode]:
     """Nodes of a tree, parents first, with the rows of its leaves (or those given) that fall in them."""
     first = int(forest.starts[tree, 0])
-    own = forest.sampling.tree(forest.seeds[tree])[1] if rows is None else rows
+    own = forest.leaf_rows(tree)[0] if rows is None else rows
     out = [TreeNode(0, -1, 0, False, bool(forest.flags[first] & LEAF), own, tree)]
     for node in out:  # grows while it is read
         if node.leaf:
@@ -108,16 +108,15 @@ def held_out_prune(forest: Forest, codes: Covariate8, sums: Floats, share: float
     share : float
         Of the rows of leaves, that prune.
     """
+    forest = replace(forest, pruned=share)
     m = forest.shape.n_moments
     parts = []
     for tree in range(forest.n_trees):
-        split, leaf = forest.sampling.tree(forest.seeds[tree])
-        at = draw_rows(len(leaf), max(1, round(share * len(leaf))), forest.seeds[tree, 4])
-        kept = np.ones(len(leaf), dtype=bool)
-        kept[at] = False
+        split = forest.sampling.tree(forest.seeds[tree])[0]
+        kept, taken = forest.leaf_rows(tree)
         chosen = node_rows(forest, codes, tree, split)
-        held = node_rows(forest, codes, tree, leaf[at])
-        final = node_rows(forest, codes, tree, leaf[kept])
+        held = node_rows(forest, codes, tree, taken)
+        final = node_rows(forest, codes, tree, kept)
         ends = _kept_leaves(chosen, held, final, sums[:, :m])
         parts.append(_cut_back(forest, tree, ends, {n.at: sums[n.rows, :m].sum(axis=0) for n in final}))
     sizes = np.array([[len(p[0]), len(p[4]), len(p[5])] for p in parts])

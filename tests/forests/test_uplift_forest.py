@@ -149,6 +149,15 @@ def test_pruning_on_held_out_rows_takes_back_what_they_do_not_confirm():
     assert np.corrcoef(kept.predict(real), real["effect"])[0, 1] > 0.8
     # every leaf has rows, and the effect of a leaf is that of the rows that did not prune
     assert (kept._grown.forest.leaves[:, 0] > 0).all()
+    weights, y, offer = kept.weights(real.iloc[:3]), real["y"].to_numpy(), real["offer"].to_numpy()
+    by_arm = [weights[:, offer == a] @ y[offer == a] / weights[:, offer == a].sum(axis=1) for a in (0, 1)]
+    np.testing.assert_allclose(by_arm[1] - by_arm[0], kept.predict(real.iloc[:3]), rtol=1e-10)
+    root = kept.tree_table(0).loc[0, "rows"]
+    assert (
+        root
+        == len(kept._grown.forest.leaf_rows(0)[0])
+        < len(kept._grown.forest.sampling.tree(kept._grown.forest.seeds[0])[1])
+    )
 
 
 def test_a_tree_as_table_text_and_picture():
