@@ -44,6 +44,9 @@ from pandas_causal.experiments.planning import power as power
 from pandas_causal.experiments.planning import sample_size as sample_size
 from pandas_causal.experiments.two_samples import ab_test as ab_test
 from pandas_causal.experiments.two_samples import ab_test_counts as ab_test_counts
+from pandas_causal.forests.causal_forest import CausalForest as CausalForest
+from pandas_causal.forests.instrumental_forest import InstrumentalForest as InstrumentalForest
+from pandas_causal.forests.uplift_forest import UpliftForest as UpliftForest
 from pandas_causal.graphs.graph import CausalGraph as CausalGraph
 from pandas_causal.heterogeneity.cache import reuse_nuisances as reuse_nuisances
 from pandas_causal.heterogeneity.causal_stack import CausalStack as CausalStack

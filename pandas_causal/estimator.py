@@ -43,6 +43,7 @@ SHORT_NAMES: Mapping[str, Mapping[str, tuple[str, Mapping[str, object]]]] = {
         "t": ("TLearner", {}),
         "s": ("SLearner", {}),
         "dml": ("LinearDML", {}),
+        "forest": ("CausalForest", {}),
     },
     "mediate": {
         "doubly_robust": ("NaturalEffects", {}),

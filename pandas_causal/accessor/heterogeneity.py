@@ -42,23 +42,24 @@ class HeterogeneityQuestions(Questions):
         level: float | None = None,
         missing: str = "raise",
     ) -> Effect:
-        """Effect for every row, given its covariates, by a learner: "dr", "r", "x", "t", "s", "dml" or an instance.
+        """Effect for every row, given its covariates, by a learner: "dr", "r", "x", "t", "s", "dml", "forest" or yours.
 
         Example: ``tau = df.causal.cate(treatment="t", outcome="y", covariates=["age", "income"])``; see
-        :class:`DRLearner` and :class:`LinearDML`. ``tau.table`` has one row per row of the frame, with its index;
+        :class:`DRLearner`, :class:`LinearDML` and :class:`CausalForest`. ``tau.table`` has one row per row of the
+        frame, with its index;
         ``tau.aggregate()`` and ``tau.aggregate(by=df["region"])`` are averages with standard errors; rows have theirs
-        with "dml" and with ``DRLearner(final_model="linear")``. ``tau.estimator`` predicts for new rows.
+        with "dml", "forest" and ``DRLearner(final_model="linear")``. ``tau.estimator`` predicts for new rows.
 
         Parameters
         ----------
         treatment : column name or array-like
-            Arms; with "dml" a number too.
+            Arms; with "dml" and "forest" a number too.
         outcome : column name
         covariates : list of columns
             What is adjusted for, and, unless `effect_modifiers` says less, what effects may vary with.
         formula : str, optional
             Right-hand side that makes the covariates, in their place.
-        learner : {"dr", "r", "x", "t", "s", "dml"} or estimator
+        learner : {"dr", "r", "x", "t", "s", "dml", "forest"} or estimator
         effect_modifiers : list of columns, optional
         arm : level or name, optional
             Which arm to compare with the control, where there are several.

@@ -15,6 +15,7 @@ from pandas_causal.heterogeneity.nuisances import (
     fit_arm_nuisances,
     residuals_of,
 )
+from pandas_causal.inputs.parameters import is_word
 from pandas_causal.inputs.treatments import Numbers
 from pandas_causal.inputs.types import Covariates, Model, Outcome, RoleLike
 from pandas_causal.kernels.arrays import Codes, Floats
@@ -111,9 +112,12 @@ def _models(estimator: ConditionalEffects, outcome: Model | None, treatment: Mod
     """Models of the score's nuisances: those given, else what the estimator's settings say."""
     params = estimator.get_params(deep=False)
     setting = "treatment_model" if "treatment_model" in params else "propensity_model"
+    # a forest's own nuisances are out of bag, and held-out rows have no bags
+    own = {name: params.get(name, "auto") for name in ("outcome_model", setting)}
+    own |= {name: "auto" for name, model in own.items() if is_word(model, ("forest",))}
     return NuisanceModels(
-        params["outcome_model"] if outcome is None else outcome,
-        params[setting] if treatment is None else treatment,
+        own["outcome_model"] if outcome is None else outcome,
+        own[setting] if treatment is None else treatment,
         params.get("clip", 0.01), 0, params.get("n_jobs"), params.get("memory"), setting,
     )  # fmt: skip
 

@@ -20,6 +20,7 @@ from tests.contract.twins import fast
 SCORED = [estimator for estimator in ESTIMATORS if hasattr(estimator, "score")]
 EFFECTS = ("LinearDML", "SparseDML", "SLearner", "TLearner", "XLearner", "RLearner", "DRLearner")
 EFFECTS += ("CausalStack", "NonparametricDML", "KernelDML")
+FORESTS = ("CausalForest", "UpliftForest")
 scored = pytest.mark.parametrize("estimator", SCORED, ids=[type(e).__name__ for e in SCORED])
 every = pytest.mark.parametrize("estimator", ESTIMATORS, ids=NAMES)
 GRIDS = {
@@ -34,6 +35,7 @@ GRIDS = {
     "RegressionAdjustment": {"estimand": ["ATE", "ATT"]},
     **{name: {"n_repeats": [1, 2]} for name in EFFECTS[:2]},
     **{name: {"clip": [0.01, 0.1]} for name in EFFECTS[2:]},
+    **{name: {"max_depth": [1, 2]} for name in FORESTS},
 }
 
 
@@ -88,7 +90,7 @@ def test_a_name_with_one_letter_for_every_row(estimator, name, covariates):
     named = clone(small).fit(X, y, treatment=name)
     assert sliced.effect().estimate == named.effect().estimate
     assert "treatment" not in named.covariates_
-    if type(estimator).__name__ in EFFECTS:
+    if type(estimator).__name__ in EFFECTS + FORESTS:
         return  # two held-out rows are too few for a score that fits nuisances to them
     folds = CausalKFold(5, treatment=name)
     scores = cross_val_score(small, X, y, params={"treatment": name}, cv=folds, error_score="raise")
@@ -181,8 +183,13 @@ def transformer():
 
 
 def exactness(estimator):
-    """A lasso over columns that are collinear, as all levels of a category are, depends on which are left out."""
-    return 1e-2 if type(estimator).__name__ == "SparseDML" else 1e-9
+    """What a column per level is to the estimator in place of the category.
+
+    A lasso over columns that are collinear, as all levels of a category are, depends on which are left out; trees cut a
+    category into sets of levels, and a column per level one by one.
+    """
+    name = type(estimator).__name__
+    return 0.1 if name in FORESTS else 1e-2 if name == "SparseDML" else 1e-9
 
 
 def settings(estimator):

@@ -22,6 +22,8 @@ def fast(cls, **settings):
         models = {"outcome_model": "linear", "propensity_model": "ridge", "final_model": "linear", "cv": 2}
         members = [pandas_causal.DRLearner(**models)]
         quick |= {"learners": members, "cv": 2}
+    if "n_estimators" in defaults:
+        quick |= {"n_estimators": 40, "min_samples_leaf": 5}
     return cls(**{**quick, **settings})
 
 
