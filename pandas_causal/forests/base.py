@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, ClassVar, NamedTuple
@@ -21,7 +21,7 @@ from pandas_causal.forests.growing import Forest, GrowthRules, Sampling, TreeSha
 from pandas_causal.forests.local_linear import local_linear
 from pandas_causal.forests.nuisances import Coded, OutOfBag, default_tries, nuisance_report
 from pandas_causal.heterogeneity.base import ConditionalEffects, modifier_columns, row_scores
-from pandas_causal.heterogeneity.meta_learners import slopes_test
+from pandas_causal.heterogeneity.final_models import slopes_test
 from pandas_causal.heterogeneity.projection import EffectBasis, LinearEffects, fit_on_basis
 from pandas_causal.heterogeneity.ranking import rate
 from pandas_causal.heterogeneity.scoring import r_score_of
@@ -239,7 +239,7 @@ class EffectForest(ConditionalEffects):
 
     # -- effects -----------------------------------------------------------------------------------------------------
 
-    def effect(self, X: Covariates = None, arm: Any = None) -> Effect:
+    def effect(self, X: Covariates = None, arm: Any = None, outcome: Hashable = None) -> Effect:
         """Return the average effect, or, given X, the effect for every row of X with its interval.
 
         Of the rows that were fitted the effects are out of bag: by the trees that did not see the row. Intervals are
@@ -252,8 +252,14 @@ class EffectForest(ConditionalEffects):
             Covariates; role columns in it are ignored.
         arm : level or name, optional
             Which arm to compare with the control, or which treatment, where there are several.
+        outcome : name, optional
+            Of other learners, which take several outcomes; a forest has one.
         """
         check_is_fitted(self, "effect_")
+        if outcome is not None:
+            raise CausalArgumentError(
+                f"outcome={outcome!r} chooses among several outcomes, and a forest is fitted to one"
+            )
         if X is None:
             return super().effect()
         j, sample = self._position(arm), self._sample
