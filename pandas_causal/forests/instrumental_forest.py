@@ -35,7 +35,7 @@ from pandas_causal.forests.growing import (
 )
 from pandas_causal.forests.nuisances import Coded, default_tries, forest_means, means_of
 from pandas_causal.heterogeneity.base import plan_of
-from pandas_causal.inference.influence import Influence
+from pandas_causal.inference.influence import Influence, cluster_component
 from pandas_causal.inputs.arms import Arms
 from pandas_causal.inputs.column_rules import as_float, is_numeric
 from pandas_causal.inputs.parameters import Legal
@@ -211,7 +211,7 @@ class InstrumentalForest(EffectForest):
         groups = rows.ordered(np.column_stack([~above, above]).astype(float))
         ordered = [rows.ordered(v) for v in (w, z_left / spread[0], d_left / spread[1], y_left)]
         sums = instrumental_sums(ordered[0], ordered[1], ordered[2], ordered[3], groups)
-        first, warned = _first_stage(z_left, d_left, w, name, sample.treatment)
+        first, warned = _first_stage(z_left, d_left, w, name, sample)
         self._grown = self._grow(sample, rows, sums, TreeShape(INSTRUMENTAL, 1, 1, 2), seed, self._unit)
         self.min_samples_leaf_, self.tuning_ = self._grown.leaf, self._grown.tuning
         moved = self._compliance(rows, ordered, groups, seed)
@@ -298,18 +298,25 @@ def _instrument(sample: Sample) -> Floats:
     return codes.astype(float)
 
 
-def _first_stage(z: Floats, d: Floats, w: Floats, name: str, treatment: str) -> tuple[Check, list[str]]:
-    """How strongly the instrument moves the treatment, residuals on residuals."""
+def _first_stage(z: Floats, d: Floats, w: Floats, name: str, sample: Sample) -> tuple[Check, list[str]]:
+    """How strongly the instrument moves the treatment, residuals on residuals, clustered as the fit is."""
+    treatment = sample.treatment
     slope = float((w * z) @ d / ((w * z) @ z))
-    error = float(np.sqrt(np.square(w * z * (d - slope * z)).sum()) / ((w * z) @ z))
+    contributions = (w * z * (d - slope * z) / ((w * z) @ z))[:, None]
+    if sample.cluster:
+        variance = float(cluster_component(contributions, sample.cluster, p=1).meat[0, 0])
+    else:
+        variance = float(np.square(contributions).sum())
+    error = float(np.sqrt(max(variance, 0.0)))
     F = (slope / error) ** 2 if error > 0 else np.inf
     if slope == 0:
         raise NotIdentifiedError(f"{name} does not move {treatment} at all, given the covariates")
     index = pd.Index([f"{name} on {treatment}"])
     table = pd.DataFrame({"estimate": [slope], "std_error": [error], "F": [F]}, index=index)
-    check = Check(bool(F >= _WEAK), table, f"{name} moves {treatment} by {slope:.4g} (F {F:.1f})")
+    by = f", clustered by {' and '.join(sample.clusters)}" if sample.cluster else ""
+    check = Check(bool(F >= _WEAK), table, f"{name} moves {treatment} by {slope:.4g} (F {F:.1f}{by})")
     if F >= _WEAK:
         return check, []
-    text = f"{name} moves {treatment} weakly: F {F:.1f}, under 10; intervals here do not hold then"
+    text = f"{name} moves {treatment} weakly: F {F:.1f}{by}, under 10; intervals here do not hold then"
     warn(text, WeakInstrumentWarning)
     return check, [text]
