@@ -33,7 +33,7 @@ from pandas_causal.forests.growing import (
     solve_causal,
     solve_instrumental,
 )
-from pandas_causal.forests.nuisances import Coded, default_tries, forest_means, means_of
+from pandas_causal.forests.nuisances import Coded, check_regressor, default_tries, folds_of, forest_means, means_of
 from pandas_causal.heterogeneity.base import plan_of
 from pandas_causal.inference.influence import Influence, cluster_component
 from pandas_causal.inputs.arms import Arms
@@ -42,12 +42,11 @@ from pandas_causal.inputs.parameters import Legal
 from pandas_causal.inputs.treatments import Takes
 from pandas_causal.inputs.types import Covariates, Model, Outcome, RoleLike
 from pandas_causal.kernels.arrays import Floats
-from pandas_causal.models.folds import draw_folds
 
 __all__ = ["InstrumentalForest"]
 
 _WEAK = 10.0
-_LEAST_MOVED = 0.01  # of a treatment by an instrument, both in units of their residuals' spread
+_NOTHING = 1e-6
 
 
 class InstrumentalForest(EffectForest):
@@ -61,8 +60,11 @@ class InstrumentalForest(EffectForest):
     Parameters
     ----------
     n_estimators, min_samples_leaf, max_depth, max_features, max_samples, honesty, honesty_fraction, alpha, \
-    imbalance_penalty, equalize_clusters, cv, clip, control, formula, random_state, n_jobs, progress
+    imbalance_penalty, equalize_clusters, cv, control, formula, random_state, n_jobs, progress
         As in :class:`CausalForest`; leaves hold both values (or halves) of the instrument.
+    clip : float
+        How much the instrument moves the treatment (of a row, in units of both residuals' spreads) is kept this far
+        from 0 in the scores of averages.
     outcome_model, treatment_model, instrument_model : {"forest", "auto", "linear", "ridge", "boosting"} or regressor
         Means given the covariates.
 
@@ -74,7 +76,7 @@ class InstrumentalForest(EffectForest):
     compliance_ : ndarray (n,)
         How much the instrument moves the treatment of rows like this one, out of bag.
     scores_of_effects_ : ndarray (n, 1)
-    folds_ : ndarray (n,)
+    folds_ : ndarray (n,) or None
     min_samples_leaf_ : int
     tuning_ : DataFrame or None
 
@@ -180,9 +182,10 @@ class InstrumentalForest(EffectForest):
         d = sample.codes.astype(float) if isinstance(sample.treated, Arms) else sample.numbers.values[:, 0]
         name = str(getattr(sample.inputs.roles["instrument"], "name", "the instrument"))
         z = _instrument(sample)
-        self.folds_ = draw_folds(
-            self.cv, sample.inputs, sample.treated, rng, sample.cluster[0] if sample.cluster else None
-        )
+        models = {key: getattr(self, key) for key in ("outcome_model", "treatment_model", "instrument_model")}
+        for key, spec in models.items():
+            check_regressor(spec, key)
+        self.folds_ = folds_of(self.cv, sample, rng, list(models.values()))
         rows = self._coded = encoded_rows(sample, self.formula)
         seed, trees = int(rng.integers(2**31 - 1)), self.n_estimators // 4
         words = "nuisances" if self.progress else ""
@@ -214,7 +217,11 @@ class InstrumentalForest(EffectForest):
         first, warned = _first_stage(z_left, d_left, w, name, sample)
         self._grown = self._grow(sample, rows, sums, TreeShape(INSTRUMENTAL, 1, 1, 2), seed, self._unit)
         self.min_samples_leaf_, self.tuning_ = self._grown.leaf, self._grown.tuning
-        moved = self._compliance(rows, ordered, groups, seed)
+        moved, floored = self._compliance(rows, ordered, groups, seed)
+        weakly = (
+            f"the instrument moves the treatment of {floored:,} rows by less than clip={self.clip:g} (in units of both"
+            " spreads), which is taken in their scores"
+        )
         self.compliance_ = moved * spread[1] / spread[0]
         variance = np.maximum(
             forest_means(
@@ -241,17 +248,20 @@ class InstrumentalForest(EffectForest):
                 f"monotonicity: {name} moves nobody's {sample.treatment} the other way",
             ),
             diagnostics=Checks({"first_stage": first, "nuisance": self._report(parts)}),
-            warnings=(*notes(sample), *warned, *self._grown.notes),
+            warnings=(*notes(sample, self.missing_words), *warned, *([weakly] if floored else []), *self._grown.notes),
             std_error_method="doubly robust scores, out of bag"
             + (f", clustered by {' and '.join(sample.clusters)} (CR1)" if sample.cluster else ", normal law"),
-            facts={**sample.facts(), "instrument": name, "n_trees": self._grown.forest.n_trees},
+            facts={**sample.facts(), "instrument": name, "n_clipped": floored, "n_trees": self._grown.forest.n_trees},
         ).explained()
         return self
 
     # -- inside ------------------------------------------------------------------------------------------------------
 
-    def _compliance(self, rows: Coded, ordered: list[Floats], groups: Floats, seed: int) -> Floats:
-        """How much the instrument moves the treatment, in units of their spreads, out of bag and away from 0."""
+    def _compliance(self, rows: Coded, ordered: list[Floats], groups: Floats, seed: int) -> tuple[Floats, int]:
+        """How much the instrument moves the treatment, in units of their spreads, out of bag and away from 0.
+
+        Also the number of rows that were held away from 0 by ``clip``.
+        """
         w, z, d, _ = ordered
         n, p = rows.codes.shape
         forest = grow_forest(
@@ -264,8 +274,9 @@ class InstrumentalForest(EffectForest):
         found = solve_causal(moments, 1, 1)[0][:, 0, 0]
         overall = float((w * z) @ d / ((w * z) @ z))
         found = np.where(np.isfinite(found), found, overall)
-        sign = np.where(found == 0, np.sign(overall), np.sign(found))
-        return rows.in_rows(sign * np.maximum(np.abs(found), _LEAST_MOVED))
+        found = np.where(found == 0, np.copysign(_NOTHING, overall), found)  # never divided by
+        small = np.abs(found) < self.clip
+        return rows.in_rows(np.where(small, np.copysign(self.clip, found), found)), int(small.sum())
 
     def _solved(self, moments: Floats) -> tuple[Floats, Floats]:
         return solve_instrumental(moments)

@@ -9,6 +9,7 @@ import numpy as np
 from pandas_causal.forests.binning import Covariate8
 from pandas_causal.forests.growing import Forest
 from pandas_causal.forests.kernels import CATEGORY, LEAF, MISSING_LEFT
+from pandas_causal.heterogeneity.cuts import cut_in_words
 from pandas_causal.kernels.arrays import Bools, Floats, Ints, Values
 
 __all__ = ["TreeNode", "held_out_prune", "node_rows", "rule_of"]
@@ -86,10 +87,18 @@ def rule_of(forest: Forest, node: TreeNode) -> str:
         named = [str(level) for level, left in zip(column.levels, goes, strict=True) if left == node.left]
         told = ", ".join(named[:_MANY_LEVELS]) + (f" and {len(named) - _MANY_LEVELS} more" if len(named) > _MANY_LEVELS
                                                   else "")  # fmt: skip
-        return f"{column.name} in {told}"
-    assert column.edges is not None  # noqa: S101 - a number
-    text = f"{column.name} {'<=' if node.left else '>'} {column.edges[cut]:.4g}"
-    return f"{text} or missing" if column.has_missing and bool(flags & MISSING_LEFT) == node.left else text
+        missing = bool(_goes_left(forest, node.tree, node.parent, np.array([column.n_values]))[0]) == node.left
+        if not named:
+            return f"{column.name} missing"
+        text = f"{column.name} in {told}"
+        return f"{text} or missing" if column.has_missing and missing else text
+    assert column.edges is not None and column.above is not None  # noqa: S101, PT018 - a number
+    missing = column.has_missing and bool(flags & MISSING_LEFT) == node.left
+    if cut >= column.n_values - 1 and not node.left:  # no value lies beyond
+        return f"{column.name} missing"
+    told = cut_in_words(float(column.edges[cut]), float(column.above[cut]))
+    text = f"{column.name} {'<=' if node.left else '>'} {told}"
+    return f"{text} or missing" if missing else text
 
 
 def held_out_prune(forest: Forest, codes: Covariate8, sums: Floats) -> Forest:

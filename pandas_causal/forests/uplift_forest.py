@@ -14,7 +14,15 @@ from pandas_causal.arms.base import UNCONFOUNDED
 from pandas_causal.arms.estimands import in_words, plan_estimand
 from pandas_causal.arms.sample import Sample, supported
 from pandas_causal.errors import CausalArgumentError, CausalDataError
-from pandas_causal.forests.base import EffectForest, Grown, encoded_rows, even_trees, refuse_events
+from pandas_causal.forests.base import (
+    EffectForest,
+    Grown,
+    encoded_rows,
+    even_trees,
+    not_out_of_bag,
+    refuse_events,
+    tries,
+)
 from pandas_causal.forests.growing import (
     UPLIFT,
     GrowthRules,
@@ -24,7 +32,7 @@ from pandas_causal.forests.growing import (
     solve_uplift,
     uplift_sums,
 )
-from pandas_causal.forests.nuisances import Coded, default_tries
+from pandas_causal.forests.nuisances import Coded
 from pandas_causal.forests.trees import held_out_prune, node_rows, rule_of
 from pandas_causal.heterogeneity.scoring import arm_scores
 from pandas_causal.inference.influence import cluster_component
@@ -331,8 +339,7 @@ class UpliftForest(EffectForest):
     ) -> Grown:
         n, p = rows.codes.shape
         trees, notes = even_trees(self.n_estimators)
-        tried = default_tries(p) if self.max_features is None else float(self.max_features)
-        tried = tried * p if isinstance(self.max_features, float) else tried
+        tried = tries(self.max_features, p)
         sampling = Sampling.of(
             n, self.max_samples, self.honesty_fraction if self.honesty else 1.0, pairs=True, clusters=rows.clusters,
             equalise=self.equalize_clusters, held_share=self.prune_fraction or 0.0,
@@ -348,6 +355,7 @@ class UpliftForest(EffectForest):
             forest = held_out_prune(forest, rows.codes, sums)
         moments, _ = forest.moments(rows.codes, forest.bags(self.n_jobs), self.n_jobs)
         gone = ~np.isfinite(moments).all(axis=1)
+        notes += not_out_of_bag(int(gone.sum()))
         if gone.any():
             moments[gone] = forest.moments(rows.codes, None, self.n_jobs)[0][gone]
         overall = sums[:, : shape.n_moments].sum(axis=0)

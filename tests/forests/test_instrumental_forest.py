@@ -93,3 +93,19 @@ def test_first_stage_is_clustered():
     sums = np.bincount(group, weights=z * (d - slope * z))
     by_hand = (slope * (z @ z)) ** 2 / (30 / 29 * np.square(sums).sum())
     assert found.effect().diagnostics["first_stage"].table["F"].iloc[0] == pytest.approx(by_hand)
+
+
+def test_models_are_refused_by_their_own_names():
+    for setting in ("outcome_model", "treatment_model", "instrument_model"):
+        with pytest.raises(CausalArgumentError, match=rf"^{setting} must be one of \['forest'"):
+            fit(FRAME, **{setting: "foo"})
+
+
+def test_clip_keeps_the_compliance_away_from_0_and_counts():
+    weak = moved(n=600, strength=0.3)
+    found = fit(weak, n_estimators=20, clip=0.45)
+    assert np.abs(found.compliance_).min() > 0
+    n = found.effect().facts["n_clipped"]
+    assert n > 0
+    assert any(f"of {n} rows by less than clip=0.45" in w for w in found.effect().warnings)
+    assert fit(weak, n_estimators=20, clip=0.0).effect().facts["n_clipped"] == 0

@@ -237,3 +237,5 @@ def test_settings_of_tables_and_costs_are_checked():
     for cost in ("a", np.nan):
         with pytest.raises(CausalArgumentError, match=r"costs\[1\] must be a finite number"):
             fit(offers(n=600), criterion="cts", costs={1: cost})
+    with pytest.raises(CausalArgumentError, match="linear= corrects by a regression of residuals"):
+        found.predict(offers(n=20), linear=["a"])
