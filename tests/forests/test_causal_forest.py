@@ -381,6 +381,8 @@ def test_settings_are_named_as_they_are_called():
     for ridge in ("x", -5):
         with pytest.raises(CausalArgumentError, match="ridge must be a number of 0 or more"):
             FIT.predict(FRAME[COVARIATES], linear=["a"], ridge=ridge)
+    with pytest.raises(CausalArgumentError, match="level must be a number between 0 and 1"):
+        FIT.rate(FRAME["a"], level=95)
     with pytest.raises(CausalDataError, match="a: held numbers at fit"):
         FIT.predict(FRAME[COVARIATES].assign(a="u"))
     for features in (30.0, 0, 1.5):
