@@ -15,6 +15,7 @@ from pandas_causal.arms.estimands import EstimandPlan
 from pandas_causal.arms.overlap import arm_weights, overlap_check, propensity_histogram
 from pandas_causal.arms.positivity import refuse_separation
 from pandas_causal.arms.sample import (
+    IMPUTED,
     HeldOut,
     Sample,
     enough_clusters,
@@ -227,6 +228,8 @@ class ArmComparison(RowEstimator):
     :meth:`finish`; :meth:`overlap` checks positivity for the estimand asked.
     """
 
+    missing_words: ClassVar[str] = IMPUTED
+
     def held_out(
         self, X: Covariates, y: Outcome, treatment: RoleLike, sample_weight: RoleLike, *, outcome: bool = True
     ) -> HeldOut:
@@ -319,7 +322,7 @@ class ArmComparison(RowEstimator):
             n_obs=len(sample),
             assumptions=tuple(assumptions),
             diagnostics=Checks(diagnostics or {}),
-            warnings=(*warned, *few, *notes(sample)),
+            warnings=(*warned, *few, *notes(sample, self.missing_words)),
             std_error_method=std_error_method,
             facts={**sample.facts(), **(facts or {})},
             population=population,

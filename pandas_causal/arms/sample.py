@@ -25,6 +25,7 @@ from pandas_causal.models.linear import StandardisedMatrix, fit_logistic
 from pandas_causal.models.nuisance import TrainingRows, arm_loss, fit_propensity
 
 __all__ = [
+    "IMPUTED",
     "CheckPropensity",
     "HeldOut",
     "Sample",
@@ -297,8 +298,11 @@ def collinear(sample: Sample, dropped: Positions) -> list[str]:
     )
 
 
-def notes(sample: Sample) -> list[str]:
-    """What was imputed or left out, for the reader."""
+IMPUTED = "were imputed by the mean, with indicators"
+
+
+def notes(sample: Sample, imputed: str = IMPUTED) -> list[str]:
+    """What was imputed or left out, for the reader; `imputed` says what becomes of missing covariates."""
     out = []
     if sample.inputs.n_zero_weight:
         out.append(f"{sample.inputs.n_zero_weight:,} rows of weight 0 were left out")
@@ -306,7 +310,7 @@ def notes(sample: Sample) -> list[str]:
         out.append(f"{sample.inputs.n_dropped:,} rows with a missing outcome or role were left out (missing='drop')")
     if sample.encoder.imputed:
         parts = ", ".join(f"{k} {v:,}" for k, v in list(sample.encoder.imputed.items())[:5])
-        out.append(f"missing covariates were imputed by the mean, with indicators: {parts}")
+        out.append(f"missing covariates {imputed}: {parts}")
     if sample.encoder.dropped:
         out.append(f"constant covariates were left out: {', '.join(sample.encoder.dropped[:5])}")
     return out

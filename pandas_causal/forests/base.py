@@ -12,7 +12,7 @@ import pandas as pd
 from sklearn.utils.validation import check_is_fitted
 
 from pandas_causal.arms.sample import Sample
-from pandas_causal.effect.check import Check
+from pandas_causal.effect.check import Check, Checks
 from pandas_causal.effect.effect import Effect
 from pandas_causal.effect.estimates import Estimates, Weighting
 from pandas_causal.errors import CausalArgumentError, CausalDataError
@@ -28,13 +28,34 @@ from pandas_causal.heterogeneity.scoring import r_score_of
 from pandas_causal.inference.draws_and_variance import Variance
 from pandas_causal.inference.influence import Component, Influence
 from pandas_causal.inference.rows import RowIdentity
+from pandas_causal.inputs.column_rules import as_float, is_numeric
 from pandas_causal.inputs.formula import AnyEncoder
-from pandas_causal.inputs.parameters import FLAG, NON_NEGATIVE, SHARE, Legal, at_least, number, or_none
+from pandas_causal.inputs.parameters import (
+    FLAG,
+    NON_NEGATIVE,
+    SHARE,
+    Legal,
+    at_least,
+    check_settings,
+    number,
+    or_none,
+)
+from pandas_causal.inputs.roles import common_index
 from pandas_causal.inputs.types import Covariates, Outcome, RoleLike
-from pandas_causal.kernels.arrays import Floats
+from pandas_causal.kernels.arrays import Floats, Ints
 from pandas_causal.models.folds import label_order
 
-__all__ = ["EffectForest", "Grown", "encoded_rows", "even_trees", "forest_columns", "refuse_events"]
+__all__ = [
+    "Among",
+    "EffectForest",
+    "Grown",
+    "encoded_rows",
+    "even_trees",
+    "forest_columns",
+    "not_out_of_bag",
+    "refuse_events",
+    "tries",
+]
 
 _LEAVES = (2, 5, 10, 20, 40)
 _TUNING_TREES = 100
@@ -46,7 +67,30 @@ LEAST = Legal(
     "'auto' or a whole number of rows, 1 or more",
 )
 PART = number(0, 1.0000001, "a number above 0, up to 1", closed_low=False)
-TRIED = or_none(number(0, np.inf, "a number above 0", closed_low=False))
+TRIED = or_none(
+    Legal(
+        lambda value: PART.holds(value) if isinstance(value, float | np.floating) else at_least(1).holds(value),
+        "a whole number of covariates, 1 or more, or a share of them as a float above 0, up to 1.0",
+    )
+)
+
+
+class Among(NamedTuple):
+    """Rows that an average is over, where these are not all, or not all alike.
+
+    Attributes
+    ----------
+    n : int
+    population : str
+    checks : dict
+        Of these rows, in place of those of all.
+    warned : list of str
+    """
+
+    n: int
+    population: str
+    checks: Mapping[str, Any]
+    warned: Sequence[str]
 
 
 class Grown(NamedTuple):
@@ -104,7 +148,7 @@ def refuse_events(y: Outcome) -> None:
     """
     kinds = [t[0].kind for t in y.dtype.fields.values()] if isinstance(y, np.ndarray) and y.dtype.fields else []
     if isinstance(y, pd.DataFrame) and y.shape[1] == 2:
-        kinds = ["b" if set(y[c].dropna().unique()) <= {0, 1} else "f" for c in y.columns]
+        kinds = ["b" if set(y.iloc[:, k].dropna().unique()) <= {0, 1} else "f" for k in range(2)]
     if sorted(kinds) in (["b", "f"], ["b", "i"]):
         raise CausalDataError(
             "outcome: a time with an event indicator is not an outcome that forests take; give whether the event came"
@@ -117,6 +161,24 @@ def even_trees(asked: int) -> tuple[int, list[str]]:
     if asked % 2 == 0:
         return asked, []
     return asked + 1, [f"n_estimators={asked} is odd, and variances need bags of two trees: {asked + 1} were grown"]
+
+
+def not_out_of_bag(n: int) -> list[str]:
+    """What to say of rows of which no tree speaks that did not see them."""
+    if not n:
+        return []
+    text = (
+        f"the effects of {n:,} rows are not out of bag: every tree saw them, or treatments do not vary in the leaves of"
+        " the others; grow more trees (n_estimators=)"
+    )
+    return [text]
+
+
+def tries(asked: float | None, p: int) -> float:
+    """Expected number of covariates tried at a node, of p, by the setting ``max_features``."""
+    if asked is None:
+        return default_tries(p)
+    return float(asked * p if isinstance(asked, float | np.floating) else asked)
 
 
 class EffectForest(ConditionalEffects):
@@ -139,6 +201,9 @@ class EffectForest(ConditionalEffects):
         "clip": SHARE,
         "progress": FLAG,
     }
+    missing_words: ClassVar[str] = (
+        "are values of their own in the trees (the mean, with an indicator, in models that are no forest)"
+    )
     n_estimators: int
     min_samples_leaf: int | str
     max_depth: int | None
@@ -163,10 +228,7 @@ class EffectForest(ConditionalEffects):
         """Grow the forest, its least leaf chosen by the out-of-bag loss if asked."""
         n, p = rows.codes.shape
         trees, notes = even_trees(self.n_estimators)
-        if self.max_features is None:
-            tried = default_tries(p)
-        else:
-            tried = self.max_features * p if isinstance(self.max_features, float) else float(self.max_features)
+        tried = tries(self.max_features, p)
         sampling = Sampling.of(
             n, self.max_samples, self.honesty_fraction if self.honesty else 1.0, pairs=True, clusters=rows.clusters,
             equalise=self.equalize_clusters,
@@ -194,6 +256,7 @@ class EffectForest(ConditionalEffects):
         moments, _ = forest.moments(rows.codes, forest.bags(self.n_jobs), self.n_jobs)
         effects = self._solved(moments)[0][:, :, 0]
         gone = ~np.isfinite(effects).all(axis=1)
+        notes += not_out_of_bag(int(gone.sum()))
         if gone.any():  # in every bag, or treatments do not vary where the row is
             effects[gone] = self._solved(forest.moments(rows.codes, None, self.n_jobs)[0][gone])[0][:, :, 0]
             effects = np.where(np.isfinite(effects), effects, self._overall(ordered, shape))
@@ -242,9 +305,10 @@ class EffectForest(ConditionalEffects):
     def effect(self, X: Covariates = None, arm: Any = None, outcome: Hashable = None) -> Effect:
         """Return the average effect, or, given X, the effect for every row of X with its interval.
 
-        Of the rows that were fitted the effects are out of bag: by the trees that did not see the row. Intervals are
-        pointwise (the bootstrap of little bags); rows have no covariances, so that maps that mix them are refused,
-        but for ``aggregate``, which averages doubly robust scores of the fitted rows.
+        Of the rows that were fitted, which are known by their labels and covariates, the effects are out of bag: by the
+        trees that did not see the row. Intervals are pointwise (the bootstrap of little bags); rows have no
+        covariances, so that maps that mix them are refused, but for ``aggregate`` where X is all fitted rows in their
+        order: it averages their doubly robust scores.
 
         Parameters
         ----------
@@ -265,12 +329,24 @@ class EffectForest(ConditionalEffects):
         j, sample = self._position(arm), self._sample
         frame = self.new_covariates(X)
         codes = self._codes_of(frame)
-        same = len(codes) == len(sample) and frame.index.equals(sample.inputs.index)
-        same = same and np.array_equal(self._coded.in_rows(self._coded.codes.astype(float)), codes)
-        if same:
-            estimates, variance = self._grown.effects[:, j], self._own_variance()[:, j]
-        else:
-            estimates, variance = self._at(codes)[0][:, j], self._variance(codes)[:, j]
+        own = self._own_rows(frame.index, codes)
+        fitted = own >= 0
+        same = len(own) == len(sample) and np.array_equal(own, np.arange(len(own)))
+        estimates, variance = np.empty(len(own)), np.empty(len(own))
+        if fitted.any():
+            estimates[fitted] = self._grown.effects[own[fitted], j]
+            variance[fitted] = self._own_variance()[own[fitted], j]
+        if not fitted.all():
+            estimates[~fitted] = self._at(codes[~fitted])[0][:, j]
+            variance[~fitted] = self._variance(codes[~fitted])[:, j]
+        method = "little bags, pointwise"
+        if fitted.any():
+            method += ", out of bag" if fitted.all() else f", out of bag for the {fitted.sum():,} rows that were fitted"
+        unknown = int(np.isnan(variance).sum())
+        lacking = (
+            f"{unknown:,} rows have no standard error: no bag of two trees is without them, or treatments do not vary"
+            " where they are; grow more trees (n_estimators=)"
+        )
         return Effect(
             rows=Estimates(
                 pd.Series(estimates, index=frame.index, name="estimate"),
@@ -282,12 +358,24 @@ class EffectForest(ConditionalEffects):
             n_obs=len(sample),
             assumptions=self.effect_.assumptions,
             diagnostics=self.effect_.diagnostics,
-            warnings=self.effect_.warnings,
-            std_error_method="little bags, pointwise" + (", out of bag" if same else ""),
+            warnings=(*self.effect_.warnings, *([lacking] if unknown else [])),
+            std_error_method=method,
             estimator=self,
             facts={**self.effect_.facts, "effects_of_rows": True},
             averages=self._averages(j) if same else None,
         )
+
+    def _own_rows(self, labels: pd.Index, codes: Covariate8) -> Ints:
+        """Which fitted row, by label and covariates, every row is (m,); -1: none."""
+        index = self._sample.inputs.index
+        fitted = self._coded.in_rows(self._coded.codes)
+        if len(labels) == len(index) and labels.equals(index):
+            at = np.arange(len(labels))
+        elif index.is_unique:
+            at = np.asarray(index.get_indexer(labels))
+        else:
+            at = np.full(len(labels), -1)
+        return np.where((at >= 0) & (fitted[at] == codes).all(axis=1), at, -1)
 
     def predict(self, X: Covariates, linear: Sequence[Any] | None = None, ridge: float = 0.1) -> Floats:
         """Effects for every row of X (m,), or (m, d) with several arms or treatments, by all trees.
@@ -298,16 +386,26 @@ class EffectForest(ConditionalEffects):
         linear : list of covariates that are numbers, optional
             Correct the forest's step-like average by a local regression on these: effects then follow slopes.
         ridge : float
-            Penalty of the slopes, in units of the covariates' variances at the row.
+            Penalty of the slopes, in units of the covariates' variances at the row; 0 or more.
+
+        Raises
+        ------
+        CausalArgumentError
+            For an illegal setting, or a correction of an uplift forest, which has no residuals.
 
         References
         ----------
         Friedberg, Tibshirani, Athey and Wager (2021), "Local linear forests", JCGS 30.
         """
         check_is_fitted(self, "effect_")
+        check_settings({"ridge": ridge}, {"ridge": NON_NEGATIVE})
+        if linear is not None and not hasattr(self, "_residuals"):
+            raise CausalArgumentError(
+                f"linear= corrects by a regression of residuals, and {type(self).__name__} has none; use CausalForest"
+            )
         frame = self.new_covariates(X)
         codes = self._codes_of(frame)
-        out = self._at(codes)[0] if linear is None else self._corrected(frame, codes, list(linear), ridge)
+        out = self._at(codes)[0] if linear is None else self._corrected(frame, codes, linear, ridge)
         return np.asarray(out[:, 0] if out.shape[1] == 1 else out)
 
     def weights(self, X: Covariates) -> Floats:
@@ -377,7 +475,7 @@ class EffectForest(ConditionalEffects):
         """
         check_is_fitted(self, "effect_")
         sample, j = self._sample, self._position(arm)
-        basis = EffectBasis.of(sample.X, sample.encoder.names, modifier_columns(sample, columns))
+        basis = EffectBasis.of(sample.X, sample.encoder.names, modifier_columns(sample, columns, "columns"))
         return self._regressed(
             basis, np.ones((len(sample), 1)), self.scores_of_effects_[:, j], [self._contrast(j)],
             f"best linear projection of the effect of {self._contrast(j)} on {sample.outcome}",
@@ -414,7 +512,12 @@ class EffectForest(ConditionalEffects):
         X = self.encoder_.transform(frame) if self.formula is not None else None
         frame = forest_columns(self.encoder_, frame, X)
         for column in binning.columns:
-            if column.edges is not None and np.isinf(pd.to_numeric(frame[column.name]).to_numpy(dtype=float)).any():
+            if column.edges is None:
+                continue
+            values = frame[column.name]
+            if not (is_numeric(values) or pd.api.types.is_bool_dtype(values.dtype)):
+                raise CausalDataError(f"{column.name}: held numbers at fit, and holds {values.dtype} values now")
+            if np.isinf(as_float(values)).any():
                 raise CausalDataError(f"covariates [{column.name!r}] hold infinite (inf) values")
         return binning.encode(frame, len(frame))
 
@@ -449,9 +552,9 @@ class EffectForest(ConditionalEffects):
         w = np.ones(len(rows.codes)) if self._sample.w is None else rows.ordered(self._sample.w)
         return self._grown.forest.weights(codes, rows.codes, w, self.n_jobs)
 
-    def _corrected(self, frame: pd.DataFrame, codes: Covariate8, linear: list[Any], ridge: float) -> Floats:
+    def _corrected(self, frame: pd.DataFrame, codes: Covariate8, linear: Sequence[Any], ridge: float) -> Floats:
         sample = self._sample
-        at = modifier_columns(sample, linear)
+        at = modifier_columns(sample, linear, "linear")
         Z = self.encoder_.transform(frame)[:, at]
         own = self._coded.ordered(sample.X[:, at])
         z, D, y = (self._coded.ordered(v) for v in self._residuals)
@@ -494,17 +597,35 @@ class EffectForest(ConditionalEffects):
     def _report(self, parts: dict[str, OutOfBag]) -> Any:
         return partial(nuisance_report, parts)
 
-    def _arranged(self, values: Floats, contributions: Floats, words: str, index: pd.Index, method: str) -> Effect:
-        """Averages with their contributions as an Effect, clustered as the fit was."""
+    def _arranged(
+        self,
+        values: Floats,
+        contributions: Floats,
+        words: str,
+        index: pd.Index,
+        method: str,
+        among: Among | None = None,
+    ) -> Effect:
+        """Averages with their contributions as an Effect, clustered as the fit was, of some of the rows if said."""
         sample = self._sample
         u = Influence.from_contributions(values, contributions, sample.rows, names=index, clusters=sample.clusters)
         if sample.cluster:
             u = u.cluster(sample.cluster)
             method += f", clustered by {' and '.join(sample.clusters)} (CR1)"
+        whole = self.effect_
+        if among is not None:
+            whole = replace(
+                whole, n_obs=among.n, population=among.population,
+                diagnostics=Checks({**dict(whole.diagnostics), **among.checks}),
+                warnings=tuple(dict.fromkeys([*among.warned, *whole.warnings])),
+            )  # fmt: skip
         return replace(
-            self.effect_, rows=Estimates(pd.Series(values, index=index, name="estimate"), u), estimand=words,
-            std_error_method=method, estimator=self,
-        )  # fmt: skip
+            whole,
+            rows=Estimates(pd.Series(values, index=index, name="estimate"), u),
+            estimand=words,
+            std_error_method=method,
+            estimator=self,
+        )
 
     def _mask(self, rows: Any) -> Floats:
         """Sample weights of a subset of the fitted rows (n,), 0 elsewhere."""
@@ -512,10 +633,13 @@ class EffectForest(ConditionalEffects):
         w = np.ones(len(sample)) if sample.w is None else sample.w
         if rows is None:
             return w
+        kept = sample.inputs.kept
         if isinstance(rows, pd.Series):
-            if not rows.index.equals(sample.inputs.index):
-                rows = rows.reindex(sample.inputs.index)
-            rows = rows.fillna(False)
+            if kept is not None and len(rows) == len(kept):
+                rows = rows[kept]
+            common_index({"X": pd.Series(0, index=sample.inputs.index), "rows": rows})
+            if isinstance(rows.dtype, pd.BooleanDtype) and not rows.isna().any():
+                rows = rows.astype(bool)
         mask = np.asarray(rows)
         if mask.dtype != bool or mask.shape != (len(sample),):
             raise CausalArgumentError(

@@ -34,12 +34,15 @@ class ColumnBins:
         Of categories.
     has_missing : bool
         Whether values were missing.
+    above : ndarray (bins,) or None
+        Of numbers: the value of the data that follows every edge; infinite after the last.
     """
 
     name: Any
     edges: Floats | None
     levels: pd.Index | None
     has_missing: bool = False
+    above: Floats | None = None
 
     @classmethod
     def of(cls, x: pd.Series[Any], w: Floats | None) -> ColumnBins | Problem:
@@ -47,7 +50,10 @@ class ColumnBins:
         if is_numeric(x) or pd.api.types.is_bool_dtype(x.dtype):
             values = as_float(x)
             there = ~np.isnan(values)
-            return cls(x.name, _quantiles(values[there], None if w is None else w[there]), None, not there.all())
+            edges = _quantiles(values[there], None if w is None else w[there])
+            ordered = np.append(np.sort(values[there]), np.inf)
+            above = ordered[np.searchsorted(ordered, edges, side="right")]
+            return cls(x.name, edges, None, not there.all(), above)
         levels = pd.Index(sorted_levels(x))
         if len(levels) > MOST_BINS:
             return Problem(

@@ -11,10 +11,10 @@ from sklearn.utils.validation import check_is_fitted
 from pandas_causal.arms.base import UNCONFOUNDED
 from pandas_causal.arms.sample import Sample, supported
 from pandas_causal.effect.effect import Effect
-from pandas_causal.errors import CausalArgumentError, NotIdentifiedError
-from pandas_causal.forests.base import EffectForest, encoded_rows, refuse_events
+from pandas_causal.errors import CausalArgumentError, NotIdentifiedError, OverlapError, OverlapWarning, warn
+from pandas_causal.forests.base import Among, EffectForest, encoded_rows, refuse_events
 from pandas_causal.forests.growing import CAUSAL, TreeShape, causal_sums, solve_causal
-from pandas_causal.forests.nuisances import forest_means, means_of, propensities_of
+from pandas_causal.forests.nuisances import check_regressor, folds_of, forest_means, means_of, propensities_of
 from pandas_causal.heterogeneity.base import plan_of
 from pandas_causal.heterogeneity.projection import EffectBasis, fit_on_basis
 from pandas_causal.heterogeneity.scoring import arm_scores
@@ -22,8 +22,7 @@ from pandas_causal.inputs.arms import Arms
 from pandas_causal.inputs.parameters import Legal
 from pandas_causal.inputs.treatments import Takes
 from pandas_causal.inputs.types import Covariates, Model, Outcome, RoleLike
-from pandas_causal.kernels.arrays import Floats
-from pandas_causal.models.folds import draw_folds
+from pandas_causal.kernels.arrays import Bools, Floats
 
 __all__ = ["CausalForest", "refuse_explained"]
 
@@ -109,7 +108,8 @@ class CausalForest(EffectForest):
         Doubly robust scores of the effects.
     propensity_ : ndarray (n, K)
         Of arms.
-    folds_ : ndarray (n,)
+    folds_ : ndarray (n,) or None
+        None where all nuisances are forests and clusters are too few for folds.
     min_samples_leaf_ : int
         Chosen.
     tuning_ : DataFrame or None
@@ -217,20 +217,21 @@ class CausalForest(EffectForest):
         )  # fmt: skip
         self._sample = sample
         plan, rng = plan_of(sample), np.random.default_rng(self.random_state)
-        self.folds_ = draw_folds(
-            self.cv, sample.inputs, sample.treated, rng, sample.cluster[0] if sample.cluster else None
-        )
+        check_regressor(self.outcome_model, "outcome_model")
+        self.folds_ = folds_of(
+            self.cv, sample, rng,
+            [self.outcome_model, *([self.propensity_model] if sample.propensity is None else [])],
+        )  # fmt: skip
         rows = self._coded = encoded_rows(sample, self.formula)
         models = self._models(self.outcome_model, self.propensity_model, rng, "propensity_model")
-        seed, trees = int(rng.integers(2**31 - 1)), self.n_estimators // 4
-        words = "nuisances" if self.progress else ""
+        seed, trees, words = int(rng.integers(2**31 - 1)), self.n_estimators // 4, "nuisances" if self.progress else ""
         outcome = means_of(
             sample, rows, sample.y[:, None], [sample.outcome], self.outcome_model, self.folds_, models, trees,
             outcome=True, words=words,
         )  # fmt: skip
         parts, names = {sample.outcome: outcome}, [str(v) for v in plan.names]
         arms = isinstance(sample.treated, Arms)
-        clipped = 0
+        self._bounded = np.zeros(len(sample), dtype=bool)
         if arms:
             indicators = (sample.codes[:, None] == np.arange(len(sample.arms))).astype(float)
             raw = sample.propensity
@@ -238,7 +239,7 @@ class CausalForest(EffectForest):
                 treated = propensities_of(sample, rows, self.propensity_model, self.folds_, models, trees, words)
                 parts[sample.treatment], raw = treated, treated.values
             e = np.clip(raw, self.clip, 1 - self.clip) if sample.propensity is None and self.clip else raw
-            clipped = int((e != raw).any(axis=1).sum())
+            self._bounded = (e != raw).any(axis=1)
             _, e = supported("ATE", e, sample.codes, None, sample.arms.levels)
             D, had, groups = indicators[:, 1:] - e[:, 1:], indicators[:, 1:], indicators
         else:
@@ -267,7 +268,12 @@ class CausalForest(EffectForest):
         if e is not None:
             self._score_arms(outcome.values[:, 0], e)
             checks, warned = self.overlap(
-                sample, e, "ATE", clipped=clipped, out_of_fold=sample.propensity is None, unpenalised=False
+                sample,
+                e,
+                "ATE",
+                clipped=int(self._bounded.sum()),
+                out_of_fold=sample.propensity is None,
+                unpenalised=False,
             )
         else:
             tau = self._grown.effects
@@ -281,7 +287,10 @@ class CausalForest(EffectForest):
             diagnostics=checks,
             warned=[*warned, *self._grown.notes],
             assumptions=UNCONFOUNDED if arms else _SLOPE,
-            facts={"n_clipped": clipped, "n_trees": self._grown.forest.n_trees, "min_samples_leaf": self._grown.leaf},
+            facts={
+                "n_clipped": int(self._bounded.sum()), "n_trees": self._grown.forest.n_trees,
+                "min_samples_leaf": self._grown.leaf,
+            },
         )  # fmt: skip
         return self
 
@@ -301,6 +310,14 @@ class CausalForest(EffectForest):
         -------
         Effect
 
+        Raises
+        ------
+        CausalArgumentError
+            For `rows` that are not True or False for each fitted row, or that leave one of the arms compared no row:
+            every average is corrected by rows of both.
+        CausalDataError
+            For a Series whose index is not that of X.
+
         References
         ----------
         Athey and Wager (2019), Observational Studies 5, section 2; Crump, Hotz, Imbens and Mitnik (2009), for overlap.
@@ -312,17 +329,27 @@ class CausalForest(EffectForest):
             legal = list(_ESTIMANDS) if arms else ["ATE", "overlap"]
             raise CausalArgumentError(f"estimand={estimand!r} is not known; use one of {legal}")
         w = self._mask(rows)
+        if arms:
+            for a in (0, j + 1):
+                if not (w * (sample.codes == a)).any():
+                    raise CausalArgumentError(
+                        f"rows= keeps no row of arm {sample.arms.levels[a]!r}, and averages are corrected by rows of"
+                        " both arms; choose rows by covariates, and the treated or untreated by 'ATT' or 'ATC'"
+                    )
         among = "" if rows is None else " among some rows"
+        part = None if rows is None and estimand == "ATE" else self._among(estimand, w > 0)
         words = f"average effect of {self._contrast(j)} on {sample.outcome} ({estimand}){among}"
         index = self.effect_.table.index[[j]]
         if estimand == "overlap":
             D, y = self._residuals[0], self._residuals[2]
             used = w > 0
             basis = EffectBasis.of(sample.X[used][:, :0], [])
-            part = fit_on_basis(basis, D[used], y[used], w[used], [str(v) for v in self.effect_.table.index])
+            fit = fit_on_basis(basis, D[used], y[used], w[used], [str(v) for v in self.effect_.table.index])
             contributions = np.zeros(len(sample))
-            contributions[used] = part.contributions[:, j]
-            return self._arranged(part.values[[j]], contributions[:, None], words, index, "residuals on residuals")
+            contributions[used] = fit.contributions[:, j]
+            return self._arranged(
+                fit.values[[j]], contributions[:, None], words, index, "residuals on residuals", part
+            )  # fmt: skip
         if estimand == "ATE":
             scores, total = self.scores_of_effects_[:, j], w
         else:
@@ -339,8 +366,9 @@ class CausalForest(EffectForest):
         value = float(w @ scores / total.sum())
         contributions = (w * scores - total * value) / total.sum()
         return self._arranged(
-            np.array([value]), contributions[:, None], words, index, "doubly robust scores, out of bag, normal law"
-        )
+            np.array([value]), contributions[:, None], words, index, "doubly robust scores, out of bag, normal law",
+            part,
+        )  # fmt: skip
 
     def test_calibration(self, arm: Any = None) -> Effect:
         """Whether the forest's effects are right on average, and in how they vary: both coefficients then are 1.
@@ -360,6 +388,9 @@ class CausalForest(EffectForest):
         mean = float(np.average(tau[:, j], weights=sample.w))
         others = (D * tau).sum(axis=1) - D[:, j] * tau[:, j]
         slopes = np.column_stack([D[:, j] * mean, D[:, j] * (tau[:, j] - mean)])
+        forest = self._grown.forest
+        if len(forest.feature) == forest.n_trees:  # no tree splits: what differs is who is in which bag
+            raise NotIdentifiedError("no tree splits, so that effects do not vary and there is nothing to calibrate")
         scale = float(np.sqrt(np.mean(np.square(slopes[:, 1])))) if np.ptp(tau[:, j]) else 0.0
         if scale <= _NOTHING * max(float(np.sqrt(np.mean(np.square(slopes[:, 0])))), 1e-300):
             raise NotIdentifiedError("the forest's effects do not vary, so that there is nothing to calibrate")
@@ -370,6 +401,27 @@ class CausalForest(EffectForest):
         )  # fmt: skip
 
     # -- inside ------------------------------------------------------------------------------------------------------
+
+    _bounded: Bools  # rows whose propensities were bounded (n,), of arms
+
+    def _among(self, estimand: str, used: Bools) -> Among:
+        """Rows of an average, with the overlap that it rests on."""
+        sample, n = self._sample, int(used.sum())
+        population = self.effect_.population
+        if n < len(sample):
+            population = f"those like the {n:,} of {len(sample):,} fitted rows that rows= keeps"
+        if not isinstance(sample.treated, Arms):
+            return Among(n, population, {}, [])
+        try:
+            checks, warned = self.overlap(
+                sample, self.propensity_, "ATO" if estimand == "overlap" else estimand, used,
+                clipped=int(self._bounded[used].sum()), out_of_fold=sample.propensity is None, judged=True,
+            )  # fmt: skip
+        except OverlapError as error:  # of few rows, by chance
+            text = f"weak overlap among these rows: {error}"
+            warn(text, OverlapWarning)
+            checks, warned = {}, [text]
+        return Among(n, population, checks, warned)
 
     def _score_arms(self, mean: Floats, e: Floats) -> None:
         """Doubly robust scores of arms from the outcome's mean, the effects and the propensities."""

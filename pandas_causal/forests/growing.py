@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, TypeVar
 
 import joblib
@@ -186,6 +186,8 @@ class Sampling:
     starts : ndarray (clusters + 1,) or None
     per_cluster : int
         Rows taken of every cluster; 0: all.
+    held_share : float
+        Of the rows (clusters) that leaves are estimated on, that are set aside to prune: splits are not found on them.
     """
 
     n: int
@@ -195,19 +197,21 @@ class Sampling:
     members: Ints | None = None
     starts: Ints | None = None
     per_cluster: int = 0
+    held_share: float = 0.0
 
     @classmethod
     def of(
         cls, n: int, share: float, honest_share: float, *, pairs: bool, clusters: Codes | None = None,
-        equalise: bool = False,
+        equalise: bool = False, held_share: float = 0.0,
     ) -> Sampling:  # fmt: skip
         """From the settings and cluster codes (n,)."""
         if clusters is None:
-            return cls(n, share, honest_share, pairs)
+            return cls(n, share, honest_share, pairs, held_share=held_share)
         sizes = np.bincount(clusters)
         members = np.argsort(clusters, kind="stable")
         least = int(sizes.min()) if equalise else 0
-        return cls(n, share, honest_share, pairs, members, np.concatenate([[0], np.cumsum(sizes)]), least)
+        starts = np.concatenate([[0], np.cumsum(sizes)])
+        return cls(n, share, honest_share, pairs, members, starts, least, held_share)
 
     @property
     def n_units(self) -> int:
@@ -219,9 +223,24 @@ class Sampling:
 
         Parameters
         ----------
-        seeds : ndarray (4,), uint64
-            Of the bag, of the tree's part of it, of the honest half, of the rows in clusters.
+        seeds : ndarray (5,), uint64
+            Of the bag, of the tree's part of it, of the honest half, of the rows in clusters, of those set aside.
         """
+        split, leaf, _ = self._units(seeds)
+        rows = self._rows(split, seeds[3])
+        return rows, rows if leaf is split else self._rows(leaf, seeds[3])
+
+    def held_out(self, seeds: NDArray[np.uint64]) -> Ints:
+        """Rows that prune a tree."""
+        return self._rows(self._units(seeds)[2], seeds[3])
+
+    def seen(self, seeds: NDArray[np.uint64]) -> Ints:
+        """Rows that a tree may know something of: of a cluster that was drawn all rows, taken or not."""
+        split, leaf, held = self._units(seeds)
+        return replace(self, per_cluster=0)._rows(np.concatenate([split, leaf, held]), seeds[3])
+
+    def _units(self, seeds: NDArray[np.uint64]) -> tuple[Ints, Ints, Ints]:
+        """Rows (clusters) for the splits, for the leaves, and for pruning."""
         n = self.n_units
         if self.pairs:
             half = draw_rows(n, max((n + 1) // 2, min(n, 2)), seeds[0])
@@ -230,16 +249,24 @@ class Sampling:
         else:
             units = draw_rows(n, min(n, max(round(self.share * n), min(n, 2))), seeds[1])
         if self.honest_share >= 1.0 or len(units) < 2:
-            rows = self._rows(units, seeds[3])
-            return rows, rows
+            own, held = self._set_aside(np.asarray(units), seeds)
+            return own, own, held
         k = min(max(round(self.honest_share * len(units)), 1), len(units) - 1)
         at = draw_rows(len(units), k, seeds[2])
         other = np.ones(len(units), dtype=bool)
         other[at] = False
-        return self._rows(units[at], seeds[3]), self._rows(units[other], seeds[3])
+        return units[at], *self._set_aside(units[other], seeds)
+
+    def _set_aside(self, units: Ints, seeds: NDArray[np.uint64]) -> tuple[Ints, Ints]:
+        if not self.held_share or len(units) < 2:
+            return units, units[:0]
+        at = draw_rows(len(units), min(max(round(self.held_share * len(units)), 1), len(units) - 1), seeds[4])
+        kept = np.ones(len(units), dtype=bool)
+        kept[at] = False
+        return units[kept], units[at]
 
     def _rows(self, units: Ints, seed: Any) -> Ints:
-        if self.starts is None or self.members is None:
+        if self.starts is None or self.members is None or not len(units):
             return np.asarray(units)
         low, high = self.starts[units], self.starts[units + 1]
         if self.per_cluster:
@@ -365,8 +392,6 @@ class Forest:
         See :func:`kernels.grow_nodes`.
     leaves : ndarray (all leaves, moments), float64
         Weight, then averages over the leaf's rows.
-    pruned : float
-        Share of the rows of leaves that pruned the tree, and are not in its leaves.
     """
 
     binning: Binning
@@ -380,7 +405,6 @@ class Forest:
     child: Values
     masks: Values
     leaves: Floats = field(repr=False)
-    pruned: float = 0.0
 
     @property
     def n_trees(self) -> int:
@@ -397,24 +421,17 @@ class Forest:
     def _arrays(self) -> tuple[Values, ...]:
         return self.feature, self.flags, self.cut, self.child, self.masks
 
-    def leaf_rows(self, tree: int) -> tuple[Ints, Ints]:
-        """Rows that a tree's leaves are estimated on, and those that prune it, drawn again."""
-        rows = self.sampling.tree(self.seeds[tree])[1]
-        if not self.pruned:
-            return rows, rows[:0]
-        at = draw_rows(len(rows), max(1, round(self.pruned * len(rows))), self.seeds[tree, 4])
-        kept = np.ones(len(rows), dtype=bool)
-        kept[at] = False
-        return rows[kept], rows[at]
+    def leaf_rows(self, tree: int) -> Ints:
+        """Rows that a tree's leaves are estimated on, drawn again."""
+        return self.sampling.tree(self.seeds[tree])[1]
 
     def bags(self, n_jobs: int | None = None) -> Covariate8:
-        """Bits of the rows that every tree was grown on (trees, bytes), drawn again."""
+        """Bits of the rows that every tree saw, whole clusters of them (trees, bytes), drawn again."""
         n = self.sampling.n
 
         def one(seeds: NDArray[np.uint64]) -> Covariate8:
             mask = np.zeros(n, dtype=bool)
-            for rows in self.sampling.tree(seeds):
-                mask[rows] = True
+            mask[self.sampling.seen(seeds)] = True
             return np.packbits(mask, bitorder="little")
 
         return np.array(list(in_threads(one, self.seeds, n_jobs)))
@@ -477,7 +494,7 @@ class Forest:
         every = np.arange(len(codes))
         starts = self.binning.starts
         for t in range(self.n_trees):
-            rows = self.leaf_rows(t)[0]
+            rows = self.leaf_rows(t)
             own = leaf_places(train, rows, t, self.starts, starts, *self._arrays)
             mine = leaf_places(codes, every, t, self.starts, starts, *self._arrays)
             total = np.bincount(own, weights=w[rows], minlength=int(max(own.max(), mine.max())) + 1)

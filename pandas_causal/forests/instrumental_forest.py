@@ -33,21 +33,20 @@ from pandas_causal.forests.growing import (
     solve_causal,
     solve_instrumental,
 )
-from pandas_causal.forests.nuisances import Coded, default_tries, forest_means, means_of
+from pandas_causal.forests.nuisances import Coded, check_regressor, default_tries, folds_of, forest_means, means_of
 from pandas_causal.heterogeneity.base import plan_of
-from pandas_causal.inference.influence import Influence
+from pandas_causal.inference.influence import Influence, cluster_component
 from pandas_causal.inputs.arms import Arms
 from pandas_causal.inputs.column_rules import as_float, is_numeric
 from pandas_causal.inputs.parameters import Legal
 from pandas_causal.inputs.treatments import Takes
 from pandas_causal.inputs.types import Covariates, Model, Outcome, RoleLike
 from pandas_causal.kernels.arrays import Floats
-from pandas_causal.models.folds import draw_folds
 
 __all__ = ["InstrumentalForest"]
 
 _WEAK = 10.0
-_LEAST_MOVED = 0.01  # of a treatment by an instrument, both in units of their residuals' spread
+_NOTHING = 1e-6
 
 
 class InstrumentalForest(EffectForest):
@@ -61,8 +60,11 @@ class InstrumentalForest(EffectForest):
     Parameters
     ----------
     n_estimators, min_samples_leaf, max_depth, max_features, max_samples, honesty, honesty_fraction, alpha, \
-    imbalance_penalty, equalize_clusters, cv, clip, control, formula, random_state, n_jobs, progress
+    imbalance_penalty, equalize_clusters, cv, control, formula, random_state, n_jobs, progress
         As in :class:`CausalForest`; leaves hold both values (or halves) of the instrument.
+    clip : float
+        How much the instrument moves the treatment (of a row, in units of both residuals' spreads) is kept this far
+        from 0 in the scores of averages.
     outcome_model, treatment_model, instrument_model : {"forest", "auto", "linear", "ridge", "boosting"} or regressor
         Means given the covariates.
 
@@ -74,7 +76,7 @@ class InstrumentalForest(EffectForest):
     compliance_ : ndarray (n,)
         How much the instrument moves the treatment of rows like this one, out of bag.
     scores_of_effects_ : ndarray (n, 1)
-    folds_ : ndarray (n,)
+    folds_ : ndarray (n,) or None
     min_samples_leaf_ : int
     tuning_ : DataFrame or None
 
@@ -180,9 +182,10 @@ class InstrumentalForest(EffectForest):
         d = sample.codes.astype(float) if isinstance(sample.treated, Arms) else sample.numbers.values[:, 0]
         name = str(getattr(sample.inputs.roles["instrument"], "name", "the instrument"))
         z = _instrument(sample)
-        self.folds_ = draw_folds(
-            self.cv, sample.inputs, sample.treated, rng, sample.cluster[0] if sample.cluster else None
-        )
+        models = {key: getattr(self, key) for key in ("outcome_model", "treatment_model", "instrument_model")}
+        for key, spec in models.items():
+            check_regressor(spec, key)
+        self.folds_ = folds_of(self.cv, sample, rng, list(models.values()))
         rows = self._coded = encoded_rows(sample, self.formula)
         seed, trees = int(rng.integers(2**31 - 1)), self.n_estimators // 4
         words = "nuisances" if self.progress else ""
@@ -211,10 +214,14 @@ class InstrumentalForest(EffectForest):
         groups = rows.ordered(np.column_stack([~above, above]).astype(float))
         ordered = [rows.ordered(v) for v in (w, z_left / spread[0], d_left / spread[1], y_left)]
         sums = instrumental_sums(ordered[0], ordered[1], ordered[2], ordered[3], groups)
-        first, warned = _first_stage(z_left, d_left, w, name, sample.treatment)
+        first, warned = _first_stage(z_left, d_left, w, name, sample)
         self._grown = self._grow(sample, rows, sums, TreeShape(INSTRUMENTAL, 1, 1, 2), seed, self._unit)
         self.min_samples_leaf_, self.tuning_ = self._grown.leaf, self._grown.tuning
-        moved = self._compliance(rows, ordered, groups, seed)
+        moved, floored = self._compliance(rows, ordered, groups, seed)
+        weakly = (
+            f"the instrument moves the treatment of {floored:,} rows by less than clip={self.clip:g} (in units of both"
+            " spreads), which is taken in their scores"
+        )
         self.compliance_ = moved * spread[1] / spread[0]
         variance = np.maximum(
             forest_means(
@@ -241,17 +248,20 @@ class InstrumentalForest(EffectForest):
                 f"monotonicity: {name} moves nobody's {sample.treatment} the other way",
             ),
             diagnostics=Checks({"first_stage": first, "nuisance": self._report(parts)}),
-            warnings=(*notes(sample), *warned, *self._grown.notes),
+            warnings=(*notes(sample, self.missing_words), *warned, *([weakly] if floored else []), *self._grown.notes),
             std_error_method="doubly robust scores, out of bag"
             + (f", clustered by {' and '.join(sample.clusters)} (CR1)" if sample.cluster else ", normal law"),
-            facts={**sample.facts(), "instrument": name, "n_trees": self._grown.forest.n_trees},
+            facts={**sample.facts(), "instrument": name, "n_clipped": floored, "n_trees": self._grown.forest.n_trees},
         ).explained()
         return self
 
     # -- inside ------------------------------------------------------------------------------------------------------
 
-    def _compliance(self, rows: Coded, ordered: list[Floats], groups: Floats, seed: int) -> Floats:
-        """How much the instrument moves the treatment, in units of their spreads, out of bag and away from 0."""
+    def _compliance(self, rows: Coded, ordered: list[Floats], groups: Floats, seed: int) -> tuple[Floats, int]:
+        """How much the instrument moves the treatment, in units of their spreads, out of bag and away from 0.
+
+        Also the number of rows that were held away from 0 by ``clip``.
+        """
         w, z, d, _ = ordered
         n, p = rows.codes.shape
         forest = grow_forest(
@@ -264,8 +274,9 @@ class InstrumentalForest(EffectForest):
         found = solve_causal(moments, 1, 1)[0][:, 0, 0]
         overall = float((w * z) @ d / ((w * z) @ z))
         found = np.where(np.isfinite(found), found, overall)
-        sign = np.where(found == 0, np.sign(overall), np.sign(found))
-        return rows.in_rows(sign * np.maximum(np.abs(found), _LEAST_MOVED))
+        found = np.where(found == 0, np.copysign(_NOTHING, overall), found)  # never divided by
+        small = np.abs(found) < self.clip
+        return rows.in_rows(np.where(small, np.copysign(self.clip, found), found)), int(small.sum())
 
     def _solved(self, moments: Floats) -> tuple[Floats, Floats]:
         return solve_instrumental(moments)
@@ -298,18 +309,25 @@ def _instrument(sample: Sample) -> Floats:
     return codes.astype(float)
 
 
-def _first_stage(z: Floats, d: Floats, w: Floats, name: str, treatment: str) -> tuple[Check, list[str]]:
-    """How strongly the instrument moves the treatment, residuals on residuals."""
+def _first_stage(z: Floats, d: Floats, w: Floats, name: str, sample: Sample) -> tuple[Check, list[str]]:
+    """How strongly the instrument moves the treatment, residuals on residuals, clustered as the fit is."""
+    treatment = sample.treatment
     slope = float((w * z) @ d / ((w * z) @ z))
-    error = float(np.sqrt(np.square(w * z * (d - slope * z)).sum()) / ((w * z) @ z))
+    contributions = (w * z * (d - slope * z) / ((w * z) @ z))[:, None]
+    if sample.cluster:
+        variance = float(cluster_component(contributions, sample.cluster, p=1).meat[0, 0])
+    else:
+        variance = float(np.square(contributions).sum())
+    error = float(np.sqrt(max(variance, 0.0)))
     F = (slope / error) ** 2 if error > 0 else np.inf
     if slope == 0:
         raise NotIdentifiedError(f"{name} does not move {treatment} at all, given the covariates")
     index = pd.Index([f"{name} on {treatment}"])
     table = pd.DataFrame({"estimate": [slope], "std_error": [error], "F": [F]}, index=index)
-    check = Check(bool(F >= _WEAK), table, f"{name} moves {treatment} by {slope:.4g} (F {F:.1f})")
+    by = f", clustered by {' and '.join(sample.clusters)}" if sample.cluster else ""
+    check = Check(bool(F >= _WEAK), table, f"{name} moves {treatment} by {slope:.4g} (F {F:.1f}{by})")
     if F >= _WEAK:
         return check, []
-    text = f"{name} moves {treatment} weakly: F {F:.1f}, under 10; intervals here do not hold then"
+    text = f"{name} moves {treatment} weakly: F {F:.1f}{by}, under 10; intervals here do not hold then"
     warn(text, WeakInstrumentWarning)
     return check, [text]

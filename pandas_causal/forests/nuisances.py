@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from pandas_causal.arms.sample import Sample
 from pandas_causal.effect.check import Check
+from pandas_causal.errors import CausalArgumentError, CausalDataError
 from pandas_causal.forests.binning import Binning, Covariate8
 from pandas_causal.forests.growing import (
     REGRESSION,
@@ -22,9 +26,23 @@ from pandas_causal.heterogeneity.nuisances import NuisanceModels, cross_fit_mean
 from pandas_causal.inputs.arms import Arms
 from pandas_causal.inputs.types import Model
 from pandas_causal.kernels.arrays import Codes, Floats, Ints
+from pandas_causal.models.cross_fitting import MODEL_NAMES, check_model
+from pandas_causal.models.folds import draw_folds
 from pandas_causal.models.training_rows import TrainingRows
 
-__all__ = ["Coded", "OutOfBag", "default_tries", "forest_means", "is_forest", "means_of", "propensities_of"]
+__all__ = [
+    "Coded",
+    "OutOfBag",
+    "check_regressor",
+    "default_tries",
+    "folds_of",
+    "forest_means",
+    "is_forest",
+    "means_of",
+    "propensities_of",
+]
+
+_Values = TypeVar("_Values", bound=NDArray[Any])
 
 _LEAST = 5
 _FEWEST_TREES = 50
@@ -33,6 +51,31 @@ _FEWEST_TREES = 50
 def is_forest(model: Model) -> bool:
     """Whether a nuisance is left to the forest's own kernel."""
     return isinstance(model, str) and model == "forest"
+
+
+def check_regressor(spec: Model, setting: str) -> None:
+    """Refuse a nuisance of numbers that is neither the forest, a known name, nor a model.
+
+    Raises
+    ------
+    CausalArgumentError
+    """
+    if isinstance(spec, str) and spec not in ("forest", *MODEL_NAMES):
+        raise CausalArgumentError(
+            f"{setting} must be one of {['forest', *MODEL_NAMES]} or a scikit-learn model with predict(); got {spec!r}"
+        )
+    if not isinstance(spec, str):
+        check_model(spec, setting, "predict")
+
+
+def folds_of(cv: object, sample: Sample, rng: np.random.Generator, models: Sequence[Model]) -> Codes | None:
+    """Folds by the setting ``cv``; None where none can be drawn and no model needs them, since all are forests."""
+    try:
+        return draw_folds(cv, sample.inputs, sample.treated, rng, sample.cluster[0] if sample.cluster else None)
+    except CausalDataError:
+        if all(is_forest(model) for model in models):
+            return None
+        raise
 
 
 def default_tries(p: int) -> float:
@@ -63,7 +106,7 @@ class Coded:
         """Values of the caller's rows in the order of their labels."""
         return values if self.order is None else values[self.order]
 
-    def in_rows(self, values: Floats) -> Floats:
+    def in_rows(self, values: _Values) -> _Values:
         """Values in the order of the labels, as the caller's rows stand."""
         if self.order is None:
             return values
@@ -130,14 +173,15 @@ def forest_means(
 
 
 def means_of(
-    sample: Sample, rows: Coded, targets: Floats, names: list[str], spec: Model, folds: Codes, models: NuisanceModels,
-    n_trees: int, *, outcome: bool, words: str = "",
+    sample: Sample, rows: Coded, targets: Floats, names: list[str], spec: Model, folds: Codes | None,
+    models: NuisanceModels, n_trees: int, *, outcome: bool, words: str = "",
 ) -> OutOfBag:  # fmt: skip
     """Means of outcomes, treatments that are numbers, or an instrument, that did not see the row."""
     if is_forest(spec):
         seed = 0 if models.random_state is None else models.random_state
         found = forest_means(rows, targets, sample.w, n_trees, seed + (1 if outcome else 2), models.n_jobs, words)
         return OutOfBag.of(found, targets, sample.w, "forest")
+    assert folds is not None  # noqa: S101 - drawn for models that are no forests
     n = len(sample)
     plain = TrainingRows(
         sample.X, np.zeros(n, dtype=np.int8), 1, sample.y if outcome else None, sample.w, sample.columns, None,
@@ -148,7 +192,13 @@ def means_of(
 
 
 def propensities_of(
-    sample: Sample, rows: Coded, spec: Model, folds: Codes, models: NuisanceModels, n_trees: int, words: str = ""
+    sample: Sample,
+    rows: Coded,
+    spec: Model,
+    folds: Codes | None,
+    models: NuisanceModels,
+    n_trees: int,
+    words: str = "",
 ) -> OutOfBag:
     """Probabilities of every arm (n, K), that did not see the row, not yet bounded."""
     assert isinstance(sample.treated, Arms)  # noqa: S101 - of arms only
@@ -160,5 +210,6 @@ def propensities_of(
         found = forest_means(rows, targets, sample.w, n_trees, seed + 2, models.n_jobs, words)
         e = found if found.shape[1] > 1 else np.column_stack([1 - found[:, 0], found[:, 0]])
         return OutOfBag.of(e, indicators, sample.w, "forest")
+    assert folds is not None  # noqa: S101 - drawn for models that are no forests
     fit = fit_arm_propensity(sample.training_rows(), folds, sample.inputs.index, models)
     return OutOfBag.of(fit.predictions, indicators, sample.w, str(fit.chosen[0]))

@@ -9,6 +9,7 @@ import numpy as np
 from pandas_causal.forests.binning import Covariate8
 from pandas_causal.forests.growing import Forest
 from pandas_causal.forests.kernels import CATEGORY, LEAF, MISSING_LEFT
+from pandas_causal.heterogeneity.cuts import cut_in_words
 from pandas_causal.kernels.arrays import Bools, Floats, Ints, Values
 
 __all__ = ["TreeNode", "held_out_prune", "node_rows", "rule_of"]
@@ -59,7 +60,7 @@ def _goes_left(forest: Forest, tree: int, at: int, codes: Values) -> Bools:
 def node_rows(forest: Forest, codes: Covariate8, tree: int, rows: Ints | None = None) -> list[TreeNode]:
     """Nodes of a tree, parents first, with the rows of its leaves (or those given) that fall in them."""
     first = int(forest.starts[tree, 0])
-    own = forest.leaf_rows(tree)[0] if rows is None else rows
+    own = forest.leaf_rows(tree) if rows is None else rows
     out = [TreeNode(0, -1, 0, False, bool(forest.flags[first] & LEAF), own, tree)]
     for node in out:  # grows while it is read
         if node.leaf:
@@ -86,14 +87,22 @@ def rule_of(forest: Forest, node: TreeNode) -> str:
         named = [str(level) for level, left in zip(column.levels, goes, strict=True) if left == node.left]
         told = ", ".join(named[:_MANY_LEVELS]) + (f" and {len(named) - _MANY_LEVELS} more" if len(named) > _MANY_LEVELS
                                                   else "")  # fmt: skip
-        return f"{column.name} in {told}"
-    assert column.edges is not None  # noqa: S101 - a number
-    text = f"{column.name} {'<=' if node.left else '>'} {column.edges[cut]:.4g}"
-    return f"{text} or missing" if column.has_missing and bool(flags & MISSING_LEFT) == node.left else text
+        missing = bool(_goes_left(forest, node.tree, node.parent, np.array([column.n_values]))[0]) == node.left
+        if not named:
+            return f"{column.name} missing"
+        text = f"{column.name} in {told}"
+        return f"{text} or missing" if column.has_missing and missing else text
+    assert column.edges is not None and column.above is not None  # noqa: S101, PT018 - a number
+    missing = column.has_missing and bool(flags & MISSING_LEFT) == node.left
+    if cut >= column.n_values - 1 and not node.left:  # no value lies beyond
+        return f"{column.name} missing"
+    told = cut_in_words(float(column.edges[cut]), float(column.above[cut]))
+    text = f"{column.name} {'<=' if node.left else '>'} {told}"
+    return f"{text} or missing" if missing else text
 
 
-def held_out_prune(forest: Forest, codes: Covariate8, sums: Floats, share: float) -> Forest:
-    """Take back splits of uplift trees that held-out rows do not confirm, and estimate the leaves on the others.
+def held_out_prune(forest: Forest, codes: Covariate8, sums: Floats) -> Forest:
+    """Take back splits of uplift trees that the rows (clusters) their sampling set aside do not confirm.
 
     A side's best arm, and whether it helps or harms, is told by the rows that chose the splits; a split stays where,
     on the held-out rows, these differences are larger on its sides than that of the node (the maximum difference of
@@ -105,15 +114,12 @@ def held_out_prune(forest: Forest, codes: Covariate8, sums: Floats, share: float
         Of uplift trees.
     codes : ndarray (n, p)
     sums : ndarray (n, S)
-    share : float
-        Of the rows of leaves, that prune.
     """
-    forest = replace(forest, pruned=share)
     m = forest.shape.n_moments
     parts = []
     for tree in range(forest.n_trees):
-        split = forest.sampling.tree(forest.seeds[tree])[0]
-        kept, taken = forest.leaf_rows(tree)
+        split, kept = forest.sampling.tree(forest.seeds[tree])
+        taken = forest.sampling.held_out(forest.seeds[tree])
         chosen = node_rows(forest, codes, tree, split)
         held = node_rows(forest, codes, tree, taken)
         final = node_rows(forest, codes, tree, kept)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from collections.abc import Hashable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 import pandas as pd
@@ -14,7 +14,15 @@ from pandas_causal.arms.base import UNCONFOUNDED
 from pandas_causal.arms.estimands import in_words, plan_estimand
 from pandas_causal.arms.sample import Sample, supported
 from pandas_causal.errors import CausalArgumentError, CausalDataError
-from pandas_causal.forests.base import EffectForest, Grown, encoded_rows, even_trees, refuse_events
+from pandas_causal.forests.base import (
+    EffectForest,
+    Grown,
+    encoded_rows,
+    even_trees,
+    not_out_of_bag,
+    refuse_events,
+    tries,
+)
 from pandas_causal.forests.growing import (
     UPLIFT,
     GrowthRules,
@@ -24,12 +32,22 @@ from pandas_causal.forests.growing import (
     solve_uplift,
     uplift_sums,
 )
-from pandas_causal.forests.nuisances import Coded, default_tries
+from pandas_causal.forests.nuisances import Coded
 from pandas_causal.forests.trees import held_out_prune, node_rows, rule_of
 from pandas_causal.heterogeneity.scoring import arm_scores
-from pandas_causal.inputs.parameters import SHARE_OR_NONE, Legal, at_least, one_of, or_none
+from pandas_causal.inference.influence import cluster_component
+from pandas_causal.inputs.parameters import (
+    LEVEL,
+    SHARE_OR_NONE,
+    Legal,
+    at_least,
+    check_settings,
+    number,
+    one_of,
+    or_none,
+)
 from pandas_causal.inputs.types import Covariates, Outcome, RoleLike
-from pandas_causal.kernels.arrays import Floats
+from pandas_causal.kernels.arrays import Floats, Values
 from pandas_causal.plotting.trees import draw_tree
 
 if TYPE_CHECKING:
@@ -63,7 +81,8 @@ class UpliftForest(EffectForest):
         As in :class:`CausalForest`.
     max_depth : int, optional
     prune_fraction : float, optional
-        Share of a tree's held-out rows that take back splits whose differences they do not confirm.
+        Share of the rows (clusters) of a tree's leaves that is set aside, also without `honesty`, and takes back
+        splits whose differences it does not confirm.
     costs : dict of arm to number, optional
         Of an arm, in units of the outcome: criteria see means less costs. Not of "kl" and "chi".
 
@@ -221,18 +240,25 @@ class UpliftForest(EffectForest):
         -------
         DataFrame
             A row per node: parent, depth, rule (what leads to it), rows, share, and for every arm its effect with
-            std_error, conf_low and conf_high.
+            std_error, conf_low and conf_high; with clusters their errors are clustered (CR1), and NaN in nodes where
+            an arm has rows of one cluster.
+
+        Raises
+        ------
+        CausalArgumentError
+            For a tree that is not there, or a level outside (0, 1).
         """
         check_is_fitted(self, "effect_")
+        check_settings({"tree": tree, "level": level}, {"tree": at_least(0), "level": LEVEL})
         forest, rows = self._grown.forest, self._coded
-        if not 0 <= tree < forest.n_trees:
+        if tree >= forest.n_trees:
             raise CausalArgumentError(f"tree={tree}: the forest has {forest.n_trees} trees, from 0")
         nodes = node_rows(forest, rows.codes, tree)
         sample = self._sample
         y, codes = rows.ordered(sample.y), rows.ordered(sample.codes.astype(float)).astype(int)
         w = np.ones(len(sample)) if sample.w is None else rows.ordered(sample.w)
         total = sum(w[nodes[0].rows])
-        z = special.ndtri(0.5 + level / 2)
+        clusters = [c if rows.order is None else c[rows.order] for c in sample.cluster]
         out = []
         for node in nodes:
             own = node.rows
@@ -240,9 +266,10 @@ class UpliftForest(EffectForest):
                 "parent": node.parent, "depth": node.depth, "rule": rule_of(forest, node), "leaf": node.leaf,
                 "rows": len(own), "share": w[own].sum() / total if total else np.nan,
             }  # fmt: skip
-            mean, variance = _by_arm(y[own], codes[own], w[own], len(sample.arms))
+            found = _by_arm(y[own], codes[own], w[own], len(sample.arms), [c[own] for c in clusters])
+            z = special.stdtrit(found.df, 0.5 + level / 2) if np.isfinite(found.df) else special.ndtri(0.5 + level / 2)
             for a, name in enumerate(sample.arms.contrasts, 1):
-                effect, error = mean[a] - mean[0], np.sqrt(variance[a] + variance[0])
+                effect, error = found.effects[a - 1], found.std_error[a - 1]
                 one = "" if len(sample.arms) == 2 else f" {name}"
                 record |= {
                     f"effect{one}": effect, f"std_error{one}": error, f"conf_low{one}": effect - z * error,
@@ -301,6 +328,10 @@ class UpliftForest(EffectForest):
         unknown = [arm for arm in self.costs if arm not in sample.arms.levels]
         if unknown:
             raise CausalArgumentError(f"costs={dict(self.costs)!r}: {unknown[0]!r} is no arm of {sample.treatment}")
+        for arm, cost in self.costs.items():
+            wrong = number(-np.inf, np.inf, "a finite number", closed_low=False).problem(f"costs[{arm!r}]", cost)
+            if wrong:
+                raise CausalArgumentError(wrong)
         return tuple(float(self.costs.get(level, 0.0)) for level in sample.arms.levels)
 
     def _grow_pruned(
@@ -308,11 +339,10 @@ class UpliftForest(EffectForest):
     ) -> Grown:
         n, p = rows.codes.shape
         trees, notes = even_trees(self.n_estimators)
-        tried = default_tries(p) if self.max_features is None else float(self.max_features)
-        tried = tried * p if isinstance(self.max_features, float) else tried
+        tried = tries(self.max_features, p)
         sampling = Sampling.of(
             n, self.max_samples, self.honesty_fraction if self.honesty else 1.0, pairs=True, clusters=rows.clusters,
-            equalise=self.equalize_clusters,
+            equalise=self.equalize_clusters, held_share=self.prune_fraction or 0.0,
         )  # fmt: skip
         rules = GrowthRules(
             int(self.min_samples_leaf), 0.0, 0.0, tried, 1_000_000 if self.max_depth is None else self.max_depth, cost
@@ -322,9 +352,10 @@ class UpliftForest(EffectForest):
             words="trees" if self.progress else "",
         )  # fmt: skip
         if self.prune_fraction:
-            forest = held_out_prune(forest, rows.codes, sums, self.prune_fraction)
+            forest = held_out_prune(forest, rows.codes, sums)
         moments, _ = forest.moments(rows.codes, forest.bags(self.n_jobs), self.n_jobs)
         gone = ~np.isfinite(moments).all(axis=1)
+        notes += not_out_of_bag(int(gone.sum()))
         if gone.any():
             moments[gone] = forest.moments(rows.codes, None, self.n_jobs)[0][gone]
         overall = sums[:, : shape.n_moments].sum(axis=0)
@@ -348,15 +379,34 @@ def _with_all_arms(moments: Floats, overall: Floats) -> Floats:
     return out
 
 
-def _by_arm(y: Floats, codes: Any, w: Floats, K: int) -> tuple[Floats, Floats]:
-    """Mean of every arm and its variance; NaN for an arm without rows."""
-    mean, variance = np.full(K, np.nan), np.full(K, np.nan)
+class _Differences(NamedTuple):
+    """Of arms from the control in a node (K - 1,), and the degrees of freedom of their errors."""
+
+    effects: Floats
+    std_error: Floats
+    df: float
+
+
+def _by_arm(y: Floats, codes: Any, w: Floats, K: int, clusters: Sequence[Values]) -> _Differences:
+    """Differences of arms' means from the control's, NaN for an arm without rows; errors clustered (CR1) if asked."""
+    mean, n, units = np.full(K, np.nan), np.zeros(K), np.full(K, np.inf)
+    shares = np.zeros((len(y), K))
     for a in range(K):
         at = codes == a
-        total = w[at].sum()
-        if total > 0:
-            mean[a] = w[at] @ y[at] / total
-            n = at.sum()
-            if n > 1:
-                variance[a] = np.square(w[at] * (y[at] - mean[a])).sum() / total**2 * n / (n - 1)
-    return mean, variance
+        n[a] = at.sum()
+        if n[a]:
+            shares[at, a] = w[at] / w[at].sum()
+            mean[a] = shares[at, a] @ y[at]
+            units[a] = min([n[a], *(len(pd.unique(c[at])) for c in clusters)])
+    rest = shares * (y[:, None] - np.where(n > 0, mean, 0.0))
+    rest[:, units < 2] = np.nan  # one unit tells nothing of the spread
+    effects = mean[1:] - mean[0]
+    if not clusters:
+        with np.errstate(invalid="ignore", divide="ignore"):
+            variance = np.square(rest).sum(axis=0) * n / (n - 1)
+        return _Differences(effects, np.sqrt(variance[1:] + variance[0]), np.inf)
+    if not np.isfinite(rest[:, 0]).all() or min(len(pd.unique(c)) for c in clusters) < 2:
+        return _Differences(effects, np.full(K - 1, np.nan), np.inf)
+    found = cluster_component(rest[:, 1:] - rest[:, [0]], clusters, p=K)
+    variance = np.diag(found.meat)
+    return _Differences(effects, np.sqrt(np.where(variance > 0, variance, np.nan)), found.df)

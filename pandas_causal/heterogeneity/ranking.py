@@ -309,6 +309,7 @@ def rate(
     ----------
     Yadlowsky et al. (2025), JASA.
     """
+    check_settings({"level": level, "random_state": random_state})
     given = {"priority": priority} if not isinstance(priority, Mapping) or isinstance(priority, pd.DataFrame) else {
         f"priority {name!r}": values for name, values in priority.items()
     }  # fmt: skip

@@ -12,6 +12,7 @@ from pandas_causal.arms.sample import Sample
 from pandas_causal.effect.check import Check
 from pandas_causal.effect.estimates import Estimates
 from pandas_causal.errors import CausalDataError
+from pandas_causal.heterogeneity.cuts import cut_in_words
 from pandas_causal.heterogeneity.refits import effects_of_rows, fit_rows
 from pandas_causal.inference.influence import Influence
 from pandas_causal.kernels.arrays import Floats, Positions
@@ -70,7 +71,7 @@ def honest_leaves(
     least = max(2, round(min_leaf * len(grow)))
     tree = DecisionTreeRegressor(max_depth=depth, min_samples_leaf=least, random_state=0)
     tree.fit(Z[grow], predicted[grow], sample_weight=None if sample.w is None else sample.w[grow])
-    rules = leaf_rules(tree, [levels.names[k] for k in sources])
+    rules = leaf_rules(tree, [levels.names[k] for k in sources], Z)
     leaf = tree.apply(Z)
     w = np.ones(len(sample)) if sample.w is None else sample.w
     order = sorted(rules, key=lambda node: float(tree.tree_.value[node].ravel()[0]))
@@ -94,14 +95,32 @@ def honest_leaves(
     return Estimates(pd.Series(values, index=index, name="estimate"), u), Check(None, table, words)
 
 
-def leaf_rules(tree: DecisionTreeRegressor, names: list[str]) -> dict[int, str]:
-    """Rule of every leaf in words, by node: of each column the bounds that hold there."""
+def leaf_rules(tree: DecisionTreeRegressor, names: list[str], Z: Floats) -> dict[int, str]:
+    """Rule of every leaf in words, by node: of each column the bounds that hold there, told apart from its values.
+
+    Parameters
+    ----------
+    tree : DecisionTreeRegressor
+    names : list of str (q,)
+    Z : ndarray (n, q)
+        Rows that the rules sort.
+    """
     grown = tree.tree_
     out: dict[int, str] = {}
 
+    def word(name: str, cut: float) -> str:
+        if np.isinf(cut):
+            return ""
+        values = Z[:, names.index(name)].astype(np.float32).astype(float)  # as trees read them
+        below = values <= cut
+        return cut_in_words(values[below].max(initial=-np.inf), values[~below].min(initial=np.inf), cut)
+
     def walk(node: int, bounds: dict[str, tuple[float, float]]) -> None:
         if grown.children_left[node] < 0:
-            out[node] = " and ".join(_bounded(name, *ends) for name, ends in bounds.items()) or "everyone"
+            out[node] = " and ".join(
+                _bounded(name, *(word(name, end) for end in ends)) for name, ends in bounds.items()
+            )
+            out[node] = out[node] or "everyone"
             return
         name, cut = names[grown.feature[node]], float(grown.threshold[node])
         low, high = bounds.get(name, (-np.inf, np.inf))
@@ -112,7 +131,7 @@ def leaf_rules(tree: DecisionTreeRegressor, names: list[str]) -> dict[int, str]:
     return out
 
 
-def _bounded(name: str, low: float, high: float) -> str:
-    if np.isinf(low):
-        return f"{name} <= {high:.4g}"
-    return f"{name} > {low:.4g}" if np.isinf(high) else f"{low:.4g} < {name} <= {high:.4g}"
+def _bounded(name: str, low: str, high: str) -> str:
+    if not low:
+        return f"{name} <= {high}"
+    return f"{low} < {name} <= {high}" if high else f"{name} > {low}"

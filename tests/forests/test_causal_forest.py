@@ -42,8 +42,51 @@ def test_fitted_rows_are_out_of_bag_and_others_are_not():
     assert own.std_error_method == "little bags, pointwise, out of bag"
     np.testing.assert_allclose(own.estimates, FIT.oob_effects_)
     assert not np.allclose(own.estimates, FIT.predict(FRAME[COVARIATES]))
-    part = FIT.effect(FRAME[COVARIATES].iloc[:50])
-    np.testing.assert_allclose(part.estimates, FIT.predict(FRAME[COVARIATES].iloc[:50]))
+    moved = FRAME[COVARIATES].iloc[:50] + 0.5
+    np.testing.assert_allclose(FIT.effect(moved).estimates, FIT.predict(moved))
+
+
+def test_fitted_rows_are_known_one_by_one():
+    own = FIT.effect(FRAME[COVARIATES]).table
+    mixed = FRAME[COVARIATES].iloc[[40, 7, 300]]
+    part = FIT.effect(mixed)
+    np.testing.assert_allclose(part.table[["estimate", "std_error"]], own.iloc[[40, 7, 300]][["estimate", "std_error"]])
+    assert part.std_error_method.endswith("pointwise, out of bag")
+    mixed = mixed.assign(a=[mixed["a"].iloc[0], 2.0, 2.0])
+    part = FIT.effect(mixed)
+    np.testing.assert_allclose(part.estimates, [own["estimate"].iloc[40], *FIT.predict(mixed.iloc[1:])])
+    assert part.std_error_method.endswith("out of bag for the 1 rows that were fitted")
+
+
+def test_rows_left_out_at_fit_are_not_out_of_bag():
+    frame = FRAME.iloc[:300].copy()
+    frame.loc[frame.index[::10], "y"] = np.nan
+    found = fit(frame, settings={"n_estimators": 20}, missing="drop")
+    kept = frame["y"].notna().to_numpy()
+    effects = found.effect(frame[COVARIATES]).estimates.to_numpy()
+    np.testing.assert_allclose(effects[kept], found.oob_effects_)
+    np.testing.assert_allclose(effects[~kept], found.predict(frame.loc[~kept, COVARIATES]))
+    assert found.average_effect(rows=frame["a"] > 0).n_obs == (kept & (frame["a"] > 0)).sum()
+
+
+def test_averages_of_some_rows_are_named_and_need_both_arms():
+    for estimand in ("ATE", "ATT", "ATC", "overlap"):
+        with pytest.raises(CausalArgumentError, match="rows= keeps no row of arm 0"):
+            FIT.average_effect(estimand, rows=FRAME["t"] == 1)
+    part = FIT.average_effect("ATT", rows=FRAME["a"] > 0)
+    assert part.n_obs == (FRAME["a"] > 0).sum()
+    assert part.population == f"those like the {part.n_obs:,} of 1,500 fitted rows that rows= keeps"
+    table, whole = part.diagnostics["overlap"].table, FIT.effect().diagnostics["overlap"].table
+    assert not table.equals(whole)
+    with pytest.raises(CausalDataError, match="the same labels in another order"):
+        FIT.average_effect(rows=(FRAME["a"] > 0).iloc[::-1])
+
+
+def test_rows_that_every_tree_saw_are_counted():
+    found = fit(FRAME.iloc[:200], settings={"n_estimators": 2})
+    half = found._grown.forest.sampling.seen(found._grown.forest.seeds[0])
+    assert any(f"the effects of {len(half)} rows are not out of bag" in w for w in found.effect().warnings)
+    assert any("rows have no standard error" in w for w in found.effect(FRAME[COVARIATES].iloc[:200]).warnings)
 
 
 def test_weights_sum_to_1_and_give_the_effect():
@@ -253,6 +296,8 @@ def test_too_few_rows_for_a_split_is_said():
     found = fit(FRAME.iloc[:60], settings={"min_samples_leaf": 40})
     assert any("leaves no split" in w for w in found.effect().warnings)
     assert np.ptp(found.predict(FRAME[COVARIATES])) < 1e-12
+    with pytest.raises(NotIdentifiedError, match="nothing to calibrate"):
+        found.test_calibration()
 
 
 def test_a_treatment_that_covariates_explain():
@@ -308,3 +353,49 @@ def test_one_cluster_and_one_arm():
         fit(frame, cluster="g")
     with pytest.raises(CausalDataError):
         fit(FRAME[FRAME["t"] == 1])
+
+
+def test_whole_clusters_are_out_of_bag_where_some_rows_are_drawn():
+    frame = FRAME.iloc[:300].assign(school=np.repeat(np.arange(30), np.tile([5, 15], 15)))
+    found = fit(frame, cluster="school", settings={"equalize_clusters": True, "n_estimators": 4})
+    bags = np.unpackbits(found._grown.forest.bags(), axis=1, bitorder="little")[:, :300]
+    clusters = found._coded.clusters
+    for tree in bags:
+        assert set(clusters[tree == 1]).isdisjoint(clusters[tree == 0])
+
+
+@pytest.mark.filterwarnings("ignore::pandas_causal.errors.StandardErrorWarning")  # three clusters on purpose
+def test_folds_are_drawn_only_where_a_model_needs_them():
+    frame = FRAME.iloc[:300].assign(school=np.arange(300) % 3, e=0.5)
+    found = fit(frame, cluster="school", propensity="e", settings={"n_estimators": 8, "min_samples_leaf": 2, "cv": 5})
+    assert np.isfinite(found.effect().estimate)
+
+
+def test_settings_are_named_as_they_are_called():
+    for wrong, call in (
+        ("columns", lambda: FIT.best_linear_projection(["zz"])),
+        ("linear", lambda: FIT.predict(FRAME[COVARIATES], linear=["zz"])),
+    ):
+        with pytest.raises(CausalArgumentError, match=rf"^{wrong}=\['zz'\]: 'zz' is no covariate"):
+            call()
+    for ridge in ("x", -5):
+        with pytest.raises(CausalArgumentError, match="ridge must be a number of 0 or more"):
+            FIT.predict(FRAME[COVARIATES], linear=["a"], ridge=ridge)
+    with pytest.raises(CausalArgumentError, match="level must be a number between 0 and 1"):
+        FIT.rate(FRAME["a"], level=95)
+    with pytest.raises(CausalDataError, match="a: held numbers at fit"):
+        FIT.predict(FRAME[COVARIATES].assign(a="u"))
+    for features in (30.0, 0, 1.5):
+        with pytest.raises(CausalArgumentError, match="max_features must be None or a whole number"):
+            fit(FRAME.iloc[:100], settings={"max_features": features})
+    twice = pd.concat([FRAME["y"], FRAME["y"]], axis=1)
+    with pytest.raises(CausalDataError):
+        small().fit(FRAME[[*COVARIATES, "t"]], twice, treatment="t")
+
+
+def test_missing_covariates_are_values_of_their_own():
+    frame = FRAME.iloc[:200].copy()
+    frame.loc[frame.index[::7], "b"] = np.nan
+    told = " ".join(fit(frame, settings={"n_estimators": 8}).effect().warnings)
+    assert "missing covariates are values of their own in the trees" in told
+    assert "were imputed" not in told

@@ -75,3 +75,37 @@ def test_bad_instruments():
             outcome_model="linear",
             treatment_model="linear",
         )
+
+
+def test_first_stage_is_clustered():
+    frame = moved(n=600)
+    group = np.repeat(np.arange(30), 20)
+    rng = np.random.default_rng(1)
+    frame["z"] = rng.normal(size=30)[group] + 0.1 * rng.normal(size=600)
+    frame["t"] = 0.15 * frame["z"] + rng.normal(size=30)[group] + 0.1 * rng.normal(size=600)
+    forest = InstrumentalForest(n_estimators=8, n_jobs=1, outcome_model="linear", treatment_model="linear",
+                                instrument_model="linear", cv=2)  # fmt: skip
+    X = frame[["a", "t", "z"]].assign(group=group)
+    with pytest.warns(WeakInstrumentWarning, match="z moves t weakly: F .*, clustered by group"):
+        found = forest.fit(X, frame["y"], treatment="t", instrument="z", cluster="group")
+    z, d = found._residuals[0][:, 0], found._residuals[1][:, 0]
+    slope = z @ d / (z @ z)
+    sums = np.bincount(group, weights=z * (d - slope * z))
+    by_hand = (slope * (z @ z)) ** 2 / (30 / 29 * np.square(sums).sum())
+    assert found.effect().diagnostics["first_stage"].table["F"].iloc[0] == pytest.approx(by_hand)
+
+
+def test_models_are_refused_by_their_own_names():
+    for setting in ("outcome_model", "treatment_model", "instrument_model"):
+        with pytest.raises(CausalArgumentError, match=rf"^{setting} must be one of \['forest'"):
+            fit(FRAME, **{setting: "foo"})
+
+
+def test_clip_keeps_the_compliance_away_from_0_and_counts():
+    weak = moved(n=600, strength=0.3)
+    found = fit(weak, n_estimators=20, clip=0.45)
+    assert np.abs(found.compliance_).min() > 0
+    n = found.effect().facts["n_clipped"]
+    assert n > 0
+    assert any(f"of {n} rows by less than clip=0.45" in w for w in found.effect().warnings)
+    assert fit(weak, n_estimators=20, clip=0.0).effect().facts["n_clipped"] == 0

@@ -3,12 +3,14 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from pandas_causal import UpliftForest
 from pandas_causal.errors import CausalArgumentError, CausalDataError
 from pandas_causal.forests.binning import Binning
 from pandas_causal.forests.growing import UPLIFT, GrowthRules, TreeShape, grow_tree, uplift_sums
 from pandas_causal.forests.trees import node_rows
+from pandas_causal.forests.uplift_forest import _by_arm
 
 CRITERIA = ("kl", "euclidean", "chi", "cts", "ddp", "iddp", "interaction")
 
@@ -152,12 +154,9 @@ def test_pruning_on_held_out_rows_takes_back_what_they_do_not_confirm():
     weights, y, offer = kept.weights(real.iloc[:3]), real["y"].to_numpy(), real["offer"].to_numpy()
     by_arm = [weights[:, offer == a] @ y[offer == a] / weights[:, offer == a].sum(axis=1) for a in (0, 1)]
     np.testing.assert_allclose(by_arm[1] - by_arm[0], kept.predict(real.iloc[:3]), rtol=1e-10)
-    root = kept.tree_table(0).loc[0, "rows"]
-    assert (
-        root
-        == len(kept._grown.forest.leaf_rows(0)[0])
-        < len(kept._grown.forest.sampling.tree(kept._grown.forest.seeds[0])[1])
-    )
+    forest = kept._grown.forest
+    assert kept.tree_table(0).loc[0, "rows"] == len(forest.leaf_rows(0))
+    assert len(forest.sampling.held_out(forest.seeds[0])) == round(0.4 * 1500)
 
 
 def test_a_tree_as_table_text_and_picture():
@@ -195,3 +194,48 @@ def test_what_criteria_do_not_fit_is_refused():
         fit(offers(), criterion="kl", costs={1: 0.1})
     with pytest.raises(CausalArgumentError, match="'x' is no arm"):
         fit(offers(), criterion="cts", costs={"x": 0.1})
+
+
+def grouped(n=600, seed=1):
+    """Arms and outcomes that whole groups share."""
+    rng = np.random.default_rng(seed)
+    frame = pd.DataFrame(rng.normal(size=(n, 3)), columns=["a", "b", "c"])
+    frame["group"] = np.repeat(np.arange(n // 20), 20)
+    frame["t"] = frame["group"] % 2
+    frame["y"] = rng.normal(size=n // 20)[frame["group"]] + frame["t"] + 0.3 * rng.normal(size=n)
+    return frame
+
+
+def test_errors_of_nodes_are_clustered():
+    frame = grouped()
+    found = UpliftForest(n_estimators=2, min_samples_leaf=20, max_depth=1, n_jobs=1).fit(
+        frame.drop(columns="y"), frame["y"], treatment="t", cluster="group"
+    )
+    forest = found._grown.forest
+    own = frame.iloc[forest.leaf_rows(0)]
+    mean = own.groupby("t")["y"].transform("mean")
+    share = 1 / own.groupby("t")["y"].transform("size")
+    sums = ((2 * own["t"] - 1) * share * (own["y"] - mean)).groupby(own["group"]).sum()
+    G, n = len(sums), len(own)
+    root = found.tree_table(0).iloc[0]
+    assert root["std_error"] == pytest.approx(np.sqrt(G / (G - 1) * (n - 1) / (n - 2) * np.square(sums).sum()))
+    width = (root["conf_high"] - root["effect"]) / root["std_error"]
+    assert width == pytest.approx(stats.t.ppf(0.975, G - 1))
+
+
+def test_an_arm_of_one_cluster_has_no_error_in_a_node():
+    found = _by_arm(np.arange(6.0), np.array([0, 0, 0, 0, 1, 1]), np.ones(6), 2, [np.array([0, 0, 1, 1, 2, 2])])
+    assert found.effects[0] == 3
+    assert np.isnan(found.std_error[0])
+
+
+def test_settings_of_tables_and_costs_are_checked():
+    found = fit(offers(n=600), n_estimators=2)
+    for wrong in ({"tree": 0.5}, {"tree": -1}, {"level": 95}, {"level": np.nan}):
+        with pytest.raises(CausalArgumentError, match=f"{next(iter(wrong))} must be"):
+            found.tree_table(**wrong)
+    for cost in ("a", np.nan):
+        with pytest.raises(CausalArgumentError, match=r"costs\[1\] must be a finite number"):
+            fit(offers(n=600), criterion="cts", costs={1: cost})
+    with pytest.raises(CausalArgumentError, match="linear= corrects by a regression of residuals"):
+        found.predict(offers(n=20), linear=["a"])

@@ -56,6 +56,17 @@ def test_a_tree_of_clusters_weights_and_wrong_settings():
 def test_rules_say_the_bounds_of_each_leaf():
     x = np.arange(8.0)
     tree = DecisionTreeRegressor(max_depth=2).fit(np.column_stack([x, 0 * x]), np.repeat([0.0, 1, 5, 9], 2))
-    assert sorted(leaf_rules(tree, ["a", "b"]).values()) == ["1.5 < a <= 3.5", "3.5 < a <= 5.5", "a <= 1.5", "a > 5.5"]
+    assert sorted(leaf_rules(tree, ["a", "b"], np.column_stack([x, x])).values()) == [
+        "1.5 < a <= 3.5",
+        "3.5 < a <= 5.5",
+        "a <= 1.5",
+        "a > 5.5",
+    ]
     stump = DecisionTreeRegressor(max_depth=1).fit(x[:, None], 0 * x)
-    assert list(leaf_rules(stump, ["a"]).values()) == ["everyone"]
+    assert list(leaf_rules(stump, ["a"], x[:, None]).values()) == ["everyone"]
+
+
+def test_cuts_of_neighbours_have_digits_enough():
+    x = 100_000 + np.arange(4.0)[:, None]
+    tree = DecisionTreeRegressor(max_depth=2).fit(x, [0.0, 1, 5, 9])
+    assert len(set(leaf_rules(tree, ["a"], x).values())) == 4
