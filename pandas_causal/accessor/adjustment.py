@@ -6,12 +6,13 @@ from collections.abc import Hashable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pandas_causal.accessor.base import Questions
+from pandas_causal.accessor.words import question
 from pandas_causal.effect.check import Check
 from pandas_causal.effect.effect import Effect
 from pandas_causal.inputs.types import Model, RoleLike
 
 if TYPE_CHECKING:
-    from pandas_causal.estimator import CausalEstimator
+    from pandas_causal.accessor.types import EstimatorLike, GraphLike
 
 __all__ = ["AdjustmentQuestions"]
 
@@ -19,23 +20,26 @@ __all__ = ["AdjustmentQuestions"]
 class AdjustmentQuestions(Questions):
     """Observed arms, adjusted for measured covariates."""
 
+    @question
     def ate(
         self,
-        *,
         treatment: RoleLike = None,
         outcome: Hashable | list[Any] = None,
         covariates: Sequence[Any] | None = None,
+        *,
         formula: str | None = None,
-        graph: Any = None,
+        graph: GraphLike | None = None,
         post_treatment: Sequence[Any] = (),
         estimand: str | None = None,
-        estimator: CausalEstimator | str | None = None,
+        estimator: EstimatorLike | None = None,
         cluster: RoleLike = None,
         sample_weight: RoleLike = None,
         propensity: RoleLike = None,
         control: Hashable = None,
         level: float | None = None,
         missing: str = "raise",
+        random_state: int | None = None,
+        n_jobs: int | None = None,
     ) -> Effect:
         """Average effect, adjusted for covariates by "aipw" (the default), "ipw", "regression", "tmle" or an instance.
 
@@ -55,7 +59,7 @@ class AdjustmentQuestions(Questions):
             formula=formula,
             graph=graph,
             post_treatment=post_treatment,
-            settings={"estimand": estimand, "control": control},
+            settings={"estimand": estimand, "control": control, "random_state": random_state, "n_jobs": n_jobs},
             level=level,
             missing=missing,
             cluster=cluster,
@@ -63,12 +67,13 @@ class AdjustmentQuestions(Questions):
             propensity=propensity,
         )
 
+    @question
     def overlap(
         self,
-        *,
         treatment: RoleLike = None,
         covariates: Sequence[Any] | None = None,
-        graph: Any = None,
+        *,
+        graph: GraphLike | None = None,
         outcome: Hashable = None,
         estimand: str = "ATE",
         propensity_model: Model = "ridge",
@@ -76,6 +81,7 @@ class AdjustmentQuestions(Questions):
         bound: float = 0.01,
         sample_weight: RoleLike = None,
         missing: str = "raise",
+        random_state: int | None = 0,
     ) -> Check:
         """Check positivity: propensities by arm, the share near 0 or 1, effective sample sizes.
 
@@ -97,14 +103,16 @@ class AdjustmentQuestions(Questions):
             bound=bound,
             sample_weight=sample_weight,
             missing=missing,
+            random_state=random_state,
         )
 
+    @question
     def balance(
         self,
-        *,
         treatment: RoleLike = None,
         covariates: Sequence[Any] | None = None,
-        graph: Any = None,
+        *,
+        graph: GraphLike | None = None,
         outcome: Hashable = None,
         weights: RoleLike = None,
         control: Hashable = None,

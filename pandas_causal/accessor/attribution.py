@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from pandas_causal.accessor.base import Questions
+from pandas_causal.accessor.words import question
 from pandas_causal.effect.effect import Effect
+
+if TYPE_CHECKING:
+    from pandas_causal.accessor.types import GraphLike
 
 __all__ = ["AttributionQuestions"]
 
@@ -16,9 +20,10 @@ __all__ = ["AttributionQuestions"]
 class AttributionQuestions(Questions):
     """What a graph says about the causes of what happened."""
 
+    @question
     def why(
         self,
-        graph: Any,
+        graph: GraphLike,
         *,
         target: Hashable,
         before: pd.DataFrame,

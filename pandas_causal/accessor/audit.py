@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from pandas_causal.accessor.adjustment import AdjustmentQuestions
 from pandas_causal.accessor.base import names, need_treatment, one_outcome
+from pandas_causal.accessor.words import question
 from pandas_causal.effect.effect import Effect
 from pandas_causal.errors import BadControlError, CausalArgumentError, NotIdentifiedError, OverlapError
 
 if TYPE_CHECKING:
-    from pandas_causal.estimator import CausalEstimator
+    from pandas_causal.accessor.types import EstimatorLike, GraphLike
     from pandas_causal.robustness.audit import Audit
 
 __all__ = ["AuditQuestions"]
@@ -20,21 +21,23 @@ __all__ = ["AuditQuestions"]
 class AuditQuestions(AdjustmentQuestions):
     """Every check of a comparison of arms at once."""
 
+    @question
     def audit(
         self,
-        *,
         treatment: Hashable = None,
         outcome: Hashable = None,
         covariates: Sequence[Any] | None = None,
-        graph: Any = None,
+        *,
+        graph: GraphLike | None = None,
         negative_outcome: Hashable | Sequence[Any] = None,
-        estimator: CausalEstimator | str | None = None,
+        estimator: EstimatorLike | None = None,
         cluster: Hashable = None,
         sample_weight: Hashable = None,
         control: Hashable = None,
         alpha: float = 0.05,
         missing: str = "raise",
         random_state: int = 0,
+        n_jobs: int | None = None,
     ) -> Audit:
         """What breaks if the answer is not causal: every check in one table, with verdict, evidence and what to do.
 
@@ -47,7 +50,7 @@ class AuditQuestions(AdjustmentQuestions):
         from pandas_causal.inputs.parameters import check_settings
         from pandas_causal.robustness.audit import AuditQuestion, audit_study
 
-        check_settings({"random_state": random_state})
+        check_settings({"random_state": random_state, "n_jobs": n_jobs})
         if isinstance(alpha, bool) or not isinstance(alpha, int | float) or not 0 < alpha < 1:
             raise CausalArgumentError(f"alpha must be a number between 0 and 1, e.g. 0.05; got {alpha!r}")
         if graph is not None:
@@ -79,6 +82,8 @@ class AuditQuestions(AdjustmentQuestions):
             "sample_weight": sample_weight,
             "control": control,
             "missing": missing,
+            "random_state": random_state,
+            "n_jobs": n_jobs,
         }
         effect, trouble = self._answer(graph, asked)
         question = AuditQuestion(

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from html import escape
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from pandas_causal.accessor.words import question
 from pandas_causal.effect.effect import Effect
 from pandas_causal.errors import CausalArgumentError, CausalDataError, Problem, suggest
 from pandas_causal.inputs.types import RoleLike
 
 if TYPE_CHECKING:
+    from pandas_causal.accessor.types import EstimatorLike, GraphLike
     from pandas_causal.estimator import CausalEstimator
 
 __all__ = ["Questions", "names", "need_treatment"]
@@ -26,14 +30,35 @@ class Questions:
             raise CausalArgumentError(f"expected a pandas DataFrame, got {type(frame).__name__}")
         self._frame = frame
 
+    def __dir__(self) -> list[str]:
+        return [name for name in dir(type(self)) if not name.startswith("_")]
+
+    def __repr__(self) -> str:
+        rows, columns = self._frame.shape
+        lines = [f"Causal questions to {rows:,} rows and {columns:,} columns:", ""]
+        for name, text in self._questions():
+            told = wrap(text, 58)
+            lines += [f"  {name:<18} {told[0]}", *(f"{'':<21}{line}" for line in told[1:])]
+        return "\n".join([*lines, "", "help(df.causal.ate) says what a question takes."])
+
+    def _repr_html_(self) -> str:
+        rows, columns = self._frame.shape
+        body = "".join(f"<tr><th>{escape(name)}</th><td>{escape(text)}</td></tr>" for name, text in self._questions())
+        return f"<p>Causal questions to {rows:,} rows and {columns:,} columns</p><table>{body}</table>"
+
+    def _questions(self) -> list[tuple[str, str]]:
+        """Every question, and what it asks: the first line of its help."""
+        return [(name, (getattr(self, name).__doc__ or "").partition("\n")[0]) for name in dir(self)]
+
+    @question
     def fit(
         self,
-        estimator: CausalEstimator,
-        *,
+        estimator: CausalEstimator | type[CausalEstimator],
         treatment: RoleLike = None,
         outcome: Hashable | list[Any] = None,
         covariates: Sequence[Any] | None = None,
-        graph: Any = None,
+        *,
+        graph: GraphLike | None = None,
         level: float | None = None,
         missing: str = "raise",
         **roles: Any,
@@ -44,8 +69,11 @@ class Questions:
         is that of :meth:`ate`, for estimators that compare arms. A list of outcomes gives rows by outcome, with their
         joint covariance.
         """
-        if not hasattr(estimator, "fit") or isinstance(estimator, type):
-            raise CausalArgumentError(f"fit takes an estimator instance, e.g. AIPW(); got {estimator!r}")
+        from pandas_causal.estimator import instance
+
+        if not hasattr(estimator, "fit"):
+            raise CausalArgumentError(f"fit takes an estimator or its class, e.g. AIPW(); got {estimator!r}")
+        estimator = instance(estimator)
         asked: dict[str, Any] = {
             "treatment": treatment,
             "outcome": outcome,
@@ -57,12 +85,13 @@ class Questions:
             return self._compared("fit", estimator, covariates=covariates, graph=graph, settings={}, **asked)
         return self._fit(estimator, covariates=names(covariates), **asked)
 
+    @question
     def validate(
         self,
-        *,
         treatment: Hashable | Sequence[Hashable],
         outcome: Hashable = None,
         covariates: Sequence[Any] = (),
+        *,
         instrument: Hashable | Sequence[Hashable] = None,
         cluster: Hashable | Sequence[Hashable] = None,
         sample_weight: Hashable | Sequence[Hashable] = None,
@@ -101,12 +130,12 @@ class Questions:
     def _compared(
         self,
         question: str,
-        estimator: CausalEstimator | str | None,
+        estimator: EstimatorLike | None,
         *,
         treatment: RoleLike,
         outcome: Hashable | list[Any],
         covariates: Sequence[Any] | None,
-        graph: Any,
+        graph: GraphLike | None,
         formula: str | None = None,
         post_treatment: Sequence[Any] = (),
         always: Sequence[Any] = (),

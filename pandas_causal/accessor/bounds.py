@@ -6,6 +6,7 @@ from collections.abc import Hashable, Sequence
 from typing import Any
 
 from pandas_causal.accessor.base import Questions, names, need_treatment
+from pandas_causal.accessor.words import question
 from pandas_causal.effect.effect import Effect
 from pandas_causal.errors import CausalArgumentError, suggest
 
@@ -17,6 +18,7 @@ _METHODS = ("manski", "monotone_response", "monotone_selection", "monotone", "le
 class BoundsQuestions(Questions):
     """What can be said without assuming how treatment was chosen, or who is observed."""
 
+    @question
     def bounds(
         self,
         method: str = "manski",
@@ -30,7 +32,10 @@ class BoundsQuestions(Questions):
         control: Hashable = None,
         level: float = 0.95,
         missing: str = "raise",
-        **settings: Any,
+        outcome_range: tuple[float, float] | None = None,
+        response: str | None = None,
+        selection: str | None = None,
+        estimand: str | None = None,
     ) -> Effect:
         """Bounds of the average effect: rows "lower" and "upper", the effect's interval in ``confidence_set()``.
 
@@ -42,6 +47,10 @@ class BoundsQuestions(Questions):
         :func:`robustness.bounds.worst_case_bounds` (outcome_range, response, selection, estimand) and
         :func:`robustness.bounds.lee_bounds`.
         """
+        named = {
+            "outcome_range": outcome_range, "response": response, "selection": selection, "estimand": estimand,
+        }  # fmt: skip
+        settings: dict[str, Any] = {name: value for name, value in named.items() if value is not None}
         if not isinstance(method, str) or method not in _METHODS:
             known = list(_METHODS)
             raise CausalArgumentError(f"bounds({method!r}) is not known{suggest(method, known)}; use one of {known}")

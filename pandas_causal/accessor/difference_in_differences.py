@@ -6,13 +6,14 @@ from collections.abc import Hashable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pandas_causal.accessor.base import Questions, names
+from pandas_causal.accessor.words import question
 from pandas_causal.effect.effect import Effect
 from pandas_causal.errors import CausalArgumentError
 from pandas_causal.inputs.arms import plain
 from pandas_causal.inputs.types import RoleLike
 
 if TYPE_CHECKING:
-    from pandas_causal.estimator import CausalEstimator
+    from pandas_causal.accessor.types import EstimatorLike
 
 __all__ = ["PanelQuestions"]
 
@@ -20,6 +21,7 @@ __all__ = ["PanelQuestions"]
 class PanelQuestions(Questions):
     """What treatment changed, from periods before and after it."""
 
+    @question
     def did(
         self,
         *,
@@ -31,7 +33,7 @@ class PanelQuestions(Questions):
         group: RoleLike = None,
         post: Hashable | Sequence[Hashable] = None,
         covariates: Sequence[Any] | None = None,
-        estimator: CausalEstimator | str | None = None,
+        estimator: EstimatorLike | None = None,
         control_group: str | None = None,
         anticipation: int | None = None,
         base_period: str | None = None,
@@ -40,6 +42,7 @@ class PanelQuestions(Questions):
         sample_weight: RoleLike = None,
         level: float | None = None,
         missing: str = "raise",
+        random_state: int | None = None,
     ) -> Effect:
         """Difference in differences: "callaway_santanna" unless `estimator` says otherwise; the 2x2 with `group`.
 
@@ -52,7 +55,10 @@ class PanelQuestions(Questions):
         _refuse_own_cluster(unit, cluster)
         self._refuse_flag(post, time)
         chosen = ("callaway_santanna" if group is None else "two_way") if estimator is None else estimator
-        settings = {"control_group": control_group, "anticipation": anticipation, "base_period": base_period}
+        settings = {
+            "control_group": control_group, "anticipation": anticipation, "base_period": base_period,
+            "random_state": random_state,
+        }  # fmt: skip
         return self._fit(
             choose("did", chosen, {**settings, "post": post}),
             treatment=treatment,
@@ -69,6 +75,7 @@ class PanelQuestions(Questions):
             missing=missing,
         )
 
+    @question
     def event_study(
         self,
         *,
@@ -78,7 +85,7 @@ class PanelQuestions(Questions):
         cohort: RoleLike = None,
         treatment: RoleLike = None,
         covariates: Sequence[Any] | None = None,
-        estimator: CausalEstimator | str = "callaway_santanna",
+        estimator: EstimatorLike = "callaway_santanna",
         control_group: str | None = None,
         anticipation: int | None = None,
         base_period: str | None = None,
@@ -86,6 +93,7 @@ class PanelQuestions(Questions):
         sample_weight: RoleLike = None,
         level: float | None = None,
         missing: str = "raise",
+        random_state: int | None = None,
     ) -> Effect:
         """Effects by periods since treatment, one row per event time, from a universal base period.
 
@@ -95,7 +103,10 @@ class PanelQuestions(Questions):
         from pandas_causal.estimator import SHORT_NAMES, choose
 
         _refuse_own_cluster(unit, cluster)
-        settings = {"control_group": control_group, "anticipation": anticipation, "base_period": base_period}
+        settings = {
+            "control_group": control_group, "anticipation": anticipation, "base_period": base_period,
+            "random_state": random_state,
+        }  # fmt: skip
         effect = self._fit(
             choose("did", estimator, settings, {"base_period": "universal", "average": "event"}),
             treatment=treatment,

@@ -6,6 +6,7 @@ from collections.abc import Hashable, Sequence
 from typing import Any
 
 from pandas_causal.accessor.base import Questions, names
+from pandas_causal.accessor.words import question
 from pandas_causal.effect.effect import Effect
 from pandas_causal.inputs.types import RoleLike
 
@@ -15,6 +16,7 @@ __all__ = ["DiscontinuityQuestions"]
 class DiscontinuityQuestions(Questions):
     """Whether crossing a cutoff changes the outcome."""
 
+    @question
     def rdd(
         self,
         *,

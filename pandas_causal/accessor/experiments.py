@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pandas_causal.accessor.base import Questions, names, need_treatment, one_outcome
+from pandas_causal.accessor.words import question
 from pandas_causal.effect.effect import Effect
 from pandas_causal.inputs.types import RoleLike
+
+if TYPE_CHECKING:
+    from pandas_causal.accessor.types import GraphLike
 
 __all__ = ["ExperimentQuestions"]
 
@@ -23,14 +27,15 @@ _NOT_CAUSAL = (
 class ExperimentQuestions(Questions):
     """Randomised arms, compared; and arms compared without a claim."""
 
+    @question
     def ab_test(
         self,
-        *,
         treatment: RoleLike = None,
         outcome: Hashable | list[Any] = None,
         covariates: Sequence[Any] | None = None,
+        *,
         formula: str | None = None,
-        graph: Any = None,
+        graph: GraphLike | None = None,
         adjustment: str | None = None,
         variance: str = "welch",
         relative: bool | str = False,
@@ -108,11 +113,12 @@ class ExperimentQuestions(Questions):
         notes = check_controls(self._frame, graph, treatment, one, names(covariates))
         return treatment, one, names(covariates), notes
 
+    @question
     def association(
         self,
-        *,
         treatment: RoleLike,
         outcome: Hashable | list[Any],
+        *,
         cluster: RoleLike = None,
         sample_weight: RoleLike = None,
         control: Hashable = None,

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from pandas_causal.accessor.base import Questions
+from pandas_causal.accessor.words import question
 from pandas_causal.effect.check import Check
 
 if TYPE_CHECKING:
+    from pandas_causal.accessor.types import GraphLike
     from pandas_causal.identification.identification import Identification
 
 __all__ = ["GraphQuestions", "StructuralQuestions"]
@@ -19,12 +21,13 @@ __all__ = ["GraphQuestions", "StructuralQuestions"]
 class GraphQuestions(Questions):
     """What assumptions, drawn as a graph, say about the columns of a frame."""
 
+    @question
     def identify(
         self,
-        *,
-        graph: Any,
+        graph: GraphLike,
         treatment: Hashable = None,
         outcome: Hashable = None,
+        *,
         given: Hashable | Iterable[Hashable] | None = None,
         adjusted: Hashable | Iterable[Hashable] | None = None,
     ) -> Identification:
@@ -46,9 +49,10 @@ class GraphQuestions(Questions):
 class StructuralQuestions(Questions):
     """Interventions and counterfactuals by a structural model, and tests of the graph."""
 
+    @question
     def do(
         self,
-        graph: Any,
+        graph: GraphLike,
         interventions: Mapping[Any, Any],
         *,
         mechanisms: Mapping[Any, Any] | None = None,
@@ -68,9 +72,10 @@ class StructuralQuestions(Questions):
         warn_of_dropped(model.fit(self._frame, missing=missing).n_dropped_)
         return model.do(interventions, n=len(self._frame))
 
+    @question
     def counterfactual(
         self,
-        graph: Any,
+        graph: GraphLike,
         interventions: Mapping[Any, Any],
         *,
         mechanisms: Mapping[Any, Any] | None = None,
@@ -93,9 +98,10 @@ class StructuralQuestions(Questions):
         fitted = model.fit(self._frame, missing=missing)
         return fitted.counterfactual(self._frame, interventions, rows=rows, missing=missing)
 
+    @question
     def check_graph(
         self,
-        graph: Any,
+        graph: GraphLike,
         *,
         alpha: float = 0.05,
         correction: str | None = "holm",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from pandas_causal.accessor.base import Questions, names, need_treatment
+from pandas_causal.accessor.words import question
 from pandas_causal.effect.check import Checks
 from pandas_causal.effect.effect import Effect
 from pandas_causal.errors import CausalArgumentError
@@ -17,7 +18,7 @@ from pandas_causal.inputs.parameters import check_settings
 from pandas_causal.inputs.types import Model, RoleLike
 
 if TYPE_CHECKING:
-    from pandas_causal.estimator import CausalEstimator
+    from pandas_causal.accessor.types import EstimatorLike
 
 __all__ = ["HeterogeneityQuestions"]
 
@@ -25,14 +26,15 @@ __all__ = ["HeterogeneityQuestions"]
 class HeterogeneityQuestions(Questions):
     """Who benefits, and whom to treat."""
 
+    @question
     def cate(
         self,
-        *,
         treatment: RoleLike = None,
         outcome: Hashable = None,
         covariates: Sequence[Any] | None = None,
+        *,
         formula: str | None = None,
-        learner: CausalEstimator | str = "dr",
+        learner: EstimatorLike = "dr",
         effect_modifiers: Sequence[Any] | None = None,
         arm: Any = None,
         cluster: RoleLike = None,
@@ -41,6 +43,8 @@ class HeterogeneityQuestions(Questions):
         control: Hashable = None,
         level: float | None = None,
         missing: str = "raise",
+        random_state: int | None = None,
+        n_jobs: int | None = None,
     ) -> Effect:
         """Effect for every row, given its covariates, by a learner: "dr", "r", "x", "t", "s", "dml" or an instance.
 
@@ -86,7 +90,10 @@ class HeterogeneityQuestions(Questions):
                 "cate needs covariates=, a list of columns that effects may vary with, or formula="
             )
         need_treatment("cate", treatment)
-        settings = {"effect_modifiers": effect_modifiers, "control": control, "formula": formula}
+        settings = {
+            "effect_modifiers": effect_modifiers, "control": control, "formula": formula,
+            "random_state": random_state, "n_jobs": n_jobs,
+        }  # fmt: skip
         fitted, X = self._fitted(
             choose("cate", learner, settings), treatment=treatment, outcome=outcome, covariates=names(covariates),
             missing=missing, cluster=cluster, sample_weight=sample_weight, propensity=propensity,
@@ -100,12 +107,13 @@ class HeterogeneityQuestions(Questions):
         )
         return effect if level is None or level == effect.level else replace(effect, level=level)
 
+    @question
     def scores(
         self,
-        *,
         treatment: RoleLike = None,
         outcome: Hashable = None,
         covariates: Sequence[Any] | None = None,
+        *,
         outcome_model: Model | None = None,
         propensity_model: Model | None = None,
         cluster: RoleLike = None,
@@ -113,6 +121,8 @@ class HeterogeneityQuestions(Questions):
         propensity: RoleLike = None,
         control: Hashable = None,
         missing: str = "raise",
+        random_state: int | None = None,
+        n_jobs: int | None = None,
     ) -> pd.DataFrame:
         """Doubly robust scores: for every row and arm what its outcome would be, on average over rows like it.
 
@@ -136,17 +146,19 @@ class HeterogeneityQuestions(Questions):
         """
         learner = self._scored(
             "scores", treatment, outcome, covariates, outcome_model, propensity_model, control, missing=missing,
+            random_state=random_state, n_jobs=n_jobs,
             cluster=cluster, sample_weight=sample_weight, propensity=propensity,
         )  # fmt: skip
         columns = pd.Index(list(learner.arms_), name=learner.treatment_name_)
         return pd.DataFrame(learner.scores_, index=self._frame.index[learner.used_], columns=columns)
 
+    @question
     def uplift(
         self,
-        *,
         treatment: RoleLike = None,
         outcome: Hashable = None,
         score: Hashable | list[Any] = None,
+        *,
         covariates: Sequence[Any] | None = (),
         outcome_model: Model | None = None,
         propensity_model: Model | None = None,
@@ -158,6 +170,7 @@ class HeterogeneityQuestions(Questions):
         level: float = 0.95,
         random_state: int | None = 0,
         missing: str = "raise",
+        n_jobs: int | None = None,
     ) -> Effect:
         """Judge a ranking of rows (a model's score) by what treating them in its order gains: AUTOC and Qini.
 
@@ -199,6 +212,7 @@ class HeterogeneityQuestions(Questions):
         check_settings({"level": level, "random_state": random_state})
         learner = self._scored(
             "uplift", treatment, outcome, covariates, outcome_model, propensity_model, control, missing=missing,
+            random_state=random_state, n_jobs=n_jobs,
             cluster=cluster, sample_weight=sample_weight, propensity=propensity,
         )  # fmt: skip
         sizes = list(learner.arms_[1:])
@@ -225,12 +239,13 @@ class HeterogeneityQuestions(Questions):
             facts=learner.effect_.facts,
         )
 
+    @question
     def dose(
         self,
-        *,
         treatment: RoleLike = None,
         outcome: Hashable = None,
         covariates: Sequence[Any] | None = None,
+        *,
         points: Any = None,
         bandwidth: str | float | None = None,
         outcome_model: Model | None = None,
@@ -239,6 +254,8 @@ class HeterogeneityQuestions(Questions):
         sample_weight: RoleLike = None,
         level: float | None = None,
         missing: str = "raise",
+        random_state: int | None = None,
+        n_jobs: int | None = None,
     ) -> Effect:
         """Mean outcome if everybody received so much of a treatment that is a number: a curve with a uniform band.
 
@@ -271,19 +288,20 @@ class HeterogeneityQuestions(Questions):
         need_treatment("dose", treatment)
         settings = {
             "points": points, "bandwidth": bandwidth, "outcome_model": outcome_model,
-            "treatment_model": treatment_model,
+            "treatment_model": treatment_model, "random_state": random_state, "n_jobs": n_jobs,
         }  # fmt: skip
         return self._fit(
             with_settings(DoseResponse(), settings), treatment=treatment, outcome=outcome,
             covariates=names(covariates), level=level, missing=missing, cluster=cluster, sample_weight=sample_weight,
         )  # fmt: skip
 
+    @question
     def quantiles(
         self,
-        *,
         treatment: RoleLike = None,
         outcome: Hashable = None,
         covariates: Sequence[Any] | None = None,
+        *,
         quantiles: Any = None,
         estimand: str | None = None,
         outcome_model: Model | None = None,
@@ -294,6 +312,8 @@ class HeterogeneityQuestions(Questions):
         control: Hashable = None,
         level: float | None = None,
         missing: str = "raise",
+        random_state: int | None = None,
+        n_jobs: int | None = None,
     ) -> Effect:
         """What treatment does to the quantiles of the outcome: low, middle and high outcomes, apart.
 
@@ -330,7 +350,7 @@ class HeterogeneityQuestions(Questions):
         need_treatment("quantiles", treatment)
         settings = {
             "quantiles": quantiles, "estimand": estimand, "outcome_model": outcome_model,
-            "propensity_model": propensity_model, "control": control,
+            "propensity_model": propensity_model, "control": control, "random_state": random_state, "n_jobs": n_jobs,
         }  # fmt: skip
         return self._fit(
             with_settings(QuantileEffects(), settings), treatment=treatment, outcome=outcome,
@@ -338,13 +358,14 @@ class HeterogeneityQuestions(Questions):
             sample_weight=sample_weight, propensity=propensity,
         )  # fmt: skip
 
+    @question
     def policy_value(
         self,
         policy: Any,
-        *,
         treatment: RoleLike = None,
         outcome: Hashable = None,
         covariates: Sequence[Any] | None = None,
+        *,
         outcome_model: Model | None = None,
         propensity_model: Model | None = None,
         cluster: RoleLike = None,
@@ -353,6 +374,8 @@ class HeterogeneityQuestions(Questions):
         control: Hashable = None,
         level: float = 0.95,
         missing: str = "raise",
+        random_state: int | None = None,
+        n_jobs: int | None = None,
     ) -> Effect:
         """Mean outcome under a policy, or under several on the same rows, beside giving everybody one arm.
 
@@ -384,6 +407,7 @@ class HeterogeneityQuestions(Questions):
         policies = dict(policy) if isinstance(policy, dict) else {"policy": policy}
         learner = self._scored(
             "policy_value", treatment, outcome, covariates, outcome_model, propensity_model, control, missing=missing,
+            random_state=random_state, n_jobs=n_jobs,
             cluster=cluster, sample_weight=sample_weight, propensity=propensity,
         )  # fmt: skip
         frame = self._frame[learner.used_]
@@ -407,6 +431,9 @@ class HeterogeneityQuestions(Questions):
         outcome_model: Model | None,
         propensity_model: Model | None,
         control: Hashable,
+        *,
+        random_state: int | None,
+        n_jobs: int | None,
         **roles: Any,
     ) -> Any:
         """A learner whose scores are wanted, not its effects."""
@@ -419,7 +446,10 @@ class HeterogeneityQuestions(Questions):
                 " randomised experiment"
             )
         need_treatment(question, treatment)
-        settings = {"outcome_model": outcome_model, "propensity_model": propensity_model, "control": control}
+        settings = {
+            "outcome_model": outcome_model, "propensity_model": propensity_model, "control": control,
+            "random_state": random_state, "n_jobs": n_jobs,
+        }  # fmt: skip
         learner = with_settings(DRLearner(final_model="linear", effect_modifiers=[]), settings)
         return self._fitted(learner, treatment=treatment, outcome=outcome, covariates=names(covariates), **roles)[0]
 

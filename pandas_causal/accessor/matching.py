@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from pandas_causal.accessor.base import Questions, names
+from pandas_causal.accessor.words import question
 from pandas_causal.effect.effect import Effect
-from pandas_causal.errors import CausalArgumentError, suggest
-from pandas_causal.inputs.types import RoleLike
+from pandas_causal.inputs.types import Model, RoleLike
+
+if TYPE_CHECKING:
+    from pandas_causal.accessor.types import GraphLike
 
 __all__ = ["MatchingQuestions"]
 
@@ -18,14 +21,15 @@ __all__ = ["MatchingQuestions"]
 class MatchingQuestions(Questions):
     """Like compared with like."""
 
+    @question
     def match(
         self,
-        *,
         treatment: RoleLike = None,
         outcome: Hashable | list[Any] = None,
         covariates: Sequence[Any] | None = None,
+        *,
         formula: str | None = None,
-        graph: Any = None,
+        graph: GraphLike | None = None,
         post_treatment: Sequence[Any] = (),
         distance: Any = "propensity",
         ratio: Any = 1,
@@ -43,7 +47,11 @@ class MatchingQuestions(Questions):
         control: Hashable = None,
         level: float | None = None,
         missing: str = "raise",
-        **settings: Any,
+        propensity_model: Model | None = None,
+        n_subclasses: int | None = None,
+        cutpoints: Any = None,
+        variance_matches: int | None = None,
+        random_state: int | None = None,
     ) -> Effect:
         """Compare like with like: every treated row with control rows that resemble it; further settings by name.
 
@@ -52,17 +60,13 @@ class MatchingQuestions(Questions):
         `formula` too; with a graph and no `covariates` rows are matched on those to adjust for, among them what
         `exact` names.
         """
+        from pandas_causal.estimator import with_settings
         from pandas_causal.matching.estimator import Matching
 
-        further = ("propensity_model", "n_subclasses", "cutpoints", "variance_matches", "random_state")
-        unknown = [name for name in settings if name not in further]
-        if unknown:
-            hint = suggest(unknown[0], Matching().get_params())
-            raise CausalArgumentError(f"match has no setting {unknown[0]!r}{hint}; further settings: {list(further)}")
         listed = isinstance(exact, list | tuple | pd.Index)
         given = None if covariates is None else names(covariates)
         besides = [name for name in exact if name not in given] if listed and given is not None else []
-        estimator = Matching(
+        chosen = Matching(
             method=method,
             estimand=estimand,
             distance=distance,
@@ -74,11 +78,14 @@ class MatchingQuestions(Questions):
             discard=discard,
             bias_adjust=bias_adjust,
             control=control,
-            **settings,
         )
+        further = {
+            "propensity_model": propensity_model, "n_subclasses": n_subclasses, "cutpoints": cutpoints,
+            "variance_matches": variance_matches, "random_state": random_state,
+        }  # fmt: skip
         return self._compared(
             "match",
-            estimator,
+            with_settings(chosen, further),
             treatment=treatment,
             outcome=outcome,
             covariates=covariates,

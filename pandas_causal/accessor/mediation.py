@@ -6,12 +6,13 @@ from collections.abc import Hashable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pandas_causal.accessor.base import Questions, names, need_treatment, one_outcome
+from pandas_causal.accessor.words import question
 from pandas_causal.effect.effect import Effect
 from pandas_causal.errors import CausalArgumentError
 from pandas_causal.inputs.types import RoleLike
 
 if TYPE_CHECKING:
-    from pandas_causal.estimator import CausalEstimator
+    from pandas_causal.accessor.types import EstimatorLike, GraphLike
 
 __all__ = ["MediationQuestions"]
 
@@ -19,16 +20,17 @@ __all__ = ["MediationQuestions"]
 class MediationQuestions(Questions):
     """How much of an effect passes through mediators."""
 
+    @question
     def mediate(
         self,
-        *,
         treatment: Hashable = None,
-        mediators: Hashable | Sequence[Hashable] = None,
         outcome: Hashable = None,
+        *,
+        mediators: Hashable | Sequence[Hashable] = None,
         covariates: Sequence[Any] | None = None,
         formula: str | None = None,
-        graph: Any = None,
-        estimator: CausalEstimator | str | None = None,
+        graph: GraphLike | None = None,
+        estimator: EstimatorLike | None = None,
         controlled: Any = None,
         interactions: bool | None = None,
         cluster: RoleLike = None,
@@ -36,6 +38,8 @@ class MediationQuestions(Questions):
         control: Hashable = None,
         level: float | None = None,
         missing: str = "raise",
+        random_state: int | None = None,
+        n_jobs: int | None = None,
     ) -> Effect:
         """Natural direct and indirect effects through mediators, by "doubly_robust" (the default) or "simulation".
 
@@ -55,7 +59,10 @@ class MediationQuestions(Questions):
                 "mediate needs mediators=, the names of columns: what part of the effect may pass through"
             )
         roles: dict[str, Any] = {"cluster": cluster, "sample_weight": sample_weight}
-        settings = {"controlled": controlled, "interactions": interactions, "control": control, "formula": formula}
+        settings = {
+            "controlled": controlled, "interactions": interactions, "control": control, "formula": formula,
+            "random_state": random_state, "n_jobs": n_jobs,
+        }  # fmt: skip
         if formula is not None:
             columns = {**roles, "mediators": several}
             covariates = self._of_formula(formula, covariates, treatment=treatment, outcome=outcome, **columns)

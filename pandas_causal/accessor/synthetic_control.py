@@ -6,11 +6,12 @@ from collections.abc import Hashable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pandas_causal.accessor.base import Questions, names
+from pandas_causal.accessor.words import question
 from pandas_causal.effect.effect import Effect
 from pandas_causal.inputs.types import RoleLike
 
 if TYPE_CHECKING:
-    from pandas_causal.estimator import CausalEstimator
+    from pandas_causal.accessor.types import EstimatorLike
 
 __all__ = ["SyntheticQuestions"]
 
@@ -18,6 +19,7 @@ __all__ = ["SyntheticQuestions"]
 class SyntheticQuestions(Questions):
     """What treatment changed for few treated units, beside a synthetic comparison."""
 
+    @question
     def synthetic_control(
         self,
         *,
@@ -27,11 +29,12 @@ class SyntheticQuestions(Questions):
         treatment: RoleLike = None,
         cohort: RoleLike = None,
         covariates: Sequence[Any] | None = None,
-        estimator: CausalEstimator | str = "sdid",
+        estimator: EstimatorLike = "sdid",
         inference: str | None = None,
         by_period: bool | None = None,
         level: float | None = None,
         missing: str = "raise",
+        random_state: int | None = None,
     ) -> Effect:
         """Effect on few treated units; the estimator "sdid", "sc", "augmented", "mcnnm", "did" or an instance.
 
@@ -41,7 +44,9 @@ class SyntheticQuestions(Questions):
         """
         from pandas_causal.estimator import choose
 
-        settings = {"inference": inference, "by_period": by_period, "level": level}
+        settings = {
+            "inference": inference, "by_period": by_period, "level": level, "random_state": random_state,
+        }  # fmt: skip
         return self._fit(
             choose("synthetic_control", estimator, settings),
             treatment=treatment,
