@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from html import escape
-from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -34,6 +32,8 @@ class Questions:
         return [name for name in dir(type(self)) if not name.startswith("_")]
 
     def __repr__(self) -> str:
+        from textwrap import wrap
+
         rows, columns = self._frame.shape
         lines = [f"Causal questions to {rows:,} rows and {columns:,} columns:", ""]
         for name, text in self._questions():
@@ -42,6 +42,8 @@ class Questions:
         return "\n".join([*lines, "", "help(df.causal.ate) says what a question takes."])
 
     def _repr_html_(self) -> str:
+        from html import escape
+
         rows, columns = self._frame.shape
         body = "".join(f"<tr><th>{escape(name)}</th><td>{escape(text)}</td></tr>" for name, text in self._questions())
         return f"<p>Causal questions to {rows:,} rows and {columns:,} columns</p><table>{body}</table>"
@@ -63,11 +65,46 @@ class Questions:
         missing: str = "raise",
         **roles: Any,
     ) -> Effect:
-        """Fit any estimator on columns of this frame and return its effect; `covariates` None means none.
+        """Any estimator, fitted on columns of this frame.
 
-        Example: ``df.causal.fit(IPW(estimand="ATO"), treatment="treat", outcome="re78", covariates=["age"])``. `graph`
-        is that of :meth:`ate`, for estimators that compare arms. A list of outcomes gives rows by outcome, with their
-        joint covariance.
+        Parameters
+        ----------
+        estimator : estimator or its class
+            From this package, or one that keeps the contract of :class:`CausalEstimator`.
+        treatment : column name or array-like, optional
+            As the estimator reads it: arms, or numbers.
+        outcome : column name, or list of them
+            A list gives rows by outcome, with their joint covariance.
+        covariates : list of columns, optional
+            None means none.
+        graph : CausalGraph, or what it reads, optional
+            As in :meth:`ate`, for estimators that compare arms.
+        level : float, optional
+            Of the intervals; the estimator's own by default.
+        missing : {"raise", "drop"}
+            Rows that lack a value that must be known: an error, or left out and counted.
+        **roles : column names or array-likes
+            Further roles that ``fit`` of the estimator takes: instrument, unit, time, cluster, sample_weight, ...
+
+        Returns
+        -------
+        Effect
+
+        Raises
+        ------
+        CausalDataError
+            For columns that are not there, and data that cannot answer: every problem at once.
+        CausalArgumentError
+            For a wrong setting, naming the legal ones.
+
+        See Also
+        --------
+        all_estimators : Every estimator there is.
+        CausalEstimator : The contract.
+
+        Examples
+        --------
+        >>> df.causal.fit(IPW(estimand="ATO"), "treat", "re78", ["age", "educ"])  # doctest: +SKIP
         """
         from pandas_causal.estimator import instance
 
@@ -98,12 +135,44 @@ class Questions:
         propensity: Hashable | Sequence[Hashable] = None,
         numbers: bool = False,
     ) -> pd.DataFrame:
-        """Check the columns before anything is estimated; return the frame, or raise one error with every problem.
+        """Check the columns before anything is estimated.
 
-        The treatment is arms, or with `numbers` one or several columns of numbers.
+        Parameters
+        ----------
+        treatment : column name, or list of them with `numbers`
+            Arms, or with `numbers` one or several columns of numbers.
+        outcome : column name, optional
+            A number in every row.
+        covariates : list of columns
+            Numbers, or labels that repeat.
+        instrument : column name or list of them, optional
+            What moves the treatment from outside.
+        cluster : column name or list of them, optional
+            Labels.
+        sample_weight : column name, optional
+            Numbers of 0 or more.
+        propensity : column name or list of them, optional
+            Probabilities within 0 and 1.
+        numbers : bool
+            Whether the treatment is read as numbers.
 
-        Example: ``df.causal.validate(treatment="treat", outcome="re78", covariates=["age"])``; see
-        :func:`schemas.build_schema`.
+        Returns
+        -------
+        DataFrame
+            This frame, unchanged.
+
+        Raises
+        ------
+        CausalDataError
+            With every problem: column, what is wrong, in how many rows, what to do.
+
+        See Also
+        --------
+        schemas.build_schema : The same as a pandera schema.
+
+        Examples
+        --------
+        >>> df.causal.validate("treat", "re78", ["age", "educ"])  # doctest: +SKIP
         """
         from pandas_causal.inputs.schemas import build_schema, validate
 

@@ -44,11 +44,72 @@ class PanelQuestions(Questions):
         missing: str = "raise",
         random_state: int | None = None,
     ) -> Effect:
-        """Difference in differences: "callaway_santanna" unless `estimator` says otherwise; the 2x2 with `group`.
+        """What did a policy change? Difference in differences.
 
-        Example: ``df.causal.did(outcome="lemp", unit="countyreal", time="year", cohort="first.treat")``; `estimator`
-        is also "imputation", "sun_abraham", "two_way", "stacked", "triple_difference", "random_timing" or an instance.
-        See :class:`CallawaySantAnna` and, for ``group="nj", post=1993``, :class:`DifferenceInDifferences`.
+        It rests on parallel trends: without treatment, treated units would have moved as those compared with.
+
+        Parameters
+        ----------
+        outcome : column name
+            A number in every row.
+        time : column name or array-like
+            The period: numbers, dates or periods.
+        unit : column name or array-like, optional
+            Who is seen in several periods; without it rows are a repeated cross-section.
+        cohort : column name or array-like, optional
+            First treated period of each unit, the same in all of its rows; missing, 0 or infinite: never. Or
+            `treatment`.
+        treatment : column name or array-like, optional
+            1 in treated rows, in place of `cohort`.
+        group : column name or array-like, optional
+            With `post`: the two-by-two design; 1 in units that are treated.
+        post : period or list of periods, optional
+            First treated period of the two-by-two design, or all treated ones.
+        covariates : list of columns, optional
+            Trends are parallel given these.
+        estimator : str, class or estimator, optional
+            One of "callaway_santanna", "imputation", "sun_abraham", "two_way", "stacked", "triple_difference",
+            "random_timing"; the first by default, "two_way" with `group`.
+        control_group : {"never_treated", "not_yet_treated"}, optional
+            Units compared with; the estimator's own by default.
+        anticipation : int, optional
+            Periods before treatment in which units may react already.
+        base_period : {"varying", "universal"}, optional
+            What periods before treatment are compared with: each with the one before it, or all with the last.
+        partition : column name or array-like, optional
+            Of the triple difference: 1 in rows that the policy is for.
+        cluster : column name or array-like, optional
+            Coarser than units, which are clusters already.
+        sample_weight : column name or array-like, optional
+            How many rows of the population each row stands for, up to a factor.
+        level : float, optional
+            Of the intervals; the estimator's own by default.
+        missing : {"raise", "drop"}
+            Rows that lack a value that must be known: an error, or left out and counted.
+        random_state : int, optional
+            Seed of what is drawn at random; the estimator's own by default.
+
+        Returns
+        -------
+        Effect
+            One row per cell (cohort, period), averaged by ``aggregate``; or one row.
+
+        Raises
+        ------
+        CausalDataError
+            For columns that are not there, and data that cannot answer: every problem at once.
+        CausalArgumentError
+            For a wrong setting, naming the legal ones.
+
+        See Also
+        --------
+        CallawaySantAnna : The default.
+        DifferenceInDifferences : ``group="nj", post=1993``.
+        event_study : By periods since treatment.
+
+        Examples
+        --------
+        >>> df.causal.did(outcome="lemp", unit="county", time="year", cohort="first")  # doctest: +SKIP
         """
         from pandas_causal.estimator import choose
 
@@ -95,10 +156,65 @@ class PanelQuestions(Questions):
         missing: str = "raise",
         random_state: int | None = None,
     ) -> Effect:
-        """Effects by periods since treatment, one row per event time, from a universal base period.
+        """How does the effect of a policy unfold? One row per period since treatment.
 
-        Example: ``df.causal.event_study(outcome="lemp", unit="countyreal", time="year", cohort="first.treat").plot()``;
-        takes what :meth:`did` takes. See :class:`CallawaySantAnna`.
+        Periods before and after are compared with one base period.
+
+        Parameters
+        ----------
+        outcome : column name
+            A number in every row.
+        time : column name or array-like
+            The period: numbers, dates or periods.
+        unit : column name or array-like, optional
+            Who is seen in several periods; without it rows are a repeated cross-section.
+        cohort : column name or array-like, optional
+            First treated period of each unit, the same in all of its rows; missing, 0 or infinite: never. Or
+            `treatment`.
+        treatment : column name or array-like, optional
+            1 in treated rows, in place of `cohort`.
+        covariates : list of columns, optional
+            Trends are parallel given these.
+        estimator : str, class or estimator
+            One of "callaway_santanna", "imputation", "sun_abraham", "stacked", "random_timing": those of :meth:`did`
+            that have effects by event time.
+        control_group : {"never_treated", "not_yet_treated"}, optional
+            Units compared with; the estimator's own by default.
+        anticipation : int, optional
+            Periods before treatment in which units may react already.
+        base_period : {"varying", "universal"}, optional
+            What periods before treatment are compared with: each with the one before it, or all with the last.
+        cluster : column name or array-like, optional
+            Coarser than units, which are clusters already.
+        sample_weight : column name or array-like, optional
+            How many rows of the population each row stands for, up to a factor.
+        level : float, optional
+            Of the intervals; the estimator's own by default.
+        missing : {"raise", "drop"}
+            Rows that lack a value that must be known: an error, or left out and counted.
+        random_state : int, optional
+            Seed of what is drawn at random; the estimator's own by default.
+
+        Returns
+        -------
+        Effect
+            One row per event time; ``plot()`` draws them.
+
+        Raises
+        ------
+        CausalDataError
+            For columns that are not there, and data that cannot answer: every problem at once.
+        CausalArgumentError
+            For a wrong setting, naming the legal ones.
+
+        See Also
+        --------
+        did : The average.
+        CallawaySantAnna : The default.
+
+        Examples
+        --------
+        >>> df.causal.event_study(outcome="lemp", unit="county", time="year", cohort="first").plot()  # doctest: +SKIP
         """
         from pandas_causal.estimator import SHORT_NAMES, choose
 

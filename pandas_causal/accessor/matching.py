@@ -53,12 +53,89 @@ class MatchingQuestions(Questions):
         variance_matches: int | None = None,
         random_state: int | None = None,
     ) -> Effect:
-        """Compare like with like: every treated row with control rows that resemble it; further settings by name.
+        """Compare like with like: each treated row with control rows that resemble it.
 
-        Example: ``df.causal.match(treatment="treat", outcome="re78", covariates=["age", "educ"], caliper=0.2)``; see
-        :class:`Matching`, which also designs without an outcome. `graph` and `post_treatment` are as in :meth:`ate`:
-        `formula` too; with a graph and no `covariates` rows are matched on those to adjust for, among them what
-        `exact` names.
+        With a graph and no `covariates` rows are matched on those to adjust for, among them what `exact` names.
+
+        Parameters
+        ----------
+        treatment : column name or array-like
+            Arms: a column of few levels.
+        outcome : column name, or list of them
+            A list gives rows by outcome.
+        covariates : list of columns, optional
+            What drives both treatment and outcome; ``[]`` says none on purpose.
+        formula : str, optional
+            In place of `covariates`: a right-hand side of formulaic that makes them, ``"age * sex + bs(dose, df=3)"``.
+            It is code: take none from strangers.
+        graph : CausalGraph, or what it reads, optional
+            What causes what. Nodes that it marks are the treatment and the outcome by default; bad controls are
+            refused, and without `covariates` it names them.
+        post_treatment : list of columns
+            Columns that treatment may have moved: refused among the covariates.
+        distance : {"propensity", "mahalanobis", "robust_mahalanobis", "euclidean"} or classifier
+            What makes rows near.
+        ratio : int or (int, int)
+            Matches per row; a pair: at least and at most so many.
+        replace : bool
+            Whether a row may serve several.
+        caliper : float or mapping of name to float, optional
+            Largest difference allowed, in standard deviations of the logit of the propensity, or of the covariates
+            named.
+        exact : list of columns, optional
+            What must be equal.
+        order : {"largest", "smallest", "closest", "random"}
+            Without replacement: which row chooses first.
+        estimand : {"ATT", "ATC", "ATE"}
+            Whose average.
+        bias_adjust : bool
+            Subtract what a regression says of the differences that are left.
+        method : {"nearest", "pair", "full", "cem", "subclass"}
+            Nearest neighbours, optimal pairs or sets, coarsened cells, subclasses.
+        discard : {None, "treated", "control", "both"}
+            Leave out rows beyond the other arm's range of propensities.
+        cluster : column name, array-like, or list of up to four, optional
+            Rows of one cluster may depend on one another.
+        sample_weight : column name or array-like, optional
+            How many rows of the population each row stands for, up to a factor.
+        propensity : column name or array-like, optional
+            Known probabilities of treatment, in place of a model of them.
+        control : level of the treatment, optional
+            The arm that others are compared with; by default the first.
+        level : float, optional
+            Of the intervals; 0.95 by default.
+        missing : {"raise", "drop"}
+            Rows that lack a value that must be known: an error, or left out and counted.
+        propensity_model : str or scikit-learn classifier, optional
+            Of the treatment, given covariates; the estimator's own by default.
+        n_subclasses : int, optional
+            Of "subclass".
+        cutpoints : int or mapping of name to int or sequence, optional
+            Bins of "cem", or where to cut.
+        variance_matches : int, optional
+            Neighbours of the same arm in the standard error.
+        random_state : int, optional
+            For ``order="random"`` and models; 0 by default.
+
+        Returns
+        -------
+        Effect
+            A row per contrast; ``effect.estimator.matched_`` says who was matched with whom.
+
+        Raises
+        ------
+        CausalDataError
+            For columns that are not there, and data that cannot answer: every problem at once.
+        CausalArgumentError
+            For a wrong setting, naming the legal ones.
+
+        See Also
+        --------
+        Matching : The estimator, which also designs without an outcome.
+
+        Examples
+        --------
+        >>> df.causal.match("treat", "re78", ["age", "educ"], caliper=0.2)  # doctest: +SKIP
         """
         from pandas_causal.estimator import with_settings
         from pandas_causal.matching.estimator import Matching

@@ -6,7 +6,7 @@ The table below is the only place that knows other packages' words; :func:`quest
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from functools import wraps
+from functools import cache, wraps
 from importlib import import_module
 from inspect import Parameter, Signature, signature
 from typing import ParamSpec, TypeVar
@@ -143,11 +143,11 @@ def question(method: Callable[P, R]) -> Callable[P, R]:
         For a keyword that the question does not have, with ours for it; for one that is missing or given twice; for
         too many values by position.
     """
-    asked = signature(method)
+    read = cache(lambda: signature(method))  # when it is first asked: importing stays cheap
 
     @wraps(method)
     def ask(*args: P.args, **kwargs: P.kwargs) -> R:
-        given: dict[str, object] = dict(kwargs)
+        given, asked = dict[str, object](kwargs), read()
         _refuse_unknown(method.__name__, asked, type(args[0]), given)
         try:
             asked.bind(*args, **given)
@@ -196,7 +196,7 @@ def _ours(word: str, name: str, known: list[str], questions: type) -> str:
     for ours in (word, *candidates):
         others = [other for other, parameters in elsewhere.items() if ours in parameters]
         if others:
-            return f"{word}= is no keyword of {name}; it is {ours}= of {_listed(others[:3])}"
+            return f"{word}= is no keyword of {name} (it is {ours}= of {_listed(others[:3])})"
     return f"{word}= is not known"
 
 
