@@ -173,10 +173,10 @@ def _refuse_unknown(name: str, asked: Signature, questions: type, given: Iterabl
     if not unknown:
         return
     answers = [_ours(word, name, known, questions) for word in unknown]
-    sentence = "; ".join(answers)
     if any(answer.endswith("is not known") for answer in answers):
-        sentence += f"; {name} takes {_listed([word for word in known if word != 'self'])}"
-    raise CausalArgumentError(f"{name}: {sentence}")
+        answers.append(f"{name} takes {_listed([word for word in known if word != 'self'])}")
+    one = len(answers) == 1
+    raise CausalArgumentError(f"{name}: {answers[0]}" if one else f"{name}:" + "".join(f"\n  - {a}" for a in answers))
 
 
 def _ours(word: str, name: str, known: list[str], questions: type) -> str:

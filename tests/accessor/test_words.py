@@ -91,7 +91,7 @@ def test_every_word_of_the_table_is_answered_by_every_question(asked):
     unknown = [word for word in WORDS if word not in PARAMETERS[asked] and not (asked == "fit" and word in ROLES)]
     with pytest.raises(CausalArgumentError) as error:
         getattr(make().causal, asked)(**dict.fromkeys(unknown, 1))
-    answers = str(error.value).removeprefix(f"{asked}: ").split("; ")
+    answers = str(error.value).removeprefix(f"{asked}:\n  - ").split("\n  - ")
     assert [answer.partition("= ")[0] for answer in answers[: len(unknown)]] == unknown
     for answer in answers[: len(unknown)]:
         if "= here" in answer:
@@ -102,8 +102,8 @@ def test_every_unknown_keyword_is_answered_at_once():
     with pytest.raises(CausalArgumentError) as error:
         make().causal.ate(y="recovery", common_causes=["age"], foo=1)
     assert str(error.value).startswith(
-        "ate: y= is outcome= here; common_causes= is covariates= here (a list of columns); foo= is not known; ate takes"
-        " treatment, outcome, covariates, "
+        "ate:\n  - y= is outcome= here\n  - common_causes= is covariates= here (a list of columns)\n"
+        "  - foo= is not known\n  - ate takes treatment, outcome, covariates, "
     )
 
 
