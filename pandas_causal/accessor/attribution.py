@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -27,7 +27,7 @@ class AttributionQuestions(Questions):
         *,
         target: Hashable,
         before: pd.DataFrame,
-        of: Any = "mean",
+        of: str | float | Callable[[Any], Any] = "mean",
         by: Hashable = None,
         form: str = "simulated",
         odd: int = 10,

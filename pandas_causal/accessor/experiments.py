@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -42,7 +42,7 @@ class ExperimentQuestions(Questions):
         test: str | None = None,
         alternative: str = "two-sided",
         correction: str | None = None,
-        allocation: Any = None,
+        allocation: Mapping[Any, float] | Sequence[float] | None = None,
         anytime_n: int | None = None,
         cluster_inference: str = "satterthwaite",
         strata: RoleLike = None,

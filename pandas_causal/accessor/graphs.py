@@ -10,6 +10,7 @@ import pandas as pd
 from pandas_causal.accessor.base import Questions
 from pandas_causal.accessor.words import question
 from pandas_causal.effect.check import Check
+from pandas_causal.inputs.types import ColumnLike
 
 if TYPE_CHECKING:
     from pandas_causal.accessor.types import GraphLike
@@ -145,7 +146,7 @@ class StructuralQuestions(Questions):
         interventions: Mapping[Any, Any],
         *,
         mechanisms: Mapping[Any, Any] | None = None,
-        rows: Any = None,
+        rows: ColumnLike | None = None,
         coupling: str = "monotone",
         missing: str = "raise",
         random_state: int | None = 0,

@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from pandas_causal.accessor.base import Questions, names, need_treatment
 from pandas_causal.accessor.words import question
@@ -36,7 +37,7 @@ class HeterogeneityQuestions(Questions):
         formula: str | None = None,
         learner: EstimatorLike = "dr",
         effect_modifiers: Sequence[Any] | None = None,
-        arm: Any = None,
+        arm: Hashable = None,
         cluster: RoleLike = None,
         sample_weight: RoleLike = None,
         propensity: RoleLike = None,
@@ -222,7 +223,7 @@ class HeterogeneityQuestions(Questions):
         covariates: Sequence[Any] | None = (),
         outcome_model: Model | None = None,
         propensity_model: Model | None = None,
-        arm: Any = None,
+        arm: Hashable = None,
         cluster: RoleLike = None,
         sample_weight: RoleLike = None,
         propensity: RoleLike = None,
@@ -337,7 +338,7 @@ class HeterogeneityQuestions(Questions):
         outcome: Hashable = None,
         covariates: Sequence[Any] | None = None,
         *,
-        points: Any = None,
+        points: ArrayLike | None = None,
         bandwidth: str | float | None = None,
         outcome_model: Model | None = None,
         treatment_model: Model | None = None,
@@ -423,7 +424,7 @@ class HeterogeneityQuestions(Questions):
         outcome: Hashable = None,
         covariates: Sequence[Any] | None = None,
         *,
-        quantiles: Any = None,
+        quantiles: ArrayLike | None = None,
         estimand: str | None = None,
         outcome_model: Model | None = None,
         propensity_model: Model | None = None,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -31,11 +31,11 @@ class MatchingQuestions(Questions):
         formula: str | None = None,
         graph: GraphLike | None = None,
         post_treatment: Sequence[Any] = (),
-        distance: Any = "propensity",
-        ratio: Any = 1,
+        distance: Model = "propensity",
+        ratio: int | tuple[int, int] = 1,
         replace: bool = True,
-        caliper: Any = None,
-        exact: Any = None,
+        caliper: float | Mapping[str, float] | None = None,
+        exact: Sequence[Any] | pd.Index | None = None,
         order: str = "largest",
         estimand: str = "ATT",
         bias_adjust: bool = False,
@@ -49,7 +49,7 @@ class MatchingQuestions(Questions):
         missing: str = "raise",
         propensity_model: Model | None = None,
         n_subclasses: int | None = None,
-        cutpoints: Any = None,
+        cutpoints: int | Mapping[str, int | Sequence[float]] | None = None,
         variance_matches: int | None = None,
         random_state: int | None = None,
     ) -> Effect:
@@ -140,9 +140,9 @@ class MatchingQuestions(Questions):
         from pandas_causal.estimator import with_settings
         from pandas_causal.matching.estimator import Matching
 
-        listed = isinstance(exact, list | tuple | pd.Index)
+        listed: list[Any] = list(exact) if isinstance(exact, list | tuple | pd.Index) else []
         given = None if covariates is None else names(covariates)
-        besides = [name for name in exact if name not in given] if listed and given is not None else []
+        besides = [name for name in listed if name not in given] if given is not None else []
         chosen = Matching(
             method=method,
             estimand=estimand,
@@ -150,7 +150,7 @@ class MatchingQuestions(Questions):
             ratio=ratio,
             replace=replace,
             caliper=caliper,
-            exact=[name for name in exact if name not in besides] if besides else exact,
+            exact=[name for name in listed if name not in besides] if besides else exact,
             order=order,
             discard=discard,
             bias_adjust=bias_adjust,
@@ -169,7 +169,7 @@ class MatchingQuestions(Questions):
             formula=formula,
             graph=graph,
             post_treatment=post_treatment,
-            always=list(exact) if listed else [],
+            always=listed,
             settings={"control": control},
             level=level,
             cluster=cluster,

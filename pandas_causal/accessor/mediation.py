@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pandas_causal.accessor.base import Questions, names, need_treatment, one_outcome
@@ -31,7 +31,7 @@ class MediationQuestions(Questions):
         formula: str | None = None,
         graph: GraphLike | None = None,
         estimator: EstimatorLike | None = None,
-        controlled: Any = None,
+        controlled: Mapping[Any, Any] | Sequence[Mapping[Any, Any]] | None = None,
         interactions: bool | None = None,
         cluster: RoleLike = None,
         sample_weight: RoleLike = None,
