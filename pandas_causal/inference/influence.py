@@ -31,6 +31,7 @@ __all__ = [
     "repeated_components",
     "shifts",
     "square_root",
+    "standard_error",
     "ways_in_words",
 ]
 
@@ -305,6 +306,14 @@ def cluster_component(contributions: Floats, by: Sequence[object], *, p: int, sm
             crossed, _, _ = _one_way(contributions, _crossed(ways), p, small_sample)
             meat = meat + sign * (crossed.T @ crossed)
     return Component(meat, df, extra)
+
+
+def standard_error(contributions: Floats, by: Sequence[object]) -> float:
+    """Of one parameter from its contributions (n,), clustered (CR1) where labels are given; NaN if the ways differ."""
+    if not len(by):
+        return float(np.sqrt(np.square(contributions).sum()))
+    variance = float(cluster_component(contributions[:, None], by, p=1).meat[0, 0])
+    return float(np.sqrt(variance)) if variance >= 0 else np.nan
 
 
 def _crossed(ways: Sequence[Codes]) -> Codes:
