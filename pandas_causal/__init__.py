@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import warnings
 from importlib import import_module
 
-import pandas as pd
-
 from pandas_causal.accessor import CausalAccessor
-from pandas_causal.errors import CausalWarning
+from pandas_causal.accessor.registration import register
 from pandas_causal.estimators import PLACES
 
 __version__ = "0.1.0"
@@ -27,18 +24,4 @@ def __dir__() -> list[str]:
     return sorted([*PLACES, "__version__"])
 
 
-def _register() -> None:
-    """Register ``df.causal``; where another package was first, say so and how to reach ours."""
-    if hasattr(pd.DataFrame, "causal"):
-        warnings.warn(
-            "another package has registered DataFrame.causal; it is now pandas_causal's. pandas_causal.causal(df) is"
-            " the same accessor and cannot be taken over",
-            CausalWarning,
-            stacklevel=3,
-        )
-        delattr(pd.DataFrame, "causal")
-        getattr(pd.DataFrame, "_accessors", set()).discard("causal")
-    pd.api.extensions.register_dataframe_accessor("causal")(CausalAccessor)
-
-
-_register()
+register(CausalAccessor)

@@ -161,6 +161,10 @@ def load_nhefs() -> pd.DataFrame:
     return frame.astype(dict.fromkeys(("education", "exercise", "active"), "category"))
 
 
+def __dir__() -> list[str]:
+    return __all__
+
+
 def _read(name: str, floats: tuple[str, ...]) -> pd.DataFrame:
     """Read one of the package's files: the named columns are float64, all others int64."""
     with (files("pandas_causal") / "data" / name).open("r", encoding="utf-8") as text:

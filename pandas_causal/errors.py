@@ -33,6 +33,10 @@ __all__ = [
 ]
 
 
+def __dir__() -> list[str]:
+    return __all__
+
+
 class CausalError(ValueError):
     """Base of every error this package raises on purpose."""
 

@@ -26,7 +26,15 @@ from pandas_causal.inputs.schemas import check_inputs
 from pandas_causal.inputs.treatments import Takes, is_numbers
 from pandas_causal.inputs.types import Covariates, Outcome, RoleLike
 
-__all__ = ["SHORT_NAMES", "CausalEstimator", "choose", "fit_columns", "refuse_outcome_scorer", "with_settings"]
+__all__ = [
+    "SHORT_NAMES",
+    "CausalEstimator",
+    "choose",
+    "fit_columns",
+    "instance",
+    "refuse_outcome_scorer",
+    "with_settings",
+]
 
 # The one table of short names: question -> short name -> class, and the settings that the name stands for.
 SHORT_NAMES: Mapping[str, Mapping[str, tuple[str, Mapping[str, object]]]] = {
@@ -35,6 +43,9 @@ SHORT_NAMES: Mapping[str, Mapping[str, tuple[str, Mapping[str, object]]]] = {
         "ipw": ("IPW", {}),
         "regression": ("RegressionAdjustment", {}),
         "tmle": ("TMLE", {}),
+        "entropy": ("EntropyBalancing", {}),
+        "cbps": ("CovariateBalancingPropensity", {}),
+        "stable": ("StableBalancing", {}),
     },
     "cate": {
         "dr": ("DRLearner", {}),
@@ -273,23 +284,28 @@ def _of_formula(formula: str, inputs: Inputs, y: Outcome) -> Inputs:
     return inputs.with_covariates(formula_covariates(formula, list(inputs.covariates.columns), taken))
 
 
+# Settings of how, not of what: an estimator that draws nothing, or has one thing to do, gives the same answer for any.
+_SEEDS = ("random_state", "n_jobs")
+
+
 def choose(
     question: str,
-    estimator: CausalEstimator | str,
+    estimator: str | type[CausalEstimator] | CausalEstimator,
     settings: Mapping[str, object],
     defaults: Mapping[str, object] | None = None,
 ) -> CausalEstimator:
-    """Return the estimator of a short name, or a clone of the instance given, with the settings of the call.
+    """Return the estimator of a name or class, or a clone of the instance given, with the settings of the call.
 
     Parameters
     ----------
     question : str
         Whose short names are legal.
-    estimator : str or estimator
+    estimator : str, class or estimator
+        A short name, or the name of a class of ours, in capitals or not.
     settings : mapping
-        Of the call; None means not given.
+        Of the call; None means not given. A seed or a number of jobs is left out where nothing is drawn or shared.
     defaults : mapping, optional
-        Settings that a short name gets where its class has them and the call says nothing.
+        Settings that a name or class gets where it has them and the call says nothing.
 
     Raises
     ------
@@ -297,18 +313,48 @@ def choose(
         For another estimator, or a setting that it does not have.
     """
     short_names = SHORT_NAMES[question]
-    if isinstance(estimator, str) and estimator in short_names:
-        name, stands_for = short_names[estimator]
-        chosen: CausalEstimator = getattr(import_module(PLACES[name]), name)(**stands_for)
-        known = chosen.get_params(deep=False)
-        defaulted = {k: v for k, v in (defaults or {}).items() if k in known and settings.get(k) is None}
-        return with_settings(chosen, {**settings, **defaulted})
-    if isinstance(estimator, str | type) or not hasattr(estimator, "fit"):
+    chosen = _named(estimator, short_names) if isinstance(estimator, str) else estimator
+    if chosen is None or not hasattr(chosen, "fit"):
         example = next(iter(short_names.values()))[0]
         raise CausalArgumentError(
-            f"estimator={estimator!r} is not known; use one of {list(short_names)} or an instance, e.g. {example}()"
+            f"estimator={estimator!r} is not known; use one of {list(short_names)}, a class, or an instance, e.g."
+            f" {example}()"
         )
-    return with_settings(estimator, settings)
+    made = instance(chosen)
+    known = made.get_params(deep=False)
+    asked = {k: v for k, v in settings.items() if k in known or k not in _SEEDS}
+    check_settings({k: v for k, v in settings.items() if k in _SEEDS and v is not None})
+    if isinstance(estimator, str | type):
+        asked |= {k: v for k, v in (defaults or {}).items() if k in known and asked.get(k) is None}
+    return with_settings(made, asked)
+
+
+def _named(name: str, short_names: Mapping[str, tuple[str, Mapping[str, object]]]) -> CausalEstimator | None:
+    """The estimator of a short name, or of the name of a class, in capitals or not."""
+    plain = name.strip().lower().replace("-", "_").replace(" ", "_")
+    cls = next((public for public in PLACES if public.lower() == plain.replace("_", "")), "")
+    found, stands_for = short_names.get(plain, (cls, {}))
+    made: Any = getattr(import_module(PLACES[found]), found) if found else None
+    ours = isinstance(made, type) and issubclass(made, CausalEstimator) and hasattr(made, "fit")
+    return made(**stands_for) if ours else None
+
+
+def instance(estimator: type[CausalEstimator] | CausalEstimator) -> CausalEstimator:
+    """Return an estimator as it is, and a class with its default settings.
+
+    Raises
+    ------
+    CausalArgumentError
+        For a class that needs settings.
+    """
+    given: Any = estimator
+    if isinstance(given, type):
+        try:
+            given = given()
+        except TypeError as error:
+            raise CausalArgumentError(f"{given.__name__} needs settings; give an instance ({error})") from None
+    made: CausalEstimator = given
+    return made
 
 
 def with_settings(estimator: CausalEstimator, settings: Mapping[str, object]) -> CausalEstimator:

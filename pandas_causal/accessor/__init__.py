@@ -5,8 +5,6 @@ The questions of each design are in a file of their own; :class:`CausalAccessor`
 
 from __future__ import annotations
 
-from typing import Any
-
 import pandas as pd
 
 from pandas_causal.accessor.attribution import AttributionQuestions
@@ -21,7 +19,6 @@ from pandas_causal.accessor.instruments import InstrumentQuestions
 from pandas_causal.accessor.matching import MatchingQuestions
 from pandas_causal.accessor.mediation import MediationQuestions
 from pandas_causal.accessor.synthetic_control import SyntheticQuestions
-from pandas_causal.errors import CausalArgumentError, MissingDependencyError
 
 __all__ = ["CausalAccessor", "causal"]
 
@@ -66,21 +63,6 @@ def causal(frame: object) -> CausalAccessor:
     --------
     >>> causal(df).ate(treatment="treat", outcome="re78", covariates=["age"])  # doctest: +SKIP
     """
-    return CausalAccessor(frame if isinstance(frame, pd.DataFrame) else _to_pandas(frame))
+    from pandas_causal.inputs.tables import to_pandas
 
-
-def _to_pandas(table: Any) -> pd.DataFrame:
-    """Convert a polars, Arrow or DuckDB table."""
-    try:
-        import narwhals as nw
-    except ImportError:
-        raise MissingDependencyError("narwhals", "arrow") from None
-    try:
-        native = nw.from_native(table)
-    except TypeError:
-        raise CausalArgumentError(
-            f"expected a table (pandas, polars, Arrow, DuckDB), got {type(table).__name__}"
-        ) from None
-    eager = native.collect() if isinstance(native, nw.LazyFrame) else native
-    converted: pd.DataFrame = eager.to_pandas()
-    return converted
+    return CausalAccessor(frame if isinstance(frame, pd.DataFrame) else to_pandas(frame))

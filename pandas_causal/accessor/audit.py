@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from pandas_causal.accessor.adjustment import AdjustmentQuestions
 from pandas_causal.accessor.base import names, need_treatment, one_outcome
+from pandas_causal.accessor.words import question
 from pandas_causal.effect.effect import Effect
 from pandas_causal.errors import BadControlError, CausalArgumentError, NotIdentifiedError, OverlapError
 
 if TYPE_CHECKING:
-    from pandas_causal.estimator import CausalEstimator
+    from pandas_causal.accessor.types import EstimatorLike, GraphLike
     from pandas_causal.robustness.audit import Audit
 
 __all__ = ["AuditQuestions"]
@@ -20,34 +21,85 @@ __all__ = ["AuditQuestions"]
 class AuditQuestions(AdjustmentQuestions):
     """Every check of a comparison of arms at once."""
 
+    @question
     def audit(
         self,
-        *,
         treatment: Hashable = None,
         outcome: Hashable = None,
         covariates: Sequence[Any] | None = None,
-        graph: Any = None,
+        *,
+        graph: GraphLike | None = None,
         negative_outcome: Hashable | Sequence[Any] = None,
-        estimator: CausalEstimator | str | None = None,
+        estimator: EstimatorLike | None = None,
         cluster: Hashable = None,
         sample_weight: Hashable = None,
         control: Hashable = None,
         alpha: float = 0.05,
         missing: str = "raise",
         random_state: int = 0,
+        n_jobs: int | None = None,
     ) -> Audit:
-        """What breaks if the answer is not causal: every check in one table, with verdict, evidence and what to do.
+        """What breaks if the answer is not causal? Every check in one table.
 
-        Example: ``df.causal.audit(treatment="treat", outcome="re78", covariates=["age", "educ"])``; see
-        :class:`robustness.audit.Audit`. One fit answers the question, by "aipw" or `estimator`; all further fits are
-        linear and read at most 20,000 rows, drawn at random, which their line says. Verdicts that rest on p-values are
-        Holm's over all of them. `negative_outcome` are columns that the treatment cannot move: they alone can show
-        confounding that nobody measured. With `graph` and no `covariates` those to adjust for are taken from it.
+        One fit answers the question, by "aipw" or `estimator`; all further fits are linear and read at most 20,000
+        rows, drawn at random, which their line says. Verdicts that rest on p-values are Holm's over all of them. With
+        `graph` and no `covariates` those to adjust for are taken from it.
+
+        Parameters
+        ----------
+        treatment : column name
+            Arms: a column of few levels.
+        outcome : column name
+            What treatment may have changed.
+        covariates : list of columns, optional
+            What drives both treatment and outcome; ``[]`` says none on purpose.
+        graph : CausalGraph, or what it reads, optional
+            What causes what. Nodes that it marks are the treatment and the outcome by default; bad controls are
+            refused, and without `covariates` it names them.
+        negative_outcome : column name or list of them, optional
+            What the treatment cannot move: they alone can show confounding that nobody measured.
+        estimator : {"aipw", "ipw", "regression", "tmle", "entropy", "cbps", "stable"}, class or estimator, optional
+            "aipw" by default.
+        cluster : column name, optional
+            Rows of one cluster may depend on one another.
+        sample_weight : column name, optional
+            How many rows of the population each row stands for, up to a factor.
+        control : level of the treatment, optional
+            The arm that others are compared with; by default the first.
+        alpha : float
+            Level of the verdicts.
+        missing : {"raise", "drop"}
+            Rows that lack a value that must be known: an error, or left out and counted.
+        random_state : int
+            Seed of the rows drawn, the folds and the refuters.
+        n_jobs : int, optional
+            Processes or threads; the answer is the same for any number.
+
+        Returns
+        -------
+        Audit
+            A table with verdict, evidence and what to do, one line per check.
+
+        Raises
+        ------
+        CausalDataError
+            For columns that are not there, and data that cannot answer: every problem at once.
+        CausalArgumentError
+            For a wrong setting, naming the legal ones.
+
+        See Also
+        --------
+        Effect.refute : Refuters by name.
+        Effect.sensitivity : How strong a confounder would have to be.
+
+        Examples
+        --------
+        >>> df.causal.audit("treat", "re78", ["age", "educ"])  # doctest: +SKIP
         """
         from pandas_causal.inputs.parameters import check_settings
         from pandas_causal.robustness.audit import AuditQuestion, audit_study
 
-        check_settings({"random_state": random_state})
+        check_settings({"random_state": random_state, "n_jobs": n_jobs})
         if isinstance(alpha, bool) or not isinstance(alpha, int | float) or not 0 < alpha < 1:
             raise CausalArgumentError(f"alpha must be a number between 0 and 1, e.g. 0.05; got {alpha!r}")
         if graph is not None:
@@ -79,6 +131,8 @@ class AuditQuestions(AdjustmentQuestions):
             "sample_weight": sample_weight,
             "control": control,
             "missing": missing,
+            "random_state": random_state,
+            "n_jobs": n_jobs,
         }
         effect, trouble = self._answer(graph, asked)
         question = AuditQuestion(

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from pandas_causal.accessor.words import question
 from pandas_causal.effect.effect import Effect
 from pandas_causal.errors import CausalArgumentError, CausalDataError, Problem, suggest
 from pandas_causal.inputs.types import RoleLike
 
 if TYPE_CHECKING:
+    from pandas_causal.accessor.types import EstimatorLike, GraphLike
     from pandas_causal.estimator import CausalEstimator
 
 __all__ = ["Questions", "names", "need_treatment"]
@@ -26,26 +28,89 @@ class Questions:
             raise CausalArgumentError(f"expected a pandas DataFrame, got {type(frame).__name__}")
         self._frame = frame
 
+    def __dir__(self) -> list[str]:
+        return [name for name in dir(type(self)) if not name.startswith("_")]
+
+    def __repr__(self) -> str:
+        from textwrap import wrap
+
+        rows, columns = self._frame.shape
+        lines = [f"Causal questions to {rows:,} rows and {columns:,} columns:", ""]
+        for name, text in self._questions():
+            told = wrap(text, 58)
+            lines += [f"  {name:<18} {told[0]}", *(f"{'':<21}{line}" for line in told[1:])]
+        return "\n".join([*lines, "", "help(df.causal.ate) says what a question takes."])
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        rows, columns = self._frame.shape
+        body = "".join(f"<tr><th>{escape(name)}</th><td>{escape(text)}</td></tr>" for name, text in self._questions())
+        return f"<p>Causal questions to {rows:,} rows and {columns:,} columns</p><table>{body}</table>"
+
+    def _questions(self) -> list[tuple[str, str]]:
+        """Every question, and what it asks: the first line of its help."""
+        return [(name, (getattr(self, name).__doc__ or "").partition("\n")[0]) for name in dir(self)]
+
+    @question
     def fit(
         self,
-        estimator: CausalEstimator,
-        *,
+        estimator: CausalEstimator | type[CausalEstimator],
         treatment: RoleLike = None,
         outcome: Hashable | list[Any] = None,
         covariates: Sequence[Any] | None = None,
-        graph: Any = None,
+        *,
+        graph: GraphLike | None = None,
         level: float | None = None,
         missing: str = "raise",
         **roles: Any,
     ) -> Effect:
-        """Fit any estimator on columns of this frame and return its effect; `covariates` None means none.
+        """Any estimator, fitted on columns of this frame.
 
-        Example: ``df.causal.fit(IPW(estimand="ATO"), treatment="treat", outcome="re78", covariates=["age"])``. `graph`
-        is that of :meth:`ate`, for estimators that compare arms. A list of outcomes gives rows by outcome, with their
-        joint covariance.
+        Parameters
+        ----------
+        estimator : estimator or its class
+            From this package, or one that keeps the contract of :class:`CausalEstimator`.
+        treatment : column name or array-like, optional
+            As the estimator reads it: arms, or numbers.
+        outcome : column name, or list of them
+            A list gives rows by outcome, with their joint covariance.
+        covariates : list of columns, optional
+            None means none.
+        graph : CausalGraph, or what it reads, optional
+            As in :meth:`ate`, for estimators that compare arms.
+        level : float, optional
+            Of the intervals; the estimator's own by default.
+        missing : {"raise", "drop"}
+            Rows that lack a value that must be known: an error, or left out and counted.
+        **roles : column names or array-likes
+            Further roles that ``fit`` of the estimator takes: instrument, unit, time, cluster, sample_weight, ...
+
+        Returns
+        -------
+        Effect
+
+        Raises
+        ------
+        CausalDataError
+            For columns that are not there, and data that cannot answer: every problem at once.
+        CausalArgumentError
+            For a wrong setting, naming the legal ones.
+
+        See Also
+        --------
+        all_estimators : Every estimator there is.
+        CausalEstimator : The contract.
+
+        Examples
+        --------
+        >>> df.causal.fit(IPW(estimand="ATO"), "treat", "re78", ["age", "educ"])  # doctest: +SKIP
         """
-        if not hasattr(estimator, "fit") or isinstance(estimator, type):
-            raise CausalArgumentError(f"fit takes an estimator instance, e.g. AIPW(); got {estimator!r}")
+        from pandas_causal.estimator import instance
+
+        if not hasattr(estimator, "fit"):
+            raise CausalArgumentError(f"fit takes an estimator or its class, e.g. AIPW(); got {estimator!r}")
+        estimator = instance(estimator)
         asked: dict[str, Any] = {
             "treatment": treatment,
             "outcome": outcome,
@@ -57,24 +122,57 @@ class Questions:
             return self._compared("fit", estimator, covariates=covariates, graph=graph, settings={}, **asked)
         return self._fit(estimator, covariates=names(covariates), **asked)
 
+    @question
     def validate(
         self,
-        *,
         treatment: Hashable | Sequence[Hashable],
         outcome: Hashable = None,
         covariates: Sequence[Any] = (),
+        *,
         instrument: Hashable | Sequence[Hashable] = None,
         cluster: Hashable | Sequence[Hashable] = None,
         sample_weight: Hashable | Sequence[Hashable] = None,
         propensity: Hashable | Sequence[Hashable] = None,
         numbers: bool = False,
     ) -> pd.DataFrame:
-        """Check the columns before anything is estimated; return the frame, or raise one error with every problem.
+        """Check the columns before anything is estimated.
 
-        The treatment is arms, or with `numbers` one or several columns of numbers.
+        Parameters
+        ----------
+        treatment : column name, or list of them with `numbers`
+            Arms, or with `numbers` one or several columns of numbers.
+        outcome : column name, optional
+            A number in every row.
+        covariates : list of columns
+            Numbers, or labels that repeat.
+        instrument : column name or list of them, optional
+            What moves the treatment from outside.
+        cluster : column name or list of them, optional
+            Labels.
+        sample_weight : column name, optional
+            Numbers of 0 or more.
+        propensity : column name or list of them, optional
+            Probabilities within 0 and 1.
+        numbers : bool
+            Whether the treatment is read as numbers.
 
-        Example: ``df.causal.validate(treatment="treat", outcome="re78", covariates=["age"])``; see
-        :func:`schemas.build_schema`.
+        Returns
+        -------
+        DataFrame
+            This frame, unchanged.
+
+        Raises
+        ------
+        CausalDataError
+            With every problem: column, what is wrong, in how many rows, what to do.
+
+        See Also
+        --------
+        schemas.build_schema : The same as a pandera schema.
+
+        Examples
+        --------
+        >>> df.causal.validate("treat", "re78", ["age", "educ"])  # doctest: +SKIP
         """
         from pandas_causal.inputs.schemas import build_schema, validate
 
@@ -101,12 +199,12 @@ class Questions:
     def _compared(
         self,
         question: str,
-        estimator: CausalEstimator | str | None,
+        estimator: EstimatorLike | None,
         *,
         treatment: RoleLike,
         outcome: Hashable | list[Any],
         covariates: Sequence[Any] | None,
-        graph: Any,
+        graph: GraphLike | None,
         formula: str | None = None,
         post_treatment: Sequence[Any] = (),
         always: Sequence[Any] = (),

@@ -6,6 +6,7 @@ from collections.abc import Hashable, Sequence
 from typing import Any
 
 from pandas_causal.accessor.base import Questions, names
+from pandas_causal.accessor.words import question
 from pandas_causal.effect.effect import Effect
 from pandas_causal.inputs.types import RoleLike
 
@@ -15,17 +16,18 @@ __all__ = ["DiscontinuityQuestions"]
 class DiscontinuityQuestions(Questions):
     """Whether crossing a cutoff changes the outcome."""
 
+    @question
     def rdd(
         self,
         *,
         running: RoleLike,
         outcome: Hashable,
-        cutoff: Any = 0.0,
+        cutoff: Hashable = 0.0,
         treatment: RoleLike = None,
         covariates: Sequence[Any] | None = None,
         kernel: str = "triangular",
-        bandwidth: Any = "mserd",
-        bias_bandwidth: Any = None,
+        bandwidth: str | float | tuple[float, float] = "mserd",
+        bias_bandwidth: float | tuple[float, float] | None = None,
         order: int = 1,
         bias_order: int | None = None,
         derivative: int = 0,
@@ -39,10 +41,74 @@ class DiscontinuityQuestions(Questions):
         level: float = 0.95,
         missing: str = "raise",
     ) -> Effect:
-        """Jump of the outcome where a running variable crosses a cutoff; fuzzy when `treatment` is given.
+        """Does crossing a cutoff change the outcome? Regression discontinuity.
 
-        Example: ``df.causal.rdd(running="margin", outcome="vote", cutoff=0)``; `cutoff` may name a column that holds
-        every row's own. See :class:`RegressionDiscontinuity`.
+        The design is fuzzy where `treatment` is given.
+
+        Parameters
+        ----------
+        running : column name or array-like
+            What is compared with the cutoff; numbers or dates.
+        outcome : column name
+            What treatment may have changed.
+        cutoff : float, date or column name
+            In units of the running variable; a column holds every row's own.
+        treatment : column name or array-like, optional
+            Of a fuzzy design: what crossing moves.
+        covariates : list of columns, optional
+            Sharpen the answer; they do not change what is estimated.
+        kernel : {"triangular", "epanechnikov", "uniform"}
+            Weight of a row by its distance.
+        bandwidth : str, float or (float, float)
+            A selector ("mserd", "msetwo", "msesum", "msecomb1", "msecomb2", or with cer in place of mse), or widths,
+            left and right where two.
+        bias_bandwidth : float or (float, float), optional
+            Of the bias; by default chosen with the bandwidth.
+        order : int
+            Of the local polynomial.
+        bias_order : int, optional
+            Of the polynomial of the bias; one more by default.
+        derivative : int
+            0: jump. 1: change of slope.
+        cluster : column name, array-like, or list of up to four, optional
+            Rows of one cluster may depend on one another.
+        donut : float
+            Leave out rows nearer to the cutoff than this.
+        vce : {"nn", "hc0", "hc1", "hc2", "hc3"}
+            Residuals of nearest neighbours, or of the fit.
+        mass_points : {"adjust", "check", "off"}
+            What to do where values of the running variable repeat.
+        sharp_bandwidth : bool
+            Choose the bandwidth of a fuzzy design as if it were sharp.
+        by_cutoff : bool
+            One row per cutoff in place of the pooled estimate.
+        sample_weight : column name or array-like, optional
+            How many rows of the population each row stands for, up to a factor.
+        level : float
+            Of the intervals.
+        missing : {"raise", "drop"}
+            Rows that lack a value that must be known: an error, or left out and counted.
+
+        Returns
+        -------
+        Effect
+            The jump, with a robust bias-corrected interval.
+
+        Raises
+        ------
+        CausalDataError
+            For columns that are not there, and data that cannot answer: every problem at once.
+        CausalArgumentError
+            For a wrong setting, naming the legal ones.
+
+        See Also
+        --------
+        RegressionDiscontinuity : The estimator.
+        LocalRandomization : Few rows, or a running variable of few values.
+
+        Examples
+        --------
+        >>> df.causal.rdd(running="margin", outcome="vote", cutoff=0)  # doctest: +SKIP
         """
         from pandas_causal.discontinuity.regression_discontinuity import RegressionDiscontinuity
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pandas_causal.accessor.base import Questions, names, need_treatment, one_outcome
+from pandas_causal.accessor.words import question
 from pandas_causal.effect.effect import Effect
 from pandas_causal.inputs.types import RoleLike
+
+if TYPE_CHECKING:
+    from pandas_causal.accessor.types import GraphLike
 
 __all__ = ["ExperimentQuestions"]
 
@@ -23,21 +27,22 @@ _NOT_CAUSAL = (
 class ExperimentQuestions(Questions):
     """Randomised arms, compared; and arms compared without a claim."""
 
+    @question
     def ab_test(
         self,
-        *,
         treatment: RoleLike = None,
         outcome: Hashable | list[Any] = None,
         covariates: Sequence[Any] | None = None,
+        *,
         formula: str | None = None,
-        graph: Any = None,
+        graph: GraphLike | None = None,
         adjustment: str | None = None,
         variance: str = "welch",
         relative: bool | str = False,
         test: str | None = None,
         alternative: str = "two-sided",
         correction: str | None = None,
-        allocation: Any = None,
+        allocation: Mapping[Any, float] | Sequence[float] | None = None,
         anytime_n: int | None = None,
         cluster_inference: str = "satterthwaite",
         strata: RoleLike = None,
@@ -48,12 +53,78 @@ class ExperimentQuestions(Questions):
         level: float = 0.95,
         missing: str = "raise",
     ) -> Effect:
-        """Compare randomised arms; covariates sharpen the answer ("lin" unless `adjustment` says otherwise).
+        """Did an experiment change the mean, the share, the ratio? Randomised arms compared.
 
-        Example: ``df.causal.ab_test(treatment="variant", outcome="revenue")``; see :class:`DifferenceInMeans`. A list
-        of outcomes gives rows by outcome, with their joint covariance; `correction` is then over all rows. With
-        `graph`, which must say that treatment was drawn at random, bad controls are refused, and without `covariates`
-        the answer is sharpened by those of the graph.
+        It rests on the random assignment of arms. With `graph`, which must say that treatment was drawn at random, bad
+        controls are refused, and without `covariates` the answer is sharpened by those of the graph.
+
+        Parameters
+        ----------
+        treatment : column name or array-like
+            Arms: a column of few levels.
+        outcome : column name, or list of them
+            A list gives rows by outcome, with their joint covariance; `correction` is then over all rows.
+        covariates : list of columns, optional
+            Measured before assignment; they sharpen the answer.
+        formula : str, optional
+            In place of `covariates`: a right-hand side of formulaic that makes them, ``"age * sex + bs(dose, df=3)"``.
+            It is code: take none from strangers.
+        graph : CausalGraph, or what it reads, optional
+            What causes what. Nodes that it marks are the treatment and the outcome by default; bad controls are
+            refused, and without `covariates` it names them.
+        adjustment : {None, "lin", "cuped"}
+            How covariates are used; "lin" where there are any.
+        variance : {"welch", "pooled", "proportion"}
+            Each arm's own, a common one, or p (1 - p) / n of 0/1 outcomes.
+        relative : bool or "log"
+            Report lift, mean / control mean - 1; "log": its interval from the log of the ratio.
+        test : {None, "pooled_z", "fisher", "barnard", "boschloo"}
+            Of equal shares, for 0/1 outcomes.
+        alternative : {"two-sided", "greater", "less"}
+            Side of p-values and intervals.
+        correction : {None, "holm", "benjamini_hochberg"}
+            Of the p-values of several rows.
+        allocation : mapping of level to share or sequence, optional
+            Planned arm sizes, for the sample-ratio check.
+        anytime_n : int, optional
+            Make p-values and intervals valid under continuous peeking, tightest near so many rows.
+        cluster_inference : {"satterthwaite", "wild"}
+            CR2 with degrees of freedom of its own, or the wild cluster bootstrap.
+        strata : column name, array-like, or list of them, optional
+            Blocks within which arms were drawn.
+        denominator : column name or array-like, optional
+            Makes the outcome a ratio metric: sum over sum.
+        cluster : column name, array-like, or list of up to four, optional
+            Rows of one cluster may depend on one another.
+        sample_weight : column name or array-like, optional
+            How many rows of the population each row stands for, up to a factor.
+        control : level of the treatment, optional
+            The arm that others are compared with; by default the first.
+        level : float
+            Of the intervals.
+        missing : {"raise", "drop"}
+            Rows that lack a value that must be known: an error, or left out and counted.
+
+        Returns
+        -------
+        Effect
+            A row per contrast with the control.
+
+        Raises
+        ------
+        CausalDataError
+            For columns that are not there, and data that cannot answer: every problem at once.
+        CausalArgumentError
+            For a wrong setting, naming the legal ones.
+
+        See Also
+        --------
+        DifferenceInMeans : The estimator.
+        pandas_causal.ab_test : Two samples without a frame.
+
+        Examples
+        --------
+        >>> df.causal.ab_test("variant", "revenue")  # doctest: +SKIP
         """
         from pandas_causal.experiments.difference_in_means import DifferenceInMeans, corrected
 
@@ -108,21 +179,57 @@ class ExperimentQuestions(Questions):
         notes = check_controls(self._frame, graph, treatment, one, names(covariates))
         return treatment, one, names(covariates), notes
 
+    @question
     def association(
         self,
-        *,
         treatment: RoleLike,
         outcome: Hashable | list[Any],
+        *,
         cluster: RoleLike = None,
         sample_weight: RoleLike = None,
         control: Hashable = None,
         level: float = 0.95,
         missing: str = "raise",
     ) -> Effect:
-        """Rung one: the naive difference in means, labelled as not causal.
+        """How do the groups differ, as they are? Not a causal effect, and labelled so.
 
-        Example: ``df.causal.association(treatment="medication", outcome="readmission")``; see
-        :class:`DifferenceInMeans`.
+        Parameters
+        ----------
+        treatment : column name or array-like
+            Arms: a column of few levels.
+        outcome : column name, or list of them
+            A list gives rows by outcome.
+        cluster : column name, array-like, or list of up to four, optional
+            Rows of one cluster may depend on one another.
+        sample_weight : column name or array-like, optional
+            How many rows of the population each row stands for, up to a factor.
+        control : level of the treatment, optional
+            The arm that others are compared with; by default the first.
+        level : float
+            Of the intervals.
+        missing : {"raise", "drop"}
+            Rows that lack a value that must be known: an error, or left out and counted.
+
+        Returns
+        -------
+        Effect
+            The difference in means, whose assumption says that it is an association.
+
+        Raises
+        ------
+        CausalDataError
+            For columns that are not there, and data that cannot answer: every problem at once.
+        CausalArgumentError
+            For a wrong setting, naming the legal ones.
+
+        See Also
+        --------
+        ab_test : Where arms were drawn at random.
+        ate : Where covariates were measured.
+
+        Examples
+        --------
+        >>> df.causal.association("medication", "readmission")  # doctest: +SKIP
         """
         from pandas_causal.experiments.difference_in_means import DifferenceInMeans
 

@@ -8,8 +8,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from pandas_causal.accessor.base import Questions, names, need_treatment
+from pandas_causal.accessor.words import question
 from pandas_causal.effect.check import Checks
 from pandas_causal.effect.effect import Effect
 from pandas_causal.errors import CausalArgumentError
@@ -17,7 +19,7 @@ from pandas_causal.inputs.parameters import check_settings
 from pandas_causal.inputs.types import Model, RoleLike
 
 if TYPE_CHECKING:
-    from pandas_causal.estimator import CausalEstimator
+    from pandas_causal.accessor.types import EstimatorLike
 
 __all__ = ["HeterogeneityQuestions"]
 
@@ -25,58 +27,87 @@ __all__ = ["HeterogeneityQuestions"]
 class HeterogeneityQuestions(Questions):
     """Who benefits, and whom to treat."""
 
+    @question
     def cate(
         self,
-        *,
         treatment: RoleLike = None,
         outcome: Hashable = None,
         covariates: Sequence[Any] | None = None,
+        *,
         formula: str | None = None,
-        learner: CausalEstimator | str = "dr",
+        learner: EstimatorLike = "dr",
         effect_modifiers: Sequence[Any] | None = None,
-        arm: Any = None,
+        arm: Hashable = None,
         cluster: RoleLike = None,
         sample_weight: RoleLike = None,
         propensity: RoleLike = None,
         control: Hashable = None,
         level: float | None = None,
         missing: str = "raise",
+        random_state: int | None = None,
+        n_jobs: int | None = None,
     ) -> Effect:
-        """Effect for every row, given its covariates, by a learner: "dr", "r", "x", "t", "s", "dml", "forest" or yours.
+        """Who benefits? An effect for every row, given its covariates.
 
-        Example: ``tau = df.causal.cate(treatment="t", outcome="y", covariates=["age", "income"])``; see
-        :class:`DRLearner`, :class:`LinearDML` and :class:`CausalForest`. ``tau.table`` has one row per row of the
-        frame, with its index;
-        ``tau.aggregate()`` and ``tau.aggregate(by=df["region"])`` are averages with standard errors; rows have theirs
-        with "dml", "forest" and ``DRLearner(final_model="linear")``. ``tau.estimator`` predicts for new rows.
+        ``tau.table`` has one row per row of the frame, with its index; ``tau.aggregate()`` and
+        ``tau.aggregate(by=df["region"])`` are averages with standard errors; rows have theirs with "dml", "forest" and
+        ``DRLearner(final_model="linear")``. ``tau.estimator`` predicts for new rows.
 
         Parameters
         ----------
         treatment : column name or array-like
             Arms; with "dml" and "forest" a number too.
         outcome : column name
+            What treatment may have changed.
         covariates : list of columns
             What is adjusted for, and, unless `effect_modifiers` says less, what effects may vary with.
         formula : str, optional
-            Right-hand side that makes the covariates, in their place.
-        learner : {"dr", "r", "x", "t", "s", "dml", "forest"} or estimator
+            In place of `covariates`: a right-hand side of formulaic that makes them, ``"age * sex + bs(dose, df=3)"``.
+            It is code: take none from strangers.
+        learner : {"dr", "r", "x", "t", "s", "dml", "forest"}, class or estimator
+            Doubly robust by default.
         effect_modifiers : list of columns, optional
-        arm : level or name, optional
+            What effects may vary with; all covariates by default.
+        arm : level of the treatment, optional
             Which arm to compare with the control, where there are several.
-        cluster, sample_weight, propensity : column name or array-like, optional
-        control : level, optional
+        cluster : column name, array-like, or list of up to four, optional
+            Rows of one cluster may depend on one another.
+        sample_weight : column name or array-like, optional
+            How many rows of the population each row stands for, up to a factor.
+        propensity : column name or array-like, optional
+            Known probabilities of treatment, in place of a model of them.
+        control : level of the treatment, optional
+            The arm that others are compared with; by default the first.
         level : float, optional
-            Of the intervals.
+            Of the intervals; the learner's own by default.
         missing : {"raise", "drop"}
+            Rows that lack a value that must be known: an error, or left out and counted.
+        random_state : int, optional
+            Seed of folds and learners; the learner's own by default.
+        n_jobs : int, optional
+            Processes or threads; the answer is the same for any number.
 
         Returns
         -------
         Effect
+            A row per row of the frame.
 
         Raises
         ------
-        CausalDataError, CausalArgumentError
-            For columns that are not there, data that cannot answer, and wrong settings.
+        CausalDataError
+            For columns that are not there, and data that cannot answer: every problem at once.
+        CausalArgumentError
+            For a wrong setting, naming the legal ones.
+
+        See Also
+        --------
+        DRLearner : The default.
+        LinearDML, CausalForest : Effects with intervals for every row.
+        uplift : Judge them.
+
+        Examples
+        --------
+        >>> df.causal.cate("treat", "re78", ["age", "educ"]).aggregate(by=df["black"])  # doctest: +SKIP
         """
         from pandas_causal.estimator import choose
 
@@ -87,7 +118,10 @@ class HeterogeneityQuestions(Questions):
                 "cate needs covariates=, a list of columns that effects may vary with, or formula="
             )
         need_treatment("cate", treatment)
-        settings = {"effect_modifiers": effect_modifiers, "control": control, "formula": formula}
+        settings = {
+            "effect_modifiers": effect_modifiers, "control": control, "formula": formula,
+            "random_state": random_state, "n_jobs": n_jobs,
+        }  # fmt: skip
         fitted, X = self._fitted(
             choose("cate", learner, settings), treatment=treatment, outcome=outcome, covariates=names(covariates),
             missing=missing, cluster=cluster, sample_weight=sample_weight, propensity=propensity,
@@ -101,12 +135,13 @@ class HeterogeneityQuestions(Questions):
         )
         return effect if level is None or level == effect.level else replace(effect, level=level)
 
+    @question
     def scores(
         self,
-        *,
         treatment: RoleLike = None,
         outcome: Hashable = None,
         covariates: Sequence[Any] | None = None,
+        *,
         outcome_model: Model | None = None,
         propensity_model: Model | None = None,
         cluster: RoleLike = None,
@@ -114,44 +149,81 @@ class HeterogeneityQuestions(Questions):
         propensity: RoleLike = None,
         control: Hashable = None,
         missing: str = "raise",
+        random_state: int | None = None,
+        n_jobs: int | None = None,
     ) -> pd.DataFrame:
-        """Doubly robust scores: for every row and arm what its outcome would be, on average over rows like it.
+        """Doubly robust scores: each row's outcome under each arm, right on average.
 
-        Example: ``scores = df.causal.scores(treatment="t", outcome="y", covariates=["age"])``; a column per arm, the
-        control first. ``PolicyTree().fit(X, scores)`` learns from them, ``metrics.rate(scores[1] - scores[0], rank)``
-        judges a ranking. Nuisances are cross-fitted; see :class:`DRLearner`.
+        A column per arm, the control first. ``PolicyTree().fit(X, scores)`` learns from them, ``metrics.rate(scores[1]
+        - scores[0], rank)`` judges a ranking. Nuisances are cross-fitted.
 
         Parameters
         ----------
-        treatment, outcome : column names
+        treatment : column name or array-like
+            Arms: a column of few levels.
+        outcome : column name
+            What treatment may have changed.
         covariates : list of columns
-            ``[]`` for an experiment without covariates.
-        outcome_model, propensity_model : names or scikit-learn models, optional
-        cluster, sample_weight, propensity : column name or array-like, optional
-        control : level, optional
+            Adjusted for; ``[]`` for an experiment without covariates.
+        outcome_model : str or scikit-learn model, optional
+            Of the outcome, given covariates and arm; the estimator's own by default.
+        propensity_model : str or scikit-learn classifier, optional
+            Of the treatment, given covariates; the estimator's own by default.
+        cluster : column name, array-like, or list of up to four, optional
+            Rows of one cluster may depend on one another.
+        sample_weight : column name or array-like, optional
+            How many rows of the population each row stands for, up to a factor.
+        propensity : column name or array-like, optional
+            Known probabilities of treatment, in place of a model of them.
+        control : level of the treatment, optional
+            The arm that others are compared with; by default the first.
         missing : {"raise", "drop"}
+            Rows that lack a value that must be known: an error, or left out and counted.
+        random_state : int, optional
+            Seed of the folds; the estimator's own by default.
+        n_jobs : int, optional
+            Processes or threads; the answer is the same for any number.
 
         Returns
         -------
         DataFrame (n, K)
+            With the index of the rows used.
+
+        Raises
+        ------
+        CausalDataError
+            For columns that are not there, and data that cannot answer: every problem at once.
+        CausalArgumentError
+            For a wrong setting, naming the legal ones.
+
+        See Also
+        --------
+        DRLearner : Where they come from.
+        PolicyTree : What they teach.
+
+        Examples
+        --------
+        >>> scores = df.causal.scores("treat", "re78", ["age"])  # doctest: +SKIP
         """
         learner = self._scored(
             "scores", treatment, outcome, covariates, outcome_model, propensity_model, control, missing=missing,
+            random_state=random_state, n_jobs=n_jobs,
             cluster=cluster, sample_weight=sample_weight, propensity=propensity,
         )  # fmt: skip
         columns = pd.Index(list(learner.arms_), name=learner.treatment_name_)
         return pd.DataFrame(learner.scores_, index=self._frame.index[learner.used_], columns=columns)
 
+    @question
     def uplift(
         self,
-        *,
         treatment: RoleLike = None,
         outcome: Hashable = None,
         score: Hashable | list[Any] = None,
+        *,
         covariates: Sequence[Any] | None = (),
         outcome_model: Model | None = None,
         propensity_model: Model | None = None,
-        arm: Any = None,
+        arm: Hashable = None,
         cluster: RoleLike = None,
         sample_weight: RoleLike = None,
         propensity: RoleLike = None,
@@ -159,35 +231,65 @@ class HeterogeneityQuestions(Questions):
         level: float = 0.95,
         random_state: int | None = 0,
         missing: str = "raise",
+        n_jobs: int | None = None,
     ) -> Effect:
-        """Judge a ranking of rows (a model's score) by what treating them in its order gains: AUTOC and Qini.
+        """Is a ranking worth following? What treating rows in its order gains.
 
-        Example: ``df.causal.uplift(treatment="t", outcome="y", score="model_score")`` of a randomised experiment; of
-        observed data give `covariates`, and `propensity` where it is known. See :func:`metrics.rate`;
         ``effect.plot("toc")``, ``"qini"`` and ``"gain"`` draw the curves with their bands. The score must have been
         learned on other rows: on its own it looks better than it is.
 
         Parameters
         ----------
-        treatment, outcome : column names
+        treatment : column name or array-like
+            Arms: a column of few levels.
+        outcome : column name
+            What treatment may have changed.
         score : column name, or list of them
-            Several rankings are judged together, so that ``difference`` compares them on the same rows.
+            Highest first. Several rankings are judged together, so that ``difference`` compares them on the same rows.
         covariates : list of columns
             Adjusted for by doubly robust scores; none by default, as in a randomised experiment.
-        outcome_model, propensity_model : names or scikit-learn models, optional
-        arm : level, optional
+        outcome_model : str or scikit-learn model, optional
+            Of the outcome, given covariates and arm; the estimator's own by default.
+        propensity_model : str or scikit-learn classifier, optional
+            Of the treatment, given covariates; the estimator's own by default.
+        arm : level of the treatment, optional
             Which arm to compare with the control, where there are several.
-        cluster, sample_weight, propensity : column name or array-like, optional
-        control : level, optional
+        cluster : column name, array-like, or list of up to four, optional
+            Rows of one cluster may depend on one another.
+        sample_weight : column name or array-like, optional
+            How many rows of the population each row stands for, up to a factor.
+        propensity : column name or array-like, optional
+            Known probabilities of treatment, in place of a model of them.
+        control : level of the treatment, optional
+            The arm that others are compared with; by default the first.
         level : float
+            Of the intervals.
         random_state : int or None
-            Of the bands.
+            Seed of folds and bands.
         missing : {"raise", "drop"}
+            Rows that lack a value that must be known: an error, or left out and counted.
+        n_jobs : int, optional
+            Processes or threads; the answer is the same for any number.
 
         Returns
         -------
         Effect
             Rows AUTOC and Qini, by score where there are several.
+
+        Raises
+        ------
+        CausalDataError
+            For columns that are not there, and data that cannot answer: every problem at once.
+        CausalArgumentError
+            For a wrong setting, naming the legal ones.
+
+        See Also
+        --------
+        metrics.rate : The same of scores.
+
+        Examples
+        --------
+        >>> df.causal.uplift("t", "y", "model_score")  # doctest: +SKIP
         """
         from pandas_causal.heterogeneity.ranking import rate
 
@@ -200,6 +302,7 @@ class HeterogeneityQuestions(Questions):
         check_settings({"level": level, "random_state": random_state})
         learner = self._scored(
             "uplift", treatment, outcome, covariates, outcome_model, propensity_model, control, missing=missing,
+            random_state=random_state, n_jobs=n_jobs,
             cluster=cluster, sample_weight=sample_weight, propensity=propensity,
         )  # fmt: skip
         sizes = list(learner.arms_[1:])
@@ -228,13 +331,14 @@ class HeterogeneityQuestions(Questions):
             facts=learner.effect_.facts,
         )
 
+    @question
     def dose(
         self,
-        *,
         treatment: RoleLike = None,
         outcome: Hashable = None,
         covariates: Sequence[Any] | None = None,
-        points: Any = None,
+        *,
+        points: ArrayLike | None = None,
         bandwidth: str | float | None = None,
         outcome_model: Model | None = None,
         treatment_model: Model | None = None,
@@ -242,29 +346,61 @@ class HeterogeneityQuestions(Questions):
         sample_weight: RoleLike = None,
         level: float | None = None,
         missing: str = "raise",
+        random_state: int | None = None,
+        n_jobs: int | None = None,
     ) -> Effect:
-        """Mean outcome if everybody received so much of a treatment that is a number: a curve with a uniform band.
+        """How much of it? Mean outcome by dose, a curve with a uniform band.
 
-        Example: ``df.causal.dose(treatment="price", outcome="sales", covariates=["region"]).plot()``; see
-        :class:`DoseResponse`. ``effect.interval(simultaneous=True)`` is the band, ``effect.estimator.derivative()``
-        what one more unit does.
+        ``effect.interval(simultaneous=True)`` is the band, ``effect.estimator.derivative()`` what one more unit does.
 
         Parameters
         ----------
-        treatment, outcome : column names
+        treatment : column name or array-like
+            A number.
+        outcome : column name
+            What treatment may have changed.
         covariates : list of columns
+            Adjusted for; ``[]`` says none.
         points : list of numbers, optional
             Doses of the curve.
         bandwidth : "rule" or float, optional
-        outcome_model, treatment_model : names or scikit-learn models, optional
-        cluster, sample_weight : column name or array-like, optional
+            In units of the treatment.
+        outcome_model : str or scikit-learn model, optional
+            Of the outcome, given covariates and arm; the estimator's own by default.
+        treatment_model : str or scikit-learn model, optional
+            Of the treatment, given covariates.
+        cluster : column name, array-like, or list of up to four, optional
+            Rows of one cluster may depend on one another.
+        sample_weight : column name or array-like, optional
+            How many rows of the population each row stands for, up to a factor.
         level : float, optional
+            Of the intervals; the estimator's own by default.
         missing : {"raise", "drop"}
+            Rows that lack a value that must be known: an error, or left out and counted.
+        random_state : int, optional
+            Seed of the folds; the estimator's own by default.
+        n_jobs : int, optional
+            Processes or threads; the answer is the same for any number.
 
         Returns
         -------
         Effect
             A row per dose.
+
+        Raises
+        ------
+        CausalDataError
+            For columns that are not there, and data that cannot answer: every problem at once.
+        CausalArgumentError
+            For a wrong setting, naming the legal ones.
+
+        See Also
+        --------
+        DoseResponse : The estimator.
+
+        Examples
+        --------
+        >>> df.causal.dose("price", "sales", ["region"]).plot()  # doctest: +SKIP
         """
         from pandas_causal.estimator import with_settings
         from pandas_causal.heterogeneity.dose import DoseResponse
@@ -274,20 +410,21 @@ class HeterogeneityQuestions(Questions):
         need_treatment("dose", treatment)
         settings = {
             "points": points, "bandwidth": bandwidth, "outcome_model": outcome_model,
-            "treatment_model": treatment_model,
+            "treatment_model": treatment_model, "random_state": random_state, "n_jobs": n_jobs,
         }  # fmt: skip
         return self._fit(
             with_settings(DoseResponse(), settings), treatment=treatment, outcome=outcome,
             covariates=names(covariates), level=level, missing=missing, cluster=cluster, sample_weight=sample_weight,
         )  # fmt: skip
 
+    @question
     def quantiles(
         self,
-        *,
         treatment: RoleLike = None,
         outcome: Hashable = None,
         covariates: Sequence[Any] | None = None,
-        quantiles: Any = None,
+        *,
+        quantiles: ArrayLike | None = None,
         estimand: str | None = None,
         outcome_model: Model | None = None,
         propensity_model: Model | None = None,
@@ -298,35 +435,69 @@ class HeterogeneityQuestions(Questions):
         control: Hashable = None,
         level: float | None = None,
         missing: str = "raise",
+        random_state: int | None = None,
+        n_jobs: int | None = None,
     ) -> Effect:
-        """What treatment does to the quantiles of the outcome: low, middle and high outcomes, apart.
+        """What does treatment do to low, middle and high outcomes? Effects on quantiles.
 
-        Example: ``df.causal.quantiles(treatment="t", outcome="wage", covariates=["age"]).plot()``; see
-        :class:`QuantileEffects`. ``effect.parameters`` holds the quantiles by arm,
-        ``effect.interval(simultaneous=True)`` the band over all of them. With an instrument it speaks of those whom
-        that moves: :class:`LocalQuantileEffects`.
+        ``effect.parameters`` holds the quantiles by arm, ``effect.interval(simultaneous=True)`` the band over all of
+        them.
 
         Parameters
         ----------
-        treatment, outcome : column names
+        treatment : column name or array-like
+            Arms: a column of few levels.
+        outcome : column name
+            What treatment may have changed.
         covariates : list of columns
-            ``[]`` for an experiment without covariates.
+            Adjusted for; ``[]`` for an experiment without covariates.
         quantiles : list of numbers, optional
             Between 0 and 1.
         estimand : {"ATE", "ATT", "ATC"}, optional
-        outcome_model, propensity_model : names or scikit-learn classifiers, optional
-            With an instrument `propensity_model` is of the instrument.
+            Whose quantiles; everyone's by default.
+        outcome_model : str or scikit-learn model, optional
+            Of the outcome, given covariates and arm; the estimator's own by default.
+        propensity_model : str or scikit-learn classifier, optional
+            Of the treatment, given covariates; the estimator's own by default.
         instrument : column name or array-like, optional
-            Of two levels: quantiles of those whose treatment it moves.
-        cluster, sample_weight, propensity : column name or array-like, optional
-        control : level, optional
+            Two levels: the effects are then those of the rows that it moves.
+        cluster : column name, array-like, or list of up to four, optional
+            Rows of one cluster may depend on one another.
+        sample_weight : column name or array-like, optional
+            How many rows of the population each row stands for, up to a factor.
+        propensity : column name or array-like, optional
+            Known probabilities of treatment, in place of a model of them.
+        control : level of the treatment, optional
+            The arm that others are compared with; by default the first.
         level : float, optional
+            Of the intervals; the estimator's own by default.
         missing : {"raise", "drop"}
+            Rows that lack a value that must be known: an error, or left out and counted.
+        random_state : int, optional
+            Seed of the folds; the estimator's own by default.
+        n_jobs : int, optional
+            Processes or threads; the answer is the same for any number.
 
         Returns
         -------
         Effect
             A row per quantile, and contrast where there are several arms.
+
+        Raises
+        ------
+        CausalDataError
+            For columns that are not there, and data that cannot answer: every problem at once.
+        CausalArgumentError
+            For a wrong setting, naming the legal ones.
+
+        See Also
+        --------
+        QuantileEffects : The estimator.
+        LocalQuantileEffects : With an instrument.
+
+        Examples
+        --------
+        >>> df.causal.quantiles("treat", "re78", ["age"]).plot()  # doctest: +SKIP
         """
         from pandas_causal.estimator import with_settings
         from pandas_causal.heterogeneity.quantiles import QuantileEffects
@@ -336,7 +507,10 @@ class HeterogeneityQuestions(Questions):
                 "quantiles adjusts for covariates: give a list of columns; covariates=[] says none"
             )
         need_treatment("quantiles", treatment)
-        settings = {"quantiles": quantiles, "outcome_model": outcome_model, "control": control}
+        settings = {
+            "quantiles": quantiles, "outcome_model": outcome_model, "control": control,
+            "random_state": random_state, "n_jobs": n_jobs,
+        }  # fmt: skip
         if instrument is not None:
             from pandas_causal.heterogeneity.local_quantiles import LocalQuantileEffects
 
@@ -357,13 +531,14 @@ class HeterogeneityQuestions(Questions):
             sample_weight=sample_weight, propensity=propensity,
         )  # fmt: skip
 
+    @question
     def policy_value(
         self,
         policy: Any,
-        *,
         treatment: RoleLike = None,
         outcome: Hashable = None,
         covariates: Sequence[Any] | None = None,
+        *,
         outcome_model: Model | None = None,
         propensity_model: Model | None = None,
         cluster: RoleLike = None,
@@ -372,30 +547,64 @@ class HeterogeneityQuestions(Questions):
         control: Hashable = None,
         level: float = 0.95,
         missing: str = "raise",
+        random_state: int | None = None,
+        n_jobs: int | None = None,
     ) -> Effect:
-        """Mean outcome under a policy, or under several on the same rows, beside giving everybody one arm.
+        """Whom to treat, and what is it worth? Mean outcome under a policy.
 
-        Example: ``df.causal.policy_value(PolicyTree(depth=2), treatment="t", outcome="y", covariates=["age"])``. An
-        unfitted :class:`PolicyTree` is learned from the other folds of each row; a fitted one must have been learned
+        An unfitted :class:`PolicyTree` is learned from the other folds of each row; a fitted one must have been learned
         from other rows. ``value["policy"].difference(value["all 0"])`` is what a policy gains.
 
         Parameters
         ----------
-        policy : PolicyTree, callable, arms of the rows, one arm, or a dict of them by name
+        policy : PolicyTree, callable, arms of the rows, one arm, or dict of them by name
             A callable is given the frame and returns arms.
-        treatment, outcome : column names
+        treatment : column name or array-like
+            Arms: a column of few levels.
+        outcome : column name
+            What treatment may have changed.
         covariates : list of columns
             Adjusted for; an unfitted tree looks at them.
-        outcome_model, propensity_model : names or scikit-learn models, optional
-        cluster, sample_weight, propensity : column name or array-like, optional
-        control : level, optional
+        outcome_model : str or scikit-learn model, optional
+            Of the outcome, given covariates and arm; the estimator's own by default.
+        propensity_model : str or scikit-learn classifier, optional
+            Of the treatment, given covariates; the estimator's own by default.
+        cluster : column name, array-like, or list of up to four, optional
+            Rows of one cluster may depend on one another.
+        sample_weight : column name or array-like, optional
+            How many rows of the population each row stands for, up to a factor.
+        propensity : column name or array-like, optional
+            Known probabilities of treatment, in place of a model of them.
+        control : level of the treatment, optional
+            The arm that others are compared with; by default the first.
         level : float
+            Of the intervals.
         missing : {"raise", "drop"}
+            Rows that lack a value that must be known: an error, or left out and counted.
+        random_state : int, optional
+            Seed of the folds; the estimator's own by default.
+        n_jobs : int, optional
+            Processes or threads; the answer is the same for any number.
 
         Returns
         -------
         Effect
             A row per policy, and one per arm for everybody.
+
+        Raises
+        ------
+        CausalDataError
+            For columns that are not there, and data that cannot answer: every problem at once.
+        CausalArgumentError
+            For a wrong setting, naming the legal ones.
+
+        See Also
+        --------
+        PolicyTree : Policies that are learned.
+
+        Examples
+        --------
+        >>> df.causal.policy_value(PolicyTree(depth=2), "treat", "re78", ["age", "educ"])  # doctest: +SKIP
         """
         from pandas_causal.heterogeneity.policy import PolicyTree, policy_arms, policy_values, value_effect
 
@@ -403,6 +612,7 @@ class HeterogeneityQuestions(Questions):
         policies = dict(policy) if isinstance(policy, dict) else {"policy": policy}
         learner = self._scored(
             "policy_value", treatment, outcome, covariates, outcome_model, propensity_model, control, missing=missing,
+            random_state=random_state, n_jobs=n_jobs,
             cluster=cluster, sample_weight=sample_weight, propensity=propensity,
         )  # fmt: skip
         frame = self._frame[learner.used_]
@@ -426,6 +636,9 @@ class HeterogeneityQuestions(Questions):
         outcome_model: Model | None,
         propensity_model: Model | None,
         control: Hashable,
+        *,
+        random_state: int | None,
+        n_jobs: int | None,
         **roles: Any,
     ) -> Any:
         """A learner whose scores are wanted, not its effects."""
@@ -438,7 +651,10 @@ class HeterogeneityQuestions(Questions):
                 " randomised experiment"
             )
         need_treatment(question, treatment)
-        settings = {"outcome_model": outcome_model, "propensity_model": propensity_model, "control": control}
+        settings = {
+            "outcome_model": outcome_model, "propensity_model": propensity_model, "control": control,
+            "random_state": random_state, "n_jobs": n_jobs,
+        }  # fmt: skip
         learner = with_settings(DRLearner(final_model="linear", effect_modifiers=[]), settings)
         return self._fitted(learner, treatment=treatment, outcome=outcome, covariates=names(covariates), **roles)[0]
 

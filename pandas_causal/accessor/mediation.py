@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pandas_causal.accessor.base import Questions, names, need_treatment, one_outcome
+from pandas_causal.accessor.words import question
 from pandas_causal.effect.effect import Effect
 from pandas_causal.errors import CausalArgumentError
 from pandas_causal.inputs.types import RoleLike
 
 if TYPE_CHECKING:
-    from pandas_causal.estimator import CausalEstimator
+    from pandas_causal.accessor.types import EstimatorLike, GraphLike
 
 __all__ = ["MediationQuestions"]
 
@@ -19,32 +20,89 @@ __all__ = ["MediationQuestions"]
 class MediationQuestions(Questions):
     """How much of an effect passes through mediators."""
 
+    @question
     def mediate(
         self,
-        *,
         treatment: Hashable = None,
-        mediators: Hashable | Sequence[Hashable] = None,
         outcome: Hashable = None,
+        *,
+        mediators: Hashable | Sequence[Hashable] = None,
         covariates: Sequence[Any] | None = None,
         formula: str | None = None,
-        graph: Any = None,
-        estimator: CausalEstimator | str | None = None,
-        controlled: Any = None,
+        graph: GraphLike | None = None,
+        estimator: EstimatorLike | None = None,
+        controlled: Mapping[Any, Any] | Sequence[Mapping[Any, Any]] | None = None,
         interactions: bool | None = None,
         cluster: RoleLike = None,
         sample_weight: RoleLike = None,
         control: Hashable = None,
         level: float | None = None,
         missing: str = "raise",
+        random_state: int | None = None,
+        n_jobs: int | None = None,
     ) -> Effect:
-        """Natural direct and indirect effects through mediators, by "doubly_robust" (the default) or "simulation".
+        """How much of the effect passes through it? Direct and indirect effects.
 
-        Rows: "total", "natural direct", "natural indirect", "total direct", "pure indirect", and with `controlled`
-        (``{"skill": 1}``) the direct effect at values of the mediators. With `graph` the effects are identified first,
-        and without `covariates` it names them. `interactions` is of "simulation" (the other lets everything interact).
+        With `graph` the effects are identified first, and without `covariates` it names them.
 
-        Example: ``df.causal.mediate(treatment="training", mediators=["skill"], outcome="wage", covariates=["age"])``;
-        see :class:`NaturalEffects` (several mediators of any kind, jointly) and :class:`SimulatedMediation` (one).
+        Parameters
+        ----------
+        treatment : column name
+            Arms: a column of few levels.
+        outcome : column name
+            What treatment may have changed.
+        mediators : column name or list of them
+            What part of the effect may pass through; several are taken jointly.
+        covariates : list of columns, optional
+            What drives treatment, mediators or outcome; ``[]`` says none on purpose.
+        formula : str, optional
+            In place of `covariates`: a right-hand side of formulaic that makes them, ``"age * sex + bs(dose, df=3)"``.
+            It is code: take none from strangers.
+        graph : CausalGraph, or what it reads, optional
+            What causes what. Nodes that it marks are the treatment and the outcome by default; bad controls are
+            refused, and without `covariates` it names them.
+        estimator : {"doubly_robust", "simulation"}, class or estimator, optional
+            "doubly_robust" by default.
+        controlled : mapping of mediator to value, or list of them, optional
+            Also the direct effect at values of the mediators, ``{"skill": 1}``.
+        interactions : bool, optional
+            Of "simulation"; the other lets everything interact.
+        cluster : column name, array-like, or list of up to four, optional
+            Rows of one cluster may depend on one another.
+        sample_weight : column name or array-like, optional
+            How many rows of the population each row stands for, up to a factor.
+        control : level of the treatment, optional
+            The arm that others are compared with; by default the first.
+        level : float, optional
+            Of the intervals; the estimator's own by default.
+        missing : {"raise", "drop"}
+            Rows that lack a value that must be known: an error, or left out and counted.
+        random_state : int, optional
+            Seed of folds and draws; the estimator's own by default.
+        n_jobs : int, optional
+            Processes or threads; the answer is the same for any number.
+
+        Returns
+        -------
+        Effect
+            Rows "total", "natural direct", "natural indirect", "total direct", "pure indirect", and those of
+            `controlled`.
+
+        Raises
+        ------
+        CausalDataError
+            For columns that are not there, and data that cannot answer: every problem at once.
+        CausalArgumentError
+            For a wrong setting, naming the legal ones.
+
+        See Also
+        --------
+        NaturalEffects : Several mediators of any kind, jointly.
+        SimulatedMediation : One, by simulation.
+
+        Examples
+        --------
+        >>> df.causal.mediate("training", "wage", mediators=["skill"], covariates=["age"])  # doctest: +SKIP
         """
         from pandas_causal.estimator import choose
 
@@ -55,7 +113,10 @@ class MediationQuestions(Questions):
                 "mediate needs mediators=, the names of columns: what part of the effect may pass through"
             )
         roles: dict[str, Any] = {"cluster": cluster, "sample_weight": sample_weight}
-        settings = {"controlled": controlled, "interactions": interactions, "control": control, "formula": formula}
+        settings = {
+            "controlled": controlled, "interactions": interactions, "control": control, "formula": formula,
+            "random_state": random_state, "n_jobs": n_jobs,
+        }  # fmt: skip
         if formula is not None:
             columns = {**roles, "mediators": several}
             covariates = self._of_formula(formula, covariates, treatment=treatment, outcome=outcome, **columns)

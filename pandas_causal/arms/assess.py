@@ -16,7 +16,7 @@ from pandas_causal.errors import CausalArgumentError
 from pandas_causal.inputs.arms import Arms, resolve_arms
 from pandas_causal.inputs.column_rules import normalised_weights
 from pandas_causal.inputs.encoding import Encoder
-from pandas_causal.inputs.parameters import is_word
+from pandas_causal.inputs.parameters import check_settings, is_word
 from pandas_causal.inputs.roles import Inputs, resolve
 from pandas_causal.inputs.schemas import check_inputs
 from pandas_causal.inputs.types import Model
@@ -54,14 +54,16 @@ def assess_overlap(
     bound: float,
     sample_weight: Any,
     missing: str,
+    random_state: int | None = 0,
 ) -> Check:
     """Cross-fit the propensity in five folds and summarise it; see :func:`overlap`."""
     if not is_word(estimand, ESTIMANDS):
         raise CausalArgumentError(f"estimand={estimand!r} is not known; use one of {list(ESTIMANDS)}")
+    check_settings({"random_state": random_state})
     arms, encoder, matrix, inputs = _read(X, treatment, control, missing, sample_weight=sample_weight)
     weight = inputs.roles.get("sample_weight")
     w = normalised_weights(weight, arms)
-    folds = assign_folds(arms.codes, 5, np.random.default_rng(0), labels=inputs.index)
+    folds = assign_folds(arms.codes, 5, np.random.default_rng(random_state), labels=inputs.index)
     rows = nuisances.TrainingRows(
         matrix, arms.codes, len(arms), w=w, columns=encoder.names, levels=encoder.for_learners
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
@@ -29,7 +29,7 @@ from pandas_causal.inference.effective_clusters import clusters_text, effective_
 from pandas_causal.inference.influence import MOST_WAYS, Influence, ways_in_words
 from pandas_causal.inference.reference import Normal, Reference, Student
 from pandas_causal.inference.shrinkage import empirical_bayes
-from pandas_causal.inputs.parameters import check_settings
+from pandas_causal.inputs.parameters import LEVEL, check_settings
 from pandas_causal.inputs.types import ColumnLike
 from pandas_causal.kernels.arrays import Bools, Floats, Positions
 
@@ -202,6 +202,104 @@ class Effect:
         if not isinstance(self.uncertainty, Influence):
             return self
         return self._with_rows(self.rows.parameters, estimand=f"parameters of: {self.estimand}")
+
+    # -- the same under the names of statsmodels and broom -----------------------------------------------------------
+
+    @property
+    def params(self) -> pd.Series[float]:
+        """``table["estimate"]``, by statsmodels' name, under labels that are text, as there.
+
+        What was really estimated is in :attr:`parameters`.
+        """
+        return self._by_term["estimate"].copy()
+
+    @property
+    def bse(self) -> pd.Series[float]:
+        """``table["std_error"]``, by statsmodels' name."""
+        return self._by_term["std_error"].copy()
+
+    @property
+    def tvalues(self) -> pd.Series[float]:
+        """``table["statistic"]``, by statsmodels' name."""
+        return self._by_term["statistic"].copy()
+
+    @property
+    def pvalues(self) -> pd.Series[float]:
+        """``table["p_value"]``, by statsmodels' name."""
+        return self._by_term["p_value"].copy()
+
+    @property
+    def nobs(self) -> int:
+        """``n_obs``, by statsmodels' name."""
+        return self.n_obs
+
+    @property
+    def cov_type(self) -> str:
+        """``std_error_method``, by statsmodels' name."""
+        return self.std_error_method
+
+    @property
+    def endog_names(self) -> str:
+        """Name of the outcome, by statsmodels' name."""
+        return str(self.facts.get("outcome", "outcome"))
+
+    def conf_int(self, alpha: float | None = None) -> pd.DataFrame:
+        """``conf_low`` and ``conf_high`` of the table, by statsmodels' name, in its columns 0 and 1.
+
+        Parameters
+        ----------
+        alpha : float, optional
+            One less the level; by default the level is the effect's own.
+        """
+        if alpha is not None:
+            check_settings({"alpha": alpha}, {"alpha": LEVEL})
+        effect = self if alpha is None else replace(self, level=1 - alpha)
+        return effect._by_term[["conf_low", "conf_high"]].set_axis([0, 1], axis=1)
+
+    def tidy(self) -> pd.DataFrame:
+        """``table`` without an index, one row per ``term``, as R's broom gives it: for stacking many fits.
+
+        Returns
+        -------
+        DataFrame
+            term (text), estimate, std_error, statistic, p_value, conf_low, conf_high.
+        """
+        return self._by_term.reset_index(names="term")
+
+    @property
+    def _by_term(self) -> pd.DataFrame:
+        """The table under labels that are text."""
+        terms = [" ".join(map(str, i)) if isinstance(i, tuple) else str(i) for i in self.rows.index]
+        return self._table.set_axis(pd.Index(terms, dtype=object), axis=0)
+
+    def to_latex(self, caption: str | None = None, label: str | None = None) -> str:
+        r"""Return the printed rows as a LaTeX table, all of them; it takes ``\usepackage{booktabs}`` and nothing else.
+
+        Parameters
+        ----------
+        caption, label : str, optional
+            Of the table; with either it floats (``table``), else it is a bare ``tabular``.
+        """
+        from pandas_causal.effect.summary import to_latex
+
+        return to_latex(self, caption, label)
+
+    def __float__(self) -> float:
+        return self.estimate
+
+    def __iter__(self) -> Iterator[tuple[Any, Effect]]:
+        """Go through the rows: label, and the effect of that row alone."""
+        unique = self.rows.index.is_unique
+        for position, label in enumerate(self.rows.index):
+            row = self._take(np.array([position]))
+            yield label, self._followed(row, "__getitem__", label) if unique else row
+
+    if not TYPE_CHECKING:  # a type checker should go on seeing that an attribute does not exist
+
+        def __getattr__(self, name: str) -> Any:
+            if name.startswith("_"):
+                raise AttributeError(f"'Effect' object has no attribute {name!r}")
+            raise AttributeError(f"'Effect' object has no attribute {name!r}{_nearest(name)}")
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -641,7 +739,7 @@ class Effect:
 
     @property
     def __maketables_depvar__(self) -> str:
-        return str(self.facts.get("outcome", "outcome"))
+        return self.endog_names
 
     def __maketables_stat__(self, key: str) -> Any:
         return {"N": self.n_obs, "se_type": self.std_error_method}.get(key)
@@ -708,6 +806,29 @@ class Effect:
         undone: dict[str, Any] = dict.fromkeys(("inversion", "tests", "pictured", "study", "averages"))
         mapped = replace(self, rows=rows, estimand=words, **undone)
         return replace(mapped, std_error_method=method).explained()
+
+
+# What other packages call an attribute of their results -> what to read here.
+_ELSEWHERE: Mapping[str, str] = {
+    **dict.fromkeys(("ate", "att", "value", "coef", "coef_", "point", "point_estimate", "beta", "tau"), "estimate"),
+    **dict.fromkeys(("se", "stderr", "std_err", "std_errors", "std_error_", "std"), "std_error"),
+    **dict.fromkeys(("pval", "p_val", "pvalue", "p"), "p_value"),
+    **dict.fromkeys(("tstats", "t_stat", "zstat", "z", "t"), 'table["statistic"]'),
+    **dict.fromkeys(("ci", "confint", "confidence_interval", "get_confidence_intervals"), "interval()"),
+    **dict.fromkeys(("coefficients", "results", "result", "summary_frame", "df"), "table"),
+    **dict.fromkeys(("n",), "n_obs"),
+    **dict.fromkeys(("cov", "cov_params", "covariance"), "vcov"),
+    **dict.fromkeys(("balance", "overlap", "checks"), "diagnostics"),
+    **dict.fromkeys(("refute_estimate", "test"), "refute()"),
+    **dict.fromkeys(("model", "fitted", "estimator_"), "estimator"),
+}
+
+
+def _nearest(name: str) -> str:
+    """Which attribute was meant."""
+    public = [word for word in dir(Effect) if not word.startswith("_")]
+    public += Effect.__dataclass_fields__
+    return f"; that is effect.{_ELSEWHERE[name]}" if name in _ELSEWHERE else suggest(name, public)
 
 
 def _name_of(labels: Any) -> Any:

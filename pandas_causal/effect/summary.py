@@ -14,7 +14,7 @@ import pandas as pd
 from pandas_causal.effect.check import Check
 from pandas_causal.errors import CausalArgumentError, CausalWarning
 
-__all__ = ["compare", "digits", "glance", "p_text", "summary", "to_html"]
+__all__ = ["compare", "digits", "glance", "p_text", "summary", "to_html", "to_latex"]
 
 _MAX_LINES = 25
 _MAX_ROWS = 8
@@ -121,8 +121,8 @@ def _display(effect: Result) -> tuple[Result, str]:
     return effect, ""
 
 
-def _rows(effect: Result) -> pd.DataFrame:
-    head = effect.table.head(_MAX_ROWS)
+def _rows(effect: Result, most: int | None = _MAX_ROWS) -> pd.DataFrame:
+    head = effect.table.iloc[:most]
     label = f"{100 * effect.level:g}% interval"
     return pd.DataFrame(
         {
@@ -196,6 +196,35 @@ def to_html(effect: Result) -> str:
         f"{escape(effect.std_error_method)}; speaks of {escape(effect.population)}</p>{table}"
         f"<p>Assumes</p><ul>{''.join(items)}{''.join(alerts)}</ul><p>Checks</p><ul>{''.join(checks)}</ul></div>"
     )
+
+
+_LATEX = str.maketrans(
+    {
+        "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": "$<$", ">": "$>$",
+        "|": r"\textbar{}", **{sign: "\\" + sign for sign in "&%$#_{}"},
+    }
+)  # fmt: skip
+
+
+def _escaped(text: str) -> str:
+    """Text as LaTeX prints it; a bracket that begins a row would be read as an option of the row before."""
+    return ("{}" if text[:1] in ("[", "*") else "") + text.translate(_LATEX)
+
+
+def to_latex(effect: Result, caption: str | None = None, label: str | None = None) -> str:
+    """Return every row as a LaTeX table of booktabs, with the numbers of the text."""
+    rows = _rows(effect, None)
+    cells = [["", *rows.columns], *([name, *values] for name, *values in rows.itertuples(name=None))]
+    head, *lines = [" & ".join(map(_escaped, row)) + r" \\" for row in cells]
+    tabular = [
+        r"\begin{tabular}{l" + "r" * len(rows.columns) + "}", r"\toprule", head, r"\midrule", *lines, r"\bottomrule",
+        r"\end{tabular}",
+    ]  # fmt: skip
+    if caption is not None or label is not None:
+        said = [] if caption is None else [rf"\caption{{{_escaped(caption)}}}"]
+        said += [] if label is None else [rf"\label{{{label}}}"]
+        tabular = [r"\begin{table}", r"\centering", *said, *tabular, r"\end{table}"]
+    return "\n".join(tabular) + "\n"
 
 
 def compare(effects: Mapping[str, Result]) -> pd.DataFrame:

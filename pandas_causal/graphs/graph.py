@@ -267,9 +267,9 @@ class CausalGraph:
 
     def identify(
         self,
-        *,
         treatment: Hashable = None,
         outcome: Hashable = None,
+        *,
         given: Hashable | Iterable[Hashable] | None = None,
         adjusted: Hashable | Iterable[Hashable] | None = None,
     ) -> Identification:

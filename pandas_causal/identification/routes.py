@@ -166,14 +166,15 @@ def ate_from_graph(
 def estimate_from_graph(
     identification: Identification,
     frame: pd.DataFrame,
-    estimator: CausalEstimator | str | None = None,
+    estimator: str | type[CausalEstimator] | CausalEstimator | None = None,
     *,
     estimand: str | None = None,
     control: Hashable = None,
     level: float | None = None,
     missing: str = "raise",
     n_draws: int = 500,
-    random_state: int = 0,
+    random_state: int | None = None,
+    n_jobs: int | None = None,
     **roles: Any,
 ) -> Effect:
     """Estimate an average effect by the first of these routes that the graph opens.
@@ -193,12 +194,14 @@ def estimate_from_graph(
         Of one treatment and one outcome, nothing given.
     frame : DataFrame
         Every node that is not latent is a column of it.
-    estimator : str or estimator, optional
+    estimator : str, class or estimator, optional
         Of the back door; a :class:`FrontDoor` asks for the front door, also where the back door is open.
     estimand, control, level, missing
         As for ``df.causal.ate``.
-    n_draws, random_state : int
+    n_draws : int
         Bootstrap draws of route 4.
+    random_state, n_jobs : int, optional
+        Of the estimator, by default its own; the draws of route 4 begin from 0 by default.
     **roles
         cluster, sample_weight and propensity, where the route takes them.
 
@@ -219,44 +222,49 @@ def estimate_from_graph(
             "an average effect is that of one treatment on one outcome, without given=; for several use"
             " distribution(df)"
         )
-    _check_asked(frame, estimator, level, missing, n_draws, random_state)
+    chosen = _check_asked(frame, estimator, level, missing, n_draws, random_state)
     graph, (a,), (y,) = identification.graph, identification.treatment, identification.outcome
     columns_of(graph, frame.columns)
     roles = {role: value for role, value in roles.items() if value is not None}
-    settings: dict[str, Any] = {"estimand": estimand, "control": control, "level": level, "missing": missing}
+    own = {"estimand": estimand, "control": control, "random_state": random_state, "n_jobs": n_jobs}
+    settings: dict[str, Any] = {"settings": own, "level": level, "missing": missing}
     if not identification.affects:
         return _no_effect(identification, frame, control, level)
-    if not _is_front_door(estimator) and identification.backdoor.optimal is not None:
-        return _back_door(identification, frame, estimator, roles, **settings)
+    if not _is_front_door(chosen) and identification.backdoor.optimal is not None:
+        return _back_door(identification, frame, chosen, roles, **settings)
     if identification.adjusted:
         raise NotIdentifiedError(f"{_no_set(identification)}; ask with adjusted=[], and every route is open")
     sets = _front_door_sets(identification)
-    if sets is not None and (estimator is None or _is_front_door(estimator)):
-        chosen = None if isinstance(estimator, str) else estimator
-        return _front_door(identification, frame, chosen, *sets, roles, **settings)
-    if estimator is not None:
+    if sets is not None and (chosen is None or _is_front_door(chosen)):
+        through = None if isinstance(chosen, str) else chosen
+        return _front_door(identification, frame, through, *sets, roles, **settings)
+    if chosen is not None:
         raise CausalArgumentError(
-            f"{type(estimator).__name__ if not isinstance(estimator, str) else estimator!r} does not fit: the graph has"
-            f" no {'front-door' if _is_front_door(estimator) else 'adjustment'} set for the effect of {a!r} on {y!r};"
+            f"{type(chosen).__name__ if not isinstance(chosen, str) else chosen!r} does not fit: the graph has"
+            f" no {'front-door' if _is_front_door(chosen) else 'adjustment'} set for the effect of {a!r} on {y!r};"
             " df.causal.ate(graph=...) without estimator lets the graph decide"
         )
     if not identification.identified:
         raise NotIdentifiedError(_why_not(identification))
     from pandas_causal.identification.functional_effect import plug_in_effect
 
-    return plug_in_effect(identification, frame, roles, n_draws=n_draws, random_state=random_state, **settings)
+    seed = 0 if random_state is None else random_state
+    return plug_in_effect(
+        identification, frame, roles, n_draws=n_draws, random_state=seed, estimand=estimand, control=control,
+        level=level, missing=missing,
+    )  # fmt: skip
 
 
 def _check_asked(
     frame: object,
-    estimator: CausalEstimator | str | None,
+    estimator: str | type[CausalEstimator] | CausalEstimator | None,
     level: object,
     missing: object,
     n_draws: object,
     random_state: object,
-) -> None:
-    """Refuse what no route takes, whichever is open."""
-    from pandas_causal.estimator import choose
+) -> CausalEstimator | str | None:
+    """Refuse what no route takes, whichever is open; return the estimator, made where its class is given or named."""
+    from pandas_causal.estimator import SHORT_NAMES, choose
     from pandas_causal.inputs.parameters import check_settings
     from pandas_causal.inputs.roles import check_columns
 
@@ -266,8 +274,9 @@ def _check_asked(
     check_settings({"n_draws": n_draws, "random_state": random_state} | ({} if level is None else {"level": level}))
     if missing not in ("raise", "drop"):
         raise CausalArgumentError(f"missing={missing!r} is not known; use 'raise' or 'drop'")
-    if isinstance(estimator, str):
-        choose("ate", estimator, {})
+    if estimator is None or (isinstance(estimator, str) and estimator in SHORT_NAMES["ate"]):
+        return estimator
+    return choose("ate", estimator, {})
 
 
 # -- routes ----------------------------------------------------------------------------------------------------------
@@ -309,15 +318,14 @@ def _back_door(
     estimator: CausalEstimator | str | None,
     roles: Mapping[str, Any],
     *,
-    estimand: str | None,
-    control: Hashable,
+    settings: Mapping[str, object],
     level: float | None,
     missing: str,
 ) -> Effect:
     from pandas_causal.estimator import choose
 
     (a,), (y,) = identification.treatment, identification.outcome
-    chosen = choose("ate", "aipw" if estimator is None else estimator, {"estimand": estimand, "control": control})
+    chosen = choose("ate", "aipw" if estimator is None else estimator, settings)
     covariates = [c for c in frame.columns if c in (identification.backdoor.optimal or ())]
     graph = identification.graph
     effect = _fitted(chosen, frame, a, y, covariates, graph=graph, roles=roles, level=level, missing=missing)
@@ -347,8 +355,7 @@ def _front_door(
     covariates: frozenset[Any],
     roles: Mapping[str, Any],
     *,
-    estimand: str | None,
-    control: Hashable,
+    settings: Mapping[str, object],
     level: float | None,
     missing: str,
 ) -> Effect:
@@ -356,7 +363,6 @@ def _front_door(
     from pandas_causal.mediation.front_door import FrontDoor
 
     (a,), (y,) = identification.treatment, identification.outcome
-    settings = {"estimand": estimand, "control": control}
     chosen = with_settings(FrontDoor() if estimator is None else estimator, settings)
     through, conditioning = ([c for c in frame.columns if c in part] for part in (mediators, covariates))
     asked = {**roles, "mediators": through}

@@ -35,6 +35,7 @@ from pandas_causal.inputs.column_rules import (
 )
 from pandas_causal.inputs.parameters import is_word
 from pandas_causal.inputs.plain_columns import plain_column, plain_frame, select_columns
+from pandas_causal.inputs.tables import is_table, to_pandas
 from pandas_causal.inputs.types import Covariates, Outcome
 from pandas_causal.kernels.arrays import Bools, Values
 
@@ -297,6 +298,8 @@ def as_frame(X: Covariates, n_rows: int | None = None) -> tuple[pd.DataFrame, bo
     if isinstance(X, pd.DataFrame):
         check_columns(X)
         return plain_frame(X), True
+    if is_table(X):
+        return as_frame(to_pandas(X))
     if isinstance(X, pd.Series):
         raise CausalDataError("X must be two-dimensional, got a Series. Reshape your data: use series.to_frame()")
     from sklearn.utils import check_array

@@ -52,8 +52,6 @@ def test_reached_through_fit(frame):
 def test_wrong_arguments(frame):
     with pytest.raises(CausalArgumentError, match="'callaway_santanna', 'imputation'"):
         frame.causal.did(**ROLES, estimator="callaway")
-    with pytest.raises(CausalArgumentError, match="or an instance"):
-        frame.causal.did(**ROLES, estimator=CallawaySantAnna)
     with pytest.raises(CausalArgumentError, match="has no setting 'post'"):
         frame.causal.did(**ROLES, post=3)
     with pytest.raises(CausalArgumentError, match="exactly one of cohort="):

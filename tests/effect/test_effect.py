@@ -571,6 +571,12 @@ def test_maketables_reads_an_effect():
     for value in effect.table["estimate"]:
         assert f"{value:.3f}" in typeset
     assert "40" in typeset
+    assert "y" in typeset.split(r"\midrule")[0]
+    cells = columns_effect(MATRIX, index=pd.MultiIndex.from_tuples([("x", 1), ("x", 2), ("y", 1)], names=["g", "t"]))
+    for value in cells.table["estimate"]:
+        assert f"{value:.3f}" in maketables.ETable([cells]).make(type="tex")
+    assert cells.table.index.names == ["g", "t"]
+    assert effect.table.index.name is None
 
 
 # -- corner cases of maps and comparisons ----------------------------------------------------------------------------
@@ -731,3 +737,107 @@ def test_one_replicate_has_no_spread():
     one = Draws(np.ones((1, 2)), np.eye(2))
     assert np.isnan(one.std_error()).all()
     assert np.isnan(one.covariance()).all()
+
+
+# -- statsmodels' and broom's names, floats, rows one by one, attributes that do not exist ---------------------------
+
+
+def test_names_of_statsmodels_are_columns_of_the_table():
+    effect = columns_effect(MATRIX, index=list("abc"))
+    for name, column in (
+        ("params", "estimate"),
+        ("bse", "std_error"),
+        ("tvalues", "statistic"),
+        ("pvalues", "p_value"),
+    ):
+        pd.testing.assert_series_equal(getattr(effect, name), effect.table[column], check_index_type=False)
+        copied = getattr(effect, name)
+        copied.iloc[0] = 99
+        assert effect.table[column].iloc[0] != 99
+    assert (effect.nobs, effect.cov_type, effect.endog_names) == (40, effect.std_error_method, "outcome")
+    own, wide = effect.conf_int(), effect.conf_int(alpha=0.01)
+    assert own.columns.tolist() == [0, 1]
+    assert np.array_equal(own, effect.table[["conf_low", "conf_high"]])
+    assert np.array_equal(wide, effect.interval(0.99))
+    for wrong in (0, 1, "0.05", True, 95):
+        with pytest.raises(CausalArgumentError, match="alpha must be"):
+            effect.conf_int(wrong)
+
+
+def test_intervals_of_a_test_are_those_of_the_table():
+    effect = replace(
+        welch_effect(),
+        inversion=lambda level: pd.DataFrame({"conf_low": [-level], "conf_high": [level]}, index=["1 - 0"]),
+        tests=pd.DataFrame({"statistic": [1.0], "p_value": [0.5]}, index=["1 - 0"]),
+    )
+    effect = with_rows(effect, values=effect.rows.values.set_axis(["1 - 0"]))
+    assert effect.conf_int().to_numpy().tolist() == [[-0.95, 0.95]]
+    assert effect.conf_int(0.2).to_numpy().tolist() == [[-0.8, 0.8]]
+
+
+def test_tidy_is_the_table_with_terms():
+    index = pd.MultiIndex.from_tuples([("x", 1), ("x", 2), ("y", 1)])
+    effect = columns_effect(MATRIX, index=index)
+    tidy = effect.tidy()
+    assert tidy.columns.tolist() == ["term", *effect.table.columns]
+    assert tidy["term"].tolist() == ["x 1", "x 2", "y 1"]
+    assert np.array_equal(tidy.drop(columns="term"), effect.table)
+    assert columns_effect(MATRIX).tidy()["term"].tolist() == ["0", "1", "2"]
+
+
+def test_float_of_one_row():
+    effect = welch_effect()
+    assert float(effect) == effect.estimate
+    with pytest.raises(CausalError, match="has 3 rows"):
+        float(columns_effect(MATRIX))
+
+
+@pytest.mark.parametrize("index", [list("abc"), [True, False, 3], [("a", 1), ("a", 2), ("b", 1)], ["a", "a", "b"]])
+def test_iteration_goes_through_labels_and_rows(index):
+    index = pd.MultiIndex.from_tuples(index) if isinstance(index[0], tuple) else pd.Index(index)
+    effect = columns_effect(MATRIX, index=index)
+    seen = list(effect)
+    assert [label for label, _ in seen] == list(index)
+    for k, (_, row) in enumerate(seen):
+        assert len(row) == 1
+        assert row.table.equals(effect.table.iloc[[k]])
+    assert dict(columns_effect(MATRIX, index=list("abc")))["b"].estimate == effect.table["estimate"].iloc[1]
+
+
+@pytest.mark.parametrize(
+    ("name", "answer"),
+    [
+        ("std_eror", "did you mean 'std_error'"),
+        ("assumption", "did you mean 'assumptions'"),
+        ("ate", "; that is effect.estimate"),
+        ("pvalue", "; that is effect.p_value"),
+        ("ci", r"; that is effect.interval\(\)"),
+        ("zstat", r'; that is effect.table\["statistic"\]'),
+        ("xyzzy", "'Effect' object has no attribute 'xyzzy'$"),
+        ("_repr_markdown_", "'Effect' object has no attribute '_repr_markdown_'$"),
+    ],
+)
+def test_an_unknown_attribute_names_the_near_one(name, answer):
+    with pytest.raises(AttributeError, match=answer):
+        getattr(welch_effect(), name)
+
+
+def test_names_elsewhere_lead_to_what_there_is():
+    from pandas_causal.effect import effect as module
+
+    effect = welch_effect()
+    for theirs, ours in module._ELSEWHERE.items():
+        assert not hasattr(effect, theirs), theirs
+        assert hasattr(effect, ours.split("(")[0].split("[")[0]), ours
+
+
+def test_copies_and_pickles_know_their_attributes():
+    import copy
+
+    for effect in (
+        copy.copy(welch_effect()),
+        copy.deepcopy(welch_effect()),
+        pickle.loads(pickle.dumps(welch_effect())),
+    ):
+        assert effect.estimate == welch_effect().estimate
+        assert not hasattr(effect, "nothing")

@@ -1,3 +1,5 @@
+import sys
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -44,3 +46,25 @@ def test_compare_puts_single_effects_on_one_line_each():
 def test_compare_takes_a_dict_of_effects(wrong):
     with pytest.raises(CausalArgumentError, match="dict of effects|not an Effect"):
         compare(wrong)
+
+
+def test_latex_holds_every_row_escaped(monkeypatch):
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    matrix = np.random.default_rng(0).normal(size=(30, 11))
+    names = ["a_b", "5%", "x & y", "{z}", "~^\\", "$1", "#1", "[0, 5)", "*", "<1 | >2", "é"]
+    effect = columns_effect(matrix, index=names)
+    lines = effect.to_latex().splitlines()
+    assert lines[0] == r"\begin{tabular}{lrrrr}"
+    assert lines[2] == r" & estimate & std. error & p & 95\% interval \\"
+    rows = lines[4:15]
+    assert [line.split(" & ")[0] for line in rows if r"\&" not in line] == [
+        r"a\_b", r"5\%", r"\{z\}", r"\textasciitilde{}\textasciicircum{}\textbackslash{}", r"\$1", r"\#1", "{}[0, 5)",
+        "{}*", r"$<$1 \textbar{} $>$2", "é",
+    ]  # fmt: skip
+    assert all(line.endswith(r" \\") and line.replace(r"\&", "").count("&") == 4 for line in rows)
+    assert rows[0].split(" & ")[1] == digits(effect.table["estimate"].iloc[0])
+    assert lines[15:] == [r"\bottomrule", r"\end{tabular}"]
+    floating = effect.to_latex(caption="50% of it", label="tab:x").splitlines()
+    assert floating[:4] == [r"\begin{table}", r"\centering", r"\caption{50\% of it}", r"\label{tab:x}"]
+    assert floating[4:-1] == lines
+    assert floating[-1] == r"\end{table}"

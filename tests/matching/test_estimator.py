@@ -690,7 +690,7 @@ def test_accessor():
     assert effect.level == 0.9
     assert effect.estimator.matched_.equals(same.matched_)
     assert isinstance(effect.estimator, pandas_causal.Matching)
-    with pytest.raises(CausalArgumentError, match=r"match has no setting 'calipper' \(did you mean 'caliper'\?\)"):
+    with pytest.raises(CausalArgumentError, match=r"match: calipper= is not known \(did you mean 'caliper'\?\)"):
         frame.causal.match(treatment="medication", outcome="recovery", covariates=COVARIATES, calipper=0.1)
 
 

@@ -37,3 +37,13 @@ average: Effect = fitted.effect()
 assert_type(AIPW().fit(covariates, df["re78"], treatment="treat"), AIPW)
 assert_type(AIPW().fit(covariates, df["re78"], treatment="treat").effect(), Effect)
 assert_type(AIPW().fit(covariates, df["re78"], treatment="treat").effect().estimate, float)
+
+# Questions by position, estimators by name and class, and an effect under other names.
+by_position: Effect = causal(df).ate("treat", "re78", ["age", "educ"], estimator="ipw", estimand="ATT", random_state=1)
+by_class: Effect = causal(df).ate("treat", "re78", ["age"], estimator=AIPW)
+matched: Effect = causal(df).match("treat", "re78", ["age"], ratio=2, caliper=0.2, exact=["black"])
+drawn: Effect = causal(df).ate("treat", "re78", graph="age -> treat -> re78 <- age")
+assert_type(causal(df).ab_test("treat", "re78"), Effect)
+assert_type(float(effect), float)
+labelled: list[tuple[object, Effect]] = list(effect)
+tidy: pd.DataFrame = effect.tidy()
