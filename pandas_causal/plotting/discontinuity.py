@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from pandas_causal.plotting.canvas import axes, ink, number_format, require, tidy_up
+from pandas_causal.plotting.canvas import axes, ground, ink, number_format, require, tidy_up
 from pandas_causal.plotting.colours import BLUE, GREY, ORANGE, VERMILLION
 from pandas_causal.plotting.picture import Picture, PlottedEffect
 
@@ -137,7 +137,7 @@ def draw_bandwidths(
     ax.plot(done["h"], done["estimate"], color=BLUE, linewidth=1, zorder=1)
     ax.vlines(done["h"], done["conf_low"], done["conf_high"], color=BLUE, linewidth=1.5, zorder=1)
     used = np.isclose(done.index.to_numpy(dtype=float), 1.0)
-    for mask, face in ((used, BLUE), (~used, "white")):
+    for mask, face in ((used, BLUE), (~used, ground(ax))):
         ax.plot(done["h"][mask], done["estimate"][mask], "o", color=BLUE, markerfacecolor=face, zorder=2)
     _finish(ax, "bandwidth h (filled: the one used)", ylabel or "bias-corrected estimate", title)
     return ax

@@ -10,7 +10,7 @@ import pandas as pd
 
 from pandas_causal.errors import CausalError, CausalWarning
 from pandas_causal.kernels.arrays import Floats
-from pandas_causal.plotting.canvas import axes, ink, number_format, require, tidy_up
+from pandas_causal.plotting.canvas import axes, ground, ink, number_format, require, tidy_up
 from pandas_causal.plotting.colours import BLACK, BLUE, GREY, OKABE_ITO, VERMILLION
 from pandas_causal.plotting.picture import Picture, PlottedEffect
 
@@ -80,7 +80,7 @@ def draw_event_study(
         label = "before treatment" if before else "from treatment on"
         ax.plot(at[solid], estimate[solid], "o", color=colour, markersize=6, zorder=3, label=label)
     if reference.any():
-        ax.plot(at[reference], estimate[reference], "o", color=BLUE, markerfacecolor="white", markersize=6, zorder=3)
+        ax.plot(at[reference], estimate[reference], "o", color=BLUE, markerfacecolor=ground(ax), markersize=6, zorder=3)
     _integer_ticks(ax, at)
     number_format(ax.yaxis)
     ax.set_xlabel(xlabel or "periods since first treatment")
@@ -219,7 +219,7 @@ def draw_trends(
         ax.plot(
             x, of_cohort["mean"], color=colour, linewidth=1.6, linestyle="--" if never else "-", label=name, zorder=1
         )
-        for on, face in ((True, colour), (False, "white")):
+        for on, face in ((True, colour), (False, ground(ax))):
             part = of_cohort["treated"].to_numpy(dtype=bool) == on
             ax.plot(
                 x[part],

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from pandas_causal.errors import CausalArgumentError
-from pandas_causal.plotting.canvas import axes, ink, number_format, require, tidy_up, wrapped
+from pandas_causal.plotting.canvas import axes, ink, number_format, require, tidy_up
 from pandas_causal.plotting.colours import BLUE, GREY, OKABE_ITO
 from pandas_causal.plotting.picture import Picture, PlottedEffect
 
@@ -55,7 +55,7 @@ def draw_effects(
     ax.axvline(float(values.mean()), color=ink(ax), linewidth=1.5, linestyle="--", label=f"mean {values.mean():.3g}")
     ax.yaxis.set_major_formatter(lambda v, _: f"{v:,.10g}%")
     ax.set_ylabel("share of rows")
-    ax.set_xlabel(wrapped(xlabel or "effect"))
+    ax.set_xlabel(xlabel or "effect")
     number_format(ax.xaxis)
     ax.legend(frameon=False, fontsize="small")
     tidy_up(ax, title)
@@ -106,7 +106,7 @@ def draw_uplift(
     ax.set_xlim(0, 100)
     ax.xaxis.set_major_formatter(lambda v, _: f"{v:,.10g}%")
     ax.set_xlabel("share of rows treated, those ranked first")
-    ax.set_ylabel(wrapped(ylabel or _CURVES[kind]))
+    ax.set_ylabel(ylabel or _CURVES[kind])
     number_format(ax.yaxis)
     tidy_up(ax, title)
     return ax
@@ -144,8 +144,8 @@ def draw_dose(
             low, high = shown["conf_low"].to_numpy(dtype=float), shown["conf_high"].to_numpy(dtype=float)
             ax.fill_between(dose, low, high, color=BLUE, alpha=alpha, linewidth=0)
     ax.plot(dose, table["estimate"].to_numpy(dtype=float), color=BLUE, linewidth=1.8)
-    ax.set_xlabel(wrapped(xlabel or str(table.index.name or "dose")))
-    ax.set_ylabel(wrapped(ylabel or "estimate"))
+    ax.set_xlabel(xlabel or str(table.index.name or "dose"))
+    ax.set_ylabel(ylabel or "estimate")
     number_format(ax.xaxis)
     number_format(ax.yaxis)
     tidy_up(ax, title)

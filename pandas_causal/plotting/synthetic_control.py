@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from pandas_causal.plotting.canvas import axes, ink, number_format, require, row_labels, tidy_up
+from pandas_causal.plotting.canvas import (
+    axes,
+    ink,
+    label_rows,
+    n_lines,
+    number_format,
+    require,
+    row_labels,
+    tidy_up,
+)
 from pandas_causal.plotting.colours import BLUE, GREY, ORANGE, VERMILLION
 from pandas_causal.plotting.picture import Picture, PlottedEffect
 
@@ -126,13 +135,13 @@ def draw_unit_weights(
     mean = table.mean(axis=1)
     mean = mean[mean.abs() > 1e-6]
     shown = mean.reindex(mean.abs().sort_values(ascending=False, kind="stable").index[:_MAX_BARS])
-    ax = axes(ax, 6.0, 0.9 + 0.28 * max(len(shown), 2))
+    labels = row_labels(shown.index)
+    ax = axes(ax, 6.0, 0.9 + 0.09 * max(len(shown), 2) + 0.19 * max(n_lines(labels), 2))
     place = np.arange(len(shown))[::-1]
     colours = [BLUE if value > 0 else ORANGE for value in shown]
     ax.barh(place, shown, color=colours, height=0.7)
     ax.axvline(0, color=GREY, linewidth=1)
-    ax.set_yticks(place, row_labels(shown.index))
-    ax.tick_params(axis="y", length=0)
+    label_rows(ax, place, labels)
     rest = len(mean) - len(shown)
     ax.set_xlabel((xlabel or "weight") + (f" ({rest:,} smaller weights not shown)" if rest else ""))
     number_format(ax.xaxis)

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 import pandas_causal
+from pandas_causal import plotting
 from pandas_causal.errors import CausalArgumentError, MissingDependencyError
 from pandas_causal.plotting import forest, love, overlap, plot_effect
 from pandas_causal.plotting.canvas import axes, row_labels
@@ -134,7 +135,18 @@ def test_very_many_rows_are_thinned_evenly_and_said_to_be():
     assert drawn[-1].tolist() == [9_999, 10_000]
     assert np.array_equal(drawn[:, 0] + 1, drawn[:, 1])
     assert np.diff(drawn[:, 1]).max() <= 6
-    assert ax.get_ylabel() == "10,000 rows, sorted by estimate (2,000 drawn, evenly by rank)"
+    assert ax.get_ylabel().split() == [
+        "10,000",
+        "rows,",
+        "sorted",
+        "by",
+        "estimate",
+        "(2,000",
+        "drawn,",
+        "evenly",
+        "by",
+        "rank)",
+    ]
 
 
 def test_comparison_names_fit_and_row_and_n():
@@ -153,13 +165,94 @@ def make_two():
     return make(pd.Series([1.0, 2.0], index=["low", "high"]), Variance(np.array([1.0, 1.0])), "two rows", 4)
 
 
-def test_long_names_keep_both_ends():
-    short, long = row_labels(pd.Index(["age", "a covariate with a very long name, level 17"]))
+def test_long_names_are_wrapped_whole():
+    short, long, joined = row_labels(
+        pd.Index(["age", "a covariate with a very long name, level 17", "income_before_treatment_in_thousands_of_1975"])
+    )
     assert short == "age"
-    assert long.startswith("a covariate")
-    assert long.endswith("level 17")
-    assert len(long) <= 34
+    assert long == "a covariate with a very long name,\nlevel 17"
+    assert joined == "income_before_treatment_in_\nthousands_of_1975"
     assert row_labels(pd.MultiIndex.from_tuples([("a", 1)])) == ["a | 1"]
+
+
+ALIKE = (
+    [f"the long name of one and the same programme, offered in region {where}, to men" for where in ("north", "south")],
+    ["x" * 200 + "a" + "y" * 200, "x" * 200 + "b" + "y" * 200],
+    [f"{'x' * 90}{a}{'y' * 400}{b}{'y' * 90}" for a, b in ("ac", "ad", "by")],
+    ["word " * 60 + "a" + " word" * 60, "word " * 60 + "b" + " word" * 60, "word"],
+    [1, "1"],
+    [("a | b", "c"), ("a", "b | c")],
+)
+
+
+@pytest.mark.parametrize("names", ALIKE, ids=range(len(ALIKE)))
+def test_labels_of_different_rows_differ(names):
+    labels = row_labels(pd.Index(names, dtype=object, tupleize_cols=False))
+    assert len(set(labels)) == len(names)
+    assert all(label.count("\n") <= 3 for label in labels)
+    assert all(len(line) <= 34 for label in labels for line in label.split("\n"))
+
+
+def test_rows_of_one_name_keep_it():
+    assert row_labels(pd.Index(["a", "a"])) == ["a", "a"]
+
+
+TWINS = ALIKE[0]
+
+
+def rows_of_twins(**columns):
+    return pd.DataFrame({"estimate": [1.0, 2.0], "conf_low": 0.0, "conf_high": 3.0, **columns}, index=TWINS)
+
+
+def draw_bounds_of_twins():
+    ends = pd.concat({"lower": rows_of_twins(), "upper": rows_of_twins()}).swaplevel()
+    return plotting.bounds(ends)
+
+
+PICTURES_OF_TWINS = {
+    "forest": lambda: forest(rows_of_twins()),
+    "forest, n": lambda: forest(rows_of_twins(n_obs=[5, 6])),
+    "love": lambda: love(pd.DataFrame({"contrast": "1 - 0", "smd_before": [0.1, 0.2]}, index=TWINS)),
+    "bars": lambda: plotting.bars(rows_of_twins()),
+    "waterfall": lambda: plotting.waterfall(pd.DataFrame({"attribution": [1.0, 2.0]}, index=TWINS)),
+    "bounds": draw_bounds_of_twins,
+    "unit_weights": lambda: plotting.unit_weights(pd.DataFrame({"unit": [0.4, 0.6]}, index=TWINS)),
+    "overlap": lambda: overlap(histogram({name: [1] * 4 for name in [*TWINS, "c"]}, of=[*TWINS, "c"])),
+    "contrasts": lambda: love(differences(contrasts=TWINS)),
+    "group_time": lambda: plotting.group_time(cells_of_twins()),
+    "trends": lambda: plotting.trends(trends_of_twins()),
+    "uplift": lambda: plotting.uplift(dict.fromkeys(TWINS, curve())),
+    "graph": lambda: plotting.graph(
+        pd.DataFrame({"node": TWINS, "kind": "observed"}),
+        pd.DataFrame({"parent": TWINS[:1], "child": TWINS[1:], "kind": "directed"}),
+    ),
+}
+
+
+def cells_of_twins():
+    index = pd.MultiIndex.from_tuples([(name, 1, 0) for name in TWINS], names=["cohort", "time", "event"])
+    return pd.DataFrame({"estimate": [1.0, 2.0], "conf_low": 0.0, "conf_high": 3.0}, index=index)
+
+
+def trends_of_twins():
+    return pd.DataFrame({"cohort": TWINS, "time": 1, "mean": 1.0, "treated": False})
+
+
+def curve():
+    index = pd.Index(np.linspace(0.1, 1, 10), name="share")
+    return pd.DataFrame({"toc": 1.0, "toc_low": 0.0, "toc_high": 2.0}, index=index)
+
+
+@pytest.mark.parametrize("picture", PICTURES_OF_TWINS)
+@pytest.mark.parametrize("width", [None, 3])
+def test_no_picture_gives_two_rows_one_label(picture, width, monkeypatch):
+    if width:
+        small = plt.figure(figsize=(width, 2)).add_subplot
+        monkeypatch.setattr(plt, "subplots", lambda **_: (None, small()))
+    ax = PICTURES_OF_TWINS[picture]()
+    legend = [] if ax.get_legend() is None else ax.get_legend().get_texts()
+    texts = [t.get_text() for t in (*ax.get_yticklabels(), *legend, *ax.texts)]
+    assert sum("north" in t.replace("\n", " ") for t in texts)
 
 
 # -- overlap ----------------------------------------------------------------------------------------------------------
@@ -238,7 +331,7 @@ def test_covariates_are_sorted_by_the_difference_before():
     assert stage(ax, "1 - 0, after").get_xydata().tolist() == [[0.01, 1], [-0.02, 3], [0.03, 2]]
     assert legend_texts(ax) == ["before weighting", "after weighting"]
     assert to_hex(stage(ax, "1 - 0, before").get_color()).upper() == VERMILLION
-    assert stage(ax, "1 - 0, before").get_markerfacecolor() == "white"
+    assert stage(ax, "1 - 0, before").get_markerfacecolor() == "#ffffff"
     assert to_hex(stage(ax, "1 - 0, after").get_markerfacecolor()).upper() == BLUE
     dashed = [line.get_xdata()[0] for line in ax.lines if line.get_linestyle() == "--"]
     assert dashed == [-0.1, 0.1]
