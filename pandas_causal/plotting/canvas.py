@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from math import floor, isfinite, log10
 from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
@@ -16,12 +17,16 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 __all__ = [
+    "WIDE",
+    "answer",
     "axes",
     "folded",
     "ground",
     "ink",
     "label_rows",
+    "legend_above",
     "n_lines",
+    "number",
     "number_format",
     "panel_size",
     "require",
@@ -33,7 +38,8 @@ __all__ = [
 
 _LABEL_WIDTH, _LABEL_LINES = 34, 3
 _PIECE = re.compile(r"[^\s_|/,.;:=-]+[\s_|/,.;:=-]*|[\s_|/,.;:=-]+")
-_NARROW, _NARROWER = 5.0, 4.0
+WIDE = 5.0  # inches: a narrower panel has smaller texts, and legends above
+_NARROWER = 4.0
 _LETTERS_PER_INCH = {"medium": 10.6, "small": 12.6, "x-small": 14.8}
 _SHARE_OF_LABELS = 0.45
 
@@ -90,7 +96,7 @@ def text_size(ax: Axes, usual: str = "medium") -> str:
     """Size of a text: one or two steps smaller in a panel that is under five or under four inches wide."""
     sizes = ("medium", "small", "x-small")
     width = panel_size(ax)[0]
-    return sizes[min(sizes.index(usual) + (width < _NARROW) + (width < _NARROWER), 2)]
+    return sizes[min(sizes.index(usual) + (width < WIDE) + (width < _NARROWER), 2)]
 
 
 def _letters(ax: Axes, upright: bool = False) -> int:
@@ -122,16 +128,61 @@ def tidy_up(ax: Axes, title: str | None) -> None:
     legend = ax.get_legend()
     if size != "medium":
         ax.tick_params(labelsize=size)
-        of_legend = [] if legend is None else [*legend.get_texts(), legend.get_title()]
+        of_legend: list[Any] = [] if legend is None else [*legend.get_texts(), legend.get_title()]
         for text in (ax.xaxis.label, ax.yaxis.label, *of_legend):
             text.set_fontsize(size)
     if title:
         ax.set_title(wrapped(title, ax), loc="left", fontsize=size, parse_math=False)
 
 
+def legend_above(
+    ax: Axes, title: str | None, heading: str | None = None, labels: list[str] | None = None
+) -> str | None:
+    """Put the legend between title and drawing, where it lies on neither; return the title with the room for it."""
+    handles, found = ax.get_legend_handles_labels()
+    labels = found if labels is None else labels
+    if not labels:
+        return title
+    letters, widest = _letters(ax), max(len(line) for label in labels for line in label.split("\n")) + 6
+    columns = max(1, min(len(labels), letters // widest))
+    rows = -(-len(labels) // columns) * max(label.count("\n") + 1 for label in labels) + (heading is not None)
+    above = wrapped(title, ax).split("\n") if title else [""]
+    beside = rows == 1 and len(above[-1]) + columns * widest <= letters
+    ax.legend(
+        handles, labels, frameon=False, fontsize=text_size(ax, "small"), handletextpad=0.3, ncols=columns,
+        title=heading, title_fontsize=text_size(ax, "small"), borderaxespad=0.2, alignment="left",
+        loc="lower right" if beside else "lower left", bbox_to_anchor=(1.0 if beside else 0.0, 1.0),
+    )  # fmt: skip
+    return title if beside or not title else title + "\n" * rows
+
+
 def wrapped(text: str, ax: Axes, *, upright: bool = False) -> str:
     """Text in lines that the panel's width (its height, of upright text) holds; breaks that are there stay."""
     return "\n".join(fill(line, _letters(ax, upright)) for line in text.split("\n"))
+
+
+def number(value: float, std_error: float = float("nan")) -> str:
+    """A number whose decimals show its standard error with two digits; with three digits where there is none."""
+    size = std_error if isfinite(std_error) and std_error > 0 else abs(value) / 10
+    if not isfinite(value):
+        return str(value)
+    if size and (size < 1e-5 or abs(value) >= 1e9):
+        return f"{value:.3g}"
+    return f"{value:,.{max(0, 1 - floor(log10(size))) if size else 0}f}"
+
+
+def answer(table: pd.DataFrame, level: float, kind: str = "interval") -> str:
+    """The estimate and its interval in words, of a table of one row; of no more than the estimate if there is none."""
+    row = table.iloc[0]
+    estimate, low, high = (float(row[c]) for c in ("estimate", "conf_low", "conf_high"))
+    error = float(row["std_error"]) if "std_error" in table else float("nan")
+    text = number(estimate, error)
+    if not (isfinite(low) or isfinite(high)):
+        return text
+    centre = (low + high) / 2
+    off = isfinite(centre) and isfinite(error) and abs(centre - estimate) > 0.05 * error
+    ends = f"[{number(low, error)}, {number(high, error)}]"
+    return f"{text}, {100 * level:g}% {kind} {ends}" + (f" around {number(centre, error)}" if off else "")
 
 
 def label_rows(ax: Axes, y: Any, labels: list[str]) -> None:

@@ -8,11 +8,14 @@ import numpy as np
 import pandas as pd
 
 from pandas_causal.plotting.canvas import (
+    WIDE,
     axes,
     ground,
     label_rows,
+    legend_above,
     n_lines,
     number_format,
+    panel_size,
     require,
     row_labels,
     tidy_up,
@@ -83,7 +86,7 @@ def draw_love(table: pd.DataFrame, ax: Axes | None = None, *, title: str | None 
     number_format(ax.xaxis)
     note = "" if len(drawn) == len(worst) else f" (worst {len(drawn)} of {len(worst):,} covariates)"
     ax.set_xlabel(f"standardised mean difference{note}")
-    _legend(ax, of_contrasts, "smd_after" in table.columns)
+    title = _legend(ax, of_contrasts, "smd_after" in table.columns, title)
     tidy_up(ax, title)
     return ax
 
@@ -127,14 +130,15 @@ def _contrast(ax: Axes, part: pd.DataFrame, y: Any, k: int, name: str, edge: flo
         )
 
 
-def _legend(ax: Axes, contrasts: list[str], after: bool) -> None:
-    """Outside the drawing, so that it never lies on a marker: above for one contrast, at the right for several."""
-    handles, labels = ax.get_legend_handles_labels()
-    where: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0)}
+def _legend(ax: Axes, contrasts: list[str], after: bool, title: str | None) -> str | None:
+    """Outside the drawing, so that it never lies on a marker: above, or at the right for several contrasts."""
     if len(contrasts) == 1:
         labels = ["before weighting", "after weighting"] if after else [f"{contrasts[0]}, unweighted"]
-        where = {"loc": "lower right", "bbox_to_anchor": (1.0, 1.0), "ncols": 2, "borderaxespad": 0.2}
-    ax.legend(handles, labels, frameon=False, fontsize="small", handletextpad=0.3, **where)
+        return legend_above(ax, title, labels=labels)
+    if panel_size(ax)[0] < WIDE:
+        return legend_above(ax, title)
+    ax.legend(frameon=False, fontsize="small", handletextpad=0.3, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    return title
 
 
 def _of_effect(effect: PlottedEffect, ax: Axes | None, n: str) -> Axes:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from pandas_causal.plotting.canvas import axes, number_format, require, tidy_up
+from pandas_causal.plotting.canvas import WIDE, axes, legend_above, number_format, panel_size, require, tidy_up
 from pandas_causal.plotting.colours import GREY, OKABE_ITO
 from pandas_causal.plotting.picture import Picture, PlottedEffect
 
@@ -61,7 +61,11 @@ def draw_overlap(
     ax.set_xlim(0, 1)
     ax.set_xticks(np.linspace(0, 1, 6))
     number_format(ax.xaxis)
-    ax.legend(frameon=False, fontsize="small", title=treatment, title_fontsize="small")
+    if panel_size(ax)[0] < WIDE:
+        title = legend_above(ax, title, treatment)
+    else:
+        beside: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0)} if len(shown) > 1 else {}
+        ax.legend(frameon=False, fontsize="small", title=treatment, title_fontsize="small", **beside)
     tidy_up(ax, title)
     return ax
 

@@ -11,6 +11,7 @@ from pandas_causal.plotting.canvas import (
     axes,
     ink,
     label_rows,
+    legend_above,
     n_lines,
     number_format,
     require,
@@ -69,7 +70,7 @@ def draw_synthetic(
     ax.fill_between(at[shown], low, high, color=ORANGE, alpha=0.25, linewidth=0)
     ax.plot(at, table["synthetic"], color=BLUE, linewidth=1.8, linestyle=(0, (5, 2)), label="synthetic")
     ax.plot(at, table["actual"], color=ink(ax), linewidth=1.8, label="actual")
-    ax.legend(frameon=False, fontsize="small", loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2, borderaxespad=0.2)
+    title = legend_above(ax, title)
     _finish(ax, table.index, numeric, xlabel, ylabel or "outcome", title)
     return ax
 
@@ -110,7 +111,7 @@ def draw_placebo_gaps(
     ax.plot(at, paths[:200].T, color=_FAINT, linewidth=0.8, alpha=0.8, zorder=1)
     ax.plot([], [], color=_FAINT, linewidth=1.2, label="placebos")
     ax.plot(at, table.iloc[0], color=VERMILLION, linewidth=2, zorder=3, label="treated")
-    ax.legend(frameon=False, fontsize="small", loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2, borderaxespad=0.2)
+    title = legend_above(ax, title)
     _finish(ax, table.columns, numeric, xlabel, ylabel or "gap", title)
     return ax
 
