@@ -11,6 +11,7 @@ from pandas_causal.kernels.arrays import Floats
 from pandas_causal.plotting.canvas import (
     axes,
     ink,
+    interval_words,
     label_rows,
     n_lines,
     number_format,
@@ -174,7 +175,7 @@ def _write_values(ax: Axes, y: Floats, values: Floats, right: Floats) -> None:
 
 
 def _bars_of_effect(effect: PlottedEffect, ax: Axes | None, n: str) -> Axes:
-    return draw_bars(effect.table, ax, xlabel=effect.estimand, title=f"{n}, {100 * effect.level:g}% intervals")
+    return draw_bars(effect.table, ax, xlabel=effect.estimand, title=f"{n}{interval_words(effect.table, effect.level)}")
 
 
 def _waterfall_of_effect(effect: PlottedEffect, ax: Axes | None, n: str) -> Axes:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from math import floor, isfinite, log10
+from collections.abc import Iterable, Sequence
+from math import ceil, floor, isfinite, log10
 from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
 from pandas_causal.errors import CausalArgumentError, MissingDependencyError
@@ -23,6 +24,7 @@ __all__ = [
     "folded",
     "ground",
     "ink",
+    "interval_words",
     "label_rows",
     "legend_above",
     "n_lines",
@@ -40,6 +42,9 @@ _LABEL_WIDTH, _LABEL_LINES = 34, 3
 _PIECE = re.compile(r"[^\s_|/,.;:=-]+[\s_|/,.;:=-]*|[\s_|/,.;:=-]+")
 WIDE = 5.0  # inches: a narrower panel has smaller texts, and legends above
 _NARROWER = 4.0
+_POINTS, _POINTS_PER_INCH = 10.0, 106.0  # size of texts, and letters that an inch holds times their size
+_TITLE_POINTS = {"medium": 10.0, "small": 8.33, "x-small": 6.94}
+_SIZES = {name: (size, *(s for s in (8.0, 7.0, 6.0, 5.0, 4.0) if s < size)) for name, size in _TITLE_POINTS.items()}
 _LETTERS_PER_INCH = {"medium": 10.6, "small": 12.6, "x-small": 14.8}
 _SHARE_OF_LABELS = 0.45
 
@@ -100,8 +105,26 @@ def text_size(ax: Axes, usual: str = "medium") -> str:
 
 
 def _letters(ax: Axes, upright: bool = False) -> int:
-    """Letters of a line that a panel holds."""
-    return max(20, int(panel_size(ax)[upright] * _LETTERS_PER_INCH[text_size(ax)]))
+    """Letters of a line that the drawing holds: its panel less the names at its left and a legend at its right."""
+    width, height = panel_size(ax)
+    per_inch = _LETTERS_PER_INCH[text_size(ax)]
+    if upright:
+        return max(16, int((height - 0.6) * per_inch))
+    names = [t for label in ax.get_yticklabels() for t in label.get_text().split("\n")] if _is_named(ax.yaxis) else []
+    size = float(ax.get_yticklabels()[0].get_fontsize()) if names else _POINTS
+    left = max(6.0 / per_inch, max(map(len, names), default=0) * size / _POINTS_PER_INCH)
+    left += 0.25 * (1 + ax.get_ylabel().count("\n")) if ax.get_ylabel() else 0.0
+    legend, right = ax.get_legend(), 0.1
+    if legend is not None and legend.get_bbox_to_anchor().x0 > ax.bbox.x1 - 1:
+        right += (max(len(line) for t in legend.get_texts() for line in t.get_text().split("\n")) + 6) / 13.0
+    return max(16, int((width - left - right) * per_inch))
+
+
+def _is_named(axis: Any) -> bool:
+    """Whether ticks have names, not numbers."""
+    from matplotlib.ticker import FixedLocator
+
+    return isinstance(axis.get_major_locator(), FixedLocator)
 
 
 def require(table: pd.DataFrame, columns: Iterable[str], source: str) -> None:
@@ -122,38 +145,49 @@ def tidy_up(ax: Axes, title: str | None) -> None:
     for side in ("bottom", "left"):
         ax.spines[side].set_color(GREY)
     size = text_size(ax)
-    for label, upright in ((ax.xaxis.label, False), (ax.yaxis.label, True)):
+    for label, upright in ((ax.yaxis.label, True), (ax.xaxis.label, False)):
         label.set_text(wrapped(label.get_text(), ax, upright=upright))
         label.set_parse_math(False)
-    legend = ax.get_legend()
     if size != "medium":
-        ax.tick_params(labelsize=size)
-        of_legend: list[Any] = [] if legend is None else [*legend.get_texts(), legend.get_title()]
-        for text in (ax.xaxis.label, ax.yaxis.label, *of_legend):
+        ax.tick_params(axis="x", labelsize=size)
+        if not _is_named(ax.yaxis):
+            ax.tick_params(axis="y", labelsize=size)
+        for text in (ax.xaxis.label, ax.yaxis.label):
             text.set_fontsize(size)
     if title:
         ax.set_title(wrapped(title, ax), loc="left", fontsize=size, parse_math=False)
 
 
 def legend_above(
-    ax: Axes, title: str | None, heading: str | None = None, labels: list[str] | None = None
+    ax: Axes, title: str | None, heading: str | None = None, named: tuple[list[Any], list[str]] | None = None
 ) -> str | None:
     """Put the legend between title and drawing, where it lies on neither; return the title with the room for it."""
-    handles, found = ax.get_legend_handles_labels()
-    labels = found if labels is None else labels
+    handles, labels = named or ax.get_legend_handles_labels()
     if not labels:
         return title
-    letters, widest = _letters(ax), max(len(line) for label in labels for line in label.split("\n")) + 6
-    columns = max(1, min(len(labels), letters // widest))
-    rows = -(-len(labels) // columns) * max(label.count("\n") + 1 for label in labels) + (heading is not None)
+    usual = _LETTERS_PER_INCH[text_size(ax)]
+    inches, height = _letters(ax) / usual, panel_size(ax)[1]
+    whole = [label.replace("\n", " ") for label in labels]
+    columns, rows, size, widest, written = 1, len(labels), _POINTS, 0, whole
+    for size in _SIZES[text_size(ax, "small")]:  # the largest with which the legend leaves room for the drawing
+        letters = max(10, int(inches * _POINTS_PER_INCH / size) - 5)
+        written = ["\n".join(_folded(label, min(letters, 2 * _LABEL_WIDTH))) for label in whole]
+        widest = 5 + max(len(line) for label in written for line in label.split("\n"))
+        columns = max(1, min(len(written), (letters + 5) // widest))
+        tall = [label.count("\n") + 1 for label in written]
+        rows = (sum(tall) if columns == 1 else -(-len(written) // columns) * max(tall)) + (heading is not None)
+        if rows * size * 1.25 <= 0.22 * 72 * height:
+            break
     above = wrapped(title, ax).split("\n") if title else [""]
-    beside = rows == 1 and len(above[-1]) + columns * widest <= letters
+    beside = rows == 1 and len(above[-1]) / usual + columns * widest * size / _POINTS_PER_INCH <= inches
     ax.legend(
-        handles, labels, frameon=False, fontsize=text_size(ax, "small"), handletextpad=0.3, ncols=columns,
-        title=heading, title_fontsize=text_size(ax, "small"), borderaxespad=0.2, alignment="left",
+        handles, written, frameon=False, fontsize=size, handletextpad=0.3, columnspacing=1.0, handlelength=1.6,
+        ncols=columns, title=heading, title_fontsize=size, borderaxespad=0.2, alignment="left",
         loc="lower right" if beside else "lower left", bbox_to_anchor=(1.0 if beside else 0.0, 1.0),
     )  # fmt: skip
-    return title if beside or not title else title + "\n" * rows
+    if beside or not title:
+        return title
+    return title + "\n" * ceil((rows + 0.7 * (heading is not None)) * 1.15 * size / _TITLE_POINTS[text_size(ax)])
 
 
 def wrapped(text: str, ax: Axes, *, upright: bool = False) -> str:
@@ -171,6 +205,12 @@ def number(value: float, std_error: float = float("nan")) -> str:
     return f"{value:,.{max(0, 1 - floor(log10(size))) if size else 0}f}"
 
 
+def interval_words(table: pd.DataFrame, level: float, kind: str = "intervals", sided: str = "") -> str:
+    """Words that follow a count (", 95% intervals"), where there is an interval."""
+    there = np.isfinite(table[["conf_low", "conf_high"]].to_numpy(dtype=float)).any()
+    return f", {sided}{100 * level:g}% {kind}" if there else ""
+
+
 def answer(table: pd.DataFrame, level: float, kind: str = "interval") -> str:
     """The estimate and its interval in words, of a table of one row; of no more than the estimate if there is none."""
     row = table.iloc[0]
@@ -185,12 +225,22 @@ def answer(table: pd.DataFrame, level: float, kind: str = "interval") -> str:
     return f"{text}, {100 * level:g}% {kind} {ends}" + (f" around {number(centre, error)}" if off else "")
 
 
-def label_rows(ax: Axes, y: Any, labels: list[str]) -> None:
-    """Name rows at the left, in lines of no more than half the panel."""
-    room = int(_SHARE_OF_LABELS * _letters(ax))
-    if room < _LABEL_WIDTH:
-        labels = ["\n".join(_folded(label, max(room, 12))) for label in labels]
-    ax.set_yticks(y, labels, parse_math=False)
+def label_rows(ax: Axes, y: Any, labels: list[str], taken: float = 0.0) -> None:
+    """Name rows at the left: in lines of no more than half the panel, and as small as rows are near to each other.
+
+    `taken` is the height, in inches, of a legend above.
+    """
+    width, height = panel_size(ax)
+    room = 72 * (max(height - 1.3, 0.38 * height) - taken) / max(len(labels), 1)
+    size, lines = _POINTS, [label.split("\n") for label in labels]
+    shares = [(size, _SHARE_OF_LABELS) for size in _SIZES[text_size(ax)]]
+    for size, share in [*shares, (5.0, 0.6), (4.0, 0.6)]:
+        letters = max(12, int(share * width * _POINTS_PER_INCH / size))
+        if letters < _LABEL_WIDTH or size < _SIZES["x-small"][0]:
+            lines = [_folded(label.replace("\n", " "), letters) for label in labels]
+        if max(map(len, lines), default=1) * size * 1.2 <= room:
+            break
+    ax.set_yticks(y, ["\n".join(of_row) for of_row in lines], parse_math=False, fontsize=size)
     ax.tick_params(axis="y", length=0)
 
 
@@ -200,7 +250,7 @@ def row_labels(index: pd.Index) -> list[str]:
     What is longer loses its middle. Where two rows would then read alike, what the names share is left out of them, so
     that labels of different rows always differ.
     """
-    texts = [" | ".join(map(str, v)) if isinstance(v, tuple) else str(v) for v in index]
+    texts = [_in_words(v, index.names) for v in index]
     labels = [folded(text) for text in texts]
     for alike in _alike(labels, index):
         shared = _shared([texts[k] for k in alike])
@@ -210,6 +260,19 @@ def row_labels(index: pd.Index) -> list[str]:
         for k in alike:
             labels[k] += f"\n(row {k + 1:,})"
     return labels
+
+
+def _in_words(row: Any, names: Sequence[Any]) -> str:
+    """The parts of a name; numbers and dates with the name of their level (cohort 2004 | time 2006)."""
+    parts = row if isinstance(row, tuple) else (row,)
+    if len(names) != len(parts):
+        names = [None] * len(parts)
+    words = []
+    for part, name in zip(parts, names, strict=True):
+        text = f"{part:%Y-%m-%d}" if isinstance(part, pd.Timestamp) and part == part.normalize() else str(part)
+        bare = isinstance(part, int | float | np.number | pd.Timestamp | pd.Period) and not isinstance(part, bool)
+        words.append(f"{name} {text}" if bare and isinstance(name, str) else text)
+    return " | ".join(words)
 
 
 def _shared(texts: list[str]) -> int:

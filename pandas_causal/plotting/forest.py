@@ -8,7 +8,16 @@ import numpy as np
 import pandas as pd
 
 from pandas_causal.kernels.arrays import Floats
-from pandas_causal.plotting.canvas import axes, label_rows, n_lines, number_format, require, row_labels, tidy_up
+from pandas_causal.plotting.canvas import (
+    axes,
+    interval_words,
+    label_rows,
+    n_lines,
+    number_format,
+    require,
+    row_labels,
+    tidy_up,
+)
 from pandas_causal.plotting.colours import BLUE, GREY
 from pandas_causal.plotting.picture import Picture, PlottedEffect
 
@@ -134,7 +143,7 @@ def _count(table: pd.DataFrame) -> str | None:
 
 def _of_effect(effect: PlottedEffect, ax: Axes | None, n: str) -> Axes:
     sided = "" if effect.alternative == "two-sided" else "one-sided "
-    title = f"{n}, {sided}{100 * effect.level:g}% intervals"
+    title = f"{n}{interval_words(effect.table, effect.level, sided=sided)}"
     return draw_forest(effect.table, ax, xlabel=effect.estimand, title=title)
 
 

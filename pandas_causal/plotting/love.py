@@ -132,11 +132,14 @@ def _contrast(ax: Axes, part: pd.DataFrame, y: Any, k: int, name: str, edge: flo
 
 def _legend(ax: Axes, contrasts: list[str], after: bool, title: str | None) -> str | None:
     """Outside the drawing, so that it never lies on a marker: above, or at the right for several contrasts."""
+    handles, labels = ax.get_legend_handles_labels()
     if len(contrasts) == 1:
         labels = ["before weighting", "after weighting"] if after else [f"{contrasts[0]}, unweighted"]
-        return legend_above(ax, title, labels=labels)
-    if panel_size(ax)[0] < WIDE:
-        return legend_above(ax, title)
+        return legend_above(ax, title, named=(handles, labels))
+    if panel_size(ax)[0] < WIDE:  # a line for each contrast
+        if after:
+            ax.set_xlabel(f"{ax.get_xlabel()} (hollow: before weighting)")
+        return legend_above(ax, title, named=(handles[after :: 1 + after], contrasts))
     ax.legend(frameon=False, fontsize="small", handletextpad=0.3, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return title
 

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from pandas_causal.plotting.canvas import (
+    answer,
     axes,
     ink,
     label_rows,
@@ -187,14 +188,22 @@ def _finish(ax: Axes, index: pd.Index, numeric: bool, xlabel: str | None, ylabel
 
 def _of_effect(effect: PlottedEffect, ax: Axes | None, n: str) -> Axes:
     check = effect.diagnostics["gap"]
-    return draw_synthetic(check.table, ax, ylabel=str(effect.facts["outcome"]), title=f"{n}, {check.summary}")
+    return draw_synthetic(check.table, ax, ylabel=str(effect.facts["outcome"]), title=_said(effect, n))
 
 
 def _placebo_gaps_of(effect: PlottedEffect, ax: Axes | None, n: str) -> Axes:
     check, facts = effect.diagnostics["placebo"], effect.facts
     start = facts["first_treated"] if facts["first_treated"] in check.table.columns else None
     ylabel = f"gap in {facts['outcome']}"
-    return draw_placebo_gaps(check.table, ax, start=start, ylabel=ylabel, title=f"{n}, {check.summary}")
+    return draw_placebo_gaps(check.table, ax, start=start, ylabel=ylabel, title=f"{_said(effect, n)}\n{check.summary}")
+
+
+def _said(effect: PlottedEffect, n: str) -> str:
+    """The answer in words, as the print has it: the average where there are several rows."""
+    table = effect.table
+    if len(table) == 1:
+        return f"effect {answer(table, effect.level)}, {n}"
+    return n
 
 
 def _unit_weights_of(effect: PlottedEffect, ax: Axes | None, n: str) -> Axes:  # noqa: ARG001 - called as the others are

@@ -3,6 +3,7 @@
 import importlib
 import subprocess
 import sys
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -12,8 +13,8 @@ import pandas_causal
 from pandas_causal import plotting
 from pandas_causal.errors import CausalArgumentError, MissingDependencyError
 from pandas_causal.plotting import forest, love, overlap, plot_effect
-from pandas_causal.plotting.canvas import axes, row_labels
-from pandas_causal.plotting.colours import BLUE, OKABE_ITO, VERMILLION
+from pandas_causal.plotting.canvas import axes, interval_words, row_labels
+from pandas_causal.plotting.colours import BLUE, OKABE_ITO, VERMILLION, looks_of_groups
 from tests.effect.examples import make, welch_effect
 
 matplotlib = pytest.importorskip("matplotlib", reason="pictures are drawn")
@@ -378,7 +379,7 @@ def test_of_many_covariates_the_worst_are_drawn_and_said_to_be():
     )
     ax = love(table)
     assert list(tick_labels(ax)) == [f"x{k}" for k in range(89, 49, -1)]
-    assert ax.get_xlabel().endswith("(worst 40 of 90 covariates)")
+    assert ax.get_xlabel().replace("\n", " ").endswith("(worst 40 of 90 covariates)")
 
 
 # -- Effect.plot ------------------------------------------------------------------------------------------------------
@@ -485,3 +486,92 @@ def test_failure_inside_matplotlib_is_not_hidden(monkeypatch):
 def test_importing_the_pictures_does_not_import_matplotlib():
     code = "import sys, pandas_causal.plotting; sys.exit('matplotlib' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+# -- small panels -----------------------------------------------------------------------------------------------------
+
+SIX = ["control", *(f"a long name of a programme in the {where}" for where in ("north", "south")), "d", "e", "f"]
+
+
+def six_contrasts():
+    index = pd.Index([f"{name} - control" for name in SIX[1:]])
+    table = pd.DataFrame({"estimate": [1.0, 2, 3, 4, 5]}, index=index)
+    return table.assign(conf_low=table["estimate"] - 1, conf_high=table["estimate"] + 1)
+
+
+def cohorts():
+    rows = [(2000 + c, 1995 + p, c + p, p >= c + 5) for c in range(12) for p in range(20)]
+    return pd.DataFrame(rows, columns=["cohort", "time", "mean", "treated"])
+
+
+SMALL = {
+    "forest": lambda ax: forest(six_contrasts(), ax, xlabel="average treatment effect (ATE) of arm on y", title=SAID),
+    "overlap": lambda ax: overlap(
+        histogram({name: [1, 2, 2, 1] for name in SIX}, of=SIX), ax, treatment="arm", title=SAID
+    ),
+    "love": lambda ax: love(differences(contrasts=list(six_contrasts().index)), ax, title=SAID),
+    "love, one": lambda ax: love(differences(), ax, title=SAID),
+    "bars": lambda ax: plotting.bars(six_contrasts(), ax, title=SAID),
+    "trends": lambda ax: plotting.trends(cohorts(), ax, title=SAID),
+}
+SAID = "n = 12,345, one-sided 95% intervals"
+
+
+@pytest.mark.parametrize("size", [(3, 2), (9, 2.4), (6.8, 5)], ids=str)
+@pytest.mark.parametrize("picture", SMALL)
+def test_nothing_is_cut_or_lies_on_something_else(picture, size):
+    figure, axs = plt.subplots(1, 3 if size[0] == 9 else 1, figsize=size, squeeze=False)
+    for ax in axs[0]:
+        SMALL[picture](ax)
+    figure.canvas.draw()
+    whole, renderer = figure.bbox, figure.canvas.get_renderer()
+    for ax in axs[0]:
+        title = ax._left_title.get_window_extent(renderer)
+        low, high = ax.get_ylim()
+        names = [t.get_window_extent(renderer) for t in ax.get_yticklabels() if low <= t.get_position()[1] <= high]
+        legend = ax.get_legend()
+        boxes = [title, ax.xaxis.label.get_window_extent(renderer), *names]
+        boxes += [t.get_window_extent(renderer) for t in legend.get_texts()] if legend else []
+        for box in boxes:
+            assert box.x0 >= whole.x0 - 1
+            assert box.x1 <= whole.x1 + 1
+            assert box.y0 >= whole.y0 - 1
+            assert box.y1 <= whole.y1 + 1
+        names = sorted(names, key=lambda box: box.y0)
+        assert all(a.y1 <= b.y0 + 1.5 for a, b in pairwise(names))
+        assert ax.bbox.height > 0.15 * whole.height
+        if legend:  # the letters of the title end above those of the legend, or before them
+            lines = ax.get_title(loc="left").rstrip("\n").count("\n") + 1
+            written = title.y1 - lines * title.height / (ax.get_title(loc="left").count("\n") + 1)
+            first = min((t.get_window_extent(renderer) for t in legend.get_texts()), key=lambda box: -box.y1)
+            assert first.y1 <= written + 2 or first.x0 >= title.x1 or first.x0 >= ax.bbox.x1 or first.y1 <= title.y0 + 1
+
+
+def test_groups_never_look_alike():
+    for n in (1, 6, 7, 12, 40):
+        looks = looks_of_groups(n, "#000000")
+        assert len({look.colour for look in looks}) == n
+    ax = plotting.trends(cohorts())
+    assert legend_texts(ax) == [str(2000 + c) for c in range(12)]
+    lines = [line for line in ax.lines if not line.get_label().startswith("_")]
+    assert len({line.get_color() for line in lines}) == 12
+
+
+@pytest.mark.parametrize("picture", SMALL)
+def test_dark_styles_lose_nothing(picture):
+    with plt.style.context("dark_background"):
+        ax = SMALL[picture](plt.figure().add_subplot())
+    colours = [line.get_color() for line in ax.lines] + [t.get_color() for t in (*ax.texts, *ax.get_yticklabels())]
+    assert not {to_hex(c) for c in colours} & {"#000000", "#333333"}
+    assert "#ffffff" not in {to_hex(line.get_markerfacecolor()) for line in ax.lines if line.get_marker() in "os^Dv"}
+
+
+def test_intervals_that_do_not_exist_are_not_in_the_title():
+    none = THREE.assign(conf_low=np.nan, conf_high=np.nan)
+    assert interval_words(none, 0.95) == ""
+    assert interval_words(THREE, 0.9) == ", 90% intervals"
+
+
+def test_numbers_and_dates_are_named_by_their_level():
+    index = pd.MultiIndex.from_tuples([(2004, pd.Timestamp("2006-01-01"), "a")], names=["cohort", "time", "arm"])
+    assert row_labels(index) == ["cohort 2004 | time 2006-01-01 | a"]
