@@ -34,10 +34,10 @@ __all__ = [
     "is_sharp",
     "local_fits",
     "mass_points",
+    "outcome_jump",
     "placebo_cutoff_table",
     "pooled_weights",
     "power_at_cutoff",
-    "reduced_form",
 ]
 
 _RATIOS = (0.5, 0.75, 1.0, 1.25, 1.5, 2.0)
@@ -128,7 +128,7 @@ def first_stage(parts: Sequence[Part]) -> Check:
     return Check(least >= 10, table, f"{jump_text}, smallest F {least:.1f}")
 
 
-def reduced_form(part: Part, level: float) -> Check:
+def outcome_jump(part: Part, level: float) -> Check:
     """Jump of the outcome of a fuzzy design, bias-corrected, with its robust standard error."""
     e = part.run.estimate
     jump, se = float(e.limits[1] - e.limits[0]), float(np.sqrt(e.meat[0, 0] + e.meat[1, 1]))
@@ -205,7 +205,7 @@ def discontinuity_checks(sample: RunningSample, part: Part, level: float) -> dic
         took = np.ascontiguousarray(part.design.columns[:, 1])
         checks["first_stage_bins"] = partial(binned_means, part.design.z, took, level=level)
         checks["first_stage_fit"] = partial(local_fits, part, 1)
-        checks["reduced_form"] = partial(reduced_form, part, level)
+        checks["reduced_form"] = partial(outcome_jump, part, level)
     checks["polynomial"] = partial(global_polynomial, part.design.z, y)
     checks["density_curve"] = partial(_density_picture, part.design.z, level)
     return {name: partial(_guarded, check) for name, check in checks.items()}

@@ -23,12 +23,12 @@ __all__ = [
     "axes",
     "folded",
     "ground",
+    "in_figures",
     "ink",
     "interval_words",
     "label_rows",
     "legend_above",
     "n_lines",
-    "number",
     "number_format",
     "panel_size",
     "require",
@@ -195,7 +195,7 @@ def wrapped(text: str, ax: Axes, *, upright: bool = False) -> str:
     return "\n".join(fill(line, _letters(ax, upright)) for line in text.split("\n"))
 
 
-def number(value: float, std_error: float = float("nan")) -> str:
+def in_figures(value: float, std_error: float = float("nan")) -> str:
     """A number whose decimals show its standard error with two digits; with three digits where there is none."""
     size = std_error if isfinite(std_error) and std_error > 0 else abs(value) / 10
     if not isfinite(value):
@@ -216,13 +216,13 @@ def answer(table: pd.DataFrame, level: float, kind: str = "interval") -> str:
     row = table.iloc[0]
     estimate, low, high = (float(row[c]) for c in ("estimate", "conf_low", "conf_high"))
     error = float(row["std_error"]) if "std_error" in table else float("nan")
-    text = number(estimate, error)
+    text = in_figures(estimate, error)
     if not (isfinite(low) or isfinite(high)):
         return text
     centre = (low + high) / 2
     off = isfinite(centre) and isfinite(error) and abs(centre - estimate) > 0.05 * error
-    ends = f"[{number(low, error)}, {number(high, error)}]"
-    return f"{text}, {100 * level:g}% {kind} {ends}" + (f" around {number(centre, error)}" if off else "")
+    ends = f"[{in_figures(low, error)}, {in_figures(high, error)}]"
+    return f"{text}, {100 * level:g}% {kind} {ends}" + (f" around {in_figures(centre, error)}" if off else "")
 
 
 def label_rows(ax: Axes, y: Any, labels: list[str], taken: float = 0.0) -> None:

@@ -11,9 +11,9 @@ from pandas_causal.plotting.canvas import (
     answer,
     axes,
     ground,
+    in_figures,
     ink,
     legend_above,
-    number,
     number_format,
     require,
     tidy_up,
@@ -224,7 +224,7 @@ def _of_effect(effect: PlottedEffect, ax: Axes | None, n: str) -> Axes:
     curve = checks["local_fit"].table
     by = ""
     if facts["treatment"] is not None:
-        jumps = [number(_jump(checks[name].table)) for name in ("local_fit", "first_stage_fit")]
+        jumps = [in_figures(_jump(checks[name].table)) for name in ("local_fit", "first_stage_fit")]
         by = f" (jump of {facts['outcome']} {jumps[0]} / jump of {facts['treatment']} {jumps[1]})"
     return draw_discontinuity(
         checks["bins"].table,
@@ -247,7 +247,7 @@ def _jump(curve: pd.DataFrame) -> float:
 def _within(effect: PlottedEffect) -> str:
     """The bandwidth and the rows within it."""
     facts = effect.facts
-    h = " / ".join(dict.fromkeys(number(facts[f"h_{side}"]) for side in ("left", "right")))
+    h = " / ".join(dict.fromkeys(in_figures(facts[f"h_{side}"]) for side in ("left", "right")))
     return f"bandwidth {h} ({facts['n_effective_left']:,} rows left, {facts['n_effective_right']:,} right)"
 
 

@@ -9,14 +9,13 @@ import pandas as pd
 
 from pandas_causal.effect.summary import digits
 from pandas_causal.plotting.canvas import folded, n_lines, row_labels
-from pandas_causal.plotting.graph_routes import lay_out
+from pandas_causal.plotting.graph_svg import svg
 
-__all__ = ["forest_svg", "graph_svg"]
+__all__ = ["forest_svg"]
 
 _WIDTH, _ROW, _LEFT, _RIGHT = 660, 26, 210, 24
 _MOST = 40
-_INCH, _NODE, _LINE, _MARGIN = 84, 34, 15, 10  # units of the picture: an inch of the lay-out, a node, a line, the rim
-_LETTER, _LETTERS = 7.6, 24
+_LINE = 15
 
 
 def forest_svg(table: pd.DataFrame, *, null: float = 0.0, title: str) -> str:
@@ -63,73 +62,7 @@ def forest_svg(table: pd.DataFrame, *, null: float = 0.0, title: str) -> str:
         f'<text class="tick" x="{x(value):.1f}" y="{height - 6:.1f}">{escape(digits(value))}</text>'
         for value in _ticks(start, stop)
     ]
-    return _svg(parts, _WIDTH, height, title)
-
-
-def graph_svg(nodes: pd.DataFrame, edges: pd.DataFrame, *, title: str) -> str:
-    """A causal graph in layers from causes at the left to effects at the right.
-
-    Parameters
-    ----------
-    nodes : DataFrame
-        node, kind; causes before their effects.
-    edges : DataFrame
-        parent, child, kind ("directed" or "bidirected").
-    title : str
-    """
-    number = {name: k for k, name in enumerate(nodes["node"])}
-    ends = [(number[a], number[b]) for a, b in zip(edges["parent"], edges["child"], strict=True)]
-    straight = [kind == "directed" for kind in edges["kind"]]
-    arrows = [e for e, s in zip(ends, straight, strict=True) if s]
-    arcs = [e for e, s in zip(ends, straight, strict=True) if not s]
-    names = row_labels(pd.Index(nodes["node"], dtype=object, tupleize_cols=False))
-    labels = ["\n".join(folded(line, _LETTERS, 9) for line in name.split("\n")).split("\n") for name in names]
-    sizes = [
-        ((22 + _LETTER * max(map(len, lines))) / _INCH, (_NODE + _LINE * (len(lines) - 1)) / _INCH) for lines in labels
-    ]
-    drawing = lay_out(sizes, arrows, arcs)
-    height = drawing.height * _INCH + 2 * _MARGIN
-
-    def spot(point: tuple[float, float]) -> tuple[float, float]:
-        return _MARGIN + _INCH * point[0], height - _MARGIN - _INCH * point[1]
-
-    parts = []
-    for curve in drawing.arrows:
-        points = [spot(p) for p in curve]
-        parts += [f'<path class="arrow" d="{_path(points)}"/>', _head(points[-2], points[-1])]
-    for curve in drawing.arcs:
-        points = [spot(p) for p in curve]
-        parts += [f'<path class="hidden" d="{_path(points)}"/>']
-        parts += [_head(points[-2], points[-1]), _head(points[1], points[0])]
-    for lines, kind, box in zip(labels, nodes["kind"], drawing.boxes, strict=True):
-        u, v = spot((box.x, box.y))
-        wide, tall = box.width * _INCH, box.height * _INCH
-        first = v + 4.5 - _LINE * (len(lines) - 1) / 2
-        spans = "".join(
-            f'<tspan x="{u:.1f}" y="{first + _LINE * k:.1f}">{escape(line)}</tspan>' for k, line in enumerate(lines)
-        )
-        parts.append(
-            f'<rect class="node {escape(str(kind))}" x="{u - wide / 2:.1f}" y="{v - tall / 2:.1f}" rx="6"'
-            f' width="{wide:.1f}" height="{tall:.1f}"/>'
-            f'<text class="node-label {escape(str(kind))}" x="{u:.1f}" y="{v + 4.5:.1f}">{spans}</text>'
-        )
-    return _svg(parts, drawing.width * _INCH + 2 * _MARGIN, height, title, natural=True)
-
-
-def _path(points: list[tuple[float, float]]) -> str:
-    """Cubic pieces, in SVG's words."""
-    (x, y), *rest = points
-    return f"M{x:.1f},{y:.1f} C" + " ".join(f"{u:.1f},{v:.1f}" for u, v in rest)
-
-
-def _head(before: tuple[float, float], at: tuple[float, float]) -> str:
-    dx, dy = at[0] - before[0], at[1] - before[1]
-    length = float(np.hypot(dx, dy)) or 1.0
-    ux, uy = dx / length, dy / length
-    left = at[0] - 9 * ux - 4 * uy, at[1] - 9 * uy + 4 * ux
-    right = at[0] - 9 * ux + 4 * uy, at[1] - 9 * uy - 4 * ux
-    points = " ".join(f"{u:.1f},{v:.1f}" for u, v in (at, left, right))
-    return f'<polygon class="head" points="{points}"/>'
+    return svg(parts, _WIDTH, height, title)
 
 
 def _ticks(start: float, stop: float) -> list[float]:
@@ -139,11 +72,3 @@ def _ticks(start: float, stop: float) -> list[float]:
     step = float(min((m * size for m in (1, 2, 5, 10)), key=lambda s: abs(s - raw)))
     first = np.ceil(start / step) * step
     return [float(v) for v in np.round(np.arange(first, stop, step) / step) * step]
-
-
-def _svg(parts: list[str], width: float, height: float, title: str, *, natural: bool = False) -> str:
-    size = f' style="max-width:{width:.0f}px"' if natural else ""
-    return (
-        f'<svg viewBox="0 0 {width:.0f} {height:.0f}" role="img" aria-label="{escape(title)}"{size}>'
-        f"<title>{escape(title)}</title>{''.join(parts)}</svg>"
-    )

@@ -9,7 +9,7 @@ import pytest
 from pandas_causal import plotting
 from pandas_causal.plotting.graph_layers import place_nodes
 from pandas_causal.plotting.graph_routes import lay_out
-from pandas_causal.report.svg import graph_svg
+from pandas_causal.plotting.graph_svg import graph_svg
 
 matplotlib = pytest.importorskip("matplotlib", reason="pictures are drawn")
 matplotlib.use("Agg")

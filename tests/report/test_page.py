@@ -8,8 +8,9 @@ import pytest
 
 import pandas_causal
 from pandas_causal.errors import CausalArgumentError
+from pandas_causal.plotting.graph_svg import graph_svg
 from pandas_causal.report.page import report_html
-from pandas_causal.report.svg import forest_svg, graph_svg
+from pandas_causal.report.svg import forest_svg
 from tests.robustness.faults import ASKED, COVARIATES, panel, rows
 
 VOID = {"meta", "br", "circle", "line", "rect", "polyline", "polygon", "path"}
