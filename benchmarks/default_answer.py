@@ -37,7 +37,7 @@ class _OneFit(pc.AIPW):
     kept: ClassVar[dict[int, Any]] = {}
 
     def _cross_fit(self, sample: Any, design: Any, rng: Any, first: Any = None) -> Any:
-        key = hash(sample.y.tobytes())
+        key = hash(sample.y.tobytes() + sample.codes.tobytes())
         if key not in self.kept:
             self.kept.clear()
             self.kept[key] = super()._cross_fit(sample, design, rng, first)
@@ -138,8 +138,8 @@ def run(path: Path, draws: dict[int, int], peers: list[str]) -> None:
             out.write(json.dumps(line) + "\n")
 
 
-def table(path: Path, truths: Path) -> pd.DataFrame:
-    """Coverage, bias, lengths beside the oracle's and time, a row for every cell."""
+def answers(path: Path, truths: Path) -> pd.DataFrame:
+    """Every answer of the file, its distance to the truth, and whether its interval missed it."""
     known = json.loads(truths.read_text()) if truths.exists() else {}
     rows = []
     for line in path.open():
@@ -154,6 +154,11 @@ def table(path: Path, truths: Path) -> pd.DataFrame:
     columns = ["method", "design", "n", "estimand", "draw", "gap", "std_error", "said", "seconds"]
     frame = pd.DataFrame(rows, columns=columns).drop_duplicates(columns[:5])
     frame["missed"] = ~(frame["gap"].abs() <= stats.norm.ppf(0.975) * frame["std_error"])
+    return frame
+
+
+def table(frame: pd.DataFrame) -> pd.DataFrame:
+    """Coverage, bias, lengths beside the oracle's and time, a row for every cell."""
     cells = frame.groupby(["n", "estimand", "design", "method"])
     return pd.DataFrame({
         "draws": cells.size(),
@@ -166,6 +171,28 @@ def table(path: Path, truths: Path) -> pd.DataFrame:
     })  # fmt: skip
 
 
+def markdown(frame: pd.DataFrame) -> str:
+    """The table of docs/ate.md: coverage in percent of the default, by rows and estimand, and what stands beside it."""
+    sizes = sorted(frame["n"].unique())
+    draws = frame[frame["method"] == "default"].groupby("n")["draw"].nunique()
+    heads = [f"{n:,} rows, {draws[n]} draws" for n in sizes]
+    titles = ["design", *heads, "length beside the oracle's", "linear models"]
+
+    def joined(values: pd.Series[Any], digits: int) -> str:
+        return " / ".join("-" if np.isnan(v) else f"{v:.{digits}f}" for v in values)
+
+    lines = [f"| {' | '.join(titles)} |", "| --- " * len(titles) + "|"]
+    for design in [*DESIGNS, "all"]:
+        own = frame if design == "all" else frame[frame["design"] == design]
+        covered = 100 * (1 - own.groupby(["method", "n", "estimand"])["missed"].mean())
+        mean = own[own["estimand"] == "ATE"].groupby(["method", "n", "design"])["std_error"].mean()
+        ratio = (mean["default"] / mean["oracle"]).groupby("n").median()
+        cells = [joined(covered["default"].reindex([(n, e) for e in ESTIMANDS]), 0) for n in sizes]
+        cells += [joined(ratio.reindex(sizes), 2), joined(covered["linear"].reindex([(n, "ATE") for n in sizes]), 0)]
+        lines.append(f"| {design.replace('_', ' ')} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
 def main() -> None:
     """Run what is asked for and print the table."""
     path = Path(sys.argv[1] if len(sys.argv) > 1 else "default_answer.jsonl")
@@ -173,10 +200,12 @@ def main() -> None:
     draws = {int(n): int(most) for n, most in given} or DRAWS
     peers = [name for name in ("EconML", "DoubleML") if name in sys.argv]
     run(path, draws, peers)
-    cells = table(path, path.with_suffix(".truths.json"))[["coverage", "warned", "rmse", "length", "seconds", "draws"]]
+    frame = answers(path, path.with_suffix(".truths.json"))
+    cells = table(frame)[["coverage", "warned", "rmse", "length", "seconds", "draws"]]
     wide = cells.reset_index("method").pivot(columns="method")  # noqa: PD010 - one row for every cell
     pd.set_option("display.width", 250, "display.max_columns", 50, "display.max_rows", 500)
     print(wide.round(3).to_string())
+    print(markdown(frame))
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -21,7 +22,7 @@ from pandas_causal.effect.effect import Effect
 
 Rng = np.random.Generator
 Draw = Callable[[Rng], pd.DataFrame]
-Answer = Callable[[pd.DataFrame], Effect]
+Answer = Callable[[pd.DataFrame], "Effect | Held"]
 Scenarios = dict[tuple[str, str], tuple[Draw, Answer, float]]  # what is drawn, how it is answered, the truth
 COVARIATES = ["a", "b"]
 
@@ -94,6 +95,63 @@ def factors(rng: Rng, units: int, treated: int) -> pd.DataFrame:
     return pd.DataFrame(
         {"unit": unit, "time": time, "d": ((unit < treated) & (time >= 15)).astype(int), "y": Y.ravel()}
     )
+
+
+def instruments(rng: Rng, n: int, q: int, concentration: float, correlation: float, groups: int = 0) -> pd.DataFrame:
+    """Instruments of equal strength, whose concentration parameter is given; no effect."""
+    z, v = rng.normal(size=(n, q)), rng.normal(size=n)
+    e = correlation * v + np.sqrt(1 - correlation**2) * rng.normal(size=n)
+    frame = pd.DataFrame(z, columns=[f"z{j}" for j in range(q)])
+    if groups:
+        g, shock = rng.integers(0, groups, n), rng.normal(size=groups)
+        frame, v, e = (frame + rng.normal(size=(groups, q))[g]).assign(g=g), v + shock[g], e + correlation * shock[g]
+    moved = frame.filter(like="z").to_numpy() @ np.full(q, np.sqrt(concentration / (n * q)))
+    return frame.assign(d=moved + v, y=e)
+
+
+def take_up(rng: Rng, n: int) -> pd.DataFrame:
+    """An instrument that depends on a covariate, and compliers whose effect is 1.5."""
+    a, b = rng.normal(size=(2, n))
+    z = (rng.random(n) < 1 / (1 + np.exp(-a))).astype(int)
+    kind = rng.random(n)
+    d = np.where(kind < 0.25, 0, np.where(kind > 0.85, 1, z))
+    complier = (kind >= 0.25) & (kind <= 0.85)
+    y = d * (1 + 0.5 * complier) + a + b + 0.8 * (kind < 0.25) + rng.normal(size=n)
+    return pd.DataFrame({"a": a, "b": b, "z": z, "d": d, "y": y})
+
+
+def iv(**settings: object) -> Answer:
+    """A question to every instrument of the frame."""
+    return lambda frame: frame.causal.iv(
+        treatment="d", outcome="y", instrument=[c for c in frame if str(c).startswith("z")], **settings
+    )
+
+
+class Held(NamedTuple):
+    """An answer whose interval is a set, or of a check: its ends hold the truth, or not."""
+
+    estimate: float
+    std_error: float
+    conf_low: float
+    conf_high: float
+
+
+def by_test(test: str, **settings: object) -> Callable[[pd.DataFrame], Held]:
+    """Whether a test that holds with weak instruments accepts no effect."""
+
+    def answer(frame: pd.DataFrame) -> Held:
+        effect = iv(**settings)(frame)
+        accepts = effect.inversion.p_value(0.0, 0, test) > 0.05
+        return Held(effect.estimate, effect.std_error, 0.0 if accepts else np.inf, np.inf)
+
+    return answer
+
+
+def tf(frame: pd.DataFrame) -> Held:
+    """The interval of Lee et al. (2022)."""
+    effect = iv(covariance="unadjusted")(frame)
+    row = effect.diagnostics["tf"].table.iloc[0]
+    return Held(effect.estimate, row["std_error"], row["conf_low"], row["conf_high"])
 
 
 def ab(**settings: object) -> Answer:
@@ -187,11 +245,41 @@ def panels_and_cutoffs() -> Scenarios:
     return out
 
 
+def with_instruments() -> Scenarios:
+    """Instruments, weak ones above all."""
+    out: Scenarios = {}
+    unadjusted = {"covariance": "unadjusted"}
+    for name, answer in (
+        ("two-stage least squares", iv(**unadjusted)),
+        ("Anderson-Rubin set", by_test("ar", **unadjusted)),
+        ("conditional likelihood ratio set", by_test("clr", **unadjusted)),
+    ):
+        out["four instruments, concentration 2, correlation .95, 400 rows", name] = (
+            lambda rng: instruments(rng, 400, 4, 2.0, 0.95), answer, 0.0,
+        )  # fmt: skip
+    for name, answer in (("two-stage least squares", iv(**unadjusted)), ("tF", tf)):
+        out["one instrument, F of 8 on average, correlation .95, 200 rows", name] = (
+            lambda rng: instruments(rng, 200, 1, 7.0, 0.95), answer, 0.0,
+        )  # fmt: skip
+    for name, answer in (
+        ("two-stage least squares, CR1", iv(cluster="g")),
+        ("Anderson-Rubin set, clustered", by_test("ar", cluster="g")),
+    ):
+        out["two instruments, 40 clusters, 800 rows", name] = (
+            lambda rng: instruments(rng, 800, 2, 40.0, 0.8, 40), answer, 0.0,
+        )  # fmt: skip
+    models = {"outcome_model": "linear", "treatment_model": "linear", "instrument_model": "linear"}
+    out["complier effect, instrument depends on a covariate, 1,500 rows", "InteractiveIV, linear"] = (
+        lambda rng: take_up(rng, 1_500), iv(estimator=pc.InteractiveIV(**models), covariates=COVARIATES), 1.5,
+    )  # fmt: skip
+    return out
+
+
 def main(draws: int, kept: Path) -> None:
     """Run what is not kept yet, and print the table."""
     done = json.loads(kept.read_text()) if kept.exists() else {}
     warnings.simplefilter("ignore")
-    designs = cross_sections() | cluster_designs() | panels_and_cutoffs()
+    designs = cross_sections() | cluster_designs() | panels_and_cutoffs() | with_instruments()
     for number, ((what, how), (draw, answer, truth)) in enumerate(designs.items()):
         key = f"{what} | {how}"
         if key in done:

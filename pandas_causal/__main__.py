@@ -75,6 +75,19 @@ def warm() -> None:
         "curves of a ranking": lambda: ask.uplift(
             treatment="t", outcome="y", score="x", propensity_model="ridge"
         ).diagnostics["curve"],
+        "forest": lambda: (
+            ask.cate(
+                **arms, learner=pandas_causal.CausalForest(n_estimators=4, min_samples_leaf=5, progress=False)
+            ).table
+        ),
+        "forest, read": lambda: (
+            pandas_causal.CausalForest(n_estimators=4, min_samples_leaf=5, progress=False)
+            .fit(df[["x", "z", "t"]], df["y"], treatment="t")
+            .weights(df[["x", "z"]][:2]),
+            pandas_causal.CausalForest(n_estimators=4, min_samples_leaf=5, progress=False)
+            .fit(df[["x", "z", "t"]], df["y"], treatment="t")
+            .variable_importance_,
+        ),
         "policy tree": lambda: pandas_causal.PolicyTree(2).fit(
             df[["x", "z"]][:200], np.column_stack([df["x"], df["z"]])[:200]
         ),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from importlib import import_module
 from inspect import signature
-from typing import Any, ClassVar, Self
+from types import FrameType
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import pandas as pd
@@ -24,7 +26,7 @@ from pandas_causal.inputs.schemas import check_inputs
 from pandas_causal.inputs.treatments import Takes, is_numbers
 from pandas_causal.inputs.types import Covariates, Outcome, RoleLike
 
-__all__ = ["SHORT_NAMES", "CausalEstimator", "choose", "fit_columns", "with_settings"]
+__all__ = ["SHORT_NAMES", "CausalEstimator", "choose", "fit_columns", "refuse_outcome_scorer", "with_settings"]
 
 # The one table of short names: question -> short name -> class, and the settings that the name stands for.
 SHORT_NAMES: Mapping[str, Mapping[str, tuple[str, Mapping[str, object]]]] = {
@@ -41,6 +43,7 @@ SHORT_NAMES: Mapping[str, Mapping[str, tuple[str, Mapping[str, object]]]] = {
         "t": ("TLearner", {}),
         "s": ("SLearner", {}),
         "dml": ("LinearDML", {}),
+        "forest": ("CausalForest", {}),
     },
     "mediate": {
         "doubly_robust": ("NaturalEffects", {}),
@@ -98,6 +101,14 @@ class CausalEstimator(BaseEstimator):
     legal: ClassVar[Mapping[str, Legal]] = COMMON
     treatments: ClassVar[Takes] = "arms"
     effect_: Effect
+    if not TYPE_CHECKING:  # checkers would take every name for an attribute
+
+        def __getattr__(self, name: str) -> Any:
+            """Answer a scorer of outcomes that looks for predictions with what to do."""
+            if name in ("predict", "predict_proba", "decision_function"):
+                refuse_outcome_scorer(self)
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
     _validated: bool = False  # refits of the bootstrap see rows that were checked
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -228,6 +239,28 @@ class CausalEstimator(BaseEstimator):
         self.covariates_ = list(inputs.covariates.columns)
         self._taken = dict(inputs.taken)
         return inputs
+
+
+def refuse_outcome_scorer(estimator: CausalEstimator) -> None:
+    """Refuse a scorer of scikit-learn's, which compares predictions with the outcome: effects do not predict it.
+
+    Raises
+    ------
+    CausalArgumentError
+        Where the caller is such a scorer.
+    """
+    frame: FrameType | None = sys._getframe(2)  # who asked for predictions
+    for _ in range(8):
+        name = "" if frame is None else str(frame.f_globals.get("__name__", ""))
+        if frame is None or name.startswith("pandas_causal"):
+            return
+        if name == "sklearn.metrics._scorer":
+            raise CausalArgumentError(
+                f"{type(estimator).__name__} does not predict the outcome, which this scoring= compares predictions"
+                " with: leave scoring out (the estimator's own score is for this), or use"
+                " pandas_causal.metrics.r_score or dr_score for effects of rows"
+            )
+        frame = frame.f_back
 
 
 def _of_formula(formula: str, inputs: Inputs, y: Outcome) -> Inputs:

@@ -1,6 +1,7 @@
 """Settings of the whole suite."""
 
 import os
+import re
 import sys
 
 import pytest
@@ -23,9 +24,17 @@ def no_figure_stays():
         sys.modules["matplotlib.pyplot"].close("all")
 
 
+# The contract of these is in code that they share with one that the fast tests run: DRLearner, LinearDML, CausalForest.
+RELATIVES = re.compile(
+    r"\b(SLearner|TLearner|XLearner|RLearner|NonparametricDML|KernelDML|SparseDML|CausalStack|UpliftForest)(Twin)?\b"
+)
+
+
 @pytest.hookimpl(tryfirst=True)  # before -m chooses among the marks
 def pytest_collection_modifyitems(items):
-    """Mark the folders and files in which every test stands beside another project."""
+    """Mark the tests beside other projects, and those of the contract that differ by a relative of an estimator."""
     for item in items:
         if item.path.parent.name == "reference" or item.path.name == "test_peers.py":
             item.add_marker("published")
+        if item.path.parent.name == "contract" and RELATIVES.search(item.name):
+            item.add_marker("slow")

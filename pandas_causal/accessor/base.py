@@ -281,9 +281,11 @@ class Questions:
             return [value]
         if self._is_column(value):
             return [value]
-        from pandas_causal.inputs.roles import ROLES
+        from pandas_causal.inputs.roles import ROLES, are_labels
 
         several = role in ROLES and ROLES[role].several and isinstance(value, list | tuple)
+        if several and are_labels(value, self._frame):
+            return list(value)
         if not several or not all(isinstance(v, str) for v in value):
             return []
         values_of_rows = len(value) == len(self._frame) and not set(value) <= set(self._frame.columns)

@@ -42,23 +42,24 @@ class HeterogeneityQuestions(Questions):
         level: float | None = None,
         missing: str = "raise",
     ) -> Effect:
-        """Effect for every row, given its covariates, by a learner: "dr", "r", "x", "t", "s", "dml" or an instance.
+        """Effect for every row, given its covariates, by a learner: "dr", "r", "x", "t", "s", "dml", "forest" or yours.
 
         Example: ``tau = df.causal.cate(treatment="t", outcome="y", covariates=["age", "income"])``; see
-        :class:`DRLearner` and :class:`LinearDML`. ``tau.table`` has one row per row of the frame, with its index;
+        :class:`DRLearner`, :class:`LinearDML` and :class:`CausalForest`. ``tau.table`` has one row per row of the
+        frame, with its index;
         ``tau.aggregate()`` and ``tau.aggregate(by=df["region"])`` are averages with standard errors; rows have theirs
-        with "dml" and with ``DRLearner(final_model="linear")``. ``tau.estimator`` predicts for new rows.
+        with "dml", "forest" and ``DRLearner(final_model="linear")``. ``tau.estimator`` predicts for new rows.
 
         Parameters
         ----------
         treatment : column name or array-like
-            Arms; with "dml" a number too.
+            Arms; with "dml" and "forest" a number too.
         outcome : column name
         covariates : list of columns
             What is adjusted for, and, unless `effect_modifiers` says less, what effects may vary with.
         formula : str, optional
             Right-hand side that makes the covariates, in their place.
-        learner : {"dr", "r", "x", "t", "s", "dml"} or estimator
+        learner : {"dr", "r", "x", "t", "s", "dml", "forest"} or estimator
         effect_modifiers : list of columns, optional
         arm : level or name, optional
             Which arm to compare with the control, where there are several.
@@ -212,8 +213,10 @@ class HeterogeneityQuestions(Questions):
         by = learner.sample_clusters
         if by:
             found = found.cluster(list(by))
+        contrast = f"{learner.treatment_name_} ({learner.arms_[column]} - {learner.arms_[0]})"
         return replace(
             found,
+            estimand=found.estimand.replace("effects:", f"effects of {contrast} on {outcome}:", 1),
             diagnostics=Checks(
                 {
                     **{name: partial(found.diagnostics.__getitem__, name) for name in found.diagnostics},
@@ -288,6 +291,7 @@ class HeterogeneityQuestions(Questions):
         estimand: str | None = None,
         outcome_model: Model | None = None,
         propensity_model: Model | None = None,
+        instrument: RoleLike = None,
         cluster: RoleLike = None,
         sample_weight: RoleLike = None,
         propensity: RoleLike = None,
@@ -299,7 +303,8 @@ class HeterogeneityQuestions(Questions):
 
         Example: ``df.causal.quantiles(treatment="t", outcome="wage", covariates=["age"]).plot()``; see
         :class:`QuantileEffects`. ``effect.parameters`` holds the quantiles by arm,
-        ``effect.interval(simultaneous=True)`` the band over all of them.
+        ``effect.interval(simultaneous=True)`` the band over all of them. With an instrument it speaks of those whom
+        that moves: :class:`LocalQuantileEffects`.
 
         Parameters
         ----------
@@ -310,6 +315,9 @@ class HeterogeneityQuestions(Questions):
             Between 0 and 1.
         estimand : {"ATE", "ATT", "ATC"}, optional
         outcome_model, propensity_model : names or scikit-learn classifiers, optional
+            With an instrument `propensity_model` is of the instrument.
+        instrument : column name or array-like, optional
+            Of two levels: quantiles of those whose treatment it moves.
         cluster, sample_weight, propensity : column name or array-like, optional
         control : level, optional
         level : float, optional
@@ -328,10 +336,21 @@ class HeterogeneityQuestions(Questions):
                 "quantiles adjusts for covariates: give a list of columns; covariates=[] says none"
             )
         need_treatment("quantiles", treatment)
-        settings = {
-            "quantiles": quantiles, "estimand": estimand, "outcome_model": outcome_model,
-            "propensity_model": propensity_model, "control": control,
-        }  # fmt: skip
+        settings = {"quantiles": quantiles, "outcome_model": outcome_model, "control": control}
+        if instrument is not None:
+            from pandas_causal.heterogeneity.local_quantiles import LocalQuantileEffects
+
+            if estimand is not None or propensity is not None:
+                raise CausalArgumentError(
+                    "with an instrument, quantiles are those of the rows that it moves: leave out estimand= and"
+                    " propensity="
+                )
+            local = with_settings(LocalQuantileEffects(), {**settings, "instrument_model": propensity_model})
+            return self._fit(
+                local, treatment=treatment, outcome=outcome, covariates=names(covariates), level=level,
+                missing=missing, instrument=instrument, cluster=cluster, sample_weight=sample_weight,
+            )  # fmt: skip
+        settings |= {"estimand": estimand, "propensity_model": propensity_model}
         return self._fit(
             with_settings(QuantileEffects(), settings), treatment=treatment, outcome=outcome,
             covariates=names(covariates), level=level, missing=missing, cluster=cluster,

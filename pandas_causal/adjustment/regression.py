@@ -39,6 +39,7 @@ from pandas_causal.effect.check import Check
 from pandas_causal.effect.effect import Effect
 from pandas_causal.effect.estimates import Estimates, Weighting
 from pandas_causal.errors import CausalArgumentError, CausalDataError, OverlapError, suggest
+from pandas_causal.estimator import refuse_outcome_scorer
 from pandas_causal.inference.influence import Component, Influence
 from pandas_causal.inference.omitted_variables import ConfounderStrength, LinearCoefficient, RieszTerms
 from pandas_causal.inference.proportional_selection import SelectionMoments
@@ -424,6 +425,7 @@ class RegressionAdjustment(ArmComparison):
     def predict(self, X: Covariates) -> Floats:
         """Effects for every row of X (m,), or (m, K - 1) with several arms."""
         check_is_fitted(self, "effect_")
+        refuse_outcome_scorer(self)
         self._refuse_not_linear()
         assert self._predicted is not None  # noqa: S101 - fitted
         levels = self._predicted.predictions(self.encoder_.transform(self.new_covariates(X)))

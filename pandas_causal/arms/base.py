@@ -29,12 +29,11 @@ from pandas_causal.errors import (
     CausalArgumentError,
     CausalDataError,
     OverlapWarning,
-    StandardErrorWarning,
     suggest,
     warn,
 )
 from pandas_causal.estimator import CausalEstimator
-from pandas_causal.inference.effective_clusters import FEW_CLUSTERS, clusters_text, effective_clusters
+from pandas_causal.inference.effective_clusters import FEW_CLUSTERS, few_clusters_note
 from pandas_causal.inference.influence import Component, Influence
 from pandas_causal.inference.reference import Reference, Student
 from pandas_causal.inference.rows import RowIdentity
@@ -171,11 +170,21 @@ class RowEstimator(CausalEstimator):
             propensity=None if arms is None else known_propensity(inputs.roles.get("propensity"), arms),
             rows=RowIdentity(inputs.index, None if inputs.outcome is None else values),
         )
-        if not self._validated and arms is not None:  # refits of the bootstrap draw rows; only estimates are read
-            names = [f"rows of arm {level!r}" for level in arms.levels]
-            if sample.w is not None:
-                refuse_dominating_weights(sample.w, arms.codes.astype(np.int64), names)
+        if not self._validated and sample.w is not None:  # refits of the bootstrap draw rows; only estimates are read
+            if arms is None:
+                refuse_dominating_weights(sample.w, np.zeros(len(sample), dtype=np.int64), ["rows"])
+            else:
+                refuse_dominating_weights(
+                    sample.w, arms.codes.astype(np.int64), [f"rows of arm {level!r}" for level in arms.levels]
+                )
         return sample
+
+    def few_clusters(self, sample: Sample, limit: float = FEW_CLUSTERS) -> list[str]:
+        """What is to be said of clusters that are few or unequal (within the arms, where there are arms)."""
+        if self._validated:
+            return []
+        arms = sample.treated if isinstance(sample.treated, Arms) else None
+        return few_clusters_note(sample.clusters, sample.w, None if arms is None else arms.codes, limit)
 
     # -- new data ----------------------------------------------------------------------------------------------------
 
@@ -287,7 +296,8 @@ class ArmComparison(RowEstimator):
         """
         law = Law() if law is None else law
         # CR2 has degrees of freedom that fall with unequal clusters; CR1 has none of its own
-        few = self._few_clusters(sample, FEW_CLUSTERS if components is None else _FEWEST_CLUSTERS)
+        wild = getattr(self, "cluster_inference", None) == "wild"
+        few = [] if wild else self.few_clusters(sample, FEW_CLUSTERS if components is None else _FEWEST_CLUSTERS)
         u = Influence.from_contributions(
             values,
             contributions,
@@ -319,16 +329,6 @@ class ArmComparison(RowEstimator):
         )
         return effect.explained()
 
-    def _few_clusters(self, sample: Sample, limit: float) -> list[str]:
-        """What is to be said of few or unequal clusters."""
-        if not sample.clusters or self._validated or getattr(self, "cluster_inference", None) == "wild":
-            return []
-        ways = [(name, *effective_clusters(v, sample.w, sample.codes)) for name, v in sample.clusters.items()]
-        text = clusters_text(ways, limit)
-        if text is not None:
-            warn(text, StandardErrorWarning)
-        return [] if text is None else [text]
-
     def overlap(
         self,
         sample: Sample,
@@ -356,7 +356,7 @@ class ArmComparison(RowEstimator):
         """
         codes = sample.codes
         used = slice(None) if keep is None else keep
-        if not judged:
+        if not (judged or self._validated):  # in a part of rows that were judged whole, arms may be apart by chance
             refuse_separation(sample.inputs.covariates[used], codes[used], sample.arms.levels, estimand)
         w = None if sample.w is None else sample.w[used]
         levels = sample.arms.levels

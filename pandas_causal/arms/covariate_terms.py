@@ -72,11 +72,12 @@ class CovariateTerms:
     def likeliest(self, cases: Sequence[Case], most: int) -> CovariateTerms:
         """The columns that, or whose squares, have the largest t statistics in any case."""
         largest = np.zeros(self.Z.shape[1])
-        for case in cases:
-            target, squares = case.target / case.target.sum(), np.square(case.values)
-            for f in (self.Z, np.square(self.Z)):
-                centred = f - target @ f
-                largest = np.maximum(largest, np.abs(_ratio(case.values @ centred, squares @ np.square(centred))))
+        second = np.square(self.Z)
+        for f, squared in ((self.Z, second), (second, np.square(second))):
+            for case in cases:
+                mean, squares = case.target @ f / case.target.sum(), np.square(case.values)
+                spread = squares @ squared - 2 * mean * (squares @ f) + np.square(mean) * squares.sum()
+                largest = np.maximum(largest, np.abs(_ratio(case.values @ f - case.values.sum() * mean, spread)))
         at = np.sort(np.argsort(-largest, kind="stable")[:most])
         return CovariateTerms(self.Z[:, at], [self.names[int(j)] for j in at], self.at)
 

@@ -92,6 +92,12 @@ class Sample:
         return self.treated
 
     @property
+    def contrast(self) -> str:
+        """The treatment as an estimand calls it: of two arms with the one less the other, ``t (drug - placebo)``."""
+        single = isinstance(self.treated, Arms) and len(self.treated) == 2
+        return f"{self.treatment} ({self.arms.contrasts[0]})" if single else self.treatment
+
+    @property
     def codes(self) -> Codes:
         """Arm of every row, the control 0."""
         return self.arms.codes

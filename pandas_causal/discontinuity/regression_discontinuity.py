@@ -18,8 +18,16 @@ from pandas_causal.discontinuity.running_sample import RunningSample, prepare_ru
 from pandas_causal.effect.check import Checks
 from pandas_causal.effect.effect import Effect
 from pandas_causal.effect.estimates import Estimates
-from pandas_causal.errors import AssumptionWarning, CausalArgumentError, CausalDataError, Problem, warn
+from pandas_causal.errors import (
+    AssumptionWarning,
+    CausalArgumentError,
+    CausalDataError,
+    Problem,
+    StandardErrorWarning,
+    warn,
+)
 from pandas_causal.estimator import CausalEstimator
+from pandas_causal.inference.effective_clusters import clusters_text, effective_clusters
 from pandas_causal.inference.influence import Component, Influence
 from pandas_causal.inputs.parameters import FLAG, NON_NEGATIVE, Legal, at_least, one_of
 from pandas_causal.inputs.treatments import Takes
@@ -268,7 +276,8 @@ class RegressionDiscontinuity(CausalEstimator):
         effect_in_words = "local effect" if sample.treatment is not None else "effect"
         kind = "change of slope" if self.derivative == 1 else "jump"
         by = f" of {sample.treatment}" if sample.treatment is not None else ""
-        warned = [*sample.notes, *_without_variation(sample, parts), *self._weak(sample, parts)]
+        few = _few_clusters(sample, parts) if self.checks_data else []
+        warned = [*sample.notes, *_without_variation(sample, parts), *few, *self._weak(sample, parts)]
         effect = Effect(
             rows=Estimates(
                 estimates,
@@ -405,6 +414,27 @@ def _without_variation(sample: RunningSample, parts: list[Part]) -> list[str]:
     listed = ", ".join(sample.names[j] for j in unused[:5]) + (", ..." if len(unused) > 5 else "")
     text = f"{len(unused)} of {len(sample.names)} covariates were left out: within the bandwidth they do not vary on"
     return [f"{text} either side, or other covariates explain them there ({listed})"]
+
+
+def _few_clusters(sample: RunningSample, parts: list[Part]) -> list[str]:
+    """What is to be said of few or unequal clusters, of the rows used on either side of each cutoff."""
+    if not sample.clusters:
+        return []
+    name, labels = next(iter(sample.clusters.items()))
+    least: tuple[str, int, float] = (name, 0, np.inf)
+    for part in parts:
+        used = [
+            side.rows[: len(own)] for side, own in zip(part.design.sides, part.run.estimate.contributions, strict=True)
+        ]
+        side = np.repeat([0, 1], [len(rows) for rows in used])
+        at = np.concatenate(used)
+        counted = effective_clusters(labels[at if part.kept is None else part.kept[at]], codes=side)
+        least = min(least, (name, *counted), key=lambda way: way[2])
+    text = clusters_text([least], remedy="vce='hc3' (CR3), or one row a cluster, serve better")
+    if text is None:
+        return []
+    warn(text, StandardErrorWarning)
+    return [text]
 
 
 def _uncertainty(sample: RunningSample, parts: list[Part]) -> Influence:

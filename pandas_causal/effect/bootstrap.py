@@ -34,6 +34,7 @@ from pandas_causal.kernels.arrays import Codes, Floats, Positions
 
 __all__ = ["SumsOverRows", "bootstrap", "draw_weights"]
 
+_MOST_ROWS = 5_000
 _METHODS = ("pairs", "bayesian")
 
 
@@ -53,6 +54,7 @@ def bootstrap(
     *,
     n_draws: int = 1_000,
     method: str = "pairs",
+    at: Covariates = None,
     n_jobs: int | None = None,
     random_state: int = 0,
     progress: bool = True,
@@ -69,6 +71,10 @@ def bootstrap(
     method : {"pairs", "bayesian"}
         Rows drawn with replacement, or exponential weights. With ``cluster=`` among the roles, whole clusters are
         drawn.
+    at : DataFrame or array-like (m, p), optional
+        Covariates of at most 5,000 rows, whose effects are asked for in place of the average, of an estimator of
+        effects for rows. Percentiles say how much refits vary; of a flexible model, which is biased, they are no
+        guarantee.
     n_jobs : int, optional
         The result is the same for any number.
     random_state : int
@@ -109,7 +115,8 @@ def bootstrap(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", StandardErrorWarning)  # of errors that the draws take the place of
         fitted = clone(estimator).fit(X, y, **roles)
-        effect = fitted.effect()
+        average = fitted.effect()
+        effect = average if at is None else _of_rows(fitted, at)
     if effect.facts.get("n_zero_weight"):
         raise CausalDataError(f"{effect.facts['n_zero_weight']:,} rows have weight 0; drop them before the bootstrap")
     if effect.facts.get("n_dropped"):
@@ -117,8 +124,8 @@ def bootstrap(
             f"{effect.facts['n_dropped']:,} rows have missing roles; drop them before the bootstrap:"
             " df.dropna(subset=...)"
         )
-    clusters = _cluster_codes(effect)
-    sums: SumsOverRows | None = getattr(fitted, "sums_over_rows", lambda: None)()
+    clusters = _cluster_codes(average)
+    sums: SumsOverRows | None = getattr(fitted, "sums_over_rows", lambda: None)() if at is None else None
     drawing = _Drawing(n_draws, method, random_state, clusters)
     if sums is not None:
         replicates = _from_sums(sums, drawing)
@@ -128,8 +135,8 @@ def bootstrap(
                 f"bootstrap refits on weights of the rows, and {type(estimator).__name__}.fit takes no sample_weight;"
                 " give it that parameter"
             )
-        refit = _Refit(estimator, X, y, dict(roles))
-        replicates = _refits(refit, drawing, len(effect.uncertainty.rows), n_jobs, progress)
+        refit = _Refit(estimator, X, y, dict(roles), at)
+        replicates = _refits(refit, drawing, len(average.uncertainty.rows), n_jobs, progress)
     name = {"pairs": "pairs bootstrap", "bayesian": "Bayesian bootstrap"}[method]
     whole = "" if clusters is None else " of whole clusters"
     draws = Draws(replicates, np.eye(replicates.shape[1]))
@@ -141,9 +148,32 @@ def bootstrap(
         reference=Student(),  # percentiles refer to no law and invert no test
         inversion=None,
         tests=None,
-        warnings=tuple(text for text in effect.warnings if text != std_error_text(effect.rows)),
+        warnings=tuple(text for text in average.warnings if text != std_error_text(average.rows)),
     )
     return drawn.explained()
+
+
+def _of_rows(fitted: Any, at: Covariates) -> Effect:
+    """Effects of rows, of an estimator that has them.
+
+    Raises
+    ------
+    CausalArgumentError
+        For another estimator, for several arms, for more rows than draws of them are kept of.
+    """
+    if not hasattr(fitted, "predict"):
+        raise CausalArgumentError(
+            f"{type(fitted).__name__} estimates an average and has no effect for every row; leave out at="
+        )
+    predicted = np.asarray(fitted.predict(at))
+    if predicted.ndim > 1:
+        raise CausalArgumentError("at= is for one contrast; leave the other arms, or outcomes, out")
+    if len(predicted) > _MOST_ROWS:
+        raise CausalArgumentError(
+            f"at= has {len(predicted):,} rows, and the draws of at most {_MOST_ROWS:,} are kept; ask for fewer rows"
+        )
+    effect: Effect = fitted.effect(at)
+    return effect
 
 
 @dataclass(frozen=True, eq=False)
@@ -227,6 +257,7 @@ class _Refit:
     X: Any
     y: Any
     roles: dict[str, Any]
+    at: Any = None
 
     def without_weights(self, n: int) -> tuple[_Refit, Floats]:
         """The same without ``sample_weight``, and these weights (ones where none were given)."""
@@ -247,6 +278,8 @@ class _Refit:
                 fitted = copy.fit(self.X, self.y, sample_weight=w, **self.roles)
             except CausalError as error:
                 return str(error)
+            if self.at is not None:
+                return np.asarray(fitted.predict(self.at), dtype=float)
             estimates: Floats = fitted.effect().estimates.to_numpy(dtype=float)
         return estimates
 

@@ -323,6 +323,7 @@ class Effect:
         return replace(
             self._with_rows(left.difference(right, rows), estimand=words),
             assumptions=tuple(dict.fromkeys((*self.assumptions, *other.assumptions))),
+            facts={name: fact for name, fact in self.facts.items() if name != "levels"},
             n_obs=max(self.n_obs, other.n_obs),
             estimator=None,
             diagnostics={},

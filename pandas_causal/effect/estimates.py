@@ -133,7 +133,7 @@ class Estimates:
             return low, high
         return self.scale.backward(low), self.scale.backward(high)
 
-    @property
+    @cached_property
     def statistics(self) -> Floats:
         """Centre divided by standard error (rows,), on the rows' scale; NaN where the error is zero."""
         if self.on_scale is not self:
@@ -187,7 +187,10 @@ class Estimates:
             "conf_low": low,
             "conf_high": high,
         }
-        return pd.DataFrame(columns, index=self.index)
+        block = np.empty((len(columns), len(self)))  # one block, which a dict of columns would be copied to
+        for row, column in zip(block, columns.values(), strict=True):
+            row[:] = column
+        return pd.DataFrame(block.T, index=self.index, columns=list(columns), copy=False)
 
     # -- maps --------------------------------------------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar, Self
 
@@ -15,14 +15,15 @@ from pandas_causal.arms.estimands import EstimandPlan, plan_estimand
 from pandas_causal.arms.sample import Sample
 from pandas_causal.effect.effect import Effect
 from pandas_causal.effect.estimates import Estimates, Weighting
-from pandas_causal.errors import CausalArgumentError, CausalDataError, StandardErrorWarning, suggest, warn
+from pandas_causal.errors import CausalArgumentError, CausalDataError, suggest
+from pandas_causal.estimator import refuse_outcome_scorer
 from pandas_causal.heterogeneity.nuisances import NuisanceModels
-from pandas_causal.inference.effective_clusters import clusters_text, effective_clusters
+from pandas_causal.heterogeneity.several_outcomes import of_outcome
 from pandas_causal.inference.influence import Component, Influence
 from pandas_causal.inference.rows import RowIdentity
 from pandas_causal.inputs.arms import Arms
 from pandas_causal.inputs.column_rules import as_float
-from pandas_causal.inputs.parameters import Legal
+from pandas_causal.inputs.parameters import Legal, check_settings
 from pandas_causal.inputs.roles import as_frame, resolve
 from pandas_causal.inputs.treatments import read_numbers
 from pandas_causal.inputs.types import Covariates, Model, Outcome, RoleLike
@@ -46,14 +47,15 @@ def plan_of(sample: Sample) -> EstimandPlan:
     return EstimandPlan("ATE", (), np.eye(len(index)), index, index)
 
 
-def modifier_columns(sample: Sample, modifiers: Sequence[Any] | None) -> Positions:
-    """Columns of the encoded matrix that effects may vary with; None: all.
+def modifier_columns(sample: Sample, modifiers: Sequence[Any] | None, setting: str = "effect_modifiers") -> Positions:
+    """Columns of the encoded matrix that effects may vary with; None: all. `setting` names them in messages.
 
     Raises
     ------
     CausalArgumentError
-        For a name that is no covariate.
+        For a name that is no covariate, or what is no list of names.
     """
+    check_settings({setting: modifiers}, {setting: MODIFIERS})
     if modifiers is None:
         return np.arange(sample.X.shape[1])
     out: list[int] = []
@@ -62,7 +64,7 @@ def modifier_columns(sample: Sample, modifiers: Sequence[Any] | None) -> Positio
         if at is None:
             known = sample.encoder.names
             raise CausalArgumentError(
-                f"effect_modifiers={list(modifiers)!r}: {name!r} is no covariate{suggest(name, known)}; covariates:"
+                f"{setting}={list(modifiers)!r}: {name!r} is no covariate{suggest(name, known)}; covariates:"
                 f" {known[:8]}{'...' if len(known) > 8 else ''}"
             )
         out += at
@@ -71,16 +73,6 @@ def modifier_columns(sample: Sample, modifiers: Sequence[Any] | None) -> Positio
 
 class Residualised(ArmComparison):
     """Base of estimators that take arms or numbers, and clusters with either."""
-
-    def _few_clusters(self, sample: Sample, limit: float) -> list[str]:
-        if isinstance(sample.treated, Arms):
-            return super()._few_clusters(sample, limit)
-        if not sample.clusters or self._validated:
-            return []
-        text = clusters_text([(name, *effective_clusters(v, sample.w)) for name, v in sample.clusters.items()], limit)
-        if text is not None:
-            warn(text, StandardErrorWarning)
-        return [] if text is None else [text]
 
 
 class ConditionalEffects(Residualised):
@@ -95,7 +87,7 @@ class ConditionalEffects(Residualised):
 
     # -- effects -----------------------------------------------------------------------------------------------------
 
-    def effect(self, X: Covariates = None, arm: Any = None) -> Effect:
+    def effect(self, X: Covariates = None, arm: Any = None, outcome: Hashable = None) -> Effect:
         """Return the average effect, or, given X, the effect for every row of X.
 
         Parameters
@@ -104,6 +96,8 @@ class ConditionalEffects(Residualised):
             Covariates; role columns in it are ignored.
         arm : level or name, optional
             Which arm to compare with the control, or which treatment, where there are several.
+        outcome : name, optional
+            Which outcome, where the fit was given several.
 
         Returns
         -------
@@ -113,17 +107,20 @@ class ConditionalEffects(Residualised):
         check_is_fitted(self, "effect_")
         if X is None:
             return super().effect()
+        fits = getattr(self, "fits_", None)
+        if fits is not None:
+            return of_outcome(fits, outcome, X, arm)
         j, sample = self._position(arm), self._sample
         frame = self.new_covariates(X)
         Z = self.encoder_.transform(frame)
-        same = len(Z) == len(sample) and frame.index.equals(sample.inputs.index) and np.array_equal(Z, sample.X)
+        same = len(Z) == len(sample) and frame.index.equals(sample.inputs.index) and _equal(Z, sample.X)
         u = self._rows(j, Z)
         reason = ""
         if u is None:
             reason = self._no_errors()
             nothing = np.zeros((len(Z), 1))
             blank = Influence(np.zeros(1), pd.Index(["effects"]), nothing, (Component(np.full((1, 1), np.nan)),))
-            u, estimates = blank.without_contributions(reason), self._predicted(Z)[:, j]
+            u, estimates = blank.without_contributions(reason), self._predicted_of(frame, Z)[:, j]
         else:
             estimates = u.loadings @ u.values
         averages = self._averages(j) if same else None
@@ -147,9 +144,14 @@ class ConditionalEffects(Residualised):
         return effect.explained()
 
     def predict(self, X: Covariates) -> Floats:
-        """Effects for every row of X (m,), or (m, d) with several arms or treatments."""
+        """Effects for every row of X (m,), or (m, d) with several arms or treatments, outcome after outcome."""
         check_is_fitted(self, "effect_")
-        out = self._predicted(self.encoder_.transform(self.new_covariates(X)))
+        refuse_outcome_scorer(self)
+        fits = getattr(self, "fits_", None)
+        if fits is not None:
+            return np.column_stack([fit.predict(X) for fit in fits.values()])
+        frame = self.new_covariates(X)
+        out = self._predicted_of(frame, self.encoder_.transform(frame))
         return np.asarray(out[:, 0] if out.shape[1] == 1 else out)
 
     def held_out_rows(
@@ -208,6 +210,10 @@ class ConditionalEffects(Residualised):
         """Effects (m, d) at encoded rows."""
         raise NotImplementedError
 
+    def _predicted_of(self, frame: pd.DataFrame, X: Floats) -> Floats:
+        """Effects (m, d) of rows of covariates, which are given encoded as well."""
+        return self._predicted(X)
+
     def _rows(self, j: int, X: Floats) -> Influence | None:
         """Effects of one contrast at encoded rows with their uncertainty; None where there is none."""
         return None
@@ -219,7 +225,8 @@ class ConditionalEffects(Residualised):
     def _no_errors(self) -> str:
         return (
             f"{type(self).__name__} has no standard errors for single rows with these models: averages over groups have"
-            " (aggregate), LinearDML and DRLearner(final_model='linear') have"
+            " (aggregate), LinearDML and DRLearner(final_model='linear') have; bootstrap(..., at=rows) tells how refits"
+            " vary"
         )
 
     def _error_method(self) -> str:
@@ -253,6 +260,12 @@ class ConditionalEffects(Residualised):
             against = f" to compare with {treated.levels[0]!r}" if isinstance(treated, Arms) else ""
             raise CausalArgumentError(f"arm={arm!r}: name the one{against}, one of {known}")
         return known.index(arm)
+
+
+def _equal(A: Floats, B: Floats) -> bool:
+    """Whether two matrices are equal; the same memory needs no look."""
+    where = [(M.__array_interface__["data"], M.strides, M.shape) for M in (A, B)]
+    return where[0] == where[1] or np.array_equal(A, B)
 
 
 def row_scores(sample: Sample, scores: Floats, like: Effect, name: str) -> Effect:

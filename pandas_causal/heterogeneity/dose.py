@@ -16,7 +16,14 @@ from pandas_causal.arms.estimands import EstimandPlan
 from pandas_causal.arms.sample import Sample
 from pandas_causal.effect.check import Check
 from pandas_causal.effect.effect import Effect
-from pandas_causal.errors import CausalArgumentError, CausalDataError, OverlapError, Problem
+from pandas_causal.errors import (
+    CausalArgumentError,
+    CausalDataError,
+    OverlapError,
+    Problem,
+    StandardErrorWarning,
+    warn,
+)
 from pandas_causal.heterogeneity.base import Residualised
 from pandas_causal.inference.influence import Influence
 from pandas_causal.inference.local_curves import local_curve, rule_of_thumb_bandwidth
@@ -24,7 +31,7 @@ from pandas_causal.inputs.encoding import EveryLevel
 from pandas_causal.inputs.parameters import Legal, number
 from pandas_causal.inputs.treatments import Takes
 from pandas_causal.inputs.types import Covariates, Model, Outcome, RoleLike
-from pandas_causal.kernels.arrays import Codes, Floats
+from pandas_causal.kernels.arrays import Codes, Floats, Positions
 from pandas_causal.models.folds import draw_folds
 from pandas_causal.models.many_targets import fit_targets
 from pandas_causal.models.nuisance import Nuisance, fit_outcome, in_label_order, nuisance_table
@@ -33,6 +40,7 @@ from pandas_causal.models.training_rows import TrainingRows
 __all__ = ["DoseResponse"]
 
 _POINTS = 40
+_FEW = 20  # rows within the bandwidth, of which a local polynomial of degree 2 uses up three
 _NODES = 60  # doses at which means over the covariates are computed, and between which they are interpolated
 _BANDWIDTH = Legal(
     lambda v: (isinstance(v, str) and v == "rule") or number(0, np.inf, "", closed_low=False).holds(v),
@@ -184,7 +192,9 @@ class DoseResponse(Residualised):
         seen = np.isfinite(curve.level)
         if not seen.any():
             raise OverlapError(f"no dose of the curve has enough rows within {h:.4g} of it; give a larger bandwidth=")
+        near = np.array([int((np.abs(dose - p) < h).sum()) for p in points[seen]])
         points = points[seen]
+        warned = _few_rows(near, points, h, sample) if self.checks_data else []
         # the covariates averaged over are a sample too
         nearby = np.column_stack([_between(at_nodes, nodes, p) for p in points])
         sampled = w[:, None] * (nearby - w @ nearby / w.sum()) / w.sum()
@@ -199,6 +209,7 @@ class DoseResponse(Residualised):
                 "density": partial(_density_check, ratio, dose, self.clip),
                 "nuisance": partial(_nuisance_check, outcome, treated),
             },
+            warned=warned,
             assumptions=(
                 (
                     f"no unmeasured confounding: given the covariates, {sample.treatment} is as good as random (cannot"
@@ -323,6 +334,21 @@ def _one_dose(sample: Sample) -> Floats:
             ]
         )
     return dose
+
+
+def _few_rows(near: Positions, points: Floats, bandwidth: float, sample: Sample) -> list[str]:
+    """What is to be said of doses that few rows are near to."""
+    few = int((near < _FEW).sum())
+    if not few:
+        return []
+    least = int(near.argmin())
+    text = (
+        f"{few} of {len(points)} doses of the curve have fewer than {_FEW} rows within the bandwidth ({bandwidth:.3g}):"
+        f" {near[least]} near {sample.treatment} {points[least]:.3g}; intervals there are too narrow, since their law"
+        " is that of many rows"
+    )
+    warn(text, StandardErrorWarning)
+    return [text]
 
 
 def _between(values: Floats, nodes: Floats, at: float) -> Floats:

@@ -15,6 +15,7 @@ from pandas_causal.arms.base import UNCONFOUNDED
 from pandas_causal.arms.sample import Sample
 from pandas_causal.effect.effect import Effect
 from pandas_causal.effect.estimates import Estimates
+from pandas_causal.errors import CausalDataError
 from pandas_causal.heterogeneity.base import (
     MODIFIERS,
     ConditionalEffects,
@@ -25,6 +26,7 @@ from pandas_causal.heterogeneity.base import (
 from pandas_causal.heterogeneity.nuisances import NuisanceModels, Residuals, residuals_of
 from pandas_causal.heterogeneity.projection import BasisFit, EffectBasis, LinearEffects, fit_on_basis
 from pandas_causal.heterogeneity.scoring import r_score_of
+from pandas_causal.heterogeneity.several_outcomes import are_several, fit_outcomes
 from pandas_causal.inference.influence import Component, Influence, cluster_component, repeated_components
 from pandas_causal.inputs.arms import Arms
 from pandas_causal.inputs.parameters import SHARE, Legal, at_least, one_of
@@ -120,7 +122,9 @@ class DoubleML(Residualised):
     Attributes
     ----------
     effect_ : Effect
-        A row for every contrast of arms, or for every treatment.
+        A row for every contrast of arms, or for every treatment; of several outcomes (outcome, row).
+    fits_ : dict
+        Of several outcomes, an estimator for each.
     folds_ : ndarray (n,)
     residuals_ : ndarray (n, 1 + d)
         Of the outcome and the treatments, from the first split.
@@ -184,8 +188,8 @@ class DoubleML(Residualised):
         ----------
         X : DataFrame, array-like (n, p) or None
             Covariates, and any roles given by name.
-        y : array-like (n,)
-            Outcome, in its own units.
+        y : array-like (n,) or DataFrame (n, q)
+            Outcome, in its own units; or several, whose effects are estimated on the same folds, with their covariance.
         treatment : str, list of str, or array-like (n,) or (n, d)
             Labels, bools and two values are arms; other numbers, and several columns, are numbers.
         cluster : str, array-like (n,) or list of up to four, optional
@@ -202,6 +206,12 @@ class DoubleML(Residualised):
         NotIdentifiedError
             Where the covariates explain a treatment.
         """
+        if are_several(y):
+            self.check_settings()
+            roles = {"treatment": treatment, "cluster": cluster, "sample_weight": sample_weight}
+            fitted: Self = fit_outcomes(self, X, y, missing, {**roles, "propensity": propensity})
+            return fitted
+        self.__dict__.pop("fits_", None)
         sample = self.prepare(
             X, y, treatment=treatment, missing=missing, control=self.control, cluster=cluster,
             sample_weight=sample_weight, propensity=propensity,
@@ -225,7 +235,7 @@ class DoubleML(Residualised):
             components=self._components(values, parts, contributions, sample),
             diagnostics=checks,
             warned=warned,
-            assumptions=_assumptions(sample, _CONSTANT),
+            assumptions=unconfounded(sample, _CONSTANT),
             population="rows weighted by the variance of their treatment given the covariates",
         )  # fmt: skip
         return self
@@ -254,7 +264,8 @@ def median_component(values: Floats, contributions: list[Floats], by: Sequence[o
     return Component(mean * np.outer(scale, scale))
 
 
-def _assumptions(sample: Sample, shape: str) -> tuple[str, ...]:
+def unconfounded(sample: Sample, shape: str) -> tuple[str, ...]:
+    """What the partially linear model rests on, and what it says of how effects vary."""
     if isinstance(sample.treated, Arms):
         return (*UNCONFOUNDED, shape)
     return (
@@ -287,9 +298,11 @@ class LinearDML(ConditionalEffects):
     Attributes
     ----------
     effect_ : Effect
-        Average over the fitted rows.
+        Average over the fitted rows; of several outcomes (outcome, row).
     coefficients_ : Effect
         Effect at the covariates' means, and change of the effect per unit of each.
+    fits_ : dict
+        Of several outcomes, an estimator for each; ``effect(X, outcome=...)`` and ``predict`` read them.
     folds_ : ndarray (n,)
     residuals_ : ndarray (n, 1 + d)
 
@@ -345,6 +358,12 @@ class LinearDML(ConditionalEffects):
         missing: str = "raise",
     ) -> Self:
         """Fit; the parameters are those of :meth:`DoubleML.fit`."""
+        if are_several(y):
+            self.check_settings()
+            roles = {"treatment": treatment, "cluster": cluster, "sample_weight": sample_weight}
+            fitted: Self = fit_outcomes(self, X, y, missing, {**roles, "propensity": propensity})
+            return fitted
+        self.__dict__.pop("fits_", None)
         sample = self.prepare(
             X, y, treatment=treatment, missing=missing, control=self.control, cluster=cluster,
             sample_weight=sample_weight, propensity=propensity,
@@ -373,13 +392,15 @@ class LinearDML(ConditionalEffects):
             components=average_components(average, self._linear, sample),
             diagnostics=checks,
             warned=warned,
-            assumptions=_assumptions(sample, _LINEAR),
+            assumptions=unconfounded(sample, _LINEAR),
         )  # fmt: skip
         self.coefficients_ = self._of_coefficients()
         return self
 
     def score(self, X: Covariates, y: Outcome, treatment: RoleLike = None, sample_weight: RoleLike = None) -> float:
         """Held-out R-score: how much of the outcome's residuals the effects explain, beyond a constant effect.
+
+        Of several outcomes their mean.
 
         Parameters
         ----------
@@ -389,6 +410,13 @@ class LinearDML(ConditionalEffects):
         sample_weight : array-like (m,), optional
         """
         check_is_fitted(self, "effect_")
+        fits = getattr(self, "fits_", None)
+        if fits is not None:
+            if not isinstance(y, pd.DataFrame) or list(y.columns) != list(fits):
+                raise CausalDataError(
+                    f"the estimator was fitted to several outcomes; score takes them all: {list(fits)}"
+                )
+            return float(np.mean([r_score_of(fit, X, y[name], treatment, sample_weight) for name, fit in fits.items()]))
         return r_score_of(self, X, y, treatment, sample_weight)
 
     def _basis(self, sample: Sample) -> EffectBasis:

@@ -13,17 +13,20 @@ from sklearn.utils.validation import check_is_fitted
 from pandas_causal.arms.base import UNCONFOUNDED
 from pandas_causal.arms.estimands import in_words, plan_estimand
 from pandas_causal.arms.sample import Sample, supported
-from pandas_causal.effect.check import Check
+from pandas_causal.effect.check import Check, Checks
 from pandas_causal.effect.effect import Effect
 from pandas_causal.effect.estimates import Estimates
+from pandas_causal.errors import CausalArgumentError
 from pandas_causal.heterogeneity.base import MODIFIERS, ConditionalEffects, modifier_columns, row_scores
+from pandas_causal.heterogeneity.final_models import Regressions, fit_final, project_scores, slopes_test
 from pandas_causal.heterogeneity.nuisances import ArmNuisances, NuisanceModels, fit_arm_nuisances, residuals_of
 from pandas_causal.heterogeneity.projection import EffectBasis, LinearEffects, fit_on_basis
 from pandas_causal.heterogeneity.scoring import arm_scores, r_score_of
-from pandas_causal.inference.influence import Component, Influence
+from pandas_causal.inference.influence import Influence
 from pandas_causal.inference.rows import RowIdentity
+from pandas_causal.inputs.column_rules import as_float, is_numeric
 from pandas_causal.inputs.encoding import EveryLevel
-from pandas_causal.inputs.parameters import SHARE, Legal
+from pandas_causal.inputs.parameters import FLAG, SHARE, Legal, at_least, check_settings, or_none
 from pandas_causal.inputs.types import Covariates, Model, Outcome, RoleLike
 from pandas_causal.kernels.arrays import Codes, Floats, Positions, Values
 from pandas_causal.models.folds import draw_folds
@@ -31,10 +34,10 @@ from pandas_causal.models.linear import StandardisedMatrix
 from pandas_causal.models.nuisance import Nuisance, fit_outcome, fit_propensity, in_label_order, is_linear
 from pandas_causal.models.training_rows import TrainingRows
 
-__all__ = ["DRLearner", "RLearner", "SLearner", "TLearner", "XLearner"]
+__all__ = ["ArmLearner", "DRLearner", "Effects", "Parts", "RLearner", "SLearner", "TLearner", "XLearner"]
 
 
-class _Effects(Protocol):
+class Effects(Protocol):
     """Fitted effects of every arm but the control, as a function of encoded rows."""
 
     def predict(self, X: Floats) -> Floats:
@@ -42,10 +45,11 @@ class _Effects(Protocol):
         ...
 
 
-class _Learner(ConditionalEffects):
+class ArmLearner(ConditionalEffects):
     """What the learners share: cross-fitted nuisances, the doubly robust average, scores of the fitted rows."""
 
-    legal: ClassVar[Mapping[str, Legal]] = {"clip": SHARE, "effect_modifiers": MODIFIERS}
+    legal: ClassVar[Mapping[str, Legal]] = {"clip": SHARE, "effect_modifiers": MODIFIERS, "encode": FLAG}
+    encode: bool = True
     outcome_model: Model
     propensity_model: Model
     cv: object
@@ -101,7 +105,7 @@ class _Learner(ConditionalEffects):
         design = None
         if is_linear(self.outcome_model, sample.X) or is_linear(self.propensity_model, sample.X):
             design = StandardisedMatrix.of(sample.X)
-        rows = sample.training_rows(design)
+        rows = sample.training_rows(design) if self.encode else self._raw_rows(sample)
         found = fit_arm_nuisances(rows, folds, sample.inputs.index, models, known=sample.propensity)
         _, e = supported("ATE", found.e, sample.codes, None, sample.arms.levels)
         self.folds_, self.propensity_ = folds, e
@@ -122,7 +126,7 @@ class _Learner(ConditionalEffects):
             assumptions=UNCONFOUNDED,
             facts={"n_clipped": found.n_clipped},
         )  # fmt: skip
-        self._effects = self._fit_effects(_Parts(sample, rows, found, models))
+        self._effects = self._fit_effects(Parts(sample, rows, found, models))
         return self
 
     def score(self, X: Covariates, y: Outcome, treatment: RoleLike = None, sample_weight: RoleLike = None) -> float:
@@ -163,9 +167,9 @@ class _Learner(ConditionalEffects):
         """
         check_is_fitted(self, "effect_")
         sample, j = self._sample, self._position(arm)
-        basis = EffectBasis.of(sample.X, sample.encoder.names, modifier_columns(sample, columns))
+        basis = EffectBasis.of(sample.X, sample.encoder.names, modifier_columns(sample, columns, "columns"))
         contrast = self.scores_[:, 1 + j] - self.scores_[:, 0]
-        linear = _of_scores(basis, contrast[:, None], sample, [self._contrast(j)])
+        linear = project_scores(basis, contrast[:, None], sample, [self._contrast(j)])
         u = linear.uncertainty
         return replace(
             self.effect_,
@@ -184,6 +188,61 @@ class _Learner(ConditionalEffects):
         """
         return slopes_test(self.best_linear_projection(columns, arm))
 
+    def summary_tree(
+        self,
+        depth: int = 2,
+        *,
+        columns: Sequence[Any] | None = None,
+        arm: Any = None,
+        min_leaf: float = 0.05,
+        random_state: int | None = 0,
+    ) -> Effect:
+        """One small tree that tells effects apart, and the mean effect in each of its leaves, honestly.
+
+        The learner is fitted anew to one half of the rows and a tree to its effects there; the other half's doubly
+        robust scores say what the effect of each leaf is, so that intervals count no search.
+
+        Parameters
+        ----------
+        depth : int
+            Splits from the root to a leaf.
+        columns : list of covariates, optional
+            What the tree may split by; all by default.
+        arm : level, optional
+        min_leaf : float
+            Least share of the half's rows in a leaf.
+        random_state : int or None
+            Of the halves.
+
+        Returns
+        -------
+        Effect
+            A row per leaf, named by its rule, the least affected first.
+
+        References
+        ----------
+        Athey and Imbens (2016), "Recursive partitioning for heterogeneous causal effects", PNAS 113, for honesty.
+        """
+        from pandas_causal.heterogeneity.summary_tree import honest_leaves
+
+        check_is_fitted(self, "effect_")
+        legal = {"depth": at_least(1), "min_leaf": SHARE, "random_state": or_none(at_least(0))}
+        check_settings({"depth": depth, "min_leaf": min_leaf, "random_state": random_state}, legal)
+        j, sample = self._position(arm), self._sample
+        at = modifier_columns(sample, columns, "columns")
+        rows, check = honest_leaves(
+            self, sample, self.scores_[:, 1 + j] - self.scores_[:, 0], j, depth, at, min_leaf, random_state
+        )
+        if sample.cluster:
+            rows = replace(rows, uncertainty=rows.uncertainty.cluster(sample.cluster))
+        found = replace(
+            self.effect_, rows=rows, estimand=f"average effect of {self._contrast(j)} on {sample.outcome} by leaf",
+            diagnostics=Checks({"leaves": check}), estimator=None,
+            std_error_method="doubly robust scores of the half that the tree did not see, normal law"
+            if not sample.cluster else "clustered (CR1)",
+        )  # fmt: skip
+        return found.explained()
+
     @property
     def sample_weights(self) -> Floats | None:
         """Weights of the fitted rows (n,), with mean 1; None where none were given."""
@@ -201,7 +260,43 @@ class _Learner(ConditionalEffects):
 
     # -- for subclasses ----------------------------------------------------------------------------------------------
 
-    def _fit_effects(self, parts: _Parts) -> _Effects:
+    def _raw_rows(self, sample: Sample) -> TrainingRows:
+        """Covariates as they were given, for models that take missing values."""
+        frame = sample.inputs.covariates
+        words = [str(c) for c in frame if not is_numeric(frame[c])]
+        if words:
+            raise CausalArgumentError(
+                f"encode=False gives models the covariates as they are, and {words} hold no numbers; encode them"
+                " before, or leave encode=True"
+            )
+        if getattr(self, "formula", None) is not None:
+            raise CausalArgumentError("a formula encodes the covariates: leave encode=True, or the formula out")
+        absent = frame.isna().any()
+        for setting in ("outcome_model", "propensity_model", "final_model") if absent.any() else ():
+            spec = getattr(self, setting, "boosting")
+            if isinstance(spec, str) and spec != "boosting" and (setting, spec) != ("final_model", "linear"):
+                raise CausalArgumentError(
+                    f"encode=False leaves missing values of {list(map(str, frame.columns[absent]))} to the models, and"
+                    f" {setting}={spec!r} takes none; use 'boosting' or a model that does"
+                )
+        names = [str(c) for c in frame] if sample.columns is not None else None
+        return replace(sample.training_rows(), X=_as_given(frame), columns=names, levels=None)
+
+    def _modifiers(self, sample: Sample) -> Positions:
+        """Columns that effects may vary with, of the matrix that models are given."""
+        chosen = getattr(self, "effect_modifiers", None)
+        at = modifier_columns(sample, chosen)
+        if self.encode:
+            return at
+        names = list(sample.inputs.covariates)
+        return np.array([names.index(c) for c in (names if chosen is None else dict.fromkeys(chosen))], dtype=np.intp)
+
+    def _predicted_of(self, frame: pd.DataFrame, X: Floats) -> Floats:
+        if self.encode or isinstance(self._effects, LinearEffects):
+            return self._predicted(X)
+        return self._predicted(_as_given(frame[list(self.covariates_)]))
+
+    def _fit_effects(self, parts: Parts) -> Effects:
         raise NotImplementedError
 
     def _predicted(self, X: Floats) -> Floats:
@@ -218,19 +313,15 @@ class _Learner(ConditionalEffects):
                           f"{self._sample.outcome}")  # fmt: skip
 
 
-def slopes_test(projection: Effect) -> Check:
-    """Joint test of all rows but the first, the effect at the means."""
-    slopes = projection[list(projection.table.index[1:])] if len(projection) > 1 else None
-    if slopes is None:
-        return Check(None, projection.table, "there is no covariate that the effect could vary with")
-    test = slopes.test_zero()
-    table = pd.DataFrame([test._asdict()], index=pd.Index(["all slopes are 0"]))
-    found = "varies" if test.p_value < 0.05 else "is not seen to vary"
-    return Check(None, table, f"the effect {found} with the covariates (p {test.p_value:.3g})")
+def _as_given(frame: pd.DataFrame) -> Floats:
+    """Columns of numbers as a matrix, missing ones NaN."""
+    if not frame.shape[1]:
+        return np.empty((len(frame), 0))
+    return np.column_stack([as_float(frame[c]) for c in frame])
 
 
 @dataclass(frozen=True, eq=False)
-class _Parts:
+class Parts:
     """What effects are learned from."""
 
     sample: Sample
@@ -257,23 +348,7 @@ class _Parts:
 
     def regression(self, spec: Model, at: Positions, target: Floats, w: Floats | None, columns: Positions) -> Nuisance:
         """Regression of a target (m,) on some columns, of the rows at some positions, weighted."""
-        rows = self.rows
-        every = len(columns) == rows.X.shape[1]
-        part = replace(
-            rows,
-            X=rows.X[at] if every else rows.X[np.ix_(at, columns)],
-            arms=np.zeros(len(at), dtype=np.int8),
-            n_arms=1,
-            y=target,
-            w=w,
-            columns=rows.columns if every or rows.columns is None else [rows.columns[j] for j in columns],
-            design=None,
-            levels=rows.levels if every else None,
-        )
-        return in_label_order(
-            fit_outcome, self.sample.inputs.index[at], spec, part, None, random_state=self.models.random_state,
-            n_jobs=self.models.n_jobs, setting="final_model",
-        )  # fmt: skip
+        return fit_final(self.rows, self.sample.inputs.index, spec, at, target, w, columns, self.models)
 
     def weights(self, at: Positions | slice = slice(None), more: Floats | None = None) -> Floats | None:
         """Sample weights of some rows times further weights of them."""
@@ -281,20 +356,6 @@ class _Parts:
         if more is None:
             return w
         return more if w is None else w * more
-
-
-def _of_scores(basis: EffectBasis, scores: Floats, sample: Sample, names: list[str]) -> LinearEffects:
-    """Scores (n, d) projected on a basis, a set of coefficients each."""
-    one = np.ones((len(sample), 1))
-    parts = [fit_on_basis(basis, one, scores[:, j], sample.w, names) for j in range(scores.shape[1])]
-    contributions = np.hstack([part.contributions for part in parts])
-    n = len(sample)
-    meat = n / (n - basis.p) * (contributions.T @ contributions)
-    linear = LinearEffects.of(
-        basis, np.concatenate([part.values for part in parts]), contributions, sample.rows, names,
-        components=None if sample.cluster else (Component(meat),), clusters=sample.clusters,
-    )  # fmt: skip
-    return linear.clustered(sample.cluster) if sample.cluster else linear
 
 
 # -- S and T ----------------------------------------------------------------------------------------------------------
@@ -318,7 +379,7 @@ class _OneModel:
         return np.column_stack([level - levels[0] for level in levels[1:]])
 
 
-class SLearner(_Learner):
+class SLearner(ArmLearner):
     """S-learner: one regression of the outcome on covariates and treatment; the effect is what the treatment changes.
 
     A regression that shrinks may shrink the effect with it. Effects of single rows have no standard error; averages
@@ -329,6 +390,10 @@ class SLearner(_Learner):
     outcome_model : {"auto", "linear", "ridge", "boosting"} or scikit-learn model
     propensity_model : {"auto", "linear", "ridge", "boosting"} or scikit-learn classifier
         For averages, scores and the overlap check.
+    encode : bool
+        False gives the models the covariates as they are, missing values too, where every model takes them
+        ("boosting", or scikit-learn's that do); all must be numbers. Linear effects and the checks of overlap and
+        balance see them encoded all the same.
     cv, clip, control, formula, random_state, n_jobs
         As in :class:`AIPW`.
     memory : path or joblib.Memory, optional
@@ -355,6 +420,7 @@ class SLearner(_Learner):
         *,
         outcome_model: Model = "auto",
         propensity_model: Model = "auto",
+        encode: bool = True,
         cv: object = 5,
         clip: float = 0.01,
         control: Hashable = None,
@@ -365,6 +431,7 @@ class SLearner(_Learner):
     ) -> None:
         self.outcome_model = outcome_model
         self.propensity_model = propensity_model
+        self.encode = encode
         self.cv = cv
         self.clip = clip
         self.control = control
@@ -373,7 +440,7 @@ class SLearner(_Learner):
         self.n_jobs = n_jobs
         self.memory = memory
 
-    def _fit_effects(self, parts: _Parts) -> _Effects:
+    def _fit_effects(self, parts: Parts) -> Effects:
         sample, rows, K = parts.sample, parts.rows, len(parts.sample.arms)
         received = (sample.codes[:, None] == np.arange(1, K)).astype(float)
         names = [f"{sample.treatment}_{level}" for level in sample.arms.levels[1:]]
@@ -414,7 +481,7 @@ class TLearner(SLearner):
     Kunzel, Sekhon, Bickel and Yu (2019), PNAS 116.
     """
 
-    def _fit_effects(self, parts: _Parts) -> _Effects:
+    def _fit_effects(self, parts: Parts) -> Effects:
         return _ByArm(parts.whole_outcome())
 
 
@@ -435,6 +502,7 @@ class _TwoStage(SLearner):
         propensity_model: Model = "auto",
         final_model: Model = "auto",
         effect_modifiers: Sequence[Any] | None = None,
+        encode: bool = True,
         cv: object = 5,
         clip: float = 0.01,
         control: Hashable = None,
@@ -447,6 +515,7 @@ class _TwoStage(SLearner):
         self.propensity_model = propensity_model
         self.final_model = final_model
         self.effect_modifiers = effect_modifiers
+        self.encode = encode
         self.cv = cv
         self.clip = clip
         self.control = control
@@ -491,7 +560,7 @@ class XLearner(_TwoStage):
 
     Parameters
     ----------
-    outcome_model, propensity_model, cv, clip, control, formula, random_state, n_jobs, memory
+    outcome_model, propensity_model, encode, cv, clip, control, formula, random_state, n_jobs, memory
         As in :class:`SLearner`.
     final_model : {"auto", "linear", "ridge", "boosting"} or scikit-learn regressor
         Of the imputed effects.
@@ -503,9 +572,9 @@ class XLearner(_TwoStage):
     Kunzel, Sekhon, Bickel and Yu (2019), PNAS 116, eq. (9) and (10).
     """
 
-    def _fit_effects(self, parts: _Parts) -> _Effects:
+    def _fit_effects(self, parts: Parts) -> Effects:
         sample = parts.sample
-        columns = modifier_columns(sample, self.effect_modifiers)
+        columns = self._modifiers(sample)
         mu = parts.whole_outcome().predictions
         treated, controls = [], []
         zero = np.flatnonzero(sample.codes == 0)
@@ -520,18 +589,6 @@ class XLearner(_TwoStage):
         else:  # of new rows only the shares are known
             share = np.average(sample.propensity, axis=0, weights=sample.w)
         return _Imputed(tuple(treated), tuple(controls), share, columns, self.clip)
-
-
-@dataclass(frozen=True, eq=False)
-class _Regressions:
-    """A regression for the effect of every arm."""
-
-    models: tuple[Nuisance, ...]
-    columns: Positions
-
-    def predict(self, X: Floats) -> Floats:
-        part = X if len(self.columns) == X.shape[1] else X[:, self.columns]
-        return np.column_stack([model.on(part)[:, 0] for model in self.models])
 
 
 class RLearner(_TwoStage):
@@ -549,13 +606,13 @@ class RLearner(_TwoStage):
     Nie and Wager (2021), "Quasi-oracle estimation of heterogeneous treatment effects", Biometrika 108, eq. (4).
     """
 
-    def _fit_effects(self, parts: _Parts) -> _Effects:
+    def _fit_effects(self, parts: Parts) -> Effects:
         sample = parts.sample
-        columns = modifier_columns(sample, self.effect_modifiers)
+        columns = self._modifiers(sample)
         names = list(sample.arms.contrasts)
         if self._is_linear(columns):
             y, D = self._residuals(parts, np.arange(len(sample)), None)
-            basis = EffectBasis.of(sample.X, sample.encoder.names, columns)
+            basis = EffectBasis.of(sample.X, sample.encoder.names, modifier_columns(sample, self.effect_modifiers))
             fit = fit_on_basis(basis, D, y, sample.w, names)
             linear = LinearEffects.of(
                 basis, fit.values, fit.contributions, sample.rows, names, clusters=sample.clusters
@@ -568,9 +625,9 @@ class RLearner(_TwoStage):
             d = np.where(np.abs(D[:, 0]) < 1e-12, 1e-12, D[:, 0])
             weights = parts.weights(at, np.square(d))
             models.append(parts.regression(self.final_model, at, y / d, weights, columns))
-        return _Regressions(tuple(models), columns)
+        return Regressions(tuple(models), columns)
 
-    def _residuals(self, parts: _Parts, at: Positions, a: int | None) -> tuple[Floats, Floats]:
+    def _residuals(self, parts: Parts, at: Positions, a: int | None) -> tuple[Floats, Floats]:
         """Residuals of the outcome, and of the arms or of one arm beside the control."""
         sample, e = parts.sample, parts.found.e[at]
         rows: TrainingRows = parts.rows if len(at) == len(sample) else parts.rows.take(at)
@@ -605,16 +662,16 @@ class DRLearner(_TwoStage):
     >>> DRLearner().fit(frame, y, treatment="t").effect(frame)  # doctest: +SKIP
     """
 
-    def _fit_effects(self, parts: _Parts) -> _Effects:
+    def _fit_effects(self, parts: Parts) -> Effects:
         sample = parts.sample
-        columns = modifier_columns(sample, self.effect_modifiers)
+        columns = self._modifiers(sample)
         contrasts = self.scores_[:, 1:] - self.scores_[:, [0]]
         if self._is_linear(columns):
-            basis = EffectBasis.of(sample.X, sample.encoder.names, columns)
-            return _of_scores(basis, contrasts, sample, list(sample.arms.contrasts))
+            basis = EffectBasis.of(sample.X, sample.encoder.names, modifier_columns(sample, self.effect_modifiers))
+            return project_scores(basis, contrasts, sample, list(sample.arms.contrasts))
         every = np.arange(len(sample))
         models = [
             parts.regression(self.final_model, every, contrasts[:, j], parts.weights(), columns)
             for j in range(contrasts.shape[1])
         ]
-        return _Regressions(tuple(models), columns)
+        return Regressions(tuple(models), columns)

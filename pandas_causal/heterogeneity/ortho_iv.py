@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
 import pandas as pd
 
+from pandas_causal.arms.estimands import EstimandPlan
 from pandas_causal.arms.sample import Sample, notes
 from pandas_causal.effect.check import Check, Checks
 from pandas_causal.effect.effect import Effect
@@ -30,12 +31,13 @@ from pandas_causal.inputs.column_rules import as_float, is_numeric
 from pandas_causal.inputs.parameters import Legal
 from pandas_causal.inputs.treatments import Takes
 from pandas_causal.inputs.types import Covariates, Model, Outcome, RoleLike
-from pandas_causal.kernels.arrays import Floats
+from pandas_causal.kernels.arrays import Codes, Floats
 from pandas_causal.models.folds import draw_folds
 from pandas_causal.models.instrument_nuisances import ColumnMeans
 from pandas_causal.models.many_targets import fit_targets
+from pandas_causal.models.training_rows import TrainingRows
 
-__all__ = ["OrthoIV", "instrumented_fit"]
+__all__ = ["Moved", "MovedEffects", "OrthoIV", "coefficients_of", "instrumented_fit", "moved_first_stage"]
 
 _WEAK = 10.0
 
@@ -91,7 +93,103 @@ def instrumented_fit(basis: EffectBasis, z: Floats, d: Floats, y: Floats, w: Flo
     return BasisFit(theta / basis.unit, contributions / basis.unit)
 
 
-class OrthoIV(ConditionalEffects):
+@dataclass(frozen=True, eq=False)
+class Moved:
+    """What estimators with an instrument learn from: outcome, treatment and instrument less their means.
+
+    Attributes
+    ----------
+    sample : Sample
+    plan : EstimandPlan
+        One contrast, or one number.
+    rows : TrainingRows
+        Without arms.
+    folds : ndarray (n,)
+    means : ColumnMeans (n, 3)
+    y, d, z : ndarray (n,)
+        Residuals.
+    seed : int
+    """
+
+    sample: Sample
+    plan: EstimandPlan
+    rows: TrainingRows
+    folds: Codes
+    means: ColumnMeans
+    y: Floats
+    d: Floats
+    z: Floats
+    seed: int
+
+
+class MovedEffects(ConditionalEffects):
+    """Base of estimators of effects for rows of a treatment that an instrument moves."""
+
+    treatments: ClassVar[Takes] = "either"
+    legal: ClassVar[Mapping[str, Legal]] = {"effect_modifiers": MODIFIERS}
+    outcome_model: Model
+    treatment_model: Model
+    instrument_model: Model
+    cv: object
+    control: Hashable
+    random_state: int | None
+    n_jobs: int | None
+
+    def moved(self, X: Covariates, y: Outcome, instrument: RoleLike, missing: str, **roles: Any) -> Moved:
+        """Read the roles and take from outcome, treatment and instrument what models that did not see the row say."""
+        self.need("instrument", instrument)
+        sample = self.prepare(X, y, instrument=instrument, missing=missing, control=self.control, **roles)
+        plan = plan_of(sample)
+        if len(plan.index) != 1:
+            raise CausalArgumentError(
+                f"{type(self).__name__} takes one contrast of a treatment, and {len(plan.index)} were given"
+            )
+        d = sample.codes.astype(float) if isinstance(sample.treated, Arms) else sample.numbers.values[:, 0]
+        columns = np.column_stack([sample.y, d, _instrument(sample, type(self).__name__)])
+        rng = np.random.default_rng(self.random_state)
+        folds = draw_folds(self.cv, sample.inputs, sample.treated, rng, sample.cluster[0] if sample.cluster else None)
+        models = [self.outcome_model, self.treatment_model, self.instrument_model]
+        rows = replace(training_rows(sample, *models), arms=np.zeros(len(sample), dtype=np.int8), n_arms=1)
+        seed = int(rng.integers(2**31 - 1))
+        means = fit_targets(
+            rows, columns, folds, sample.inputs.index,
+            names=[sample.outcome, sample.treatment, "instrument"], models=models,
+            setting_names=["outcome_model", "treatment_model", "instrument_model"],
+            random_state=seed, n_jobs=self.n_jobs,
+        )  # fmt: skip
+        y_rest, d_rest, z_rest = (columns - means.predictions).T
+        return Moved(sample, plan, rows, folds, means, y_rest, d_rest, z_rest, seed)
+
+    def arranged(
+        self, moved: Moved, average: BasisFit, first: tuple[Check, list[str]], *, assumption: str,
+        checks: Mapping[str, Any] | None = None, warned: Sequence[str] = (), facts: Mapping[str, Any] | None = None,
+    ) -> Effect:  # fmt: skip
+        """The average effect, from its value (1,) and contributions (n, 1)."""
+        sample = moved.sample
+        u = Influence.from_contributions(
+            average.values, average.contributions, sample.rows, names=moved.plan.index, clusters=sample.clusters
+        )
+        if sample.cluster:
+            u = u.cluster(sample.cluster)
+        name = str(getattr(sample.inputs.roles["instrument"], "name", "the instrument"))
+        return Effect(
+            rows=Estimates(pd.Series(average.values, index=moved.plan.index, name="estimate"), u),
+            estimand=f"average effect of {sample.treatment} on {sample.outcome}, moved by {name}",
+            n_obs=len(sample),
+            assumptions=(
+                f"exclusion: {name} moves {sample.outcome} through {sample.treatment} only (cannot be tested)",
+                f"independence: given the covariates, {name} is as good as random",
+                assumption,
+            ),
+            diagnostics=Checks({"first_stage": first[0], "nuisance": moved.means.report, **(checks or {})}),
+            warnings=(*notes(sample), *self.few_clusters(sample), *first[1], *warned),
+            std_error_method=f"influence function, cross-fitted in {int(moved.folds.max()) + 1} folds"
+            + (f", clustered by {' and '.join(sample.clusters)} (CR1)" if sample.cluster else ", normal law"),
+            facts={**sample.facts(), "instrument": name, **(facts or {})},
+        ).explained()
+
+
+class OrthoIV(MovedEffects):
     r"""Effects linear in covariates of a treatment moved by an instrument, with an interval for every row.
 
     :math:`Y = \theta(X) D + g(X) + \varepsilon, E[\varepsilon | Z, X] = 0`: outcome, treatment and instrument less
@@ -123,9 +221,6 @@ class OrthoIV(ConditionalEffects):
     ----------
     Chernozhukov et al. (2018), Econometrics Journal, section 4.2; Syrgkanis et al. (2019), NeurIPS. Errors: HC0.
     """
-
-    treatments: ClassVar[Takes] = "either"
-    legal: ClassVar[Mapping[str, Legal]] = {"effect_modifiers": MODIFIERS}
 
     def __init__(
         self,
@@ -183,65 +278,22 @@ class OrthoIV(ConditionalEffects):
         NotIdentifiedError
             Where the instrument does not move the treatment.
         """
-        self.need("instrument", instrument)
-        sample = self.prepare(
-            X, y, treatment=treatment, instrument=instrument, cluster=cluster, sample_weight=sample_weight,
-            missing=missing, control=self.control,
-        )  # fmt: skip
-        plan = plan_of(sample)
-        if len(plan.index) != 1:
-            raise CausalArgumentError(f"OrthoIV takes one contrast of a treatment, and {len(plan.index)} were given")
-        d = sample.codes.astype(float) if isinstance(sample.treated, Arms) else sample.numbers.values[:, 0]
-        z = _instrument(sample)
-        rng = np.random.default_rng(self.random_state)
-        folds = draw_folds(self.cv, sample.inputs, sample.treated, rng, sample.cluster[0] if sample.cluster else None)
-        models = [self.outcome_model, self.treatment_model, self.instrument_model]
-        rows = replace(training_rows(sample, *models), arms=np.zeros(len(sample), dtype=np.int8), n_arms=1)
-        means = fit_targets(
-            rows, np.column_stack([sample.y, d, z]), folds, sample.inputs.index,
-            names=[sample.outcome, sample.treatment, "instrument"], models=models,
-            setting_names=["outcome_model", "treatment_model", "instrument_model"],
-            random_state=int(rng.integers(2**31 - 1)), n_jobs=self.n_jobs,
-        )  # fmt: skip
-        y_rest, d_rest, z_rest = (np.column_stack([sample.y, d, z]) - means.predictions).T
+        moved = self.moved(X, y, instrument, missing, treatment=treatment, cluster=cluster, sample_weight=sample_weight)
+        sample = moved.sample
         basis = EffectBasis.of(sample.X, sample.encoder.names, modifier_columns(sample, self.effect_modifiers))
-        fit = instrumented_fit(basis, z_rest, d_rest, y_rest, sample.w)
-        self._sample, self.folds_ = sample, folds
+        fit = instrumented_fit(basis, moved.z, moved.d, moved.y, sample.w)
+        self._sample, self.folds_ = sample, moved.folds
         linear = LinearEffects.of(
-            basis, fit.values, fit.contributions, sample.rows, list(plan.names), clusters=sample.clusters,
+            basis, fit.values, fit.contributions, sample.rows, list(moved.plan.names), clusters=sample.clusters,
             components=(with_factor(fit.contributions, 1.0),),
         )  # fmt: skip
         self._linear = linear.clustered(sample.cluster) if sample.cluster else linear
-        self.effect_ = self._arrange(sample, plan.index, means, _first_stage(z_rest, d_rest, sample))
-        u = self._linear.uncertainty
-        words = f"coefficients of the effect of {sample.treatment} on {sample.outcome}"
-        rows_of = Estimates(pd.Series(u.values, index=u.names, name="estimate"), u)
-        self.coefficients_ = replace(self.effect_, rows=rows_of, estimand=words)
+        self.effect_ = self.arranged(
+            moved, average_of(self._linear, sample, 1), moved_first_stage(moved),
+            assumption="effects are linear in the effect modifiers",
+        )  # fmt: skip
+        self.coefficients_ = coefficients_of(self._linear, self.effect_, sample)
         return self
-
-    def _arrange(self, sample: Sample, index: pd.Index, means: ColumnMeans, first: tuple[Check, list[str]]) -> Effect:
-        average = average_of(self._linear, sample, 1)
-        u = Influence.from_contributions(
-            average.values, average.contributions, sample.rows, names=index, clusters=sample.clusters
-        )
-        if sample.cluster:
-            u = u.cluster(sample.cluster)
-        name = str(getattr(sample.inputs.roles["instrument"], "name", "the instrument"))
-        return Effect(
-            rows=Estimates(pd.Series(average.values, index=index, name="estimate"), u),
-            estimand=f"average effect of {sample.treatment} on {sample.outcome}, moved by {name}",
-            n_obs=len(sample),
-            assumptions=(
-                f"exclusion: {name} moves {sample.outcome} through {sample.treatment} only (cannot be tested)",
-                f"independence: given the covariates, {name} is as good as random",
-                "effects are linear in the effect modifiers",
-            ),
-            diagnostics=Checks({"first_stage": first[0], "nuisance": means.report}),
-            warnings=(*notes(sample), *first[1]),
-            std_error_method=f"influence function, cross-fitted in {int(self.folds_.max()) + 1} folds"
-            + (f", clustered by {' and '.join(sample.clusters)} (CR1)" if sample.cluster else ", normal law"),
-            facts={**sample.facts(), "instrument": name},
-        ).explained()
 
     def _error_method(self) -> str:
         return "clustered (CR1)" if self._sample.cluster else "HC0, cross-fitted, normal law"
@@ -253,26 +305,34 @@ class OrthoIV(ConditionalEffects):
         return self._linear.of_treatment(j, X)
 
 
-def _instrument(sample: Sample) -> Floats:
+def coefficients_of(linear: LinearEffects, like: Effect, sample: Sample) -> Effect:
+    """Coefficients of linear effects as an effect, with the words of another."""
+    u = linear.uncertainty
+    words = f"coefficients of the effect of {sample.treatment} on {sample.outcome}"
+    return replace(like, rows=Estimates(pd.Series(u.values, index=u.names, name="estimate"), u), estimand=words)
+
+
+def _instrument(sample: Sample, taker: str) -> Floats:
     """The instrument as one column of numbers; two labels are 0 and 1."""
     given = sample.inputs.roles["instrument"]
     if isinstance(given, pd.DataFrame):
         raise CausalArgumentError(
-            f"OrthoIV takes one instrument, and {given.shape[1]} were given; combine them, or use InstrumentalVariables"
+            f"{taker} takes one instrument, and {given.shape[1]} were given; combine them, or use InstrumentalVariables"
         )
     if is_numeric(given):
         return as_float(given)
     codes, levels = pd.factorize(given, sort=True)
     if len(levels) > 2:
         raise CausalDataError(
-            f"{given.name}: instrument has {len(levels)} labels, and OrthoIV takes numbers or two; use"
+            f"{given.name}: instrument has {len(levels)} labels, and {taker} takes numbers or two; use"
             " InstrumentalVariables"
         )
     return codes.astype(float)
 
 
-def _first_stage(z: Floats, d: Floats, sample: Sample) -> tuple[Check, list[str]]:
+def moved_first_stage(moved: Moved) -> tuple[Check, list[str]]:
     """How strongly the instrument moves the treatment, residuals on residuals."""
+    z, d, sample = moved.z, moved.d, moved.sample
     w = np.ones(len(z)) if sample.w is None else sample.w
     if w @ np.square(z) <= 1e-12 * len(z):
         raise NotIdentifiedError("the covariates explain the instrument exactly, so that nothing of it is left")

@@ -21,11 +21,14 @@ from pandas_causal.inputs.arms import plain
 from pandas_causal.inputs.encoding import Encoder
 from pandas_causal.inputs.parameters import Legal, at_least, check_settings
 from pandas_causal.inputs.plain_columns import plain_frame, select_columns
-from pandas_causal.inputs.roles import as_frame
+from pandas_causal.inputs.roles import as_frame, common_index
 from pandas_causal.inputs.types import Covariates
 from pandas_causal.kernels.arrays import Bools, Codes, Floats, Ints, Positions
 
 __all__ = ["PolicyTree", "policy_arms", "policy_values", "treat_within_budget"]
+
+
+_COARSE = 65  # first splits tried in every column before any is tried finely
 
 
 @dataclass(frozen=True)
@@ -112,6 +115,7 @@ class PolicyTree(BaseEstimator):
             For missing covariates or scores that are no matrix of finite numbers.
         """
         check_settings(self.get_params(deep=False), self.legal)
+        common_index({"X": X, "scores": scores, "sample_weight": sample_weight})
         frame, rewards, self.arms_ = _policy_inputs(X, scores)
         weight = np.ones(len(frame)) if sample_weight is None else np.asarray(sample_weight, dtype=float)
         if weight.shape != (len(frame),) or not np.isfinite(weight).all() or (weight < 0).any():
@@ -228,7 +232,11 @@ def _pair(X: Floats, order: Ints, scores: Floats, least: int, skip: bool) -> Nod
     for j in range(p):
         swing[j, 1:] = np.cumsum(reach[order[j]])
     out, counts = np.zeros((p, 10)), np.zeros(p, dtype=np.int64)
-    best_pairs(X, order, scores, swing, least, skip, out, counts)
+    floor = -np.inf
+    if skip:  # a coarse look at all columns says what every column has to beat
+        best_pairs(X, order, scores, swing, least, skip, floor, _COARSE, out, counts)
+        floor = float(out[:, 0].max())
+    best_pairs(X, order, scores, swing, least, skip, floor, n, out, counts)
     j = int(out[:, 0].argmax())
     single = _single(X, order, scores, least)
     given = single.arms(X)
@@ -262,12 +270,11 @@ def treat_within_budget(priority: ArrayLike, cost: ArrayLike, budget: float) -> 
     ----------
     Sun, Du and Wager (2021), "Treatment allocation under uncertain costs".
     """
-    from pandas_causal.heterogeneity.ranking import numbers_of
+    from pandas_causal.heterogeneity.ranking import costs_of, numbers_of
 
+    common_index({"priority": priority, "cost": cost})
     tau = numbers_of(priority, "priority")
-    price = numbers_of(cost, "cost", len(tau))
-    if (price <= 0).any():
-        raise CausalDataError(f"cost must be above 0, and is not in {int((price <= 0).sum()):,} rows")
+    price = costs_of(cost, len(tau))
     if not np.isfinite(budget) or budget < 0:
         raise CausalArgumentError(f"budget must be a number of 0 or more, got {budget!r}")
     order = np.argsort(-tau / price, kind="stable")
@@ -315,10 +322,7 @@ def policy_arms(policy: Any, X: pd.DataFrame, levels: tuple[Any, ...], scores: F
         given = np.full(len(X), policy, dtype=object)
     else:
         given = policy
-    if isinstance(given, pd.Series) and not given.index.equals(X.index):
-        raise CausalDataError(
-            "the policy's arms are a Series with another index than the rows; align it, or pass an array"
-        )
+    common_index({"X": X, "policy": given})
     values = np.asarray(given, dtype=object)
     if values.shape != (len(X),):
         raise CausalDataError(f"a policy gives one arm per row: shape {values.shape} for {len(X):,} rows")
@@ -379,6 +383,7 @@ def value_effect(rows: Estimates, learner_effect: Effect, outcome: str, cross_fi
         learner_effect,
         rows=rows,
         estimand=f"mean {outcome} under each policy",
+        facts={**learner_effect.facts, "levels": True},
         std_error_method=words + (", policies cross-fitted" if cross_fitted else ""),
     )
     return found.explained()
@@ -404,8 +409,6 @@ def _named_frame(X: Covariates, columns: list[Any]) -> pd.DataFrame:
 def _policy_inputs(X: Covariates, scores: Any) -> tuple[pd.DataFrame, Floats, tuple[Any, ...]]:
     frame, _ = as_frame(X)
     if isinstance(scores, pd.DataFrame):
-        if isinstance(X, pd.DataFrame) and not scores.index.equals(X.index):
-            raise CausalDataError("scores and X have different indexes; align them: scores.reindex(X.index)")
         labels: tuple[Any, ...] = tuple(plain(c) for c in scores.columns)
     else:
         labels = tuple(range(np.shape(scores)[1])) if np.ndim(scores) == 2 else ()

@@ -87,7 +87,16 @@ def _value_at(
 
 @kernel
 def best_pairs(  # noqa: PLR0912, PLR0915 - a kernel is one loop
-    X: Values, order: Values, scores: Values, swing: Values, least: int, skip: bool, out: Values, counts: Values
+    X: Values,
+    order: Values,
+    scores: Values,
+    swing: Values,
+    least: int,
+    skip: bool,
+    floor: float,
+    most: int,
+    out: Values,
+    counts: Values,
 ) -> None:
     """Write, for every column of the first split, the best tree of depth two.
 
@@ -107,6 +116,10 @@ def best_pairs(  # noqa: PLR0912, PLR0915 - a kernel is one loop
         Rows in a leaf.
     skip : bool
         False: try every cut.
+    floor : float
+        A value that some tree is known to reach: what cannot reach it is skipped.
+    most : int
+        Cuts tried in a column, the coarsest first.
     out : ndarray (p, 10)
         Value, cut's threshold, then column, threshold and two arms of the left and of the right branch.
     counts : ndarray (p,)
@@ -146,14 +159,15 @@ def best_pairs(  # noqa: PLR0912, PLR0915 - a kernel is one loop
                         out[j, 1] = 0.5 * (X[order[j, cuts[k] - 1], j] + X[order[j, cuts[k]], j])
                         for c in range(4):
                             out[j, 2 + c], out[j, 6 + c] = found[0, c], found[1, c]
-            while head < top:  # breadth first: the whole column is seen coarsely before any part is seen finely
+            # breadth first: the whole column is seen coarsely before any part is seen finely
+            while head < top and tried < most:
                 a, b = low[head], high[head]
                 head += 1
                 if b - a < 2:
                     continue
                 between = swing[j, cuts[b]] - swing[j, cuts[a]]
                 bound = 0.5 * (value[a] + value[b] + between)
-                if skip and bound <= best:
+                if skip and (bound <= best or bound < floor):
                     continue
                 k = (a + b) // 2
                 v = _value_at(X, order, scores, j, cuts[k], least, side, found)

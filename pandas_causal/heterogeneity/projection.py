@@ -67,9 +67,12 @@ class EffectBasis:
 
     def on(self, X: Floats) -> Floats:
         """The basis (m, p) at encoded rows."""
-        out = self._design_on(X).rows(slice(None))
-        out[:, 1:] *= self.unit[1:]
-        return out
+        design = self._design_on(X)
+        whole = len(design.kept) == design.X.shape[1]
+        out = np.empty((self.p, len(X)))
+        out[0] = 1.0
+        np.subtract((design.X if whole else design.X[:, design.kept]).T, design.centre[design.kept, None], out=out[1:])
+        return out.T
 
     def mean(self, X: Floats, w: Floats | None = None) -> Floats:
         """Weighted mean of the basis (p,) over encoded rows."""

@@ -21,9 +21,9 @@ from pandas_causal.kernels.arrays import Codes, Floats
 from pandas_causal.models.folds import draw_folds
 from pandas_causal.models.nuisance import fit_outcome, in_label_order, is_linear
 
-__all__ = ["QuantileEffects", "corrected_quantile", "weighted_density"]
+__all__ = ["QUANTILES", "QuantileEffects", "checked_quantiles", "corrected_quantile", "weighted_density"]
 
-_QUANTILES = tuple(np.linspace(0.1, 0.9, 9).round(2))
+QUANTILES = tuple(np.linspace(0.1, 0.9, 9).round(2))
 
 
 def corrected_quantile(y: Floats, weights: Floats, target: float) -> float:
@@ -44,15 +44,51 @@ def corrected_quantile(y: Floats, weights: Floats, target: float) -> float:
 
 
 def weighted_density(y: Floats, weights: Floats, at: float) -> float:
-    """Density of a weighted sample at a point, by a normal kernel with Silverman's bandwidth."""
+    """Density of a weighted sample at a point, by a normal kernel with Silverman's bandwidth; of one value infinite."""
     used = weights > 0
     y, w = y[used], weights[used] / weights[used].sum()
     mean = float(w @ y)
     deviation = float(np.sqrt(w @ np.square(y - mean)))
     quarter, three = (corrected_quantile(y, w, q) for q in (0.25, 0.75))
     spread = min(deviation, (three - quarter) / 1.349) or deviation
+    if not spread:
+        return np.inf
     h = 0.9 * spread * (1 / np.square(w).sum()) ** -0.2
     return float(w @ np.exp(-0.5 * np.square((y - at) / h)) / (h * np.sqrt(2 * np.pi)))
+
+
+def checked_quantiles(given: ArrayLike, sample: Sample, *, judge: bool) -> list[float]:
+    """Quantiles as a list; with `judge`, an outcome of few values is refused.
+
+    Raises
+    ------
+    CausalArgumentError
+        For numbers that repeat, or not between 0 and 1.
+    CausalDataError
+        For an outcome of fewer than 10 values.
+    """
+    try:
+        quantiles = np.atleast_1d(np.asarray(given, dtype=float))
+    except (TypeError, ValueError):
+        quantiles = np.empty(0)
+    distinct = len(np.unique(quantiles)) == len(quantiles)
+    if quantiles.ndim != 1 or not len(quantiles) or not distinct or not ((quantiles > 0) & (quantiles < 1)).all():
+        raise CausalArgumentError(
+            f"quantiles must be different numbers between 0 and 1, e.g. [0.25, 0.5, 0.75]; got {given!r}"
+        )
+    values = len(np.unique(sample.y))
+    if values < 10 and judge:
+        raise CausalDataError(
+            [
+                Problem(
+                    sample.outcome,
+                    f"has {values} values, so that its quantiles jump",
+                    None,
+                    "compare means, or shares at or below a value: df.causal.ate",
+                )
+            ]
+        )
+    return [float(q) for q in quantiles]
 
 
 class QuantileEffects(ArmComparison):
@@ -99,7 +135,7 @@ class QuantileEffects(ArmComparison):
     def __init__(
         self,
         *,
-        quantiles: ArrayLike = _QUANTILES,
+        quantiles: ArrayLike = QUANTILES,
         estimand: str = "ATE",
         outcome_model: Model = "ridge",
         propensity_model: Model = "auto",
@@ -135,7 +171,7 @@ class QuantileEffects(ArmComparison):
             X, y, treatment=treatment, missing=missing, control=self.control, cluster=cluster,
             sample_weight=sample_weight, propensity=propensity,
         )  # fmt: skip
-        quantiles = self._checked_quantiles(sample)
+        quantiles = checked_quantiles(self.quantiles, sample, judge=self.checks_data)
         plan = plan_estimand(self.estimand, sample.arms, sample.treatment)
         rng = np.random.default_rng(self.random_state)
         folds = draw_folds(self.cv, sample.inputs, sample.arms, rng, sample.cluster[0] if sample.cluster else None)
@@ -166,7 +202,7 @@ class QuantileEffects(ArmComparison):
         who = ESTIMANDS[self.estimand].removeprefix("average treatment effect").strip()
         self.effect_ = self.finish(
             sample, whole, values, contributions,
-            estimand=f"effect of {sample.treatment} on quantiles of {sample.outcome} {who}".strip(),
+            estimand=f"effect of {sample.contrast} on quantiles of {sample.outcome} {who}".strip(),
             std_error_method=f"influence function, cross-fitted in {int(folds.max()) + 1} folds, normal law",
             diagnostics=checks,
             warned=warned,
@@ -176,30 +212,6 @@ class QuantileEffects(ArmComparison):
         return self
 
     # -- private -----------------------------------------------------------------------------------------------------
-
-    def _checked_quantiles(self, sample: Sample) -> list[float]:
-        try:
-            quantiles = np.atleast_1d(np.asarray(self.quantiles, dtype=float))
-        except (TypeError, ValueError):
-            quantiles = np.empty(0)
-        distinct = len(np.unique(quantiles)) == len(quantiles)
-        if quantiles.ndim != 1 or not len(quantiles) or not distinct or not ((quantiles > 0) & (quantiles < 1)).all():
-            raise CausalArgumentError(
-                f"quantiles must be different numbers between 0 and 1, e.g. [0.25, 0.5, 0.75]; got {self.quantiles!r}"
-            )
-        values = len(np.unique(sample.y))
-        if values < 10 and not self._validated:
-            raise CausalDataError(
-                [
-                    Problem(
-                        sample.outcome,
-                        f"has {values} values, so that its quantiles jump",
-                        None,
-                        "compare means, or shares at or below a value: df.causal.ate",
-                    )
-                ]
-            )
-        return [float(q) for q in quantiles]
 
     def _quantiles(
         self, sample: Sample, plan: EstimandPlan, quantiles: Sequence[float], folds: Codes, e: Floats,

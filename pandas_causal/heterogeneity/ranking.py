@@ -23,12 +23,16 @@ from pandas_causal.errors import CausalArgumentError, CausalDataError
 from pandas_causal.heterogeneity.projection import EffectBasis, LinearEffects, fit_on_basis
 from pandas_causal.inference.influence import Influence
 from pandas_causal.inference.rows import RowIdentity
+from pandas_causal.inputs.parameters import check_settings
+from pandas_causal.inputs.roles import common_index
 from pandas_causal.kernels.arrays import Bools, Codes, Floats, Positions, Values
 
 __all__ = [
     "Ranking",
     "auuc",
+    "budget_curve",
     "calibration",
+    "costs_of",
     "qini",
     "rank_areas",
     "ranking_of",
@@ -179,14 +183,76 @@ def gain_curve(
     return pd.DataFrame(columns, index=pd.Index(_GRID.round(2), name="share"))
 
 
+def budget_curve(
+    scores: ArrayLike | pd.Series[float],
+    priority: ArrayLike | pd.Series[float],
+    cost: ArrayLike | pd.Series[float],
+    *,
+    sample_weight: ArrayLike | None = None,
+    n_draws: int = 200,
+    random_state: int | None = 0,
+    level: float = 0.95,
+) -> pd.DataFrame:
+    """What every budget gains if rows are treated by predicted effect per cost, the highest first: Qini over budgets.
+
+    Parameters
+    ----------
+    scores : array-like (n,)
+        Doubly robust scores of the effect, of rows that the predictions did not see.
+    priority : array-like (n,)
+        Predicted effects.
+    cost : array-like (n,)
+        Of treating the row, above 0.
+    sample_weight : array-like (n,), optional
+    n_draws : int
+        Random halves of the rows, for the bands.
+    random_state : int or None
+    level : float
+
+    Returns
+    -------
+    DataFrame
+        Index ``budget``, a hundredth to all of what treating everybody costs; columns ``gain``, in units of the
+        outcome summed over rows, and ``qini``, the gain beyond that of spending as much at random, each with
+        ``_std_error``, ``_low`` and ``_high`` (pointwise).
+
+    References
+    ----------
+    Sun, Du and Wager (2021), "Treatment allocation under uncertain costs", section 2; Imai and Li (2023), "Experimental
+    evaluation of individualized treatment rules", JASA, for budgets; bands: Yadlowsky et al. (2025).
+    """
+    common_index({"scores": scores, "priority": priority, "cost": cost, "sample_weight": sample_weight})
+    check_settings({"n_draws": n_draws, "random_state": random_state, "level": level})
+    gamma = numbers_of(scores, "scores")
+    tau, price = numbers_of(priority, "priority", len(gamma)), costs_of(cost, len(gamma))
+    w = np.ones(len(gamma)) if sample_weight is None else numbers_of(sample_weight, "sample_weight", len(gamma))
+    spent = float(w @ price)
+    curve = gain_curve(gamma / price, tau / price, w * price, n_draws=n_draws, random_state=random_state, level=level)
+    wanted = [c for c in curve if str(c).startswith(("gain", "qini"))]
+    return (curve[wanted] * spent).set_axis(pd.Index(_GRID * spent, name="budget"))
+
+
+def costs_of(cost: Any, n: int) -> Floats:
+    """Costs (n,) above 0, or one error."""
+    price = numbers_of(cost, "cost", n)
+    if (price <= 0).any():
+        raise CausalDataError(f"cost must be above 0, and is not in {int((price <= 0).sum()):,} rows")
+    return price
+
+
 def curve_check(
     scores: Floats, priority: Floats, w: Floats | None, name: str, random_state: int | None, level: float = 0.95
 ) -> Check:
     """The curves of a ranking as a check that informs."""
     table = gain_curve(scores, priority, w, random_state=random_state, level=level)
-    best = table["gain"].idxmax()
-    words = f"{name}: the gain is largest, {table['gain'].max():.4g} per row, where {best:.0%} are treated"
-    return Check(None, table, words)
+    best, most = table["gain"].idxmax(), float(table["gain"].max())
+    words = f"the gain is largest, {most:.4g} per row, where {best:.0%} are treated"
+    if most <= 0:
+        words = (
+            f"whatever share is treated in this order, nothing is gained ({most:.4g} per row at best, where {best:.0%}"
+            " are): treating nobody does better"
+        )
+    return Check(None, table, f"{name}: {words}")
 
 
 def rate(
@@ -210,6 +276,7 @@ def rate(
         Doubly robust scores of the effect, of one contrast: of ``df.causal.scores(...)``.
     priority : array-like (n,), DataFrame or mapping
         Who is treated first (highest), of one ranking or several by name.
+        What is a Series or a DataFrame must have the index of the scores: nothing is used by position.
     cost : array-like (n,), optional
         Of treating the row, above 0. Shares are then shares of what treating all costs, effects those per unit of
         cost, and Qini is the area under the cost curve above that of treating at random (AUCC).
@@ -227,15 +294,17 @@ def rate(
     ----------
     Yadlowsky et al. (2025), JASA.
     """
+    given = {"priority": priority} if not isinstance(priority, Mapping) or isinstance(priority, pd.DataFrame) else {
+        f"priority {name!r}": values for name, values in priority.items()
+    }  # fmt: skip
+    common_index({"scores": scores, **given, "cost": cost, "sample_weight": sample_weight, "cluster": cluster})
     gamma = numbers_of(scores, "scores")
     rankings = _rankings(priority, len(gamma))
     w = None if sample_weight is None else numbers_of(sample_weight, "sample_weight", len(gamma))
     labels = scores.index if isinstance(scores, pd.Series) else pd.RangeIndex(len(gamma))
     content = gamma
     if cost is not None:
-        price = numbers_of(cost, "cost", len(gamma))
-        if (price <= 0).any():
-            raise CausalDataError(f"cost must be above 0, and is not in {int((price <= 0).sum()):,} rows")
+        price = costs_of(cost, len(gamma))
         gamma, w = gamma / price, price if w is None else w * price
     parts = {name: rank_areas(gamma, values, w) for name, values in rankings.items()}
     index = pd.MultiIndex.from_product([list(rankings), ["AUTOC", "Qini"]], names=["ranking", "measure"])
@@ -279,6 +348,7 @@ def calibration(
     Parameters
     ----------
     scores, predicted : array-like (n,)
+        Of the same rows: two Series with different indexes are refused, never used by position.
     sample_weight : array-like (n,), optional
     groups : int
         Of equal size by prediction, in ``diagnostics["groups"]``: mean prediction beside mean score.
@@ -293,6 +363,7 @@ def calibration(
     Chernozhukov, Demirer, Duflo and Fernandez-Val (2025), "Fisher-Schultz lecture: generic machine learning inference
     on heterogeneous treatment effects", Econometrica, eq. (2.1).
     """
+    common_index({"scores": scores, "predicted": predicted, "sample_weight": sample_weight})
     gamma = numbers_of(scores, "scores")
     tau = numbers_of(predicted, "predicted", len(gamma))
     w = None if sample_weight is None else numbers_of(sample_weight, "sample_weight", len(gamma))
@@ -482,6 +553,7 @@ def _ratio(a: Floats, b: Floats) -> Floats:
 
 
 def _binary_arms(y: ArrayLike, treatment: ArrayLike, score: ArrayLike) -> tuple[Floats, Floats, Floats]:
+    common_index({"y": y, "treatment": treatment, "score": score})
     outcome = numbers_of(y, "y")
     d, s = numbers_of(treatment, "treatment", len(outcome)), numbers_of(score, "score", len(outcome))
     if not _is_binary(d).all() or len(np.unique(d)) < _TWO:

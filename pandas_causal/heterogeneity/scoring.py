@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -15,6 +15,7 @@ from pandas_causal.heterogeneity.nuisances import (
     fit_arm_nuisances,
     residuals_of,
 )
+from pandas_causal.inputs.parameters import is_word
 from pandas_causal.inputs.treatments import Numbers
 from pandas_causal.inputs.types import Covariates, Model, Outcome, RoleLike
 from pandas_causal.kernels.arrays import Codes, Floats
@@ -25,7 +26,7 @@ from pandas_causal.models.training_rows import TrainingRows
 if TYPE_CHECKING:
     from pandas_causal.heterogeneity.base import ConditionalEffects
 
-__all__ = ["arm_scores", "dr_loss_skill", "dr_score_of", "r_loss_skill", "r_score_of"]
+__all__ = ["arm_scores", "dr_loss_skill", "dr_score_of", "outcome_skill", "r_loss_skill", "r_score_of"]
 
 _FOLDS = 5
 
@@ -73,6 +74,20 @@ def dr_loss_skill(scores: Floats, tau: Floats, w: Floats | None) -> float:
     return float(1 - unit @ np.square(scores - tau).sum(axis=1) / base)
 
 
+def outcome_skill(estimator: Any) -> float:
+    """How well a fitted estimator's outcome models predict rows they did not see: 1 - loss / that of means, averaged.
+
+    NaN where it says nothing of them.
+    """
+    checks = estimator.effect_.diagnostics
+    if "nuisance" not in checks:
+        return float("nan")
+    table = checks["nuisance"].table
+    outcome = str(estimator.effect_.facts.get("outcome", "outcome"))
+    own = [str(name).startswith("outcome |") or str(name) in (outcome, "outcome") for name in table.index]
+    return float(table.loc[own, "skill"].mean())
+
+
 def scorer_folds(rows: TrainingRows, D: Floats | None, labels: pd.Index) -> Codes:
     """Folds of held-out rows: 5, or as many as the smallest arm has rows.
 
@@ -97,9 +112,12 @@ def _models(estimator: ConditionalEffects, outcome: Model | None, treatment: Mod
     """Models of the score's nuisances: those given, else what the estimator's settings say."""
     params = estimator.get_params(deep=False)
     setting = "treatment_model" if "treatment_model" in params else "propensity_model"
+    # a forest's own nuisances are out of bag, and held-out rows have no bags
+    own = {name: params.get(name, "auto") for name in ("outcome_model", setting)}
+    own |= {name: "auto" for name, model in own.items() if is_word(model, ("forest",))}
     return NuisanceModels(
-        params["outcome_model"] if outcome is None else outcome,
-        params[setting] if treatment is None else treatment,
+        own["outcome_model"] if outcome is None else outcome,
+        own[setting] if treatment is None else treatment,
         params.get("clip", 0.01), 0, params.get("n_jobs"), params.get("memory"), setting,
     )  # fmt: skip
 

@@ -16,7 +16,9 @@ from pandas_causal.errors import CausalArgumentError, CausalDataError
 from pandas_causal.heterogeneity.cache import reuse_nuisances
 from pandas_causal.heterogeneity.meta_learners import DRLearner
 from pandas_causal.heterogeneity.scorers import dr_score, r_score
+from pandas_causal.heterogeneity.scoring import outcome_skill
 from pandas_causal.inputs.parameters import COMMON, Legal, at_least, check_settings, number
+from pandas_causal.inputs.roles import common_index
 from pandas_causal.inputs.types import Model
 from pandas_causal.kernels.arrays import Floats
 from pandas_causal.models.folds import CausalKFold
@@ -155,7 +157,7 @@ def grouped_effects(
         "outcome_model": params.get("outcome_model", "auto") if outcome_model is None else outcome_model,
         "propensity_model": params.get("propensity_model", "auto") if propensity_model is None else propensity_model,
     }
-    y = y.set_axis(X.index) if not isinstance(y, pd.Series) else y
+    y = _outcome(X, y)
     rng = np.random.default_rng(random_state)
     arms = pd.factorize(X[treatment], sort=True)[0]
     found: list[tuple[Floats, Floats]] = []
@@ -164,6 +166,12 @@ def grouped_effects(
     names: list[str] = []
     for _ in tqdm(range(n_splits), desc="splits", delay=2, disable=not progress):
         first = _half(arms, share, rng)
+        held = len(arms) - int(first.sum())
+        if held < 2 * groups:
+            raise CausalArgumentError(
+                f"groups={groups} of {held:,} held-out rows: a group needs 2 rows to have a standard error, and many"
+                " more to say something; take fewer groups"
+            )
         model = clone(learner).fit(X[first], y[first], treatment=treatment)
         predicted = np.asarray(model.predict(X[~first]), dtype=float)
         if predicted.ndim > 1:
@@ -228,6 +236,14 @@ def _characteristics(X: Floats, predicted: Floats, groups: int) -> tuple[Floats,
     return value.ravel(), np.column_stack([*errors, np.hypot(*errors)]).ravel()
 
 
+def _outcome(X: pd.DataFrame, y: Any) -> pd.Series[Any]:
+    """The outcome under the index of X, which a Series must have already."""
+    common_index({"X": X, "y": y})
+    if np.shape(y) != (len(X),):
+        raise CausalDataError(f"y must have one value for each of the {len(X):,} rows of X; got shape {np.shape(y)}")
+    return y if isinstance(y, pd.Series) else pd.Series(y, index=X.index, name="outcome")
+
+
 def _refuse(learner: Any, X: pd.DataFrame, treatment: str) -> None:
     if isinstance(learner, str | type) or not (hasattr(learner, "fit") and hasattr(learner, "predict")):
         raise CausalArgumentError(f"learner must estimate effects for rows, e.g. DRLearner(); got {learner!r}")
@@ -250,7 +266,7 @@ def compare_learners(
     propensity_model: Model = "auto",
     random_state: int | None = 0,
 ) -> pd.DataFrame:
-    """Learners side by side on held-out rows: by what they say of the effect.
+    """Learners side by side: by what they say of the effect of held-out rows, and by how they predict the outcome.
 
     Parameters
     ----------
@@ -269,12 +285,14 @@ def compare_learners(
     Returns
     -------
     DataFrame
-        A row per learner, the best first by r_score: mean r_score and dr_score over folds, and the spread of effects
-        (their standard deviation). Nuisances are fitted once a fold.
+        A row per learner, the best first by r_score: mean r_score and dr_score over folds, the skill of its outcome
+        models on rows they did not see, which says little of the effect, and the spread of effects (their standard
+        deviation). Nuisances are fitted once a fold.
     """
     named = dict(learners) if isinstance(learners, Mapping) else {type(m).__name__: m for m in learners}
     for learner in named.values():
         _refuse(learner, X, treatment)
+    y = _outcome(X, y)
     folds = list(CausalKFold(cv, treatment=treatment, random_state=random_state).split(X))
     rows = {}
     with reuse_nuisances():
@@ -285,8 +303,10 @@ def compare_learners(
                 held = X.iloc[test], y.iloc[test]
                 scores.append(
                     [scorer.using(outcome_model, propensity_model)(fit, *held) for scorer in (r_score, dr_score)]
-                    + [float(np.std(fit.predict(held[0])))]
+                    + [outcome_skill(fit), float(np.std(fit.predict(held[0])))]
                 )
             rows[name] = np.mean(scores, axis=0)
-    table = pd.DataFrame.from_dict(rows, orient="index", columns=["r_score", "dr_score", "spread_of_effects"])
+    table = pd.DataFrame.from_dict(
+        rows, orient="index", columns=["r_score", "dr_score", "outcome_skill", "spread_of_effects"]
+    )
     return table.rename_axis("learner").sort_values("r_score", ascending=False)

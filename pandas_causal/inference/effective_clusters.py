@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
+from pandas_causal.errors import StandardErrorWarning, warn
 from pandas_causal.kernels.arrays import Codes, Floats, Values
 
-__all__ = ["FEW_CLUSTERS", "clusters_text", "effective_clusters"]
+__all__ = ["FEW_CLUSTERS", "ONE_ROW", "clusters_text", "effective_clusters", "few_clusters_note"]
 
 FEW_CLUSTERS = 10.0  # effective ones, below which errors of CR1 are too small: 95% intervals cover 93% and less
-_REMEDY = "cluster_inference='wild' of ab_test and RegressionAdjustment, or one row a cluster, serve better"
+ONE_ROW = "one row a cluster (the means of its rows) serves better"
+_OF_ARMS = "cluster_inference='wild' of ab_test and RegressionAdjustment, or one row a cluster, serve better"
 
 
 def effective_clusters(labels: Values, w: Floats | None = None, codes: Codes | None = None) -> tuple[int, float]:
@@ -36,10 +38,46 @@ def effective_clusters(labels: Values, w: Floats | None = None, codes: Codes | N
     return G, float(gamma.sum() ** 2 / square) if square > 0 else 0.0
 
 
-def clusters_text(ways: Sequence[tuple[str, int, float]], limit: float = FEW_CLUSTERS) -> str | None:
+def clusters_text(
+    ways: Sequence[tuple[str, int, float]], limit: float = FEW_CLUSTERS, remedy: str = _OF_ARMS
+) -> str | None:
     """Say of the way with the fewest effective clusters that errors lean on them, or None where they are many."""
     name, count, worth = min(ways, key=lambda way: way[2])
     if worth >= limit:
         return None
     size = f"few ({count:,})" if worth > 0.9 * count else f"few or unequal ({count:,}, worth {worth:.1f} of equal size)"
-    return f"the clusters of {name} are {size}, so that clustered errors may be too small; {_REMEDY}"
+    return f"the clusters of {name} are {size}, so that clustered errors may be too small; {remedy}"
+
+
+def few_clusters_note(
+    clusters: Mapping[str, Values],
+    w: Floats | None = None,
+    codes: Codes | None = None,
+    limit: float = FEW_CLUSTERS,
+    remedy: str = _OF_ARMS,
+) -> list[str]:
+    """What is to be said of clusters that are few or unequal: a text, or nothing.
+
+    Parameters
+    ----------
+    clusters : mapping of str to ndarray (n,)
+        Labels by name; of several ways the one worth least is named.
+    w, codes : ndarray (n,) or None
+        Weights, and the sides (arms) whose means are compared; see :func:`effective_clusters`.
+    limit : float
+        Effective clusters from which nothing is said.
+    remedy : str
+        What serves better.
+
+    Warns
+    -----
+    StandardErrorWarning
+        With the text.
+    """
+    if not clusters:
+        return []
+    text = clusters_text([(name, *effective_clusters(v, w, codes)) for name, v in clusters.items()], limit, remedy)
+    if text is None:
+        return []
+    warn(text, StandardErrorWarning)
+    return [text]

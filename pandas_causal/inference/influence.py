@@ -190,6 +190,8 @@ class _OneEach(NamedTuple):
 
 def _one_parameter_each(loadings: Floats) -> _OneEach | None:
     """None where a row reads several parameters, or none."""
+    if (np.count_nonzero(loadings[:64], axis=1) != 1).any():  # effects of a million rows are not looked through
+        return None
     row, at = np.nonzero(loadings)
     if len(row) != len(loadings) or not np.array_equal(row, np.arange(len(row))):
         return None

@@ -20,8 +20,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from pandas_causal.errors import CausalError
 from pandas_causal.inference.influence import cluster_component
 from pandas_causal.inference.reference import Student
+from pandas_causal.inference.weak_instruments import is_indefinite
 from pandas_causal.kernels.arrays import Codes, Floats, Positions
 
 __all__ = [
@@ -286,6 +288,7 @@ def short_estimate(
     of_size = (sigma2 * by_representer + nu2 * by_outcome) / (2 * S)
     both = np.column_stack([contributions, of_size])
     meat = cluster_component(both, clustering, p=1).meat if len(clustering) else both.T @ both
+    _refuse_indefinite(meat)
     return ShortEstimate(estimate, std_error, df, S, sigma2, nu2, float(meat[1, 1]), float(meat[0, 1]))
 
 
@@ -316,8 +319,18 @@ def partially_linear_estimate(
     both = np.column_stack([of_theta, of_size])
     component = cluster_component(both, clustering, p=1) if len(clustering) else None
     meat, df = (both.T @ both, np.inf) if component is None else (component.meat, component.df)
+    _refuse_indefinite(meat)
     error = float(np.sqrt(meat[0, 0]))
     return ShortEstimate(theta, error, df, S, sigma2, nu2, float(meat[1, 1]), float(meat[0, 1]))
+
+
+def _refuse_indefinite(meat: Floats) -> None:
+    """Refuse a covariance of estimate and size with negative variances, as several ways of clusters may leave."""
+    if is_indefinite(meat):
+        raise CausalError(
+            "clustered by several ways the estimate and what bounds its bias have no covariance (it has negative"
+            " variances): cluster one way, by the level at which treatment was assigned"
+        )
 
 
 # -- benchmarks --------------------------------------------------------------------------------------------------------

@@ -34,6 +34,8 @@ class Student:
 
         tail = np.full_like(np.asarray(df, dtype=float), 0.5 + level / 2)
         finite = np.isfinite(df)
+        if not finite.any():
+            return np.full_like(tail, special.ndtri(0.5 + level / 2))
         out = special.ndtri(tail)
         return np.where(finite, special.stdtrit(np.where(finite, df, 1.0), tail), out)
 
@@ -43,6 +45,8 @@ class Student:
 
         lower = -np.abs(np.asarray(statistic, dtype=float))
         finite = np.isfinite(df)
+        if not finite.any():
+            return np.asarray(2 * special.ndtr(lower))
         student = special.stdtr(np.where(finite, df, 1.0), lower)
         return 2 * np.where(finite, student, special.ndtr(lower))
 

@@ -20,8 +20,12 @@ __all__ = [
     "STOCK_YOGO_SIZE",
     "EffectiveF",
     "WeakTests",
+    "anderson_rubin",
+    "anderson_rubin_slope",
     "conditional_likelihood_ratio_p",
     "effective_f",
+    "is_indefinite",
+    "smallest_on_a_line",
     "tf_critical",
     "weak_tests",
 ]
@@ -63,6 +67,15 @@ STOCK_YOGO_SIZE: dict[tuple[int, int], tuple[float, ...]] = {  # size of a nomin
 
 
 _ROUNDING = 1e-13  # of the terms of a sum: what is left of it counts as zero
+_INDEFINITE = 1e-10  # of the trace
+_SHARES = (0.05, 0.10, 0.20, 0.30)  # of the worst-case bias
+_ANGLES, _MINIMA, _ZOOMS = 160, 5, 5
+_STEPS = np.linspace(-1, 1, 17)
+
+
+def is_indefinite(V: Floats) -> bool:
+    """Whether a covariance has negative variances beyond rounding, as several ways of clusters may leave."""
+    return bool(np.linalg.eigvalsh((V + V.T) / 2)[0] < -_INDEFINITE * abs(np.trace(V)))
 
 
 class EffectiveF(NamedTuple):
@@ -104,10 +117,13 @@ def effective_f(zd: Floats, zz: Floats, scores: Floats, level: float = 0.05) -> 
 
     root = np.linalg.inv(np.linalg.cholesky(zz))
     W = root @ scores @ root.T
+    if is_indefinite(W):
+        unknown = dict.fromkeys(_SHARES, np.nan)
+        return EffectiveF(np.nan, unknown, unknown)
     trace, square, largest = float(np.trace(W)), float(np.square(W).sum()), float(np.linalg.eigvalsh(W)[-1])
     statistic = float(np.square(root @ zd).sum()) / trace
     critical, df = {}, {}
-    for share in (0.05, 0.10, 0.20, 0.30):
+    for share in _SHARES:
         x = 1 / share
         k = trace**2 * (1 + 2 * x) / (square + 2 * x * trace * largest)
         critical[share] = float(stats.ncx2.ppf(1 - level, k, k * x)) / k
@@ -128,7 +144,7 @@ def weak_tests(zw: Floats, scores: Floats, b: Floats) -> WeakTests:
 
     ``AR = g' V^-1 g`` (the S statistic of Stock and Wright 2000); ``K`` is its part along
     ``D = zd - cov(zd, g) V^-1 g``, which is independent of g; the rank statistic tests D = 0. For residuals of one
-    variance they are Moreira's QS, QST^2 / QT and QT.
+    variance they are Moreira's QS, QST^2 / QT and QT. NaN is what an indefinite covariance leaves unknown.
 
     References
     ----------
@@ -143,6 +159,8 @@ def weak_tests(zw: Floats, scores: Floats, b: Floats) -> WeakTests:
     if np.trace(V) <= _ROUNDING * (np.abs(a) @ traces @ np.abs(a)):  # no noise: only the very coefficients are accepted
         moved = bool((np.abs(g) > 1e-9 * (np.abs(zw) @ np.abs(a))).any())
         return WeakTests(np.inf, np.inf, np.inf) if moved else WeakTests(0.0, 0.0, np.inf)
+    if is_indefinite(V):
+        return WeakTests(np.nan, np.nan, np.nan)
     solved = np.linalg.solve(V, g)
     D = zw[:, 1:] - np.stack([half[j] @ solved for j in range(1, d + 1)], axis=1)
     weighted = np.linalg.solve(V, D)
@@ -155,10 +173,68 @@ def weak_tests(zw: Floats, scores: Floats, b: Floats) -> WeakTests:
     if d == 1:
         own = scores[1, 1] - half[1] @ np.linalg.solve(V, half[1].T)
         try:
-            rank = float(D[:, 0] @ np.linalg.solve(own, D[:, 0]))
+            rank = np.nan if is_indefinite(own) else float(D[:, 0] @ np.linalg.solve(own, D[:, 0]))
         except np.linalg.LinAlgError:  # g tells all noise of the first stage
             rank = np.inf
     return WeakTests(float(g @ solved), k, rank)
+
+
+def anderson_rubin(zw: Floats, scores: Floats, a: Floats) -> Floats:
+    """Anderson and Rubin's robust statistic (m,) of residuals ``[outcome, treatments] a``, a row of a (m, 1 + d) each.
+
+    NaN where the covariance of the moments is indefinite, infinite where there is none of a moment that is not zero.
+    """
+    g = a @ zw.T
+    V = np.einsum("mj,jkab,mk->mab", a, scores, a, optimize=True)
+    values, vectors = np.linalg.eigh((V + V.transpose(0, 2, 1)) / 2)
+    size = np.abs(values).max(axis=1, keepdims=True)
+    along = np.square(np.einsum("mab,ma->mb", vectors, g))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        parts = np.where(along > 0, along / np.where(values > 1e-14 * size, values, 0.0), 0.0)
+    return np.where(values[:, 0] < -_INDEFINITE * np.abs(values.sum(axis=1)), np.nan, parts.sum(axis=1))
+
+
+def anderson_rubin_slope(zw: Floats, scores: Floats, a: Floats) -> tuple[float, Floats]:
+    """Value of :func:`anderson_rubin` at one a (1 + d,), and its derivatives; NaN if the covariance is indefinite."""
+    half = np.einsum("jkab,j->kab", scores, a)
+    V = np.einsum("kab,k->ab", half, a)
+    if is_indefinite(V):
+        return np.nan, np.full(len(a), np.nan)
+    g = zw @ a
+    solved = np.linalg.solve(V, g)
+    return float(g @ solved), 2 * (solved @ zw) - 2 * np.einsum("kab,a,b->k", half, solved, solved)
+
+
+def smallest_on_a_line(zw: Floats, scores: Floats, origin: Floats, direction: Floats) -> float:
+    """Smallest :func:`anderson_rubin` of residuals ``origin + t direction`` over all t; NaN where one does not exist.
+
+    The statistic may have several minima. It is computed at even angles, and the lowest are closed in on.
+
+    Parameters
+    ----------
+    zw, scores : as in :func:`weak_tests`
+    origin, direction : ndarray (1 + d,)
+        Of unrelated residuals of about one size, so that the statistic is smooth in the angle between them.
+    """
+    angles = np.linspace(-np.pi / 2, np.pi / 2, _ANGLES + 2)[1:-1]
+
+    def residuals(angle: Floats) -> Floats:
+        return np.cos(angle)[:, None] * origin + np.sin(angle)[:, None] * direction
+
+    found = anderson_rubin(zw, scores, residuals(angles))
+    if np.isnan(found).any():
+        return np.nan
+    around = np.r_[found[-1], found, found[0]]  # both ends are one direction
+    low = np.flatnonzero((found <= around[:-2]) & (found <= around[2:]))
+    centres = angles[low[np.argsort(found[low])[:_MINIMA]]]
+    width = np.full(len(centres), angles[1] - angles[0])
+    best = found.min()
+    for _ in range(_ZOOMS):
+        grid = centres[:, None] + width[:, None] * _STEPS
+        values = anderson_rubin(zw, scores, residuals(grid.ravel())).reshape(grid.shape)
+        centres, width = grid[np.arange(len(grid)), values.argmin(axis=1)], width / 8
+        best = min(best, values.min())
+    return float(best)
 
 
 @lru_cache(maxsize=1)
@@ -180,6 +256,8 @@ def conditional_likelihood_ratio_p(tests: WeakTests, q: int) -> float:
     """
     from scipy import special
 
+    if np.isnan(tests.rank):
+        return np.nan
     if not np.isfinite(tests.rank):
         return float(special.chdtrc(1, tests.k))
     gap = tests.ar - tests.rank

@@ -41,7 +41,7 @@ _MAX_LEVELS = 1_000
 _FIRST = 1_000  # rows that are looked at before all are
 _LARGEST = 1e150
 _SPREAD = 1e-12  # of the size: below it, means and residuals are rounding
-_MEASURED = ("outcome", "covariate", "running", "mediator")
+_MEASURED = ("outcome", "covariate", "running", "mediator", "treatment", "instrument")
 _SCALED = (
     "treatment levels must be labels or whole numbers: if a scaler in a pipeline transformed it, let it pass through "
     "untouched; if it is a dose meant as arms, convert it with .astype('category')"
@@ -131,7 +131,10 @@ def rounded(role: str) -> Rule:
             moved = sum(int(v) != int(float(v)) for v in s.dropna().astype(object))
             if moved:
                 message = f"{role} holds whole numbers beyond 2**53, which computing in float64 would round"
-                ids = "; labels, as ids are, fit as cluster= or .astype(str)" if role == "covariate" else ""
+                ids = {
+                    "covariate": "; labels, as ids are, fit as cluster= or .astype(str)",
+                    "instrument": "; labels, as ids are, .astype(str)",
+                }.get(role, "")
                 return _named(s, message, moved, f"subtract the smallest first: s - s.min(){ids}")
         spread = float(finite.max() - finite.min())
         if role in _MEASURED and 0 < spread < _SPREAD * size:

@@ -43,8 +43,10 @@ __all__ = [
     "ROLES",
     "Inputs",
     "Role",
+    "are_labels",
     "as_frame",
     "check_columns",
+    "common_index",
     "resolve",
     "spelled_column",
     "taken_twice",
@@ -111,7 +113,13 @@ ROLES: Mapping[str, Role] = {
         ),
     ),
     "instrument": Role(
-        (labels("instrument"), missing("instrument"), infinite("instrument"), one_value("instrument")),
+        (
+            labels("instrument"),
+            missing("instrument"),
+            infinite("instrument"),
+            rounded("instrument"),
+            one_value("instrument"),
+        ),
         several=True,
         copied=True,
     ),
@@ -315,7 +323,7 @@ def check_columns(X: pd.DataFrame) -> None:
         raise CausalDataError("a column has no name (NaN); name it: df.columns = [...]")
     if not X.columns.is_unique or len({str(c) for c in X.columns}) < len(X.columns):
         texts = X.columns.map(str)
-        twice = texts[texts.duplicated()].unique().tolist()
+        twice = texts[texts.duplicated() | X.columns.duplicated()].unique().tolist()  # 1 and True are one label too
         raise CausalDataError(
             [Problem(str(c), "stands more than once among the columns", None, "rename one") for c in twice]
         )
@@ -417,6 +425,10 @@ def _names(frame: pd.DataFrame, value: Any, role: str, multi: bool) -> list[Any]
         return [spelled]
     if _is_strings(value) and all(isinstance(g, str) for g in value):
         return _listed(frame, value, role, multi)
+    if multi and isinstance(value, list | tuple) and not len(value):
+        raise CausalArgumentError(f"{role}={value!r} names no column")
+    if multi and are_labels(value, frame):
+        return list(value)
     if np.isscalar(value):
         raise CausalArgumentError(f"{role}={value!r} is neither a column of X nor an array with one value per row")
     return None
@@ -432,6 +444,15 @@ def _listed(frame: pd.DataFrame, value: Sequence[str], role: str, multi: bool) -
     if not multi and len(value) > 1 and len(value) != len(frame):
         raise CausalArgumentError(f"{role}={list(value)!r} names {len(value)} columns; this question takes one")
     return list(value) if multi or len(value) == 1 else None
+
+
+def are_labels(value: Any, frame: pd.DataFrame) -> bool:
+    """Whether a list names columns whose labels are no text (a list as long as the frame is a value per row)."""
+    return (
+        isinstance(value, list | tuple)
+        and 0 < len(value) != len(frame)
+        and all(pd.api.types.is_hashable(label) and label in frame.columns for label in value)
+    )
 
 
 def spelled_column(value: Any, frame: pd.DataFrame) -> str | None:
@@ -475,7 +496,9 @@ def taken_twice(taken: Mapping[str, Sequence[Any]]) -> list[Problem]:
     problems = []
     for role, names in taken.items():
         for name in names:
-            if name in seen:
+            if seen.get(name) == role:
+                problems.append(Problem(str(name), f"is given twice as {role}", None, "name it once"))
+            elif name in seen:
                 problems.append(Problem(str(name), f"is both {seen[name]} and {role}", None, "a column has one role"))
             seen[name] = role
     return problems
@@ -529,10 +552,21 @@ def _is_strings(value: Any) -> bool:
 
 def _common_index(X: Covariates, y: Outcome, roles: Mapping[str, Any], frame: pd.DataFrame) -> pd.Index:
     """Index shared by all pandas inputs; two that differ, in order too, are refused, never used by position."""
-    pandas_inputs = {"X": X, "y": y, **roles}
-    labelled = {k: v.index for k, v in pandas_inputs.items() if isinstance(v, pd.Series | pd.DataFrame)}
+    index = common_index({"X": X, "y": y, **roles})
+    return frame.index if index is None else index
+
+
+def common_index(values: Mapping[str, Any]) -> pd.Index | None:
+    """Index shared by all pandas objects among named values; None where there is none.
+
+    Raises
+    ------
+    CausalDataError
+        Where two indexes differ, in order too: values are never used by position then.
+    """
+    labelled = {k: v.index for k, v in values.items() if isinstance(v, pd.Series | pd.DataFrame)}
     if not labelled:
-        return frame.index
+        return None
     first, index = next(iter(labelled.items()))
     problems = []
     for name, other in labelled.items():

@@ -12,7 +12,7 @@ import pandas as pd
 from pandas_causal.effect.check import Check
 from pandas_causal.errors import CausalError
 from pandas_causal.inference.influence import Influence
-from pandas_causal.inference.weak_instruments import STOCK_YOGO_BIAS, STOCK_YOGO_SIZE, tf_critical
+from pandas_causal.inference.weak_instruments import STOCK_YOGO_BIAS, STOCK_YOGO_SIZE, is_indefinite, tf_critical
 from pandas_causal.instruments.design import Design
 from pandas_causal.instruments.k_class import Fit, k_class, two_step
 from pandas_causal.instruments.overidentification import basmann, hansen_j, sargan, score_test, wu_hausman
@@ -22,6 +22,7 @@ from pandas_causal.kernels.arrays import Floats
 __all__ = ["instrument_checks"]
 
 _BINS = 20
+_NO_COVARIANCE = "clustered by several ways there is no covariance (it has negative variances); cluster one way"
 
 
 def instrument_checks(
@@ -44,7 +45,7 @@ def instrument_checks(
     if one and design.data.q == 1 and round(level, 10) in (0.95, 0.99):
         checks["tf"] = partial(tf_adjusted, design, fit, level, float(np.asarray(uncertainty.std_error())[0]))
     if not design.has_few_clusters:
-        checks["anderson_rubin"] = partial(anderson_rubin, robust, level)
+        checks["anderson_rubin"] = partial(anderson_rubin_check, robust, level)
     if one:
         checks["first_stage_bins"] = partial(binned, design, design.treatment_names[0], 1)
         checks["reduced_form_bins"] = partial(binned, design, design.outcome_name, 0)
@@ -52,7 +53,9 @@ def instrument_checks(
 
 
 def _wald(coefficients: Floats, zz: Floats, scores: Floats) -> float:
-    """Wald statistic of coefficients (q,) whose moments have the covariance `scores`."""
+    """Wald statistic of coefficients (q,) whose moments have the covariance `scores`; NaN where that is indefinite."""
+    if is_indefinite(scores):
+        return np.nan
     g = zz @ coefficients
     return float(g @ np.linalg.solve(scores, g))
 
@@ -88,8 +91,10 @@ def first_stages(design: Design) -> Check:
         )  # fmt: skip
     columns = ["F", "p_value", "robust_F", "robust_p_value", "partial_r2", "shea_r2", "df", "df_residual"]
     table = pd.DataFrame(rows, columns=columns, index=pd.Index(design.treatment_names, name="treatment"))
-    least = table["robust_F"].min()
+    known = bool(table["robust_F"].notna().all())
+    least = table["robust_F" if known else "F"].min()
     kind = "F" if design.is_homoskedastic else ("clustered F" if design.clusters else "robust F")
+    kind = kind if known else "the clusters are too few for a clustered F; plain F"
     return Check(None, table, f"{kind} {least:.2f}, partial R2 {table['partial_r2'].min():.4f}"
                  + ("" if data.d == 1 else " (the smallest of the treatments)"))  # fmt: skip
 
@@ -107,6 +112,8 @@ def effective_f_check(design: Design) -> Check:
         },
         index=pd.Index(list(found.critical), name="share of worst-case bias"),
     )
+    if np.isnan(found.statistic):
+        return Check(None, table, _NO_COVARIANCE)
     table["above"] = table["effective_F"] >= table["critical"]
     critical = found.critical[0.10]
     passed = found.statistic >= critical
@@ -117,10 +124,7 @@ def effective_f_check(design: Design) -> Check:
 
 def cragg_donald(design: Design) -> Check:
     """Cragg and Donald's (1993) smallest root, as an F, with Stock and Yogo's (2005) critical values where tabled."""
-    data = design.data
-    rest = (data.ww - data.projected)[1:, 1:] / data.df
-    root = np.linalg.inv(np.linalg.cholesky(rest))
-    statistic = float(np.linalg.eigvalsh(root @ data.projected[1:, 1:] @ root.T)[0]) / data.q
+    data, statistic = design.data, design.cragg_donald_f
     rows: list[tuple[str, float, float]] = []
     for kind, shares, known in (
         ("relative bias", (0.05, 0.10, 0.20, 0.30), STOCK_YOGO_BIAS),
@@ -133,34 +137,19 @@ def cragg_donald(design: Design) -> Check:
     if not rows:
         table = pd.DataFrame({"cragg_donald_F": [statistic]})
     size = STOCK_YOGO_SIZE.get((data.d, data.q))
-    words = "no table for so many instruments" if size is None else f"Stock-Yogo {size[0]:.2f} for a size of 10%"
+    words = "no table for so many instruments"
+    if size is not None:
+        words = f"Stock-Yogo {size[0]:.2f} for a size of 10% (of 2SLS)"
     return Check(
         None if size is None else bool(statistic >= size[0]), table, f"Cragg-Donald F {statistic:.2f}, {words}"
     )
 
 
 def kleibergen_paap(design: Design) -> Check:
-    """Robust test that the instruments move the treatments separately: the rank of the first stage is below full.
-
-    References
-    ----------
-    Kleibergen and Paap (2006), "Generalized reduced rank tests using the singular value decomposition", Journal of
-    Econometrics, theorem 1: the Wald form, with the covariance of the fit.
-    """
+    """Robust test that the instruments move the treatments separately: the rank of the first stage is below full."""
     from scipy import special
 
-    data, d, q = design.data, design.data.d, design.data.q
-    left = np.linalg.cholesky(data.zz)
-    right = np.linalg.inv(np.linalg.cholesky(data.ww[1:, 1:] - data.projected[1:, 1:]))
-    Theta = left.T @ data.first_stage @ right.T
-    U, _, Vt = np.linalg.svd(Theta)
-    # the singular vectors beyond the first d - 1: theta's null space under the hypothesis, up to a rotation
-    U2, v = U[:, d - 1 :], right.T @ Vt[-1]
-    half = np.linalg.inv(left) @ np.eye(q)
-    scores = np.einsum("j,jkab,k->ab", v, design.first_stage_scores, v)
-    cover = U2.T @ half @ scores @ half.T @ U2
-    value = U2.T @ Theta @ Vt[-1]
-    statistic = float(value @ np.linalg.solve(cover, value))
+    d, q, statistic = design.data.d, design.data.q, design.rank_statistic
     df = q - d + 1
     factor = 1.0 if design.is_homoskedastic else design.factor
     p = float(special.chdtrc(df, statistic))
@@ -168,6 +157,8 @@ def kleibergen_paap(design: Design) -> Check:
         {"statistic": [statistic], "df": [df], "p_value": [p], "F": [statistic / q / factor]},
         index=pd.Index(["rk Wald"], name="test"),
     )
+    if np.isnan(statistic):
+        return Check(None, table, _NO_COVARIANCE)
     return Check(bool(p < 0.05), table, f"rk Wald F {statistic / q / factor:.2f}, rank below {d}: p {p:.3g}")
 
 
@@ -217,7 +208,7 @@ def reduced_form(design: Design) -> Check:
         else:
             variance = inverse @ data.score_covariances(C[:, None], design.clusters)[0, 0] @ inverse * design.factor
         scale = (data.scale_y if column == 0 else float(data.scale_d[column - 1])) / data.scale_z
-        se = np.sqrt(np.diag(variance)) * scale
+        se = np.sqrt(np.where(np.diag(variance) >= 0, np.diag(variance), np.nan)) * scale
         rows += [
             (name, z, b, s, b / s) for z, b, s in zip(design.used_instruments, coefficient * scale, se, strict=True)
         ]
@@ -227,6 +218,8 @@ def reduced_form(design: Design) -> Check:
     V = design.null_scores[0, 0]
     from scipy import special
 
+    if table["std_error"].isna().any() or is_indefinite(V):
+        return Check(None, table, _NO_COVARIANCE)
     if design.has_few_clusters:
         return Check(None, table, "instruments and outcome, one coefficient at a time")
     statistic = float(g @ np.linalg.solve(V, g))
@@ -239,7 +232,7 @@ def tf_adjusted(design: Design, fit: Fit, level: float, std_error: float) -> Che
     from scipy import special
 
     F = _wald(design.data.first_stage[:, 0], design.data.zz, design.first_stage_scores[0, 0])
-    critical = tf_critical(F, level)
+    critical = np.nan if np.isnan(F) else tf_critical(F, level)
     z = float(special.ndtri(0.5 + level / 2))
     adjusted = std_error * critical / z
     beta = float(fit.beta[0])
@@ -254,6 +247,8 @@ def tf_adjusted(design: Design, fit: Fit, level: float, std_error: float) -> Che
         },
         index=pd.Index(["tF"], name="method"),
     )
+    if np.isnan(critical):
+        return Check(None, table, _NO_COVARIANCE)
     if not np.isfinite(critical):
         return Check(False, table, f"F {F:.2f} is too small for any interval around the estimate")
     return Check(None, table, f"tF-adjusted standard error {adjusted:.4g} ({critical / z:.2f} times), F {F:.1f}")
@@ -262,18 +257,29 @@ def tf_adjusted(design: Design, fit: Fit, level: float, std_error: float) -> Che
 def weak_sets(robust: RobustSets, level: float) -> Check:
     """Confidence sets of all three tests, piece by piece."""
     tests = ("ar", "k", "clr") if len(robust.index) == 1 else ("ar",)
-    parts = {test: robust.pieces(level, test) for test in tests}
+    parts = {}
+    for test in tests:
+        with suppress(CausalError):  # several ways of clusters leave no covariance
+            parts[test] = robust.pieces(level, test)
+    if "ar" not in parts:
+        return Check(None, pd.DataFrame(columns=["conf_low", "conf_high"], dtype=float), _NO_COVARIANCE)
     table = pd.concat(parts, names=["test"])
     first = parts["ar"]
-    shown = " and ".join(f"[{a:.4g}, {b:.4g}]" for a, b in first.to_numpy()[:4])
+    shown = []
+    for name in robust.index:
+        pieces = first.loc[[name]].to_numpy() if name in first.index else first.to_numpy()[:0]
+        words = " and ".join(f"[{a:.4g}, {b:.4g}]" for a, b in pieces[:4])
+        shown.append((f"{name} " if len(robust.index) > 1 else "") + (words or "empty: no coefficient is accepted"))
     words = "Anderson-Rubin" if len(robust.index) == 1 else "Anderson-Rubin, projected"
-    return Check(None, table, f"{words} {100 * level:g}% set: {shown or 'empty: no coefficient is accepted'}")
+    return Check(None, table, f"{words} {100 * level:g}% set: {'; '.join(shown[:4])}")
 
 
-def anderson_rubin(robust: RobustSets, level: float) -> Check:
+def anderson_rubin_check(robust: RobustSets, level: float) -> Check:
     """P-values of the tests over coefficients: what the picture draws."""
-    table = robust.curve(level)
-    zero = robust.p_value(0.0, 0, "ar")
+    try:
+        table, zero = robust.curve(level), robust.p_value(0.0, 0, "ar")
+    except CausalError:
+        return Check(None, pd.DataFrame({"coefficient": [], "ar": []}, dtype=float), _NO_COVARIANCE)
     return Check(None, table, f"Anderson-Rubin p-value of no effect {zero:.3g}")
 
 

@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
+
 from pandas_causal.inference.rows import RowIdentity
-from pandas_causal.inference.weak_instruments import EffectiveF, effective_f
+from pandas_causal.inference.weak_instruments import EffectiveF, effective_f, is_indefinite
 from pandas_causal.instruments.partialled import Partialled
 from pandas_causal.kernels.arrays import Codes, Floats, Values
 
@@ -98,6 +100,38 @@ class Design:
         """Effective F of one treatment, with the covariance of the fit, without factors."""
         data = self.data
         return effective_f(data.zw[:, 1], data.zz, self.first_stage_scores[0, 0])
+
+    @cached_property
+    def cragg_donald_f(self) -> float:
+        """Cragg and Donald's (1993) smallest root over the instruments: the F of one treatment."""
+        data = self.data
+        rest = (data.ww - data.projected)[1:, 1:] / data.df
+        root = np.linalg.inv(np.linalg.cholesky(rest))
+        return float(np.linalg.eigvalsh(root @ data.projected[1:, 1:] @ root.T)[0]) / data.q
+
+    @cached_property
+    def rank_statistic(self) -> float:
+        """Wald statistic, with the covariance of the fit, that the rank of the first stage is below full.
+
+        NaN where that covariance is indefinite.
+
+        References
+        ----------
+        Kleibergen and Paap (2006), "Generalized reduced rank tests using the singular value decomposition", Journal of
+        Econometrics, theorem 1.
+        """
+        data, d = self.data, self.data.d
+        left = np.linalg.cholesky(data.zz)
+        right = np.linalg.inv(np.linalg.cholesky(data.ww[1:, 1:] - data.projected[1:, 1:]))
+        Theta = left.T @ data.first_stage @ right.T
+        U, _, Vt = np.linalg.svd(Theta)
+        # the singular vectors beyond the first d - 1: theta's null space under the hypothesis, up to a rotation
+        U2, v = U[:, d - 1 :], right.T @ Vt[-1]
+        half = np.linalg.inv(left)
+        scores = np.einsum("j,jkab,k->ab", v, self.first_stage_scores, v)
+        cover = U2.T @ half @ scores @ half.T @ U2
+        value = U2.T @ Theta @ Vt[-1]
+        return np.nan if is_indefinite(cover) else float(value @ np.linalg.solve(cover, value))
 
     @cached_property
     def moment_scores(self) -> Floats:

@@ -12,6 +12,7 @@ import pandas as pd
 from sklearn.utils.validation import check_is_fitted
 
 from pandas_causal.arms.base import RowEstimator
+from pandas_causal.arms.binary_instrument import binary_instrument
 from pandas_causal.arms.overlap import overlap_check
 from pandas_causal.arms.sample import Sample, notes
 from pandas_causal.effect.check import Check, Checks
@@ -20,6 +21,7 @@ from pandas_causal.effect.estimates import Estimates
 from pandas_causal.errors import (
     CausalArgumentError,
     CausalDataError,
+    CausalError,
     NotIdentifiedError,
     OverlapError,
     OverlapWarning,
@@ -27,6 +29,7 @@ from pandas_causal.errors import (
     WeakInstrumentWarning,
     warn,
 )
+from pandas_causal.inference.effective_clusters import ONE_ROW, few_clusters_note
 from pandas_causal.inference.influence import Influence, repeated_components
 from pandas_causal.inference.omitted_variables import (
     RieszTerms,
@@ -34,7 +37,8 @@ from pandas_causal.inference.omitted_variables import (
     partially_linear_estimate,
     short_estimate,
 )
-from pandas_causal.inputs.arms import Arms, resolve_arms
+from pandas_causal.inference.weak_instruments import is_indefinite
+from pandas_causal.inputs.arms import Arms
 from pandas_causal.inputs.encoding import Encoder
 from pandas_causal.inputs.parameters import COMMON, FLAG, SHARE, Legal, at_least, check_settings
 from pandas_causal.inputs.treatments import Takes
@@ -94,6 +98,11 @@ class _RatioSet:
 
         z2 = float(special.ndtri(0.5 + level / 2)) ** 2
         (a, b), V = self.values, self.covariance
+        if is_indefinite(V):
+            raise CausalError(
+                "clustered by several ways the two means of the ratio have no covariance (it has negative variances),"
+                " so that the set does not exist; cluster one way"
+            )
         A, B, C = b * b - z2 * V[1, 1], -2 * (a * b - z2 * V[0, 1]), a * a - z2 * V[0, 0]
         disc = B * B - 4 * A * C
         if disc < 0:
@@ -144,13 +153,15 @@ class _CrossFittedIV(RowEstimator):
 
 
 def _first_stage_f(values: Floats, u: Influence) -> float:
-    """F of the instrument's effect on the treatment; infinite where it has no error."""
+    """F of the instrument's effect on the treatment; infinite where it has no error, NaN where that is negative."""
     variance = float(u.meat()[1, 1])
+    if variance < 0:
+        return np.nan
     return float(values[1] ** 2 / variance) if variance > 0 else np.inf
 
 
 def _first_stage_text(F: float, treatment: str) -> list[str]:
-    if F >= _WEAK:
+    if F >= _WEAK or np.isnan(F):
         return []
     text = (
         f"the instrument moves {treatment} weakly: F {F:.1f}, under 10; read effect.confidence_set(), which holds"
@@ -267,7 +278,7 @@ class InteractiveIV(_CrossFittedIV):
             X, y, treatment=treatment, instrument=instrument, cluster=cluster, sample_weight=sample_weight,
             missing=missing, control=self.control,
         )  # fmt: skip
-        moved = _two_levels(sample)
+        moved = binary_instrument(sample, "InteractiveIV", "InstrumentalVariables or PartialLinearIV")
         d, z = sample.codes.astype(float), moved.codes
         self._refuse_takers(sample, d, z)
         rng = np.random.default_rng(self.random_state)
@@ -395,7 +406,8 @@ class InteractiveIV(_CrossFittedIV):
             np.column_stack([1 - run.e, run.e]), moved.codes, moved.levels, estimand="ATE", w=sample.w,
             clipped=run.n_clipped, out_of_fold=True,
         )  # fmt: skip
-        warned = [*notes(sample), *_first_stage_text(F, sample.treatment)]
+        few = [] if not self.checks_data else few_clusters_note(sample.clusters, sample.w, moved.codes, remedy=ONE_ROW)
+        warned = [*notes(sample), *few, *_first_stage_text(F, sample.treatment)]
         if not overlap.passed:
             text = f"weak overlap of the instrument: {overlap.summary}"
             warn(text, OverlapWarning)
@@ -439,35 +451,15 @@ class _Run:
     n_clipped: int
 
 
-def _two_levels(sample: Sample) -> Arms:
-    """The instrument as two arms; treatment and instrument of more levels are refused."""
-    given = sample.inputs.roles["instrument"]
-    if isinstance(given, pd.DataFrame):
-        raise CausalArgumentError(
-            f"InteractiveIV takes one binary instrument, and {given.shape[1]} were given; combine them, or use"
-            " InstrumentalVariables"
-        )
-    moved = resolve_arms(given)
-    problems = [
-        Problem(
-            str(name),
-            f"has {len(arms)} levels, and InteractiveIV takes two",
-            None,
-            "compare two levels, or use InstrumentalVariables or PartialLinearIV",
-        )
-        for name, arms in ((given.name, moved), (sample.treatment, sample.arms))
-        if len(arms) != 2
-    ]
-    if problems:
-        raise CausalDataError(problems)
-    return moved
-
-
 def _take_up(values: Floats, u: Influence, F: float, treatment: str) -> Check:
-    se = np.sqrt(np.diag(u.meat()))
+    variance = np.diag(u.meat())
+    se = np.sqrt(np.where(variance >= 0, variance, np.nan))
     statistic = np.divide(values, se, out=np.full(len(se), np.nan), where=se > 0)
     table = pd.DataFrame({"estimate": values, "std_error": se, "statistic": statistic}, index=u.names)
-    return Check(bool(F >= _WEAK), table, f"the instrument moves {treatment} by {values[1]:.4g} (F {F:.1f})")
+    moves = f"the instrument moves {treatment} by {values[1]:.4g}"
+    if np.isnan(F):
+        return Check(None, table, f"{moves}; clustered by several ways its variance is negative: cluster one way")
+    return Check(bool(F >= _WEAK), table, f"{moves} (F {F:.1f})")
 
 
 def _compliance(sample: Sample, moved: Arms, run: _Run) -> Check:
@@ -667,6 +659,7 @@ class PartialLinearIV(_CrossFittedIV):
         instruments: list[str],
     ) -> Effect:  # fmt: skip
         names = [f"moved {sample.outcome}", f"moved {sample.treatment}"]
+        few = few_clusters_note(sample.clusters, sample.w, remedy=ONE_ROW) if self.checks_data else []
         u, robust, theta = self._ratio(sample, values, contributions, splits, names)
         F = _first_stage_f(values, u)
         listed = ", ".join(instruments[:5])
@@ -683,7 +676,7 @@ class PartialLinearIV(_CrossFittedIV):
                 "the effect is the same for all, or the estimate is an average weighted by how strongly each is moved",
             ),
             diagnostics=Checks({"first_stage": _take_up(values, u, F, sample.treatment), "nuisance": first[1].report}),
-            warnings=(*notes(sample), *_first_stage_text(F, sample.treatment)),
+            warnings=(*notes(sample), *few, *_first_stage_text(F, sample.treatment)),
             std_error_method=f"influence function, cross-fitted in {int(first[0].max()) + 1} folds"
             + self._clustered(sample),
             inversion=robust,

@@ -6,11 +6,15 @@ from typing import NamedTuple
 
 import numpy as np
 
+from pandas_causal.errors import CausalError
+from pandas_causal.inference.weak_instruments import is_indefinite
 from pandas_causal.instruments.k_class import Fit
 from pandas_causal.instruments.partialled import Partialled
 from pandas_causal.kernels.arrays import Floats
 
 __all__ = ["ChiSquared", "basmann", "hansen_j", "sargan", "score_test", "wu_hausman"]
+
+_ROUNDING = 1e-13  # of a sum of squares
 
 
 class ChiSquared(NamedTuple):
@@ -27,10 +31,20 @@ def _chi2(statistic: float, df: int) -> ChiSquared:
     return ChiSquared(statistic, df, float(special.chdtrc(df, statistic)))
 
 
-def _shares(data: Partialled, fit: Fit) -> tuple[float, float]:
+class _Shares(NamedTuple):
     """Sums of squares of the residuals, and of their projection on the instruments."""
+
+    total: float
+    explained: float
+
+
+def _shares(data: Partialled, fit: Fit) -> _Shares:
+    """These sums of a fit; nothing is explained of residuals that are rounding."""
     b = np.r_[1.0, -fit.beta / data.unit]
-    return float(b @ data.ww @ b), float(b @ data.projected @ b)
+    total, explained = float(b @ data.ww @ b), float(b @ data.projected @ b)
+    if total <= _ROUNDING * float(data.ww[0, 0]):  # fitted exactly, so that the instruments agree
+        return _Shares(1.0, 0.0)
+    return _Shares(total, explained)
 
 
 def sargan(data: Partialled, fit: Fit) -> ChiSquared:
@@ -46,9 +60,17 @@ def basmann(data: Partialled, fit: Fit) -> ChiSquared:
 
 
 def hansen_j(data: Partialled, fit: Fit, scores: Floats, first: Fit) -> ChiSquared:
-    """Hansen (1982): the moments at two-step GMM, weighted as it was (at the first step)."""
+    """Hansen (1982): the moments at two-step GMM, weighted as it was (at the first step).
+
+    Raises
+    ------
+    CausalError
+        Where several ways of clusters leave no weights.
+    """
     a, b = np.r_[1.0, -first.beta / data.unit], np.r_[1.0, -fit.beta / data.unit]
     V = np.einsum("j,jkab,k->ab", a, scores, a)
+    if is_indefinite(V):
+        raise CausalError("clustered by several ways the moments have negative variances, so that there are no weights")
     g = data.zw @ b
     return _chi2(float(g @ np.linalg.solve(V, g)), data.q - data.d)
 
@@ -60,6 +82,8 @@ def score_test(data: Partialled, fit: Fit) -> ChiSquared:
     residuals: n less the residual sum of squares of 1 on these products.
     """
     d, q = data.d, data.q
+    if not _shares(data, fit).explained:
+        return _chi2(0.0, q - d)
     fitted = data.first_stage  # treatments on instruments
     moments = data.zz
     DD = fitted.T @ moments @ fitted

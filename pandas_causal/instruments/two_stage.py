@@ -17,8 +17,10 @@ from pandas_causal.effect.check import Check, Checks
 from pandas_causal.effect.effect import Effect
 from pandas_causal.effect.estimates import Estimates
 from pandas_causal.errors import CausalArgumentError, CausalDataError, WeakInstrumentWarning, warn
+from pandas_causal.inference.effective_clusters import ONE_ROW, few_clusters_note
 from pandas_causal.inference.influence import Component, Influence
 from pandas_causal.inference.omitted_variables import LinearCoefficient
+from pandas_causal.inference.weak_instruments import STOCK_YOGO_SIZE
 from pandas_causal.inputs.encoding import Encoder
 from pandas_causal.inputs.parameters import COMMON, FLAG, Legal, check_settings, number, one_of, or_none
 from pandas_causal.inputs.treatments import Takes
@@ -57,6 +59,7 @@ _IN_WORDS = {
 }
 _JACKKNIFED = ("jive", "ujive", "hful")
 _GMM = ("gmm", "cue")
+_RULE_OF_THUMB = 10.0  # of the F of a first stage (Staiger and Stock 1997)
 VALID = (
     "exclusion: the instruments move the outcome through the treatments only (cannot be tested)",
     "independence: given the covariates, the instruments are as good as random",
@@ -309,7 +312,8 @@ class InstrumentalVariables(RowEstimator):
         if not design.n_singletons and all(_is_binary(v) for v in (design.raw_instrument, *self._received)):
             z, (d, y) = design.raw_instrument, self._received
             found["bounds"] = partial(bounds_check, y, d.astype(np.intp), np.asarray(z).astype(np.intp), sample.w)
-        warned = [*notes(sample), *design.notes, *self._weak(design)]
+        few = self._few_clusters(design) if self.checks_data else []
+        warned = [*notes(sample), *design.notes, *few, *self._weak(design)]
         through = f" and absorbing {', '.join(design.absorbed)}" if design.absorbed else ""
         effect = Effect(
             rows=Estimates(pd.Series(fit.beta, index=index, name="estimate"), u),
@@ -358,17 +362,33 @@ class InstrumentalVariables(RowEstimator):
             words = words.replace("HC0", "HC1") + f", t with {n - p:,} degrees of freedom"
         return replace(u, components=(component,)), words
 
+    def _few_clusters(self, design: Design) -> list[str]:
+        """What is to be said of few or unequal clusters, within the two sides of a binary instrument."""
+        sides = None
+        if design.raw_instrument is not None:
+            levels, at = np.unique(design.raw_instrument, return_inverse=True)
+            sides = at.ravel() if len(levels) == 2 else None
+        return few_clusters_note(design.cluster_labels, design.data.w, sides, remedy=ONE_ROW)
+
     def _weak(self, design: Design) -> list[str]:
-        """Warn where the effective F of one treatment stays below its critical value."""
-        if design.data.d > 1:
-            return []
-        effective = design.effective_f
-        critical = effective.critical[0.10]
-        if effective.statistic >= critical:
+        """Warn where the effective F of one treatment, or the F that several are moved separately, is too low."""
+        data = design.data
+        if data.d == 1:
+            name, statistic, critical = "effective F", design.effective_f.statistic, design.effective_f.critical[0.10]
+            of = "its critical value for a bias of 10% of the worst case"
+        else:
+            plain = design.is_homoskedastic or design.has_few_clusters or np.isnan(design.rank_statistic)
+            name = f"{'Cragg-Donald' if plain else 'Kleibergen-Paap'} F of {data.d} treatments moved separately"
+            factor = 1.0 if design.is_homoskedastic else design.factor
+            statistic = design.cragg_donald_f if plain else design.rank_statistic / data.q / factor
+            tabled = STOCK_YOGO_SIZE.get((data.d, data.q))
+            critical = _RULE_OF_THUMB if tabled is None else tabled[0]
+            of = "a rule of thumb" if tabled is None else "Stock and Yogo's critical value for a size of 10%"
+        if np.isnan(statistic) or statistic >= critical:
             return []
         text = (
-            f"weak instruments: the effective F is {effective.statistic:.1f}, below {critical:.1f}, its critical value"
-            " for a bias of 10% of the worst case; read effect.confidence_set(), which holds however weak they are"
+            f"weak instruments: the {name} is {statistic:.1f}, below {critical:.1f}, {of}; read"
+            " effect.confidence_set(), which holds however weak they are"
         )
         warn(text, WeakInstrumentWarning)
         return [text]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,7 +11,13 @@ import pandas as pd
 
 from pandas_causal.errors import CausalError
 from pandas_causal.inference.inversion import accepted_pieces
-from pandas_causal.inference.weak_instruments import conditional_likelihood_ratio_p, weak_tests
+from pandas_causal.inference.weak_instruments import (
+    anderson_rubin,
+    anderson_rubin_slope,
+    conditional_likelihood_ratio_p,
+    smallest_on_a_line,
+    weak_tests,
+)
 from pandas_causal.instruments.design import Design, few_clusters_text
 from pandas_causal.kernels.arrays import Floats
 
@@ -18,6 +25,8 @@ __all__ = ["LAWS", "SETS", "RobustSets"]
 
 SETS = ("ar", "k", "clr")
 LAWS = ("chi2", "f")
+_ROUNDING = 1e-13
+_DIRECTIONS, _STARTS = 500, 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,7 +104,8 @@ class RobustSets:
         m = self._moments
         if m.homoskedastic and test == "ar" and len(self.index) == 1:
             return m.quadratic(level, self.law)
-        scale = self.scale[j] if np.isfinite(self.scale[j]) and self.scale[j] > 0 else abs(self.centre[j]) + 1.0
+        least = 1e-9 * max(abs(self.centre[j]), float(m.unit[j]))  # below it steps from the centre are rounding
+        scale = max(self.scale[j], least) if np.isfinite(self.scale[j]) else abs(self.centre[j]) + 1.0
         return accepted_pieces(lambda b: self.p_value(b, j, test), float(self.centre[j]), float(scale), 1 - level)
 
     def p_value(self, b: float, j: int = 0, test: str | None = None) -> float:
@@ -111,7 +121,10 @@ class RobustSets:
         high = max([self.centre[0] + reach, *(ends + self.scale[0])])
         grid = np.linspace(low, high, 201)
         tests = SETS if len(self.index) == 1 and self._moments.q > 1 else ("ar",)  # with one instrument all are one
-        table = {"coefficient": grid} | {t: [self.p_value(float(b), 0, t) for b in grid] for t in tests}
+        table = {"coefficient": grid}
+        for t in tests:
+            with suppress(CausalError):  # of several ways of clusters
+                table[t] = np.array([self.p_value(float(b), 0, t) for b in grid])
         return pd.DataFrame(table)
 
 
@@ -136,6 +149,8 @@ class _Moments:
         A = self.projected - self._critical(level, law) / self.df * (self.ww - self.projected)
         a, b, c = A[1, 1], -2 * A[0, 1], A[0, 0]
         disc, unit = b * b - 4 * a * c, float(self.unit[0])
+        if a > 0 and abs(disc) <= _ROUNDING * b * b:  # an outcome fitted exactly: one value
+            disc = 0.0
         if disc < 0:
             return [] if a > 0 else [(-np.inf, np.inf)]
         r = np.sort([(-b - np.sqrt(disc)) / (2 * a), (-b + np.sqrt(disc)) / (2 * a)]) * unit
@@ -163,30 +178,59 @@ class _Moments:
         if d == 1:
             tests = weak_tests(self.zw, self.scores, np.array([b / self.unit[0]]))
             if test == "ar":
-                return self._tail(tests.ar, law)
-            if test == "k":
-                return float(special.chdtrc(1, tests.k))
-            return conditional_likelihood_ratio_p(tests, self.q)
-        return self._tail(self._projected_ar(b / self.unit[j], j, centre / self.unit), law)
+                p = self._tail(tests.ar, law)
+            elif test == "k":
+                p = float(special.chdtrc(1, tests.k))
+            else:
+                p = conditional_likelihood_ratio_p(tests, self.q)
+        else:
+            p = self._tail(self._projected_ar(b / self.unit[j], j, centre / self.unit), law)
+        if np.isnan(p):
+            raise CausalError(
+                f"clustered by several ways the moments have no covariance at {b:.4g} (it has negative variances), so"
+                f" that the test {test!r} does not exist; cluster one way"
+            )
+        return p
 
     def _projected_ar(self, b: float, j: int, centre: Floats) -> float:
         """Smallest Anderson-Rubin statistic over the coefficients of the other treatments."""
+        others = [k for k in range(len(centre)) if k != j]
+        T = np.zeros((len(centre) + 1, len(others) + 1))
+        T[0, 0], T[1 + j, 0] = 1.0, -b
+        for column, k in enumerate(others):
+            T[1 + k, 1 + column] = 1.0
+        root = np.linalg.inv(np.linalg.cholesky(T.T @ (self.ww - self.projected) @ T))
+        smallest, vectors = np.linalg.eigh(root @ T.T @ self.projected @ T @ root.T)
+        if self.homoskedastic:
+            return self.df * float(smallest[0])
+        # residuals of noise one, the first of the smallest statistic if their variance is one
+        basis = T @ root.T @ vectors
+        if len(others) == 1:
+            return smallest_on_a_line(self.zw, self.scores, basis[:, 0], basis[:, 1])
+        return self._searched(basis)
+
+    def _searched(self, basis: Floats) -> float:
+        """Smallest statistic over combinations of the columns of `basis`, searched for from the best of many."""
         from scipy import optimize
 
-        others = [k for k in range(len(centre)) if k != j]
-        if self.homoskedastic:
-            T = np.zeros((len(centre) + 1, len(others) + 1))
-            T[0, 0], T[1 + j, 0] = 1.0, -b
-            for column, k in enumerate(others):
-                T[1 + k, 1 + column] = 1.0
-            root = np.linalg.inv(np.linalg.cholesky(T.T @ (self.ww - self.projected) @ T))
-            return self.df * float(np.linalg.eigvalsh(root @ T.T @ self.projected @ T @ root.T)[0])
+        m = basis.shape[1]
+        directions = np.vstack([np.eye(m), np.random.default_rng(0).normal(size=(_DIRECTIONS, m))])
+        tried = anderson_rubin(self.zw, self.scores, directions @ basis.T)
+        if np.isnan(tried).any():
+            return np.nan
+        best = float(tried.min())
+        units = directions / np.linalg.norm(directions, axis=1, keepdims=True)
+        starts: list[int] = []
+        for k in np.argsort(tried):  # the best of those that are no neighbours
+            if len(starts) < _STARTS and not (np.abs(units[starts] @ units[k]) > 0.9).any():
+                starts.append(int(k))
+        for u in directions[starts]:
+            origin, free = basis @ u, np.delete(basis, np.abs(u).argmax(), axis=1)  # the size of u does not matter
 
-        def statistic(rest: Floats) -> float:
-            beta = np.insert(rest, j, b)
-            return weak_tests(self.zw, self.scores, beta).ar
+            def statistic(t: Floats, origin: Floats = origin, free: Floats = free) -> tuple[float, Floats]:
+                value, slope = anderson_rubin_slope(self.zw, self.scores, origin + free @ t)
+                return value, slope @ free
 
-        A = self.projected[1:, 1:]
-        shift = np.linalg.solve(A[np.ix_(others, others)], A[others, j]) * (centre[j] - b)
-        found = optimize.minimize(statistic, centre[others] + shift, method="BFGS")
-        return float(found.fun)
+            end = optimize.minimize(statistic, np.zeros(m - 1), jac=True, method="BFGS", options={"maxiter": 30})
+            best = float(np.minimum(best, end.fun))  # NaN where one is
+        return best

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["inner_kernel", "kernel", "serial_kernel"]
+__all__ = ["inlined_kernel", "inner_kernel", "kernel", "serial_kernel"]
 
 
 def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -30,7 +30,12 @@ def inner_kernel(function: Callable[..., Any]) -> Callable[..., Any]:
     return _compiled(function, parallel=False, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
 
-def _compiled(function: Callable[..., Any], *, parallel: bool, **further: bool) -> Callable[..., Any]:
+def inlined_kernel(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Put into its callers, statement by statement: for a few sums, which a call with arrays would cost more than."""
+    return _compiled(function, parallel=False, inline="always")
+
+
+def _compiled(function: Callable[..., Any], *, parallel: bool, **further: bool | str) -> Callable[..., Any]:
     from numba import njit
 
     from pandas_causal.kernels.compiling import said

@@ -253,7 +253,7 @@ class NaturalEffects(MediatorEstimator):
             design.plan,
             estimates.mean(axis=0),
             contributions,
-            estimand=f"direct and indirect effects of {sample.treatment} on {sample.outcome} through {through}",
+            estimand=f"direct and indirect effects of {sample.contrast} on {sample.outcome} through {through}",
             std_error_method=f"influence function, cross-fitted in {int(runs[0][0].folds.max()) + 1} folds, normal law",
             components=repeated_components(estimates, contributions, sample.cluster),
             diagnostics=checks,

@@ -198,20 +198,21 @@ class SimulatedMediation(ArmComparison):
         propensity = check_propensity(sample, design)
         checks, warned = self.overlap(sample, propensity.values, "ATE", judged=True)
         through = str(self.mediators_[0])
+        few = self.few_clusters(sample)
         labels = pd.Index(NATURAL, name="effect")
         loadings = _LOADINGS
         interact = ", treatment and mediator interact" if self.interactions else ""
         kinds = ["logistic" if model.logistic else "linear" for model in (self._of_mediator, self._of_outcome)]
         self.effect_ = Effect(
             rows=Estimates(pd.Series(loadings @ estimates, index=labels, name="estimate"), Draws(replicates, loadings)),
-            estimand=f"direct and indirect effects of {sample.treatment} on {sample.outcome} through {through}",
+            estimand=f"direct and indirect effects of {sample.contrast} on {sample.outcome} through {through}",
             n_obs=len(sample),
             assumptions=(
                 *(text.format(mediators=through) for text in MEDIATION),
                 f"the models of {through} ({kinds[0]}) and of {sample.outcome} ({kinds[1]}{interact}) are right",
             ),
             diagnostics=Checks({**checks, "proportion": self._proportion}),
-            warnings=(*warned, *propensity.notes, *notes(sample), *collinear(sample, design.dropped)),
+            warnings=(*warned, *few, *propensity.notes, *notes(sample), *collinear(sample, design.dropped)),
             std_error_method=f"{draws:,} draws of the coefficients (quasi-Bayesian)"
             + (f", clustered by {' and '.join(sample.clusters)}" if sample.clusters else ", robust"),
             reference=Normal(),

@@ -131,10 +131,13 @@ class RidgeGCV(RegressorMixin, BaseEstimator):
     ----------
     alphas : sequence of float
         Penalties, in units of rows.
+    standardise : bool
+        False leaves the columns' scales, where these say how smooth they are.
     """
 
-    def __init__(self, alphas: tuple[float, ...] = tuple(np.logspace(-2, 4, 13))) -> None:
+    def __init__(self, alphas: tuple[float, ...] = tuple(np.logspace(-2, 4, 13)), standardise: bool = True) -> None:
         self.alphas = alphas
+        self.standardise = standardise
 
     def fit(self, X: Floats, y: Values, sample_weight: Floats | None = None) -> Self:
         """Fit."""
@@ -143,7 +146,7 @@ class RidgeGCV(RegressorMixin, BaseEstimator):
         n = float(w.sum())
         self.centre_ = w @ X / n
         Z = X - self.centre_
-        scale = np.sqrt(w @ np.square(Z) / n)
+        scale = np.sqrt(w @ np.square(Z) / n) if self.standardise else np.ones(Z.shape[1])
         self.scale_ = np.where(scale > 1e-12, scale, np.inf)
         Z /= self.scale_
         mean = float(w @ y / n)

@@ -98,6 +98,12 @@ class StandardisedMatrix:
         raw = self.X[at]
         if len(self.kept) < self.X.shape[1]:
             raw = raw[:, self.kept]
+        if len(self.X) > _BLOCK and not self.X.flags.c_contiguous:  # a frame's columns: written as they lie
+            columns = np.empty((self.p, len(raw)))
+            columns[0] = 1.0
+            np.subtract(raw.T, self.centre[self.kept, None], out=columns[1:])
+            columns[1:] /= self.scale[self.kept, None]
+            return columns.T
         out = np.empty((len(raw), self.p))
         out[:, 0] = 1.0
         np.subtract(raw, self.centre[self.kept], out=out[:, 1:])

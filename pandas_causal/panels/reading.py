@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ import pandas as pd
 
 from pandas_causal.errors import CausalArgumentError, CausalDataError, Problem
 from pandas_causal.estimator import CausalEstimator
+from pandas_causal.inference.effective_clusters import effective_clusters, few_clusters_note
 from pandas_causal.inference.rows import RowIdentity
 from pandas_causal.inference.weighted_means import refuse_dominating_weights
 from pandas_causal.inputs.arms import plain
@@ -24,6 +25,8 @@ from pandas_causal.panels.panel import Panel, mean_one
 from pandas_causal.panels.periods import NEVER, Periods, read_axis
 
 __all__ = ["read_panel"]
+
+_OF_UNITS = "clusters as units, or RandomTiming(inference='fisher') where the timing was random, serve better"
 
 
 def read_panel(
@@ -99,7 +102,18 @@ def read_panel(
         of_unit = np.bincount(panel.unit, weights=panel.weight, minlength=len(panel.cohort)).astype(float)
         names = [f"units first treated in {_period(panel, int(g))}" for g in starts]
         refuse_dominating_weights(of_unit, of_cohort, names)
+    if panel.clusters and estimator.checks_data:
+        panel = replace(panel, notes=(*panel.notes, *_unequal_clusters(panel)))
     return panel if keep is None else panel.take_units(keep)
+
+
+def _unequal_clusters(panel: Panel) -> list[str]:
+    """What is to be said of clusters that are worth few because they are unequal; few equal ones FewTreated counts."""
+    ever = panel.group if panel.group is not None else (~panel.never).astype(np.int64)
+    sides = ever[panel.unit]
+    counted = {name: effective_clusters(v, panel.weight, sides) for name, v in panel.clusters.items()}
+    unequal = {name: panel.clusters[name] for name, (count, worth) in counted.items() if worth < 0.9 * count}
+    return few_clusters_note(unequal, panel.weight, sides, remedy=_OF_UNITS)
 
 
 def _period(panel: Panel, cohort: int) -> str:

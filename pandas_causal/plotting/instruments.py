@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from pandas_causal.errors import CausalError
 from pandas_causal.plotting.canvas import axes, ink, number_format, require, tidy_up
 from pandas_causal.plotting.colours import BLUE, GREY, ORANGE, VERMILLION
 from pandas_causal.plotting.discontinuity import draw_first_stage
@@ -158,9 +159,12 @@ def _reduced_form_of(effect: PlottedEffect, ax: Axes | None, n: str) -> Axes:
 def _anderson_rubin_of(effect: PlottedEffect, ax: Axes | None, n: str) -> Axes:
     name = effect.table.index[0]
     estimate = float(np.asarray(effect.table["estimate"])[0])
+    check = effect.diagnostics["anderson_rubin"]
+    if not len(check.table):
+        raise CausalError(f"there is no Anderson-Rubin test to draw: {check.summary}")
     title = f"{n}, {effect.diagnostics['weak_sets'].summary}"
     return draw_anderson_rubin(
-        effect.diagnostics["anderson_rubin"].table, ax, level=effect.level, estimate=estimate,
+        check.table, ax, level=effect.level, estimate=estimate,
         xlabel=f"effect of {name}", title=title,
     )  # fmt: skip
 

@@ -116,7 +116,7 @@ def tipping_points(
     *,
     differences: Sequence[float] = (0.1, 0.2, 0.3, 0.5, 0.75, 1.0),
     level: float | None = None,
-    null: float = 0.0,
+    null: float | None = None,
 ) -> Check:
     """What an unobserved confounder must do to the outcome to tip an effect, by how much the arms differ in it.
 
@@ -133,6 +133,8 @@ def tipping_points(
     level : float, optional
         Of the interval; the effect's own by default.
     null : float
+        What the effect is tipped to: 0, unless rows are means of the outcome (under doses or policies), of which it
+        must be given.
 
     Returns
     -------
@@ -146,6 +148,13 @@ def tipping_points(
     observational studies", Biometrics 54.
     """
     level = effect.level if level is None else level
+    if null is None:
+        if getattr(effect.estimator, "estimates_levels", False) or effect.facts.get("levels", False):
+            raise CausalArgumentError(
+                "these rows are means of the outcome, which no confounder takes to 0: say what they should be tipped"
+                " to, null=, or take their difference first: effect[[a]].difference(effect[[b]])"
+            )
+        null = 0.0
     check_settings({"level": level, "null": null}, {"level": LEVEL, "null": _NUMBER})
     sizes = np.atleast_1d(np.asarray(differences, dtype=float))
     if sizes.ndim != 1 or not len(sizes) or not np.isfinite(sizes).all() or (sizes <= 0).any():

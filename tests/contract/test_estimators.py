@@ -48,7 +48,7 @@ def test_constructor_stores_settings_untouched(estimator):
 def test_clone_and_set_params(estimator):
     fit = fitted(estimator)
     twin = clone(fit)
-    assert twin.get_params() == estimator.get_params() == fit.get_params()
+    assert repr(twin.get_params()) == repr(estimator.get_params()) == repr(fit.get_params())  # estimators are not equal
     assert not [name for name in vars(twin) if name.endswith("_")]
     name, value = next(iter(estimator.get_params().items()))
     assert clone(estimator).set_params(**{name: "other"}).get_params()[name] == "other"
@@ -116,6 +116,8 @@ def test_fit_changes_nothing_of_the_callers(estimator):
 @every
 @pytest.mark.parametrize("arms", [2, 3])
 def test_effect_has_one_row_per_arm_compared_with_the_control(estimator, arms):
+    if arms > 2 and getattr(estimator, "single_contrast", False):
+        pytest.skip("takes one contrast")
     frame = make(n=200, arms=arms)
     several = estimator.treatments == "either" and arms > 2
     if several:  # 0, 1 and 2 are numbers to it

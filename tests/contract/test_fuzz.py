@@ -5,7 +5,7 @@ import pytest
 from tests.contract import fuzz
 
 CASES, EACH = 500, 20
-FURTHER = range(CASES, 3_500, 250)
+FURTHER = range(CASES, 2_000, 250)
 
 
 def faults(seeds):

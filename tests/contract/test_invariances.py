@@ -199,7 +199,7 @@ FORMULAS = [
 @pytest.mark.parametrize(
     "estimator",
     [
-        *(e for e in LEARNERS if "boosting" not in e.id),
+        *(e for e in LEARNERS if "boosting" not in e.id and "formula" in e.values[0].get_params()),
         pytest.param(pandas_causal.StableBalancing(tolerance=0.3), id="StableBalancing"),
         pytest.param(pandas_causal.Matching(distance="euclidean"), id="Matching-euclidean"),
     ],
@@ -207,6 +207,8 @@ FORMULAS = [
 @pytest.mark.filterwarnings("ignore::pandas_causal.errors.CausalWarning")  # of two folds, and of small cells
 def test_names_of_levels_in_a_formula(estimator, formula):
     pytest.importorskip("formulaic")
+    if "n_estimators" in estimator.get_params():
+        pytest.skip("trees try columns at random by their position, and those of a formula stand in the order of names")
     frame = make(n=240)
     frame["half"] = np.where(np.random.default_rng(2).random(len(frame)) < 0.5, "odd", "even")
     other = frame.assign(
@@ -279,7 +281,8 @@ def test_row_order_without_labels_is_position(estimator):
     frame = make().set_axis(np.zeros(120, dtype=int))
     shuffled = frame.sample(frac=1, random_state=1)
     same = np.allclose(numbers(estimator, shuffled), numbers(estimator, frame), rtol=1e-10, atol=0)
-    assert same == (estimator.get_params().get("cv") is None)
+    draws = {"cv", "n_estimators"} & set(estimator.get_params())
+    assert same == (not draws or estimator.get_params().get("cv", 1) is None)
 
 
 # -- units --------------------------------------------------------------------------------------------------------
@@ -364,6 +367,8 @@ def test_any_permutation(estimator, order):
 
 @every
 def test_collinear_covariates_change_nothing(estimator):
+    if "n_estimators" in estimator.get_params():
+        pytest.skip("trees try covariates at random, and a copy is one more of them")
     frame = make()
     twice = frame.assign(months=frame["age"] * 12 + 5)
     models = {name: "linear" for name in estimator.get_params() if name.endswith("_model")}

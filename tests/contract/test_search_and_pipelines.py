@@ -6,18 +6,21 @@ import pytest
 import sklearn
 from sklearn.base import clone, is_regressor
 from sklearn.compose import ColumnTransformer
-from sklearn.inspection import partial_dependence
-from sklearn.model_selection import GridSearchCV, KFold, cross_val_score
+from sklearn.inspection import partial_dependence, permutation_importance
+from sklearn.metrics import get_scorer, make_scorer, r2_score
+from sklearn.model_selection import GridSearchCV, KFold, cross_val_predict, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from pandas_causal import AIPW, IPW, CausalKFold
+from pandas_causal import AIPW, IPW, CausalKFold, DRLearner, LinearDML, metrics
 from pandas_causal.errors import CausalArgumentError, CausalDataError
 from tests.contract.data import COVARIATES, ESTIMATORS, NAMES, make
 from tests.contract.twins import fast
 
 SCORED = [estimator for estimator in ESTIMATORS if hasattr(estimator, "score")]
 EFFECTS = ("LinearDML", "SparseDML", "SLearner", "TLearner", "XLearner", "RLearner", "DRLearner")
+EFFECTS += ("CausalStack", "NonparametricDML", "KernelDML")
+FORESTS = ("CausalForest", "UpliftForest")
 scored = pytest.mark.parametrize("estimator", SCORED, ids=[type(e).__name__ for e in SCORED])
 every = pytest.mark.parametrize("estimator", ESTIMATORS, ids=NAMES)
 GRIDS = {
@@ -32,6 +35,7 @@ GRIDS = {
     "RegressionAdjustment": {"estimand": ["ATE", "ATT"]},
     **{name: {"n_repeats": [1, 2]} for name in EFFECTS[:2]},
     **{name: {"clip": [0.01, 0.1]} for name in EFFECTS[2:]},
+    **{name: {"max_depth": [1, 2]} for name in FORESTS},
 }
 
 
@@ -86,7 +90,7 @@ def test_a_name_with_one_letter_for_every_row(estimator, name, covariates):
     named = clone(small).fit(X, y, treatment=name)
     assert sliced.effect().estimate == named.effect().estimate
     assert "treatment" not in named.covariates_
-    if type(estimator).__name__ in EFFECTS:
+    if type(estimator).__name__ in EFFECTS + FORESTS:
         return  # two held-out rows are too few for a score that fits nuisances to them
     folds = CausalKFold(5, treatment=name)
     scores = cross_val_score(small, X, y, params={"treatment": name}, cv=folds, error_score="raise")
@@ -179,8 +183,13 @@ def transformer():
 
 
 def exactness(estimator):
-    """A lasso over columns that are collinear, as all levels of a category are, depends on which are left out."""
-    return 1e-2 if type(estimator).__name__ == "SparseDML" else 1e-9
+    """What a column per level is to the estimator in place of the category.
+
+    A lasso over columns that are collinear, as all levels of a category are, depends on which are left out; trees cut a
+    category into sets of levels, and a column per level one by one.
+    """
+    name = type(estimator).__name__
+    return 0.1 if name in FORESTS else 1e-2 if name == "SparseDML" else 1e-9
 
 
 def settings(estimator):
@@ -318,3 +327,32 @@ def test_effects_by_row_work_with_scikit_learns_inspection(estimator):
 
 def test_averages_are_no_regressors():
     assert not [e for e in ESTIMATORS if is_regressor(e) and not hasattr(e, "predict")]
+
+
+# -- scorers of outcomes ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("scoring", ["r2", "neg_mean_squared_error", make_scorer(r2_score), "accuracy", "neg_log_loss"])
+@pytest.mark.parametrize("estimator", [AIPW(), IPW(), DRLearner(), LinearDML()], ids=lambda e: type(e).__name__)
+def test_scorers_of_outcomes_are_answered_in_words(estimator, scoring):
+    X, y = parts()
+    model = fast(type(estimator)).fit(X, y, treatment="medication")
+    if scoring == "neg_log_loss" and hasattr(model, "predict"):
+        pytest.skip("asks a regressor for probabilities: scikit-learn's own answer")
+    with pytest.raises(CausalArgumentError, match=r"does not predict the outcome, .* leave scoring out"):
+        get_scorer(scoring)(model, X, y)
+    search = GridSearchCV(model, {"random_state": [0]}, cv=CausalKFold(2, treatment="medication"), scoring=scoring,
+                          error_score="raise")  # fmt: skip
+    with pytest.raises(CausalArgumentError, match="does not predict the outcome"):
+        search.fit(X, y, treatment="medication")
+
+
+def test_effects_are_predicted_for_everybody_else():
+    X, y = parts()
+    model = fast(DRLearner).fit(X, y, treatment="medication")
+    assert np.isfinite(permutation_importance(model, X, y, n_repeats=1, scoring=metrics.r_score).importances).all()
+    assert np.isfinite(cross_val_predict(fast(DRLearner), X, y, params={"treatment": "medication"})).all()
+    assert r2_score(model.predict(X), model.predict(X)) == 1
+    assert not hasattr(AIPW(), "predict")
+    with pytest.raises(AttributeError, match="'AIPW' object has no attribute 'nothing'"):
+        AIPW().nothing  # noqa: B018

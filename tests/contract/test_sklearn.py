@@ -21,10 +21,15 @@ HULL = "5 covariates for 8 rows of an arm: no weights reach the other arm's mean
 ONE_ARM = "missing values in one arm only: no weights balance their indicator"
 PICKLES = {"check_estimators_pickle": ONE_ARM, "check_sample_weight_equivalence_on_dense_data": FEW}
 SEPARATED = {"check_sample_weight_equivalence_on_dense_data": "30 covariates for 15 rows separate the arms, refused"}
+DRAWN = {
+    "check_sample_weight_equivalence_on_dense_data": "a row of weight 2 is drawn once, a row that stands twice twice"
+}
 FIRST = {
     "check_regressors_no_decision_function": "y is the first column of X, which we refuse as a copy of the outcome"
 }
 EFFECTS = ("LinearDML", "SparseDML", "SLearner", "TLearner", "XLearner", "RLearner", "DRLearner")
+EFFECTS += ("NonparametricDML", "KernelDML")
+FORESTS = ("CausalForest", "UpliftForest")
 EXPECTED = {
     **{f"{name}Twin": COPIES | SEPARATED for name in ("AIPW", "TMLE", "IPW", "Matching")},
     "EntropyBalancingTwin": COPIES
@@ -35,6 +40,11 @@ EXPECTED = {
     "DifferenceInMeansTwin": {},  # looks at no covariate
     "DoubleMLTwin": COPIES | SEPARATED,
     **{f"{name}Twin": COPIES | SEPARATED | FIRST for name in EFFECTS},
+    "CausalStackTwin": COPIES
+    | SEPARATED
+    | FIRST
+    | {"check_estimators_dtypes": "20 rows, in whose halves covariates separate the arms by chance, refused"},
+    **{f"{name}Twin": COPIES | DRAWN | FIRST for name in FORESTS},
     "RegressionAdjustmentTwin": COPIES
     | {
         "check_sample_weight_equivalence_on_dense_data": "30 covariates for 15 rows: least squares does not exist",

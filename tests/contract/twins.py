@@ -18,6 +18,12 @@ def fast(cls, **settings):
     """An instance whose nuisance models fit in milliseconds, and fit small samples."""
     defaults = cls().get_params()
     quick = {name: "ridge" for name, value in defaults.items() if value == "auto" or name == "propensity_model"}
+    if "learners" in defaults:
+        models = {"outcome_model": "linear", "propensity_model": "ridge", "final_model": "linear", "cv": 2}
+        members = [pandas_causal.DRLearner(**models)]
+        quick |= {"learners": members, "cv": 2}
+    if "n_estimators" in defaults:
+        quick |= {"n_estimators": 40, "min_samples_leaf": 5}
     return cls(**{**quick, **settings})
 
 

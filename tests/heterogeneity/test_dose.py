@@ -7,7 +7,7 @@ import pytest
 from scipy.integrate import trapezoid
 
 from pandas_causal import DoseResponse
-from pandas_causal.errors import CausalArgumentError, CausalDataError, OverlapError
+from pandas_causal.errors import CausalArgumentError, CausalDataError, OverlapError, StandardErrorWarning
 from pandas_causal.heterogeneity.dose import residual_density
 from tests.heterogeneity.designs import COVARIATES, dosed
 
@@ -109,3 +109,19 @@ def test_the_picture():
     ax = effect.plot()
     assert ax.lines[0].get_ydata() == pytest.approx(effect.estimates.to_numpy())
     assert len(ax.collections) == 2
+
+
+def test_few_rows_near_a_dose_are_named():
+    with pytest.warns(StandardErrorWarning, match=r"doses of the curve have fewer than 20 rows within the bandwidth"):
+        effect = fit(dosed(24), points=[0.0, 0.5]).effect()
+    assert "intervals there are too narrow" in " ".join(effect.warnings)
+    assert not fit().effect().warnings
+
+
+def test_what_would_tip_a_mean_must_be_said():
+    effect = fit(points=[-0.5, 0.5]).effect()
+    with pytest.raises(CausalArgumentError, match="means of the outcome, which no confounder takes to 0"):
+        effect.sensitivity("tipping_point")
+    low, high = effect.table["estimate"]
+    found = effect.sensitivity("tipping_point", null=low, differences=[1.0]).table["tips_estimate"]
+    assert found.to_numpy() == pytest.approx([0.0, high - low])

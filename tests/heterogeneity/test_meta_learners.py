@@ -1,6 +1,7 @@
 """S, T, X, R and DR learners: effects, averages by scores, projections, several arms, nested settings."""
 
 import pickle
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -191,3 +192,98 @@ def test_scores_of_rows():
     with pytest.raises(CausalArgumentError, match=r"covariates=\[\] says none on purpose"):
         FRAME.causal.scores(treatment="t", outcome="y")
     assert pandas_causal.DRLearner is DRLearner
+
+
+@pytest.mark.parametrize("method", ["best_linear_projection", "test_heterogeneity"])
+def test_columns_are_a_list(method):
+    model = fit(DRLearner)
+    with pytest.raises(CausalArgumentError, match=r"columns must be None \(all covariates\) or a list"):
+        getattr(model, method)("age")
+    with pytest.raises(CausalArgumentError, match=r"columns=\['aa'\]: 'aa' is no covariate"):
+        getattr(model, method)(["aa"])
+
+
+# -- covariates as they are -------------------------------------------------------------------------------------------
+
+BOOSTED = {"outcome_model": "boosting", "propensity_model": "boosting"}
+
+
+def gaps(frame=FRAME):
+    X = frame[[*COVARIATES, "t"]].copy()
+    X.loc[X.index[::7], "a"] = np.nan
+    X["c"] = X["c"].astype("Float64")
+    return X
+
+
+class SeesMissing(HistGradientBoostingRegressor):
+    """Remembers how many values were missing where it learned."""
+
+    seen: ClassVar[list] = []
+
+    def fit(self, X, y, sample_weight=None):
+        self.seen.append((np.shape(X)[1], int(np.isnan(np.asarray(X, dtype=float)).sum())))
+        return super().fit(X, y, sample_weight=sample_weight)
+
+
+@each
+def test_missing_covariates_are_passed_through(cls):
+    X = gaps()
+    final = {} if cls in (SLearner, TLearner) else {"final_model": "boosting"}
+    settings = {**BOOSTED, **final, "outcome_model": SeesMissing(max_iter=5)}
+    SeesMissing.seen.clear()
+    model = fit(cls, X, Y, **settings, encode=False)
+    assert all(missing > 0 and width in (3, 4) for width, missing in SeesMissing.seen)  # S: and the treatment
+    assert np.isfinite(model.predict(X)).all()
+    assert np.isfinite(model.score(X, Y))
+    again = model.effect(X)
+    assert again.table["estimate"].to_numpy() == pytest.approx(model.predict(X))
+    SeesMissing.seen.clear()
+    fit(cls, X, Y, **settings)
+    assert all(missing == 0 and width in (4, 5) for width, missing in SeesMissing.seen)  # an indicator beside
+
+
+def test_what_encode_false_does_not_take():
+    for settings, words in (
+        ({"outcome_model": "ridge"}, r"missing values of \['a'\] to the models, and outcome_model='ridge' takes none"),
+        ({"propensity_model": "auto"}, "propensity_model='auto' takes none"),
+        ({"final_model": "auto"}, "final_model='auto' takes none"),
+    ):
+        with pytest.raises(CausalArgumentError, match=words):
+            fit(DRLearner, gaps(), Y, **{**BOOSTED, "final_model": "boosting", "encode": False, **settings})
+    with pytest.raises(CausalArgumentError, match="a formula encodes the covariates"):
+        fit(DRLearner, X, Y, **BOOSTED, encode=False, formula="a + b")
+    with pytest.raises(CausalArgumentError, match=r"\['b'\] hold no numbers"):
+        fit(DRLearner, X.assign(b=np.where(X["b"] > 0, "high", "low")), Y, **BOOSTED, encode=False)
+
+
+def test_linear_effects_and_modifiers_of_covariates_as_they_are():
+    model = fit(DRLearner, gaps(), Y, **BOOSTED, encode=False, final_model="linear", effect_modifiers=["b"])
+    assert (model.effect(gaps()).table["std_error"] > 0).all()
+    model = fit(DRLearner, gaps(), Y, **BOOSTED, encode=False, final_model="boosting", effect_modifiers=["c"])
+    moved = gaps().assign(a=0.0, b=5.0)
+    assert model.predict(moved) == pytest.approx(model.predict(gaps()))
+    without = X.astype(float)
+    same = fit(RLearner, without, Y, **BOOSTED, final_model="boosting", encode=False).predict(without)
+    assert same == pytest.approx(fit(RLearner, without, Y, **BOOSTED, final_model="boosting").predict(without))
+
+
+# -- refits for the effects of rows -----------------------------------------------------------------------------------
+
+
+def test_refits_say_how_effects_of_rows_vary():
+    new = X.iloc[:20]
+    linear = DRLearner(**MODELS, final_model="linear", cv=2)
+    found = pandas_causal.bootstrap(linear, X, Y, treatment="t", at=new, n_draws=40, method="bayesian", progress=False)
+    exact = fit(DRLearner, final_model="linear", cv=2).effect(new)
+    assert found.table.index.equals(new.index)
+    assert found.table["estimate"].to_numpy() == pytest.approx(exact.table["estimate"].to_numpy())
+    ratio = found.table["std_error"].to_numpy() / exact.table["std_error"].to_numpy()
+    assert 0.7 < np.median(ratio) < 1.4
+    trees = pandas_causal.bootstrap(TLearner(**BOOSTED, cv=2), X, Y, treatment="t", at=new, n_draws=3, progress=False)
+    assert (trees.table["std_error"] > 0).all()
+    assert "draws" in trees.std_error_method
+    assert not trees.warnings
+    with pytest.raises(CausalArgumentError, match="at most 5,000 are kept"):
+        pandas_causal.bootstrap(linear, X, Y, treatment="t", at=pd.concat([X] * 10), n_draws=2)
+    with pytest.raises(CausalArgumentError, match="AIPW estimates an average"):
+        pandas_causal.bootstrap(AIPW(**MODELS), X, Y, treatment="t", at=new, n_draws=2)

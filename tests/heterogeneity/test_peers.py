@@ -308,3 +308,15 @@ def test_econml_ortho_iv(pensions):
     )
     assert constant.coefficients_.estimate == pytest.approx(whole.effect().estimate, rel=1e-9)
     assert constant.coefficients_.std_error == pytest.approx(whole.effect().std_error, rel=1e-9)
+
+
+def test_shap_reads_predicted_effects():
+    shap = pytest.importorskip("shap")
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(rng.normal(size=(400, 3)), columns=list("abc")).assign(t=rng.integers(2, size=400))
+    y = frame["a"] + frame["t"] * (1 + 2 * frame["a"]) + rng.normal(size=400)
+    learner = DRLearner(**BY_ARM, final_model="linear").fit(frame, y, treatment="t")
+    X = frame[list("abc")]
+    found = shap.Explainer(learner.predict, X, seed=0)(X.iloc[:20])
+    assert found.values.sum(axis=1) + found.base_values == pytest.approx(learner.predict(X.iloc[:20]), rel=1e-6)
+    assert np.abs(found.values).mean(axis=0).argmax() == 0

@@ -132,7 +132,7 @@ def test_bad_input():
     for X_, scores_, message in (
         (X.assign(a=np.nan), scores, r"covariates \['a'\] are missing"),
         (X, scores.to_numpy()[:, 0], "a column per arm"),
-        (X, scores.iloc[1:], "different indexes"),
+        (X, scores.iloc[1:], "different labels"),
         (X, scores.to_numpy()[1:], "a row per row"),
         (X, scores.where(frame["a"] > 0), "missing or infinite in"),
         (X, np.full((100, 2), "x"), "must be numbers"),
@@ -145,7 +145,7 @@ def test_bad_input():
         frame.causal.policy_value(7, **call)
     with pytest.raises(CausalDataError, match="one arm per row: shape"):
         frame.causal.policy_value(np.zeros(3), **call)
-    with pytest.raises(CausalDataError, match="another index"):
+    with pytest.raises(CausalDataError, match="policy: its index has different labels than X"):
         frame.causal.policy_value(frame["t"].reset_index(drop=True), **call)
     with pytest.raises(CausalDataError, match=r"lacks the policy's covariates \['b'\]"):
         PolicyTree(1).fit(X, scores).predict(X.drop(columns="b"))
@@ -164,3 +164,21 @@ def test_ten_thousand_rows_within_twenty_seconds():
     start = time.process_time()
     grow(X, scores, 2)
     assert time.process_time() - start < 20
+
+
+def test_what_would_tip_a_policys_value_must_be_said():
+    frame = confounded(300)
+    value = frame.causal.policy_value(1, treatment="t", outcome="y", covariates=COVARIATES, **MODELS)
+    with pytest.raises(CausalArgumentError, match="means of the outcome"):
+        value.sensitivity("tipping_point")
+    gain = value[["policy"]].difference(value[["all 0"]])
+    tips = gain.sensitivity("tipping_point", differences=[1.0]).table["tips_estimate"]
+    assert tips.iloc[0] == pytest.approx(gain.estimate)
+
+
+def test_weights_of_other_rows_are_refused():
+    frame = confounded(60)
+    scores = pd.DataFrame({0: 0.0, 1: frame["a"]})
+    PolicyTree(1).fit(frame[COVARIATES], scores, sample_weight=frame["y"].abs())
+    with pytest.raises(CausalDataError, match="sample_weight: its index has the same labels"):
+        PolicyTree(1).fit(frame[COVARIATES], scores, sample_weight=frame["y"].abs()[::-1])

@@ -96,3 +96,14 @@ def test_bad_input():
         FRAME.assign(y=np.arange(1_500) % 3).causal.quantiles(**CALL)
     with pytest.raises(CausalArgumentError, match="says none"):
         FRAME.causal.quantiles(treatment="t", outcome="y")
+
+
+def test_one_value_has_no_finite_density():
+    assert weighted_density(np.zeros(5), np.ones(5), 0.0) == np.inf
+
+
+def test_the_contrast_is_told_by_name_and_no_outcome_moves_no_quantile():
+    frame = FRAME.assign(t=np.where(FRAME["t"] == 1, "placebo", "drug"))
+    effect = frame.causal.quantiles(**CALL, quantiles=[0.5])
+    assert effect.estimand.startswith("effect of t (placebo - drug) on quantiles of y")
+    assert effect.refute("zero_outcome").table["passed"].all()

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pandas_causal import metrics
+from pandas_causal import metrics, treat_within_budget
 from pandas_causal.errors import CausalArgumentError, CausalDataError
 from pandas_causal.heterogeneity.ranking import gain_curve, rank_areas
 from tests.heterogeneity.designs import COVARIATES, confounded
@@ -210,3 +210,82 @@ def test_the_question():
     with pytest.raises(CausalArgumentError, match=r"name the arm to compare with 0, one of \[1, 2\]"):
         three.causal.uplift(treatment="t", outcome="y", score="rank")
     assert len(three.causal.uplift(treatment="t", outcome="y", score="rank", arm=2)) == 2
+
+
+SHUFFLED = pd.Series(np.arange(6.0), index=list("fedcba"))
+OUTCOME = pd.Series([0.0, 1, 0, 1, 0, 1], index=list("abcdef"))
+ARM = pd.Series([0, 0, 0, 1, 1, 1], index=list("abcdef"))
+
+
+@pytest.mark.parametrize(
+    "judge",
+    [
+        lambda: metrics.rate(OUTCOME, SHUFFLED),
+        lambda: metrics.rate(OUTCOME, {"one": SHUFFLED}),
+        lambda: metrics.rate(OUTCOME, np.arange(6), cost=SHUFFLED + 1),
+        lambda: metrics.rate(OUTCOME, np.arange(6), sample_weight=SHUFFLED + 1),
+        lambda: metrics.rate(OUTCOME, np.arange(6), cluster=SHUFFLED),
+        lambda: metrics.calibration(OUTCOME, SHUFFLED),
+        lambda: metrics.qini(OUTCOME, ARM, SHUFFLED),
+        lambda: metrics.auuc(OUTCOME, ARM, SHUFFLED),
+        lambda: metrics.uplift_at_k(OUTCOME, ARM, SHUFFLED),
+        lambda: metrics.uplift_curve(OUTCOME, SHUFFLED, ARM),
+        lambda: treat_within_budget(OUTCOME, SHUFFLED + 1, 3.0),
+    ],
+)
+def test_series_of_other_rows_are_never_used_by_position(judge):
+    with pytest.raises(CausalDataError, match="same labels in another order"):
+        judge()
+
+
+def test_series_with_one_index_and_arrays_agree():
+    assert metrics.qini(OUTCOME, ARM, SHUFFLED[::-1]) == metrics.qini(*map(np.asarray, (OUTCOME, ARM, SHUFFLED[::-1])))
+
+
+def test_the_contrast_is_told_by_name():
+    frame = confounded(300).assign(t=lambda f: np.where(f["t"] == 1, "placebo", "drug"))
+    effect = frame.causal.uplift(treatment="t", outcome="y", score="a")
+    assert "of t (placebo - drug) on y" in effect.estimand
+
+
+def test_a_ranking_that_only_loses_says_so():
+    scores = np.array([-1.0, -2, -3, -4] * 30)
+    summary = metrics.rate(scores, -scores).diagnostics["curve"].summary
+    assert "treating nobody does better" in summary
+    assert "treating nobody" not in metrics.rate(-scores, scores).diagnostics["curve"].summary
+
+
+def test_budgets_by_hand():
+    scores = pd.Series([10.0, 3, 2, -4])
+    cost = pd.Series([5.0, 1, 2, 2])
+    curve = metrics.budget_curve(scores, scores, cost, n_draws=20)  # by effect per cost: 3, 2, 1, -2
+    assert curve.index[-1] == pytest.approx(10)
+    assert curve.loc[curve.index[9], "gain"] == pytest.approx(3)  # a tenth of 10: the second row
+    assert curve.loc[curve.index[59], "gain"] == pytest.approx(13)
+    assert curve.loc[curve.index[79], "gain"] == pytest.approx(15)
+    assert curve.loc[curve.index[99], "gain"] == pytest.approx(11)
+    assert curve.loc[curve.index[59], "qini"] == pytest.approx(13 - 0.6 * 11)
+    doubled = metrics.budget_curve(scores, scores, cost, sample_weight=[2.0] * 4, n_draws=20)
+    assert doubled["gain"].to_numpy() == pytest.approx(2 * curve["gain"].to_numpy())
+    rising = np.arange(50.0)
+    unit = metrics.budget_curve(rising, rising, np.ones(50), n_draws=20)
+    assert unit["gain"].to_numpy() == pytest.approx(50 * gain_curve(rising, rising)["gain"].to_numpy())
+    assert (unit["gain_low"] <= unit["gain"]).all()
+    with pytest.raises(CausalDataError, match="cost must be above 0, and is not in 1 rows"):
+        metrics.budget_curve(scores, scores, cost - 1)
+    with pytest.raises(CausalDataError, match="priority: its index has the same labels in another order"):
+        metrics.budget_curve(scores, scores[::-1], cost)
+
+
+def test_bands_of_budgets_cover():
+    rng = np.random.default_rng(0)
+    inside = 0
+    for _ in range(200):
+        tau, cost = rng.normal(size=300), rng.uniform(0.5, 2, 300)
+        curve = metrics.budget_curve(tau + rng.normal(size=300), tau, cost, n_draws=60).iloc[49]
+        big, price = rng.normal(size=20_000), rng.uniform(0.5, 2, 20_000)
+        order = np.argsort(-big / price)
+        first = order[np.cumsum(price[order]) <= 0.5 * price.sum()]
+        truth = 300 * big[first].sum() / 20_000
+        inside += curve["gain_low"] <= truth <= curve["gain_high"]
+    assert 0.9 < inside / 200 <= 1

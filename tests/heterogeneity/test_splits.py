@@ -80,3 +80,14 @@ def test_bad_input():
     constant = LinearDML(outcome_model="linear", treatment_model="linear", effect_modifiers=[])
     with pytest.raises(CausalDataError, match="all the same in 2 of 2 splits"):
         grouped_effects(constant, X, Y, treatment="t", n_splits=2, propensity_model="linear", progress=False)
+
+
+def test_groups_need_rows_and_outcomes_the_rows_of_x():
+    with pytest.raises(CausalArgumentError, match="groups=300 of 450 held-out rows"):
+        grouped_effects(LINEAR, X, Y, treatment="t", n_splits=2, groups=300, progress=False)
+    with pytest.raises(CausalDataError, match="y: its index has the same labels in another order than X's"):
+        grouped_effects(LINEAR, X, Y[::-1], treatment="t", n_splits=2, progress=False)
+    with pytest.raises(CausalDataError, match="y: its index has the same labels in another order than X's"):
+        compare_learners([LINEAR], X, Y[::-1], treatment="t")
+    with pytest.raises(CausalDataError, match="y must have one value for each of the 900 rows"):
+        grouped_effects(LINEAR, X, Y.to_numpy()[:-1], treatment="t", n_splits=2, progress=False)

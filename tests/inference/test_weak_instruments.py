@@ -6,8 +6,11 @@ from scipy import stats
 
 from pandas_causal.inference.weak_instruments import (
     WeakTests,
+    anderson_rubin,
+    anderson_rubin_slope,
     conditional_likelihood_ratio_p,
     effective_f,
+    smallest_on_a_line,
     tf_critical,
     weak_tests,
 )
@@ -80,3 +83,45 @@ def test_tf_rejects_as_often_as_it_says_where_errors_are_one(level):
         size = (rejected * stats.norm.pdf(f - f0)).sum() * (f[1] - f[0])
         assert size == pytest.approx(1 - level, rel=0.06), f0
     assert tf_critical(3.0, level) == np.inf
+
+
+def uneven_scores(seed, q=4, d=2, n=60):
+    """Moments (q, 1 + d) and their covariances with weak instruments and noise that depends on them."""
+    rng = np.random.default_rng(seed)
+    z, noise = rng.normal(size=(n, q)), rng.normal(size=(n, 1 + d)) + rng.normal(size=(n, 1))
+    w = 0.3 * z @ rng.normal(size=(q, 1 + d)) + noise * (0.3 + np.abs(z[:, :1]))
+    products = np.einsum("na,nj->nja", z, w)
+    return z.T @ w, np.einsum("nja,nkb->jkab", products, products)
+
+
+def test_anderson_rubin_of_many_and_its_slope():
+    zw, scores = uneven_scores(0)
+    b = np.array([[0.3, -1.0], [2.0, 5.0]])
+    a = np.column_stack([np.ones(2), -b])
+    many = anderson_rubin(zw, scores, a)
+    assert many == pytest.approx([weak_tests(zw, scores, row).ar for row in b], rel=1e-10)
+    assert anderson_rubin(zw, scores, -7 * a) == pytest.approx(many, rel=1e-10)
+    value, slope = anderson_rubin_slope(zw, scores, a[0])
+    assert value == pytest.approx(many[0], rel=1e-10)
+    steps = anderson_rubin(zw, scores, a[0] + 1e-6 * np.eye(3)) - anderson_rubin(zw, scores, a[0] - 1e-6 * np.eye(3))
+    assert slope == pytest.approx(steps / 2e-6, rel=1e-4, abs=1e-6)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_smallest_on_a_line_is_found_among_several_minima(seed):
+    zw, scores = uneven_scores(seed)
+    for b in (-30.0, -1.0, 0.5, 20.0):
+        origin, direction = np.array([1.0, -b, 0.0]), np.array([0.0, 0.0, 1.0])
+        t = np.tan(np.linspace(-np.pi / 2, np.pi / 2, 40_003)[1:-1]) * 3
+        dense = anderson_rubin(zw, scores, origin + t[:, None] * direction)
+        assert smallest_on_a_line(zw, scores, origin / np.hypot(1, b), direction) <= dense.min() + 1e-6
+
+
+def test_indefinite_covariances_leave_nothing_to_know():
+    zw, scores = uneven_scores(1)
+    scores[:, :, 0, 0] *= -1
+    b = np.array([0.5, 1.0])
+    assert np.isnan(weak_tests(zw, scores, b).ar)
+    assert np.isnan(smallest_on_a_line(zw, scores, np.array([1.0, -0.5, 0.0]), np.array([0.0, 0.0, 1.0])))
+    assert np.isnan(anderson_rubin_slope(zw, scores, np.r_[1.0, -b])[0])
+    assert np.isnan(effective_f(zw[:, 1], np.eye(4), scores[1, 1]).statistic)

@@ -1,5 +1,6 @@
 """InteractiveIV and PartialLinearIV: scores by hand, one-sided take-up, complier means, messages."""
 
+import contextlib
 import pickle
 
 import numpy as np
@@ -9,7 +10,13 @@ from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.linear_model import LinearRegression, LogisticRegression
 
 from pandas_causal import InstrumentalVariables, InteractiveIV, PartialLinearIV, causal
-from pandas_causal.errors import CausalArgumentError, CausalDataError, OverlapError, WeakInstrumentWarning
+from pandas_causal.errors import (
+    CausalArgumentError,
+    CausalDataError,
+    CausalError,
+    OverlapError,
+    WeakInstrumentWarning,
+)
 from pandas_causal.instruments.late import late_scores
 from tests.instruments.designs import COVARIATES, take_up
 
@@ -192,3 +199,28 @@ def test_short_names():
     assert isinstance(ask.iv(**CALL, estimator="partial_linear").estimator, PartialLinearIV)
     with pytest.raises(CausalArgumentError, match="InteractiveIV has no setting 'covariance'"):
         ask.iv(**CALL, estimator="interactive", covariance="unadjusted")
+
+
+@pytest.mark.filterwarnings("ignore::pandas_causal.errors.CausalWarning")
+def test_two_ways_of_clusters_that_leave_negative_variances():
+    """No number of numpy's, and no strong instrument (F was infinite), where a variance is below zero."""
+    rng = np.random.default_rng(0)
+    estimator = PartialLinearIV(outcome_model="linear", treatment_model="linear", instrument_model="linear", cv=2)
+    said = []
+    for _ in range(12):
+        small = FRAME.iloc[:60].assign(g=np.arange(60) // 2, h=rng.permutation(60) % 3)
+        with contextlib.suppress(CausalError):  # of the estimate itself
+            effect = causal(small).iv(**CALL, cluster=["g", "h"], estimator=estimator)
+            check = effect.diagnostics["first_stage"]
+            said += [check.summary] if check.table["std_error"].isna().any() else []
+            said += [refusal(ask) for ask in (effect.confidence_set, effect.sensitivity)]
+    assert sum("negative" in text for text in said) > 2
+
+
+def refusal(ask):
+    """What our error says; nothing where there is none."""
+    try:
+        ask()
+    except CausalError as error:
+        return str(error)
+    return ""

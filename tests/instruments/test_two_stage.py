@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from pandas_causal import InstrumentalVariables, causal
 from pandas_causal.errors import (
@@ -13,6 +14,7 @@ from pandas_causal.errors import (
     StandardErrorWarning,
     WeakInstrumentWarning,
 )
+from pandas_causal.inference.weak_instruments import WeakTests, conditional_likelihood_ratio_p
 from tests.instruments.designs import COVARIATES, linear
 
 FRAME = linear()
@@ -264,6 +266,20 @@ def test_weak_instruments_are_said():
     assert any("weak instruments" in w for w in effect.warnings)
 
 
+@pytest.mark.parametrize(("covariance", "name"), [("robust", "Kleibergen-Paap"), ("unadjusted", "Cragg-Donald")])
+def test_weak_instruments_of_several_treatments_are_said(covariance, name):
+    """Each is moved, by the same combination; no single first stage shows it."""
+    rng = np.random.default_rng(3)
+    same = FRAME.assign(d2=FRAME["d"] + rng.normal(size=len(FRAME)))
+    said = rf"the {name} F of 2 treatments moved separately is \d\.\d, below 13\.4, Stock and Yogo.*confidence_set"
+    with pytest.warns(WeakInstrumentWarning, match=said):
+        effect = fit(same, treatment=["d", "d2"], covariance=covariance)
+    assert effect.diagnostics["first_stage"].table["F"].min() > 20
+    assert "set: d [" in effect.diagnostics["weak_sets"].summary
+    assert "; d2 [" in effect.diagnostics["weak_sets"].summary
+
+
+@pytest.mark.filterwarnings("ignore:the clusters of g are few")
 def test_fewer_clusters_than_instruments():
     few = FRAME.assign(g=np.arange(len(FRAME)) % 3)
     effect = fit(few, roles={"cluster": "g"})
@@ -274,6 +290,52 @@ def test_fewer_clusters_than_instruments():
         effect.confidence_set()
     with pytest.raises(CausalDataError, match="need more clusters than instruments"):
         fit(few, roles={"cluster": "g"}, method="gmm")
+
+
+@pytest.mark.filterwarnings("ignore::pandas_causal.errors.StandardErrorWarning")
+@pytest.mark.parametrize("covariance", ["robust", "unadjusted"])
+def test_an_outcome_fitted_exactly(covariance):
+    """What is left is rounding: sets are one value (they were the whole line), instruments agree (p was .008)."""
+    exact = FRAME.assign(y=2 * FRAME["d"] + FRAME["a"])
+    for weak_set in ("ar", "k", "clr"):
+        effect = fit(exact, covariance=covariance, weak_set=weak_set)
+        assert effect.confidence_set().to_numpy() == pytest.approx(np.array([[2.0, 2.0]]), abs=1e-6)
+    over = effect.diagnostics["overidentification"]
+    assert over.passed
+    assert over.table["statistic"].to_numpy() == pytest.approx(0, abs=1e-6)
+
+
+def test_columns_whose_labels_are_no_text():
+    labels = {"z1": 1, "z2": 2.5, "z3": ("z", 3), "d": 7, "g": False, "h": 8}
+    renamed = FRAME.set_axis(pd.Index([labels.get(c, c) for c in FRAME], dtype=object, tupleize_cols=False), axis=1)
+    call = {"outcome": "y", "covariates": COVARIATES}
+    effect = causal(renamed).iv(treatment=7, instrument=[1, 2.5, ("z", 3)], cluster=[False, 8], **call)
+    plain = fit(roles={"cluster": ["g", "h"]})
+    assert effect.std_error == pytest.approx(plain.std_error, rel=1e-12)
+    assert causal(renamed).iv(treatment=[7], instrument=[1, 2.5, ("z", 3)], **call).estimate == plain.estimate
+    by_name = InstrumentalVariables().fit(
+        renamed[[*COVARIATES, 1, 2.5, 7]], FRAME["y"], treatment=7, instrument=[1, 2.5]
+    )
+    assert by_name.effect_.estimate == pytest.approx(fit(instrument=["z1", "z2"]).estimate, rel=1e-12)
+
+
+def test_columns_named_twice_or_not_at_all():
+    with pytest.raises(CausalDataError, match="z1: is given twice as instrument"):
+        fit(instrument=["z1", "z1"])
+    with pytest.raises(CausalArgumentError, match=r"instrument=\[\] names no column"):
+        fit(instrument=[])
+    both = FRAME[["y", "d"]].set_axis(pd.Index([1, True], dtype=object), axis=1)  # one label, as Python compares
+    with pytest.raises(CausalDataError, match="True: stands more than once among the columns"):
+        causal(both).iv(outcome="y", treatment="d", instrument="z1")
+
+
+def test_instruments_that_floats_would_merge():
+    ids = FRAME.assign(z1=2**60 + np.arange(len(FRAME)))
+    with pytest.raises(CausalDataError, match=r"z1: instrument holds whole numbers beyond 2\*\*53"):
+        fit(ids)
+    near = FRAME.assign(z1=0.1 + 1e-16 * np.sign(FRAME["z1"]))
+    with pytest.raises(CausalDataError, match="z1: instrument differs by no more than rounding"):
+        fit(near)
 
 
 # -- sets that hold however weak ------------------------------------------------------------------------------------
@@ -322,8 +384,6 @@ def test_two_treatments_are_projected():
             e = e0 - c * X[:, 1]
             found.append((e @ (Mx - M) @ e) / (e @ M @ e / (len(y) - 6)))
         return min(found)
-
-    from scipy import stats
 
     assert smallest(low) == pytest.approx(stats.chi2.ppf(0.95, 3), rel=2e-3)
     assert "projected" in both.diagnostics["weak_sets"].summary
@@ -475,3 +535,49 @@ def test_bounds_where_everything_is_binary():
 
     assert tuple(table.iloc[0]) == pytest.approx(balke_pearl_bounds(p / p.sum(axis=(0, 1))))
     assert "bounds" not in fit(binary, instrument=["z1", "z2"]).diagnostics
+
+
+@pytest.mark.filterwarnings("ignore::pandas_causal.errors.CausalWarning")
+def test_projected_sets_of_uneven_noise():
+    """The statistic has several minima over the other coefficient: a search that ends in one left pieces out."""
+    rng = np.random.default_rng(7)
+    Z, u = rng.normal(size=(80, 4)), rng.normal(size=80)
+    D = 0.25 * Z @ rng.normal(size=(4, 2)) + u[:, None] + rng.normal(size=(80, 2))
+    y = D.sum(axis=1) + u + rng.normal(size=80) * (1 + np.abs(Z[:, 0]))
+    frame = pd.DataFrame(np.column_stack([Z, D, y]), columns=["z1", "z2", "z3", "z4", "d", "d2", "y"])
+    effect = fit(frame, ["d", "d2"], ["z1", "z2", "z3", "z4"], [], {"cluster": np.arange(80) % 10}, level=0.8)
+    pieces = effect.confidence_set(0.8)
+    for j, name in enumerate(pieces.index.unique()):
+        for end in pieces.loc[[name]].to_numpy().ravel():
+            if np.isfinite(end):
+                assert effect.inversion.p_value(end, j) == pytest.approx(0.2, abs=1e-3)
+    # whatever is accepted with some value of the other coefficient lies in the set
+    others = np.tan(np.linspace(-1.57, 1.57, 201)) * 3
+    Zc, w = Z - Z.mean(axis=0), np.column_stack([y, D]) - np.column_stack([y, D]).mean(axis=0)
+    for b in np.linspace(-6, 6, 13):
+        smallest = np.inf
+        for c in others:
+            scores = Zc * (w[:, 0] - b * w[:, 1] - c * w[:, 2])[:, None]
+            sums = np.array([scores[np.arange(80) % 10 == k].sum(axis=0) for k in range(10)])
+            smallest = min(smallest, float(sums.sum(axis=0) @ np.linalg.solve(sums.T @ sums, sums.sum(axis=0))))
+        inside = any(low <= b <= high for low, high in pieces.loc[["d"]].to_numpy())
+        assert inside or smallest > stats.chi2.ppf(0.8, 4)
+
+
+@pytest.mark.filterwarnings("ignore:the clusters of")
+def test_two_ways_of_clusters_that_leave_no_covariance():
+    """Inclusion and exclusion may leave negative variances: tests that need them do not exist, and say so."""
+    rng = np.random.default_rng(0)
+    frame = FRAME.assign(g=rng.permutation(len(FRAME)) // 2, h=rng.permutation(len(FRAME)) % 5)
+    effect = fit(frame, roles={"cluster": ["g", "h"]}, weak_set="clr")
+    with pytest.raises(CausalError, match="no covariance at .* 'clr' does not exist; cluster one way"):
+        effect.confidence_set()
+    for name in effect.diagnostics:
+        check = effect.diagnostics[name]
+        numbers = check.table.select_dtypes("number").to_numpy(dtype=float)
+        assert "no covariance" in check.summary or "plain F" in check.summary or not np.isnan(numbers).any(), name
+    said = [name for name in effect.diagnostics if "no covariance" in effect.diagnostics[name].summary]
+    assert said
+    with pytest.raises(CausalError, match="no Anderson-Rubin test to draw"):
+        effect.plot("anderson_rubin")
+    assert np.isnan(conditional_likelihood_ratio_p(WeakTests(1.0, 1.0, np.nan), 3))

@@ -101,6 +101,7 @@ def test_a_panel_without_periods_before(frame):
     assert "no period before treatment" in check.summary
 
 
+@pytest.mark.filterwarnings("ignore:the clusters of .* are few or unequal")
 def test_more_periods_than_clusters_cannot_be_tested():
     frame = staggered(n=40, periods=12, cohorts=(0, 9)).assign(block=lambda f: f["unit"].str[-1].astype(int) // 3)
     with pytest.warns(FewTreatedWarning):

@@ -254,6 +254,7 @@ def test_gaps_of_a_unit_are_counted_not_refused():
     assert not panel.balanced
 
 
+@pytest.mark.filterwarnings("ignore:the clusters of .* are few or unequal")
 def test_weights_and_clusters():
     frame = staggered(n=20)
     panel = read(frame, sample_weight="weight", cluster="site")

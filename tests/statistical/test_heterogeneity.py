@@ -3,15 +3,20 @@
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.base import clone
 
 from pandas_causal import (
+    DRIV,
+    DoseResponse,
     DoubleML,
     DRLearner,
     LinearDML,
+    LocalQuantileEffects,
     PolicyTree,
     RLearner,
     SparseDML,
     TLearner,
+    XLearner,
     grouped_effects,
     metrics,
 )
@@ -102,6 +107,51 @@ def test_r_and_dr_beat_t_where_the_outcome_is_hard_and_the_effect_is_simple():
     assert ratios["DR"] < 0.95, ratios
 
 
+def test_the_doubly_robust_learner_beats_t_on_kennedys_design():
+    """Kennedy (2023), figure 2: no effect, an outcome with a jump, a propensity of 0.1 or 0.9, smoothing splines."""
+    rng = np.random.default_rng(7)
+    models = {"outcome_model": "splines", "propensity_model": "boosting"}
+    errors = {"T": [], "X": [], "R": [], "DR": []}
+    for _ in range(5):
+        x = rng.uniform(-1, 1, 1_000)
+        base = (
+            (x <= -0.5) * 0.5 * (x + 2) ** 2
+            + (x / 2 + 0.875) * ((x > -0.5) & (x < 0))
+            + ((x > 0) & (x < 0.5)) * (-5 * (x - 0.2) ** 2 + 1.075)
+            + (x > 0.5) * (x + 0.125)
+        )
+        frame = pd.DataFrame({"x": x, "t": (rng.random(1_000) < 0.1 + 0.8 * (x > 0)).astype(int)})
+        y = pd.Series(base + rng.normal(size=1_000) * (0.2 - 0.1 * np.cos(2 * np.pi * x)), name="y")
+        for name, model in (
+            ("T", TLearner(**models)),
+            ("X", XLearner(**models, final_model="splines")),
+            ("R", RLearner(**models, final_model="splines")),
+            ("DR", DRLearner(**models, final_model="splines")),
+        ):
+            errors[name].append(np.sqrt(np.mean(np.square(model.fit(frame, y, treatment="t").predict(frame)))))
+    means = {name: np.mean(found) for name, found in errors.items()}
+    assert means["DR"] < 0.8 * means["T"], means
+    assert means["R"] < 0.9 * means["T"], means
+
+
+def test_intervals_of_doubly_robust_instruments_cover():
+    rng = np.random.default_rng(8)
+    points = pd.DataFrame({"a": [-1.0, 0.0, 1.0], "b": [0.5, 0.0, -1.0]})
+    models = dict.fromkeys(("outcome_model", "treatment_model", "instrument_model", "compliance_model"), "linear")
+    inside = []
+    for _ in range(DRAWS):
+        n = 1_000
+        X = pd.DataFrame(rng.uniform(-1, 1, size=(n, 2)), columns=["a", "b"])
+        X["z"] = (rng.random(n) < 0.5).astype(int)
+        hidden = rng.normal(size=n)
+        X["d"] = np.where(rng.random(n) < 0.7 + 0.2 * X["b"], X["z"], (hidden > 0.3).astype(int))
+        y = X["d"] * (1 + X["a"]) + X["b"] + hidden + 0.5 * rng.normal(size=n)
+        table = trusting(DRIV(**models)).fit(X, y.rename("y"), treatment="d", instrument="z").effect(points).table
+        truth = 1 + points["a"].to_numpy()
+        inside.append(((table["conf_low"] <= truth) & (truth <= table["conf_high"])).to_numpy())
+    assert np.abs(np.mean(inside, axis=0) - 0.95).max() < slack(DRAWS) + 0.01, np.mean(inside, axis=0)
+
+
 def nie_wager(setting, rng, n):
     """Covariates, treatment, outcome and effect of a set-up of Nie and Wager (2021), section 4."""
     X = rng.uniform(size=(n, 6)) if setting == "A" else rng.normal(size=(n, 6))
@@ -152,3 +202,48 @@ def test_the_value_of_a_learned_policy_covers():
         truth_of[k] = float((base + gain * tree.codes(big[list("abc")])).mean())
         inside += value.conf_low <= truth_of[k] <= value.conf_high
     assert abs(inside / draws - 0.95) < slack(draws)
+
+
+def test_bands_of_dose_curves_cover_uniformly():
+    rng = np.random.default_rng(10)
+    points = np.linspace(-1, 1, 9)
+    truth = np.sin(points) + 0.5
+    draws, inside, pointwise = max(DRAWS // 2, 50), 0, []
+    model = DoseResponse(outcome_model="ridge", treatment_model="ridge", points=points, cv=3)
+    for _ in range(draws):
+        X = pd.DataFrame(rng.normal(size=(700, 2)), columns=["a", "b"])
+        X["dose"] = 0.5 * X["a"] + rng.normal(size=700)
+        y = np.sin(X["dose"]) + 0.5 + 0.7 * X["a"] + 0.5 * rng.normal(size=700)
+        effect = trusting(clone(model)).fit(X, y.rename("y"), treatment="dose").effect()
+        band = effect.interval(simultaneous=True)
+        inside += bool(((band["conf_low"] <= truth) & (truth <= band["conf_high"])).all())
+        table = effect.table
+        pointwise.append(((table["conf_low"] <= truth) & (truth <= table["conf_high"])).mean())
+    assert inside / draws > 0.95 - slack(draws) - 0.02, inside / draws
+    assert np.mean(pointwise) > 0.92, np.mean(pointwise)
+
+
+def test_quantile_effects_of_compliers_cover():
+    rng = np.random.default_rng(11)
+    quantiles = [0.25, 0.5, 0.75]
+
+    def compliers(n):
+        X = pd.DataFrame(rng.normal(size=(n, 2)), columns=["a", "b"])
+        X["z"] = (rng.random(n) < 1 / (1 + np.exp(-0.5 * X["a"]))).astype(int)
+        hidden, moved = rng.normal(size=n), rng.random(n) < 0.6
+        X["d"] = np.where(moved, X["z"], (hidden > 0).astype(int))
+        without = X["a"] + hidden + 0.5 * rng.normal(size=n)
+        gain = 1 + 0.5 * hidden
+        return X, without, gain, moved
+
+    _, without, gain, moved = compliers(300_000)
+    truth = np.quantile((without + gain)[moved], quantiles) - np.quantile(without[moved], quantiles)
+    draws, inside = max(DRAWS // 4, 25), []
+    models = dict.fromkeys(("outcome_model", "treatment_model", "instrument_model"), "ridge")
+    for _ in range(draws):
+        X, without, gain, _ = compliers(1_500)
+        y = (without + gain * X["d"]).rename("y")
+        model = trusting(LocalQuantileEffects(**models, quantiles=quantiles, cv=3))
+        table = model.fit(X, y, treatment="d", instrument="z").effect().table
+        inside.append(((table["conf_low"] <= truth) & (truth <= table["conf_high"])).to_numpy())
+    assert np.mean(inside) > 0.95 - slack(3 * draws) - 0.01, np.mean(inside, axis=0)
