@@ -107,7 +107,7 @@ class CausalEstimator(BaseEstimator):
             """Answer a scorer of outcomes that looks for predictions with what to do."""
             if name in ("predict", "predict_proba", "decision_function"):
                 refuse_outcome_scorer(self)
-            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+            return object.__getattribute__(self, name)  # a property that failed says by itself what it lacks
 
     _validated: bool = False  # refits of the bootstrap see rows that were checked
 

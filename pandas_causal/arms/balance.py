@@ -29,6 +29,7 @@ __all__ = [
 
 BALANCE_LIMIT = 0.1
 _ROUNDING = 1e-12  # of a covariate's scale
+_SPREAD = 1e-13  # of the mean square about the unweighted mean
 _BLOCK = 16_384  # rows
 _TERMS = 5  # squares and products shown for every contrast
 
@@ -62,7 +63,9 @@ class ArmMoments:
         gap = first / share
         squares = np.bincount(codes, weights=np.square(w), minlength=K)[:, None] / np.square(share)
         freedom = 1 - squares
-        spread = np.maximum(second / share - np.square(gap), 0.0)
+        # of a column that is constant where there is weight rounding is left, beside the square of its distance
+        spread = second / share - np.square(gap)
+        spread[spread <= _SPREAD * second / share] = 0.0
         variances = np.divide(spread, freedom, out=np.zeros((K, q)), where=freedom > 1e-15)
         return cls(centres + gap, variances)
 

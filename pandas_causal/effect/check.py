@@ -95,6 +95,9 @@ class DeferredCheck(Check):
         for name, value in (("passed", passed), ("_table", table), ("summary", summary), ("drawn", drawn)):
             object.__setattr__(self, name, value)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Check, (self.passed, self.table, self.summary)
+
     def __getattr__(self, name: str) -> Any:
         if name != "table" or "_table" not in self.__dict__:
             raise AttributeError(name)

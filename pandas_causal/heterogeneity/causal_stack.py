@@ -128,7 +128,8 @@ class CausalStack(ArmLearner):
     table_ : DataFrame
         A row per learner, and "stack": its weight; ``dr_score`` and ``r_score``, how well its effects for rows not seen
         fit the scores and the residuals (0: no better than one effect for all); ``outcome_skill``, how well its models
-        predict the outcome, which says little of the effect.
+        predict the outcome, which says little of the effect. The weights of "stack" were chosen on these very rows, so
+        that its scores are a little too good.
     effect_ : Effect
         Average effects, doubly robust.
 

@@ -19,6 +19,7 @@ from pandas_causal.arms.sample import Sample
 from pandas_causal.effect.check import Check
 from pandas_causal.errors import NotIdentifiedError, OverlapError, OverlapWarning, WeakInstrumentWarning, warn
 from pandas_causal.heterogeneity.quantiles import QUANTILES, checked_quantiles
+from pandas_causal.inference.influence import standard_error
 from pandas_causal.inputs.arms import Arms
 from pandas_causal.inputs.parameters import SHARE, Legal
 from pandas_causal.inputs.types import Covariates, Model, Outcome, RoleLike
@@ -321,8 +322,8 @@ def _first_stage(compliers: _Compliers, sample: Sample) -> tuple[Check, list[str
     """Share of compliers and how well it is known."""
     score, n = compliers.share, len(compliers.share)
     value = float(score.mean())
-    error = float(np.sqrt(np.square(score - value).sum()) / n)
-    F = (value / error) ** 2 if error > 0 else np.inf
+    error = standard_error((score - value) / n, sample.cluster)
+    F = np.inf if error == 0 else (value / error) ** 2
     table = pd.DataFrame({"estimate": [value], "std_error": [error], "F": [F]}, index=pd.Index(["share of compliers"]))
     check = Check(bool(F >= _WEAK), table, f"the instrument moves {value:.1%} of the rows (F {F:.1f})")
     if F >= _WEAK:

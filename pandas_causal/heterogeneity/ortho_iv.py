@@ -25,7 +25,7 @@ from pandas_causal.errors import (
 from pandas_causal.heterogeneity.base import MODIFIERS, ConditionalEffects, modifier_columns, plan_of
 from pandas_causal.heterogeneity.double_ml import average_of, training_rows
 from pandas_causal.heterogeneity.projection import BasisFit, EffectBasis, LinearEffects, with_factor
-from pandas_causal.inference.influence import Influence
+from pandas_causal.inference.influence import Influence, standard_error
 from pandas_causal.inputs.arms import Arms
 from pandas_causal.inputs.column_rules import as_float, is_numeric
 from pandas_causal.inputs.parameters import Legal
@@ -337,8 +337,8 @@ def moved_first_stage(moved: Moved) -> tuple[Check, list[str]]:
     if w @ np.square(z) <= 1e-12 * len(z):
         raise NotIdentifiedError("the covariates explain the instrument exactly, so that nothing of it is left")
     slope = float((w * z) @ d / ((w * z) @ z))
-    error = float(np.sqrt(np.square(w * z * (d - slope * z)).sum()) / ((w * z) @ z))
-    F = (slope / error) ** 2 if error > 0 else np.inf
+    error = standard_error(w * z * (d - slope * z) / ((w * z) @ z), sample.cluster)
+    F = np.inf if error == 0 else (slope / error) ** 2
     table = pd.DataFrame(
         {"estimate": [slope], "std_error": [error], "F": [F]}, index=pd.Index([f"instrument on {sample.treatment}"])
     )

@@ -114,12 +114,13 @@ class PolicyTree(BaseEstimator):
         CausalDataError
             For missing covariates or scores that are no matrix of finite numbers.
         """
+        from pandas_causal.heterogeneity.ranking import weights_of
+
         check_settings(self.get_params(deep=False), self.legal)
         common_index({"X": X, "scores": scores, "sample_weight": sample_weight})
         frame, rewards, self.arms_ = _policy_inputs(X, scores)
-        weight = np.ones(len(frame)) if sample_weight is None else np.asarray(sample_weight, dtype=float)
-        if weight.shape != (len(frame),) or not np.isfinite(weight).all() or (weight < 0).any():
-            raise CausalDataError("sample_weight must be one finite number of 0 or more per row")
+        weight = weights_of(sample_weight, len(frame))
+        weight = np.ones(len(frame)) if weight is None else weight
         _refuse_missing(frame)
         self.encoder_ = Encoder.fit(frame)
         Z = self._encoded(frame)

@@ -225,11 +225,26 @@ def budget_curve(
     check_settings({"n_draws": n_draws, "random_state": random_state, "level": level})
     gamma = numbers_of(scores, "scores")
     tau, price = numbers_of(priority, "priority", len(gamma)), costs_of(cost, len(gamma))
-    w = np.ones(len(gamma)) if sample_weight is None else numbers_of(sample_weight, "sample_weight", len(gamma))
+    given = weights_of(sample_weight, len(gamma))
+    w = np.ones(len(gamma)) if given is None else given
     spent = float(w @ price)
     curve = gain_curve(gamma / price, tau / price, w * price, n_draws=n_draws, random_state=random_state, level=level)
     wanted = [c for c in curve if str(c).startswith(("gain", "qini"))]
     return (curve[wanted] * spent).set_axis(pd.Index(_GRID * spent, name="budget"))
+
+
+def weights_of(sample_weight: Any, n: int) -> Floats | None:
+    """Weights (n,) of 0 or more, some of them above, or one error; None where none are given."""
+    if sample_weight is None:
+        return None
+    w = numbers_of(sample_weight, "sample_weight", n)
+    if (w < 0).any():
+        raise CausalDataError(
+            f"sample_weight is negative in {int((w < 0).sum()):,} of {n:,} rows; weights are 0 or more"
+        )
+    if not w.any():
+        raise CausalDataError(f"sample_weight is 0 in all {n:,} rows, so that no row counts")
+    return w
 
 
 def costs_of(cost: Any, n: int) -> Floats:
@@ -300,7 +315,7 @@ def rate(
     common_index({"scores": scores, **given, "cost": cost, "sample_weight": sample_weight, "cluster": cluster})
     gamma = numbers_of(scores, "scores")
     rankings = _rankings(priority, len(gamma))
-    w = None if sample_weight is None else numbers_of(sample_weight, "sample_weight", len(gamma))
+    w = weights_of(sample_weight, len(gamma))
     labels = scores.index if isinstance(scores, pd.Series) else pd.RangeIndex(len(gamma))
     content = gamma
     if cost is not None:
@@ -366,7 +381,7 @@ def calibration(
     common_index({"scores": scores, "predicted": predicted, "sample_weight": sample_weight})
     gamma = numbers_of(scores, "scores")
     tau = numbers_of(predicted, "predicted", len(gamma))
-    w = None if sample_weight is None else numbers_of(sample_weight, "sample_weight", len(gamma))
+    w = weights_of(sample_weight, len(gamma))
     if np.ptp(tau) == 0:
         raise CausalDataError("the predicted effects are all the same, so that no difference can be judged")
     mean = float(np.average(tau, weights=w))

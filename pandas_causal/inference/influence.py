@@ -31,6 +31,7 @@ __all__ = [
     "repeated_components",
     "shifts",
     "square_root",
+    "standard_error",
     "ways_in_words",
 ]
 
@@ -108,7 +109,7 @@ class Component:
         return Component(self.meat, df, self.joint_scale, self.by_row, self.shift)
 
     def settled(self) -> Component:
-        """The same with its meat computed: nothing as long as the data is kept."""
+        """The same of a matrix over the parameters alone: nothing as long as the data is kept."""
         return self
 
     def freedom(self, loadings: Floats) -> Floats:
@@ -154,22 +155,20 @@ class _OfSums(Component):
         object.__setattr__(self, "meat", meat)
         return meat
 
-    def _meat_is_dear(self, loadings: Floats) -> bool:
-        return "meat" not in self.__dict__ and len(loadings) < loadings.shape[1]
-
     def variances(self, loadings: Floats) -> Floats:
         one = _one_parameter_each(loadings)
         if one is not None:
             return np.square(one.factors) * np.einsum("ij,ij->j", self.sums, self.sums)[one.at]
-        if self._meat_is_dear(loadings):
+        if len(loadings) < loadings.shape[1]:
             each = self.sums @ loadings.T
             out = np.einsum("ij,ij->j", each, each)
             size = np.abs(loadings) @ np.sqrt(np.einsum("ij,ij->j", self.sums, self.sums))
-            return np.where(out > np.square(_NOTHING * size), out, 0.0)  # parameters that cancel leave rounding
+            # parameters that cancel leave rounding; what is not finite stays so
+            return np.where((out <= np.square(_NOTHING * size)) & np.isfinite(out), 0.0, out)
         return super().variances(loadings)
 
     def between(self, loadings: Floats) -> Floats:
-        if self._meat_is_dear(loadings):
+        if len(loadings) < loadings.shape[1]:
             each = self.sums @ loadings.T
             return each.T @ each
         return super().between(loadings)
@@ -178,7 +177,8 @@ class _OfSums(Component):
         return _OfSums(self.sums, df, self.joint_scale, self.by_row)
 
     def settled(self) -> Component:
-        return self.with_meat(self.meat)
+        # a root of the meat in place of the rows: squares of it are the same, and what cancels still does
+        return _OfSums(np.asarray(np.linalg.qr(self.sums, mode="r")), self.df, self.joint_scale, self.by_row)
 
 
 class _OneEach(NamedTuple):
@@ -305,6 +305,14 @@ def cluster_component(contributions: Floats, by: Sequence[object], *, p: int, sm
             crossed, _, _ = _one_way(contributions, _crossed(ways), p, small_sample)
             meat = meat + sign * (crossed.T @ crossed)
     return Component(meat, df, extra)
+
+
+def standard_error(contributions: Floats, by: Sequence[object]) -> float:
+    """Of one parameter from its contributions (n,), clustered (CR1) where labels are given; NaN if the ways differ."""
+    if not len(by):
+        return float(np.sqrt(np.square(contributions).sum()))
+    variance = float(cluster_component(contributions[:, None], by, p=1).meat[0, 0])
+    return float(np.sqrt(variance)) if variance >= 0 else np.nan
 
 
 def _crossed(ways: Sequence[Codes]) -> Codes:

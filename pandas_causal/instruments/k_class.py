@@ -257,8 +257,9 @@ def _gmm(data: Partialled, first: Floats, clusters: tuple[Codes, ...], influence
         return fit
     # W at other first-step coefficients, and at another covariance of the moments
     pull = W @ (data.zw @ np.r_[1.0, -beta])  # W g (q,)
-    slope = np.einsum("jkab,k->jab", omega, b)[1:]
-    D = 2 * H @ (G.T @ W) @ np.stack([part @ pull for part in slope], axis=1)
+    half = np.einsum("jkab,k->jab", omega, b)[1:]
+    slope = half + half.transpose(0, 2, 1)
+    D = H @ (G.T @ W) @ np.stack([part @ pull for part in slope], axis=1)
     left = -H @ G.T @ W
     extra = influence @ D.T
     C = np.column_stack([data.combination(y=1.0, D=-first)])

@@ -197,10 +197,10 @@ class Partialled:
         return np.column_stack([self.combination(D=np.eye(self.d)[j], Z=-Pi[:, j]) for j in range(self.d)])
 
     def score_covariances(self, C: Floats, clusters: Sequence[Codes] = ()) -> Floats:
-        """Sums ``z z' a b`` for every pair of the columns C (d + q + 1, m): (m, m, q, q).
+        """Sums ``z a (z b)'`` for every pair of the columns C (d + q + 1, m): (m, m, q, q).
 
-        With clusters the sums are of products of cluster totals, several ways by inclusion and exclusion (Cameron,
-        Gelbach and Miller 2011, eq. 2.11), without factors.
+        The block of the pair (b, a) is that of (a, b) transposed. With clusters the sums are of products of cluster
+        totals, several ways by inclusion and exclusion (Cameron, Gelbach and Miller 2011, eq. 2.11), without factors.
         """
         m, q = C.shape[1], self.q
         if clusters:
@@ -235,7 +235,7 @@ class Partialled:
                     for column in range(m * q):
                         sums[:, column] += np.bincount(own, scores[:, column], len(sums))
                 total += sign * (sums.T @ sums).reshape(m, q, m, q).transpose(0, 2, 1, 3)
-        return (total + total.transpose(1, 0, 2, 3)) / 2
+        return (total + total.transpose(1, 0, 3, 2)) / 2
 
 
 def _standardised(raw: Floats, centre: Floats, scale: Floats, at: Positions | None = None) -> Floats:

@@ -304,3 +304,13 @@ def test_the_arm_whose_weights_have_no_variance_is_the_one_told():
     assert [tail - 1.64 * error > 0.5 for tail, error in tails] == [False, True]
     check = overlap_check(np.column_stack([1 - e, e]), codes, [0, 1])
     assert f"tail {tails[1][0]:.2f}" in check.summary
+
+
+def test_the_variance_of_a_level_without_weight_is_none():
+    """No matched row has level d: 1e17 of rounding is no ratio of variances."""
+    rng = np.random.default_rng(42)
+    X = pd.DataFrame({"x": rng.normal(size=60), "cat": rng.choice(list("abcd"), 60, p=[0.5, 0.3, 0.14, 0.06])})
+    t = (rng.random(60) < 0.5).astype(int)
+    table = Matching(estimand="ATT").fit(X, rng.normal(size=60) + t, treatment=t).effect().diagnostics["balance"].table
+    assert np.isnan(table.loc["cat_d", "variance_ratio_after"])
+    assert table["variance_ratio_after"].max() < 100

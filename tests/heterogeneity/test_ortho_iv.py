@@ -8,6 +8,7 @@ from pandas_causal import LinearDML, OrthoIV
 from pandas_causal.errors import CausalArgumentError, CausalDataError, NotIdentifiedError, WeakInstrumentWarning
 from pandas_causal.heterogeneity.ortho_iv import instrumented_fit
 from pandas_causal.heterogeneity.projection import EffectBasis
+from pandas_causal.inference.influence import standard_error
 
 MODELS = dict.fromkeys(("outcome_model", "treatment_model", "instrument_model"), "linear")
 
@@ -86,3 +87,29 @@ def test_bad_input():
         OrthoIV(**dict.fromkeys(MODELS, "ridge"), cv=2).fit(few, np.arange(6.0) ** 2, treatment="f", instrument="z")
     with pytest.raises(CausalArgumentError, match="needs instrument="):
         OrthoIV().fit(FRAME[["a", "d"]], FRAME["y"], treatment="d")
+
+
+def test_the_first_stage_is_clustered_where_the_errors_are():
+    """An instrument and a taste of whole clusters: 600 rows say what 30 clusters do not."""
+    rng = np.random.default_rng(1)
+    cluster = np.repeat(np.arange(30), 20)
+    z = (np.arange(30) % 2)[cluster].astype(float)
+    d = 0.3 * z + rng.normal(size=30)[cluster] + 0.3 * rng.normal(size=600)
+    X = pd.DataFrame(rng.normal(size=(600, 2)), columns=["a", "b"])
+    models = {"outcome_model": "linear", "treatment_model": "linear", "instrument_model": "linear"}
+    y = d + rng.normal(size=600)
+    plain = OrthoIV(**models).fit(X, y, treatment=d, instrument=z).effect().diagnostics["first_stage"]
+    assert plain.passed
+    with pytest.warns(WeakInstrumentWarning, match="under 10"):
+        fitted = OrthoIV(**models).fit(X, y, treatment=d, instrument=z, cluster=cluster)
+    check = fitted.effect().diagnostics["first_stage"]
+    assert not check.passed
+    assert check.table["std_error"].iloc[0] > 3 * plain.table["std_error"].iloc[0]
+
+
+def test_a_clustered_standard_error_of_one_parameter_is_cr1():
+    rng = np.random.default_rng(0)
+    psi, groups = rng.normal(size=60), np.arange(60) // 6
+    by_hand = np.sqrt(10 / 9 * np.square(np.bincount(groups, psi)).sum())
+    assert standard_error(psi, (groups,)) == pytest.approx(by_hand, rel=1e-12)
+    assert standard_error(psi, ()) == pytest.approx(np.sqrt(np.square(psi).sum()), rel=1e-12)

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pandas_causal import metrics, treat_within_budget
+from pandas_causal import PolicyTree, metrics, treat_within_budget
 from pandas_causal.errors import CausalArgumentError, CausalDataError
 from pandas_causal.heterogeneity.ranking import gain_curve, rank_areas
 from tests.heterogeneity.designs import COVARIATES, confounded
@@ -289,3 +289,21 @@ def test_bands_of_budgets_cover():
         truth = 300 * big[first].sum() / 20_000
         inside += curve["gain_low"] <= truth <= curve["gain_high"]
     assert 0.9 < inside / 200 <= 1
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda s, w: metrics.rate(s, s, sample_weight=w),
+        lambda s, w: metrics.calibration(s, s, sample_weight=w),
+        lambda s, w: metrics.budget_curve(s, s, np.ones(50), sample_weight=w),
+        lambda s, w: PolicyTree(depth=1).fit(s[:, None], np.column_stack([0 * s, s]), sample_weight=w),
+    ],
+    ids=["rate", "calibration", "budget_curve", "PolicyTree"],
+)
+def test_weights_below_0_and_weights_that_count_no_row_are_refused(ask):
+    scores = np.arange(50.0)
+    with pytest.raises(CausalDataError, match="sample_weight is negative in 25 of 50 rows"):
+        ask(scores, np.where(np.arange(50) % 2 == 0, 1.0, -1.0))
+    with pytest.raises(CausalDataError, match="sample_weight is 0 in all 50 rows"):
+        ask(scores, np.zeros(50))

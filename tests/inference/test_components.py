@@ -43,6 +43,26 @@ def test_the_meat_of_many_parameters_is_not_formed_for_a_few_contrasts():
     assert "meat" in vars(term)
 
 
+def test_what_was_read_before_changes_no_variance():
+    """Two huge parameters whose difference is known to many digits: squared first, nothing of it would be left."""
+    noise = RNG.normal(size=(40, 1))
+    sums = np.hstack([1e9 + noise, 1e9 * np.ones((40, 1)), RNG.normal(size=(40, 1))])
+    term, contrast = Component.of_sums(sums), np.array([[1.0, -1.0, 0.0]])
+    right = np.square(sums[:, 0] - sums[:, 1]).sum()
+    assert term.variances(contrast)[0] == pytest.approx(right, rel=1e-9)
+    assert term.meat.shape == (3, 3)
+    assert term.variances(contrast)[0] == pytest.approx(right, rel=1e-9)
+    assert term.settled().variances(contrast)[0] == pytest.approx(right, rel=1e-5)
+
+
+@pytest.mark.parametrize("odd", [np.nan, np.inf])
+def test_what_is_not_finite_stays_so(odd):
+    sums = SUMS.copy()
+    sums[3, 1] = odd
+    assert not np.isfinite(Component.of_sums(sums).variances(np.array([[-1.0, 1, 0, 0, 0, 0]]))).any()
+    assert Component.of_sums(sums).variances(np.array([[0.0, 0, 1, 0, 0, 0]]))[0] > 0
+
+
 def test_laws_and_variances_are_exchanged_alone():
     for term in (PLAIN, Component.of_sums(SUMS, 39.0, 1.1)):
         assert term.with_df(5.0).df == 5
@@ -55,7 +75,10 @@ def test_laws_and_variances_are_exchanged_alone():
 def test_storing_keeps_the_meat_and_drops_the_rows():
     u = Influence.from_contributions(np.zeros(6), SUMS, RowIdentity(pd.RangeIndex(40)))
     compact = u.compact()
-    assert "sums" not in vars(compact.components[0])
+    assert compact.components[0].sums.shape == (6, 6)
+    contrast = np.array([[1.0, -1.0, 0, 0, 0, 0]])
+    kept, whole = compact.components[0], u.components[0]
+    np.testing.assert_allclose(kept.variances(contrast), whole.variances(contrast), rtol=1e-12)
     np.testing.assert_allclose(compact.std_error(), u.std_error(), rtol=1e-12)
     np.testing.assert_allclose(pickle.loads(pickle.dumps(LAZY)).meat, PLAIN.meat)
     assert not hasattr(LAZY, "nothing")

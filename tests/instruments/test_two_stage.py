@@ -581,3 +581,34 @@ def test_two_ways_of_clusters_that_leave_no_covariance():
     with pytest.raises(CausalError, match="no Anderson-Rubin test to draw"):
         effect.plot("anderson_rubin")
     assert np.isnan(conditional_likelihood_ratio_p(WeakTests(1.0, 1.0, np.nan), 3))
+
+
+@pytest.mark.filterwarnings(
+    "ignore::pandas_causal.errors.WeakInstrumentWarning", "ignore::pandas_causal.errors.StandardErrorWarning"
+)
+@pytest.mark.parametrize(("b", "p"), [(-0.294, 0.0858), (3.72, 0.0314), (7.74, 0.0184)])
+def test_k_with_clusters_by_hand(b, p):
+    """The covariance of instruments times treatment with the moments is not symmetric where rows are clustered."""
+    n, G = 40, 10
+    rng = np.random.default_rng(3)
+    Z = pd.DataFrame(rng.normal(size=(n, 2)), columns=["z0", "z1"])
+    u = rng.normal(size=n)
+    d = pd.Series(Z["z0"] * 0.5 + Z["z1"] * 0.3 + u, name="d")
+    y = pd.Series(d + u + rng.normal(size=n), name="y")
+    cluster = rng.integers(0, G, n)
+    fitted = InstrumentalVariables(weak_set="k").fit(
+        pd.DataFrame(index=Z.index), y, treatment=d, instrument=Z, cluster=cluster
+    )
+    z, dc, yc = (np.asarray(v - v.mean(axis=0)) for v in (Z, d, y))
+    e = yc - b * dc
+
+    def totals(values):
+        return np.stack([(z * values[:, None])[cluster == c].sum(axis=0) for c in range(G)])
+
+    V, C = totals(e).T @ totals(e), totals(dc).T @ totals(e)
+    half = np.linalg.solve(V, z.T @ e)
+    D = z.T @ dc - C @ half
+    by_hand = stats.chi2.sf((D @ half) ** 2 / (D @ np.linalg.solve(V, D)), 1)
+    assert by_hand == pytest.approx(p, abs=5e-5)
+    assert fitted.effect().inversion.p_value(b) == pytest.approx(by_hand, rel=1e-8)
+    assert "clr" in fitted.effect().diagnostics["anderson_rubin"].table
