@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -148,7 +149,8 @@ def overlap_check(
     )
     if heaviest:
         text += f"; the weights may have no variance (tail {heaviest:.2f}, infinite from 0.5)"
-    return Check(passed, table, text + (f"; {clipped:,} propensities bounded" if clipped else ""))
+    text += f"; {clipped:,} propensities bounded" if clipped else ""
+    return Check(passed, table, text, drawn=partial(_histogram_table, propensity, codes, levels))
 
 
 def weight_summary(weights: Floats, codes: Codes, levels: Sequence[Any]) -> Check:
@@ -176,6 +178,10 @@ def _target_rows(estimand: str, codes: Codes) -> Bools:
     if estimand == "ATT":
         return codes > 0
     return codes == 0 if estimand == "ATC" else np.ones(len(codes), dtype=bool)
+
+
+def _histogram_table(propensity: Floats, codes: Codes, levels: Sequence[Any]) -> pd.DataFrame:
+    return propensity_histogram(propensity, codes, levels).table
 
 
 def propensity_histogram(propensity: Floats, codes: Codes, levels: Sequence[Any], bins: int = 40) -> Check:

@@ -32,7 +32,9 @@ __all__ = [
     "first_stage",
     "inference",
     "is_sharp",
+    "local_fits",
     "mass_points",
+    "outcome_jump",
     "placebo_cutoff_table",
     "pooled_weights",
     "power_at_cutoff",
@@ -126,6 +128,45 @@ def first_stage(parts: Sequence[Part]) -> Check:
     return Check(least >= 10, table, f"{jump_text}, smallest F {least:.1f}")
 
 
+def outcome_jump(part: Part, level: float) -> Check:
+    """Jump of the outcome of a fuzzy design, bias-corrected, with its robust standard error."""
+    e = part.run.estimate
+    jump, se = float(e.limits[1] - e.limits[0]), float(np.sqrt(e.meat[0, 0] + e.meat[1, 1]))
+    table = pd.DataFrame([_row(jump, se, level)], columns=_COLUMNS, index=pd.Index([part.name], name="estimand"))
+    return Check(None, table, f"jump of the outcome {jump:.3g}, robust SE {se:.3g}")
+
+
+def local_fits(part: Part, column: int = 0, points: int = 60) -> Check:
+    """The polynomials within the bandwidths whose distance at the cutoff is the conventional estimate, on a grid.
+
+    Covariates stand at their means within the bandwidths.
+
+    Parameters
+    ----------
+    part : Part
+    column : {0, 1}
+        Outcome, or the treatment of a fuzzy design.
+    points : int
+        Of the grid on each side.
+    """
+    setting, e, h = part.design.setting, part.run.estimate, part.run.bandwidths[:2]
+    first = 1 + int(setting.fuzzy)
+    adjust = np.vstack([np.eye(first), -e.gamma])[:, column]
+    windows = [
+        side.window(width, setting.kernel, setting.order) for side, width in zip(part.design.sides, h, strict=True)
+    ]
+    near = np.concatenate([w.side.columns[: w.n, first:] for w in windows])
+    shift = float(near.mean(axis=0) @ e.gamma[:, column]) if near.shape[1] else 0.0
+    parts = []
+    for window, name, sign, width in zip(windows, ("left", "right"), (-1.0, 1.0), h, strict=True):
+        distance = np.linspace(0.0, min(width, window.side.reach), points)
+        powers = [float(window.coefficient(setting.order, k) @ adjust) for k in range(setting.order + 1)]
+        fit = np.polynomial.polynomial.polyval(distance, powers) + shift
+        parts.append(pd.DataFrame({"side": name, "x": sign * distance, "fit": fit}))
+    text = f"local polynomials of order {setting.order} ({setting.kernel}) within {h[0]:.4g} left and {h[1]:.4g} right"
+    return Check(None, pd.concat(parts, ignore_index=True), text)
+
+
 def is_sharp(part: Part) -> bool:
     """Whether a fuzzy design's treatment is constant on each side of the cutoff, among the rows within h and b."""
     b, z, treatment = part.run.bandwidths, part.design.z, part.design.columns[:, 1]
@@ -159,6 +200,12 @@ def discontinuity_checks(sample: RunningSample, part: Part, level: float) -> dic
         checks["covariates"] = partial(covariate_continuity, part, kept, sample.names)
     y = np.ascontiguousarray(part.design.columns[:, 0])
     checks["bins"] = partial(binned_means, part.design.z, y, level=level)
+    checks["local_fit"] = partial(local_fits, part)
+    if part.design.setting.fuzzy:
+        took = np.ascontiguousarray(part.design.columns[:, 1])
+        checks["first_stage_bins"] = partial(binned_means, part.design.z, took, level=level)
+        checks["first_stage_fit"] = partial(local_fits, part, 1)
+        checks["reduced_form"] = partial(outcome_jump, part, level)
     checks["polynomial"] = partial(global_polynomial, part.design.z, y)
     checks["density_curve"] = partial(_density_picture, part.design.z, level)
     return {name: partial(_guarded, check) for name, check in checks.items()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping
 from heapq import heapify, heappop, heappush
+from html import escape
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from pandas_causal.errors import GraphError, suggest
@@ -369,7 +370,20 @@ class CausalGraph:
         marks = "".join(f"; {role}: {', '.join(map(str, names[:8]))}" for role, names in self._marks.items() if names)
         return f"<CausalGraph of {len(self._nodes)} nodes: {text}{hidden}{marks}>"
 
+    def _repr_html_(self) -> str:
+        return f"<div>{self._drawn('inherits')}<p>{escape(repr(self))}</p></div>"
+
+    def _repr_svg_(self) -> str | None:
+        return self._drawn("alone") or None
+
     # -- private -----------------------------------------------------------------------------------------------------
+
+    def _drawn(self, style: str) -> str:
+        """The graph as SVG, its marks coloured; nothing where it is too large."""
+        from pandas_causal.graphs.picture import draw_svg
+
+        marks = self._marks
+        return draw_svg(self, style, marks["treatment"] or None, marks["outcome"] or None, marks["adjusted"])
 
     def _written(self, nodes: Iterable[int]) -> tuple[Any, ...]:
         """Return names in the order in which they were written."""

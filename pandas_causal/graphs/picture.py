@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
     from pandas_causal.graphs.graph import CausalGraph
 
-__all__ = ["draw", "tables"]
+_MOST_NODES = 60
+
+__all__ = ["draw", "draw_svg", "tables"]
 
 
 def tables(
@@ -34,6 +36,22 @@ def tables(
     rows = [(a, b, "directed") for a, b in graph.edges] + [(a, b, "bidirected") for a, b in graph.bidirected]
     edges = {name: pd.Series([r[k] for r in rows], dtype=object) for k, name in enumerate(("parent", "child", "kind"))}
     return nodes, pd.DataFrame(edges)
+
+
+def draw_svg(
+    graph: CausalGraph,
+    style: str,
+    treatment: Hashable = None,
+    outcome: Hashable = None,
+    adjustment: Iterable[Any] = (),
+) -> str:
+    """Draw a graph as SVG; one of over 60 nodes is left as words."""
+    if len(graph) > _MOST_NODES:
+        return ""
+    from pandas_causal.plotting.graph_svg import graph_svg
+
+    nodes, edges = tables(graph, treatment, outcome, adjustment)
+    return graph_svg(nodes, edges, title=f"causal graph of {len(graph)} nodes", style=style)
 
 
 def draw(

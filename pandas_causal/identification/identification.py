@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
 from functools import cached_property
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -15,6 +16,7 @@ from pandas_causal.errors import (
     NotIdentifiedError,
 )
 from pandas_causal.graphs.graph import CausalGraph, as_graph
+from pandas_causal.graphs.picture import draw_svg
 from pandas_causal.graphs.reachability import ranks
 from pandas_causal.identification.adjustment_sets import BackDoorSets
 from pandas_causal.identification.distribution import plug_in
@@ -197,6 +199,21 @@ class Identification:
     def __repr__(self) -> str:
         return self.explain()
 
+    def _repr_html_(self) -> str:
+        chosen = (self.backdoor.optimal or ()) if self.identified else ()
+        picture = draw_svg(self.graph, "inherits", self.treatment, self.outcome, chosen)
+        lines = "".join(f"<li>{escape(line)}</li>" for line in self.explain().split("\n"))
+        formula = self._short_formula()
+        typeset = "" if formula is None else f"<p>$$\\displaystyle {escape(formula.latex)}$$</p>"
+        return f"<div>{picture}{typeset}<ul>{lines}</ul></div>"
+
+    def _short_formula(self) -> Functional | None:
+        """The formula where it is identified and fits a page."""
+        if not self.identified or len(self.graph) > _MOST_NODES:
+            return None
+        formula = self.functional
+        return formula if isinstance(formula, Functional) and len(formula.text) <= LONGEST_FORMULA else None
+
     # -- private -----------------------------------------------------------------------------------------------------
 
     @cached_property
@@ -259,9 +276,9 @@ def explain(identification: Identification) -> str:
         hedge = identification._hedge
         if hedge is not None:
             lines.append(f"Why: {hedge.reason}.")
-    elif small:
-        functional = identification.functional
-        if isinstance(functional, Functional) and len(functional.text) <= LONGEST_FORMULA:
+    else:
+        functional = identification._short_formula()
+        if functional is not None:
             lines.append(f"Functional: {functional.text}")
     lines += _instruments(identification, small)
     return "\n".join(line for line in lines if line)

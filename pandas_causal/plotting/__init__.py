@@ -24,6 +24,7 @@ from pandas_causal.plotting.graph import draw_graph as graph
 from pandas_causal.plotting.heterogeneity import draw_dose as dose
 from pandas_causal.plotting.heterogeneity import draw_effects as effects
 from pandas_causal.plotting.heterogeneity import draw_uplift as uplift
+from pandas_causal.plotting.independences import draw_independences as independences
 from pandas_causal.plotting.instruments import draw_anderson_rubin as anderson_rubin
 from pandas_causal.plotting.instruments import draw_binned_instrument as binned_instrument
 from pandas_causal.plotting.instruments import draw_plausible_exogeneity as plausible_exogeneity
@@ -53,6 +54,7 @@ __all__ = [
     "graph",
     "group_time",
     "honest_bounds",
+    "independences",
     "love",
     "overlap",
     "placebo_cutoffs",

@@ -8,7 +8,17 @@ import numpy as np
 import pandas as pd
 
 from pandas_causal.kernels.arrays import Floats
-from pandas_causal.plotting.canvas import axes, ink, number_format, require, row_labels, tidy_up, wrapped
+from pandas_causal.plotting.canvas import (
+    axes,
+    ink,
+    interval_words,
+    label_rows,
+    n_lines,
+    number_format,
+    require,
+    row_labels,
+    tidy_up,
+)
 from pandas_causal.plotting.colours import BLUE, GREY, VERMILLION
 from pandas_causal.plotting.graph import draw_graph
 from pandas_causal.plotting.picture import Picture, PlottedEffect
@@ -48,19 +58,19 @@ def draw_bars(
     require(table, ("estimate", "conf_low", "conf_high"), "effect.table of an attribution")
     order = np.argsort(-table["estimate"].abs().to_numpy(dtype=float), kind="stable")[:_MOST_BARS]
     drawn = table.iloc[order]
-    ax = axes(ax, 6.8, 1.4 + 0.36 * len(drawn))
+    labels = row_labels(drawn.index)
+    ax = axes(ax, 6.8, 1.4 + 0.17 * len(drawn) + 0.19 * n_lines(labels))
     y = np.arange(len(drawn), 0, -1, dtype=float)
     estimate, low, high = (drawn[c].to_numpy(dtype=float) for c in ("estimate", "conf_low", "conf_high"))
     ax.axvline(0, color=GREY, linewidth=1, zorder=0)
     ax.barh(y, estimate, height=0.62, color=_colours(estimate), zorder=1)
     ax.hlines(y, low, high, colors=ink(ax), linewidth=1.6, zorder=2)
-    ax.set_yticks(y, row_labels(drawn.index))
+    label_rows(ax, y, labels)
     ax.set_ylim(0.4, len(drawn) + 0.6)
-    ax.tick_params(axis="y", length=0)
     ax.margins(x=0.06)
     number_format(ax.xaxis)
     some = "" if len(drawn) == len(table) else f" ({len(drawn)} largest of {len(table):,} rows)"
-    ax.set_xlabel(wrapped(f"{xlabel or 'contribution'}{some}"))
+    ax.set_xlabel(f"{xlabel or 'contribution'}{some}")
     tidy_up(ax, title)
     return ax
 
@@ -98,7 +108,8 @@ def draw_waterfall(
     values = table["value"].to_numpy(dtype=float)
     steps = values[1:-1]
     reached = values[0] + np.concatenate([[0.0], np.cumsum(steps)])
-    ax = axes(ax, 6.8, 1.4 + 0.36 * len(table))
+    labels = row_labels(table.index)
+    ax = axes(ax, 6.8, 1.4 + 0.17 * len(table) + 0.19 * n_lines(labels))
     y = np.arange(len(table), 0, -1, dtype=float)
     ends = np.concatenate([[values[0]], reached[1:], [values[-1]]])
     starts = np.concatenate([[values[0]], reached[:-1], [values[-1]]])
@@ -107,14 +118,13 @@ def draw_waterfall(
     for k in range(len(table) - 1):  # from each end to the next start
         ax.vlines(ends[k], y[k + 1] - 0.31, y[k] + 0.31, colors=GREY, linewidth=1, zorder=1)
     _write_values(ax, y, values, np.maximum(starts, ends))
-    ax.set_yticks(y, row_labels(table.index))
+    label_rows(ax, y, labels)
     ax.set_ylim(0.4, len(table) + 0.6)
-    ax.tick_params(axis="y", length=0)
     ax.use_sticky_edges = False
     ax.autoscale_view(scaley=False)
     ax.margins(x=0.14)
     number_format(ax.xaxis)
-    ax.set_xlabel(wrapped(xlabel or "value"))
+    ax.set_xlabel(xlabel or "value")
     tidy_up(ax, title)
     return ax
 
@@ -165,7 +175,7 @@ def _write_values(ax: Axes, y: Floats, values: Floats, right: Floats) -> None:
 
 
 def _bars_of_effect(effect: PlottedEffect, ax: Axes | None, n: str) -> Axes:
-    return draw_bars(effect.table, ax, xlabel=effect.estimand, title=f"{n}, {100 * effect.level:g}% intervals")
+    return draw_bars(effect.table, ax, xlabel=effect.estimand, title=f"{n}{interval_words(effect.table, effect.level)}")
 
 
 def _waterfall_of_effect(effect: PlottedEffect, ax: Axes | None, n: str) -> Axes:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from pandas_causal.plotting.canvas import axes, ink, number_format, require, row_labels, tidy_up
+from pandas_causal.plotting.canvas import axes, ink, label_rows, n_lines, number_format, require, row_labels, tidy_up
 from pandas_causal.plotting.colours import BLUE, GREY
 from pandas_causal.plotting.picture import Picture, PlottedEffect
 
@@ -42,12 +42,13 @@ def draw_bounds(
     last = table.index.nlevels - 1
     ends = table.index.get_level_values(last)
     lower, upper = (table[ends == end].droplevel(last) for end in ("lower", "upper"))
-    ax = axes(ax, 6.4, 1.4 + 0.5 * len(lower))
+    labels = row_labels(lower.index)
+    ax = axes(ax, 6.4, 1.4 + 0.31 * len(lower) + 0.19 * n_lines(labels))
     at = np.arange(len(lower))[::-1]
     ax.axvline(0, color=GREY, linewidth=1, zorder=0)
     ax.hlines(at, lower["conf_low"], upper["conf_high"], color=ink(ax), linewidth=1.2, zorder=1)
     ax.hlines(at, lower["estimate"], upper["estimate"], color=BLUE, linewidth=9, zorder=2)
-    ax.set_yticks(at, row_labels(lower.index))
+    label_rows(ax, at, labels)
     ax.set_ylim(-0.6, len(lower) - 0.4)
     ax.set_xlabel(xlabel or "effect, in units of the outcome")
     number_format(ax.xaxis)

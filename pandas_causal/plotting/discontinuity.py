@@ -7,14 +7,31 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from pandas_causal.plotting.canvas import axes, ink, number_format, require, tidy_up
+from pandas_causal.plotting.canvas import (
+    answer,
+    axes,
+    ground,
+    in_figures,
+    ink,
+    legend_above,
+    number_format,
+    require,
+    tidy_up,
+)
 from pandas_causal.plotting.colours import BLUE, GREY, ORANGE, VERMILLION
 from pandas_causal.plotting.picture import Picture, PlottedEffect
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["PICTURES", "draw_bandwidths", "draw_density", "draw_discontinuity", "draw_placebo_cutoffs"]
+__all__ = [
+    "PICTURES",
+    "draw_bandwidths",
+    "draw_density",
+    "draw_discontinuity",
+    "draw_first_stage",
+    "draw_placebo_cutoffs",
+]
 
 _SIDES = (("left", BLUE), ("right", ORANGE))
 _INTERVAL = ("estimate", "conf_low", "conf_high")
@@ -26,22 +43,28 @@ def draw_discontinuity(
     ax: Axes | None = None,
     *,
     cutoff: float = 0.0,
+    bandwidth: tuple[float, float] | None = None,
     intervals: bool = False,
     xlabel: str | None = None,
     ylabel: str | None = None,
     title: str | None = None,
 ) -> Axes:
-    """Draw binned means on both sides of the cutoff, and a polynomial through all rows of each side.
+    """Draw binned means on both sides of the cutoff, and a curve on each side.
+
+    The estimate is the distance at the cutoff of the local fits, which see the shaded rows only. A polynomial through
+    all rows of a side shows more of the data, and is not the estimate.
 
     Parameters
     ----------
     bins : DataFrame
         ``effect.diagnostics["bins"].table``: side, x, mean, conf_low, conf_high.
     curve : DataFrame, optional
-        ``effect.diagnostics["polynomial"].table``: side, x, fit.
+        ``effect.diagnostics["local_fit"].table`` or that of "polynomial": side, x, fit.
     ax : matplotlib Axes, optional
     cutoff : float
         Added to x, which counts from the cutoff.
+    bandwidth : (left, right), optional
+        Shaded.
     intervals : bool
         Draw the interval of every mean.
     xlabel, ylabel, title : str, optional
@@ -64,15 +87,19 @@ def draw_discontinuity(
     require(bins, ("side", "x", "mean", "conf_low", "conf_high"), 'effect.diagnostics["bins"].table')
     ax = axes(ax, 6.8, 4.0)
     ax.axvline(cutoff, color=GREY, linewidth=1, linestyle="--", zorder=0)
+    if bandwidth is not None:
+        reach = float(bins["x"].min()), float(bins["x"].max())
+        shaded = max(-bandwidth[0], reach[0]) + cutoff, min(bandwidth[1], reach[1]) + cutoff
+        ax.axvspan(*shaded, color=GREY, alpha=0.18, linewidth=0, zorder=0)
     for side, colour in _SIDES:
         part = bins[bins["side"] == side]
         if intervals:
             ax.vlines(part["x"] + cutoff, part["conf_low"], part["conf_high"], color=GREY, linewidth=0.8, zorder=1)
         ax.plot(part["x"] + cutoff, part["mean"], "o", markersize=4, color=colour, zorder=2)
         if curve is not None:
-            require(curve, ("side", "x", "fit"), 'effect.diagnostics["polynomial"].table')
+            require(curve, ("side", "x", "fit"), 'effect.diagnostics["local_fit"].table')
             line = curve[curve["side"] == side]
-            ax.plot(line["x"] + cutoff, line["fit"], color=ink(ax), linewidth=1.5, zorder=3)
+            ax.plot(line["x"] + cutoff, line["fit"], color=ink(ax), linewidth=2.0, zorder=3)
     _finish(ax, xlabel or "running variable", ylabel or "mean outcome by bin", title)
     return ax
 
@@ -137,7 +164,7 @@ def draw_bandwidths(
     ax.plot(done["h"], done["estimate"], color=BLUE, linewidth=1, zorder=1)
     ax.vlines(done["h"], done["conf_low"], done["conf_high"], color=BLUE, linewidth=1.5, zorder=1)
     used = np.isclose(done.index.to_numpy(dtype=float), 1.0)
-    for mask, face in ((used, BLUE), (~used, "white")):
+    for mask, face in ((used, BLUE), (~used, ground(ax))):
         ax.plot(done["h"][mask], done["estimate"][mask], "o", color=BLUE, markerfacecolor=face, zorder=2)
     _finish(ax, "bandwidth h (filled: the one used)", ylabel or "bias-corrected estimate", title)
     return ax
@@ -179,8 +206,7 @@ def draw_placebo_cutoffs(
     for at, values, colour, label in rows:
         ax.vlines(at, values[:, 1], values[:, 2], color=colour, linewidth=1.5)
         ax.plot(at, values[:, 0], "o", color=colour, label=label)
-    where: dict[str, Any] = {"loc": "lower right", "bbox_to_anchor": (1.0, 1.0), "ncols": 2, "borderaxespad": 0.2}
-    ax.legend(frameon=False, fontsize="small", handletextpad=0.3, **where)
+    title = legend_above(ax, title)
     _finish(ax, xlabel or "cutoff", ylabel or "bias-corrected jump", title)
     return ax
 
@@ -195,6 +221,38 @@ def _finish(ax: Axes, xlabel: str, ylabel: str, title: str | None) -> None:
 
 def _of_effect(effect: PlottedEffect, ax: Axes | None, n: str) -> Axes:
     checks, facts = effect.diagnostics, effect.facts
+    curve = checks["local_fit"].table
+    by = ""
+    if facts["treatment"] is not None:
+        jumps = [in_figures(_jump(checks[name].table)) for name in ("local_fit", "first_stage_fit")]
+        by = f" (jump of {facts['outcome']} {jumps[0]} / jump of {facts['treatment']} {jumps[1]})"
+    return draw_discontinuity(
+        checks["bins"].table,
+        curve,
+        ax,
+        cutoff=facts["cutoff_value"],
+        bandwidth=(facts["h_left"], facts["h_right"]),
+        xlabel=str(facts["running"]),
+        ylabel=f"mean {facts['outcome']} by bin",
+        title=f"{answer(effect.table, effect.level, 'robust interval')}{by}\n{n}, shaded: {_within(effect)}",
+    )
+
+
+def _jump(curve: pd.DataFrame) -> float:
+    """How far apart the curves of the two sides are at the cutoff."""
+    at = curve[curve["x"] == 0].set_index("side")["fit"]
+    return float(at["right"] - at["left"])
+
+
+def _within(effect: PlottedEffect) -> str:
+    """The bandwidth and the rows within it."""
+    facts = effect.facts
+    h = " / ".join(dict.fromkeys(in_figures(facts[f"h_{side}"]) for side in ("left", "right")))
+    return f"bandwidth {h} ({facts['n_effective_left']:,} rows left, {facts['n_effective_right']:,} right)"
+
+
+def _global_of(effect: PlottedEffect, ax: Axes | None, n: str) -> Axes:
+    checks, facts = effect.diagnostics, effect.facts
     return draw_discontinuity(
         checks["bins"].table,
         checks["polynomial"].table,
@@ -202,7 +260,22 @@ def _of_effect(effect: PlottedEffect, ax: Axes | None, n: str) -> Axes:
         cutoff=facts["cutoff_value"],
         xlabel=str(facts["running"]),
         ylabel=f"mean {facts['outcome']} by bin",
-        title=f"{n}, {checks['bins'].summary}",
+        title=f"{n}, {checks['polynomial'].summary}: not the estimate",
+    )
+
+
+def draw_first_stage(effect: PlottedEffect, ax: Axes | None, n: str) -> Axes:
+    """Draw how the treatment of a fuzzy design jumps."""
+    checks, facts = effect.diagnostics, effect.facts
+    return draw_discontinuity(
+        checks["first_stage_bins"].table,
+        checks["first_stage_fit"].table,
+        ax,
+        cutoff=facts["cutoff_value"],
+        bandwidth=(facts["h_left"], facts["h_right"]),
+        xlabel=str(facts["running"]),
+        ylabel=f"mean {facts['treatment']} by bin",
+        title=f"{checks['first_stage'].summary} (bias-corrected)\n{n}, shaded: {_within(effect)}",
     )
 
 
@@ -221,10 +294,11 @@ def _bandwidths_of(effect: PlottedEffect, ax: Axes | None, n: str) -> Axes:
 
 def _placebo_cutoffs_of(effect: PlottedEffect, ax: Axes | None, n: str) -> Axes:
     facts = effect.facts
-    actual = None
-    if facts["treatment"] is None:
-        row: Any = effect.diagnostics["inference"].table.loc["robust"]
-        actual = (float(row["estimate"]), float(row["conf_low"]), float(row["conf_high"]))
+    checks = effect.diagnostics
+    row: Any = checks["inference"].table.loc["robust"]
+    if facts["treatment"] is not None:  # placebo cutoffs jump in the outcome, and so does this one
+        row = checks["reduced_form"].table.iloc[0]
+    actual = (float(row["estimate"]), float(row["conf_low"]), float(row["conf_high"]))
     return draw_placebo_cutoffs(
         effect.diagnostics["placebo_cutoffs"].table,
         ax,
@@ -232,12 +306,15 @@ def _placebo_cutoffs_of(effect: PlottedEffect, ax: Axes | None, n: str) -> Axes:
         actual=actual,
         xlabel=f"cutoff of {facts['running']}",
         ylabel=f"bias-corrected jump of {facts['outcome']}",
-        title=f"{n}, robust intervals",
+        title=f"{n}, {100 * effect.level:g}% robust intervals (placebos: 95%)"
+        if effect.level != 0.95
+        else f"{n}, 95% robust intervals",
     )
 
 
 PICTURES = {
     "discontinuity": Picture(_of_effect, "bins", first=True),
+    "global_polynomial": Picture(_global_of, "polynomial"),
     "density": Picture(_density_of, "density_curve"),
     "bandwidths": Picture(_bandwidths_of, "bandwidth_sensitivity"),
     "placebo_cutoffs": Picture(_placebo_cutoffs_of, "placebo_cutoffs"),

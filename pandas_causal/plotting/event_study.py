@@ -10,8 +10,20 @@ import pandas as pd
 
 from pandas_causal.errors import CausalError, CausalWarning
 from pandas_causal.kernels.arrays import Floats
-from pandas_causal.plotting.canvas import axes, ink, number_format, require, tidy_up
-from pandas_causal.plotting.colours import BLACK, BLUE, GREY, OKABE_ITO, VERMILLION
+from pandas_causal.plotting.canvas import (
+    WIDE,
+    axes,
+    folded,
+    ground,
+    ink,
+    interval_words,
+    legend_above,
+    number_format,
+    panel_size,
+    require,
+    tidy_up,
+)
+from pandas_causal.plotting.colours import BLUE, GREY, VERMILLION, Look, looks_of_groups
 from pandas_causal.plotting.picture import Picture, PlottedEffect
 
 if TYPE_CHECKING:
@@ -21,8 +33,8 @@ __all__ = ["PICTURES", "draw_event_study", "draw_group_time", "draw_trends"]
 
 _COLUMNS = ("estimate", "conf_low", "conf_high")
 _MOST_LABELLED = 90
-_MOST_NAMED = 10
-_MOST_LETTERS = 55
+_MOST_NAMED, _MOST_IN_COLUMN = 10, 18
+_MOST_LETTERS, _LETTERS_PER_INCH = 55, 9.4
 _NEVER = "never treated"
 
 
@@ -80,7 +92,7 @@ def draw_event_study(
         label = "before treatment" if before else "from treatment on"
         ax.plot(at[solid], estimate[solid], "o", color=colour, markersize=6, zorder=3, label=label)
     if reference.any():
-        ax.plot(at[reference], estimate[reference], "o", color=BLUE, markerfacecolor="white", markersize=6, zorder=3)
+        ax.plot(at[reference], estimate[reference], "o", color=BLUE, markerfacecolor=ground(ax), markersize=6, zorder=3)
     _integer_ticks(ax, at)
     number_format(ax.yaxis)
     ax.set_xlabel(xlabel or "periods since first treatment")
@@ -130,7 +142,7 @@ def draw_group_time(
     grid[row, column] = table["estimate"]
     ax = axes(ax, min(1.6 + 0.85 * len(periods), 12.0), min(1.6 + 0.5 * len(cohorts), 9.0))
     largest = float(np.nanmax(np.abs(grid))) or 1.0
-    image = ax.imshow(grid, cmap=_diverging(), vmin=-largest, vmax=largest, aspect="auto")
+    image = ax.imshow(grid, cmap=_diverging(ground(ax)), vmin=-largest, vmax=largest, aspect="auto")
     if len(table) <= _MOST_LABELLED:
         low, high = table["conf_low"].to_numpy(), table["conf_high"].to_numpy()
         sure = (low > 0) | (high < 0)
@@ -138,7 +150,7 @@ def draw_group_time(
             dark = abs(value) > 0.7 * largest
             ax.text(
                 float(j), float(i), _three(value), ha="center", va="center", fontsize="small",
-                color="white" if dark else BLACK, fontweight="bold" if bold else "normal",
+                color="#FFFFFF" if dark else ink(ax), fontweight="bold" if bold else "normal",
             )  # fmt: skip
     event = np.array([int(e) for e in table.index.get_level_values("event")])
     for i in np.arange(len(cohorts)):
@@ -154,10 +166,10 @@ def draw_group_time(
     return ax
 
 
-def _diverging() -> Any:
+def _diverging(middle: str) -> Any:
     from matplotlib.colors import LinearSegmentedColormap
 
-    return LinearSegmentedColormap.from_list("effect", [BLUE, "#FFFFFF", VERMILLION])
+    return LinearSegmentedColormap.from_list("effect", [BLUE, middle, VERMILLION])
 
 
 def _three(value: float) -> str:
@@ -166,10 +178,16 @@ def _three(value: float) -> str:
 
 def _name_ticks(axis: Any, labels: pd.Index) -> None:
     """Name every row or column, or about ten of them; long names below slant."""
-    step = max(1, int(np.ceil(len(labels) / 12)))
+    most = 12
+    if axis.axis_name == "x":
+        longest = max(len(_text(v)) for v in labels)
+        most = min(12, max(2, int(8 * panel_size(axis.axes)[0]) // (min(longest, 7) + 1)))
+    step = max(1, int(np.ceil(len(labels) / most)))
     texts = [_text(v) for v in labels[::step]]
     axis.set_ticks(np.arange(0, len(labels), step), texts)
-    if axis.axis_name == "x" and len(texts) * max(map(len, texts)) > _MOST_LETTERS:
+    if axis.axis_name == "x" and len(texts) * max(map(len, texts)) > min(
+        _MOST_LETTERS, _LETTERS_PER_INCH * panel_size(axis.axes)[0]
+    ):
         for text in axis.get_ticklabels():
             text.set(rotation=30, ha="right", rotation_mode="anchor")
     for line in axis.get_ticklines():
@@ -208,36 +226,31 @@ def draw_trends(
     periods = pd.Index(table["time"].unique()).sort_values()
     cohorts = list(dict.fromkeys(table["cohort"]))
     treated = [c for c in cohorts if c != _NEVER]
+    looks = looks_of_groups(len(treated), ground(ax))
     for cohort in cohorts:
         of_cohort = table[table["cohort"] == cohort]
         x = periods.get_indexer(of_cohort["time"])
-        never = cohort == _NEVER
-        k = 0 if never else treated.index(cohort)
-        colour = ink(ax) if never else [c for c in OKABE_ITO if c != BLACK][k % (len(OKABE_ITO) - 1)]
-        many = len(treated) > _MOST_NAMED
-        name = None if many and not never else _text(cohort)
+        look = Look(ink(ax), "o", "--") if cohort == _NEVER else looks[treated.index(cohort)]
+        mean, hollow = of_cohort["mean"].to_numpy(dtype=float), ~of_cohort["treated"].to_numpy(dtype=bool)
         ax.plot(
-            x, of_cohort["mean"], color=colour, linewidth=1.6, linestyle="--" if never else "-", label=name, zorder=1
+            x, mean, color=look.colour, linewidth=1.6, linestyle=look.dashes, marker=look.marker, markersize=4,
+            label=folded(_text(cohort)), zorder=1,
+        )  # fmt: skip
+        ax.plot(
+            x[hollow], mean[hollow], look.marker, color=look.colour, markerfacecolor=ground(ax), markersize=4, zorder=2
         )
-        for on, face in ((True, colour), (False, "white")):
-            part = of_cohort["treated"].to_numpy(dtype=bool) == on
-            ax.plot(
-                x[part],
-                of_cohort["mean"].to_numpy()[part],
-                "o",
-                color=colour,
-                markerfacecolor=face,
-                markersize=4,
-                zorder=2,
-            )
     _name_ticks(ax.xaxis, periods)
     number_format(ax.yaxis)
     ax.set_xlabel(xlabel or "period")
     ax.set_ylabel(ylabel or "mean outcome")
-    ax.legend(
-        title="first treated", frameon=False, fontsize="small", title_fontsize="small", loc="center left",
-        bbox_to_anchor=(1.0, 0.5),
-    )  # fmt: skip
+    if panel_size(ax)[0] < WIDE:
+        title = legend_above(ax, title, "first treated")
+    else:
+        size = "small" if len(cohorts) <= _MOST_NAMED else "x-small"
+        ax.legend(
+            title="first treated", frameon=False, fontsize=size, title_fontsize=size, loc="center left",
+            bbox_to_anchor=(1.0, 0.5), ncols=-(-len(cohorts) // _MOST_IN_COLUMN),
+        )  # fmt: skip
     tidy_up(ax, title)
     return ax
 
@@ -248,7 +261,7 @@ def _of_effect(effect: PlottedEffect, ax: Axes | None, n: str) -> Axes:
         shown = _pictured(effect)
         events = shown.aggregate("event") if "event" in shown.weightings else shown
     level, band = f"{100 * events.level:g}%", None
-    title = f"{n}, thick: {level} pointwise"
+    title = f"{n}, thick: {level} pointwise" if interval_words(events.table, events.level) else n
     try:
         band = events.interval(simultaneous=True)
         title += f", thin: {level} for all at once"
@@ -280,8 +293,18 @@ def _base_in_words(events: PlottedEffect) -> str:
     return ""
 
 
+def _base_of_cells(effect: PlottedEffect) -> str:
+    """What the cells are compared with."""
+    if "base_period" not in effect.facts:
+        return ""
+    base = f"event {-1 - int(effect.facts.get('anticipation', 0))}"
+    if effect.facts["base_period"] == "varying":
+        return f"\ncompared with {base}; cells before treatment each with the period before it"
+    return f"\nall compared with {base}"
+
+
 def _group_time_of(effect: PlottedEffect, ax: Axes | None, n: str) -> Axes:
-    title = f"{n}, bold: {100 * effect.level:g}% interval without 0"
+    title = f"{n}, bold: {100 * effect.level:g}% interval without 0{_base_of_cells(effect)}"
     label = f"effect on {effect.facts.get('outcome', '')}"
     return draw_group_time(effect.table, ax, xlabel=effect.facts.get("time"), label=label, title=title)
 

@@ -8,7 +8,16 @@ import numpy as np
 import pandas as pd
 
 from pandas_causal.kernels.arrays import Floats
-from pandas_causal.plotting.canvas import axes, number_format, require, row_labels, tidy_up, wrapped
+from pandas_causal.plotting.canvas import (
+    axes,
+    interval_words,
+    label_rows,
+    n_lines,
+    number_format,
+    require,
+    row_labels,
+    tidy_up,
+)
 from pandas_causal.plotting.colours import BLUE, GREY
 from pandas_causal.plotting.picture import Picture, PlottedEffect
 
@@ -62,7 +71,8 @@ def draw_forest(
     """
     require(table, _COLUMNS, "effect.table, or the table of compare({...})")
     many = len(table) > MOST_LABELLED
-    ax = axes(ax, 6.8, 5.0 if many else 1.5 + 0.32 * len(table))
+    labels = [] if many else _labels(table)
+    ax = axes(ax, 6.8, 5.0 if many else 1.5 + 0.13 * len(table) + 0.19 * n_lines(labels))
     ax.axvline(null, color=GREY, linewidth=1, zorder=0)
     drawn, y = _positions(table, many)
     estimate, low, high = (drawn[c].to_numpy(dtype=float) for c in _COLUMNS)
@@ -76,9 +86,9 @@ def draw_forest(
             x = np.full(int(open_ended.sum()), at)
             ax.plot(x, y[open_ended], marker, color=BLUE, markersize=2 if many else 7, clip_on=False)
     ax.plot(estimate, y, "o", color=BLUE, markersize=1.5 if many else 6, markeredgewidth=0)
-    _label_rows(ax, table, drawn, y, many)
+    _name_rows(ax, table, drawn, y, labels)
     number_format(ax.xaxis)
-    ax.set_xlabel(wrapped(xlabel or "estimate"))
+    ax.set_xlabel(xlabel or "estimate")
     tidy_up(ax, _count(table) if title is None else title)
     return ax
 
@@ -106,19 +116,22 @@ def _limits(estimate: Floats, low: Floats, high: Floats, null: float) -> tuple[f
     )
 
 
-def _label_rows(ax: Axes, table: pd.DataFrame, drawn: pd.DataFrame, y: Floats, many: bool) -> None:
-    if many:
+def _labels(table: pd.DataFrame) -> list[str]:
+    labels = row_labels(table.index)
+    if "n_obs" in table.columns and _count(table) is None:
+        labels = [f"{label} (n = {n:,})" for label, n in zip(labels, table["n_obs"], strict=True)]
+    return labels
+
+
+def _name_rows(ax: Axes, table: pd.DataFrame, drawn: pd.DataFrame, y: Floats, labels: list[str]) -> None:
+    if not labels:
         ax.set_ylim(0, len(table) + 1)
         some = "" if len(drawn) == len(table) else f" ({len(drawn):,} drawn, evenly by rank)"
         ax.set_ylabel(f"{len(table):,} rows, sorted by estimate{some}")
         ax.set_yticks([])
         return
-    labels = row_labels(table.index)
-    if "n_obs" in table.columns and _count(table) is None:
-        labels = [f"{label} (n = {n:,})" for label, n in zip(labels, table["n_obs"], strict=True)]
-    ax.set_yticks(y, labels)
+    label_rows(ax, y, labels)
     ax.set_ylim(0.4, len(table) + 0.6)
-    ax.tick_params(axis="y", length=0)
 
 
 def _count(table: pd.DataFrame) -> str | None:
@@ -130,7 +143,7 @@ def _count(table: pd.DataFrame) -> str | None:
 
 def _of_effect(effect: PlottedEffect, ax: Axes | None, n: str) -> Axes:
     sided = "" if effect.alternative == "two-sided" else "one-sided "
-    title = f"{n}, {sided}{100 * effect.level:g}% intervals"
+    title = f"{n}{interval_words(effect.table, effect.level, sided=sided)}"
     return draw_forest(effect.table, ax, xlabel=effect.estimand, title=title)
 
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-from math import hypot
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from pandas_causal.errors import CausalArgumentError
-from pandas_causal.plotting.canvas import axes, require, row_labels
+from pandas_causal.plotting.canvas import axes, folded, ground, ink, panel_size, require, row_labels, text_size, wrapped
 from pandas_causal.plotting.colours import BLACK, BLUE, BLUISH_GREEN, GREY, ORANGE
-from pandas_causal.plotting.graph_layers import Placed, place_nodes
+from pandas_causal.plotting.graph_routes import Box, Curve, lay_out
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,11 +17,10 @@ if TYPE_CHECKING:
 __all__ = ["draw_graph"]
 
 _MOST_NODES = 150
-ROW, GAP, PEAK = 0.75, 0.65, 0.5  # inches: from row to row, between layers, and how high an arc rises
+_POINTS, _MARGIN, _NARROW = 10.0, 0.1, 16
 _SOURCE = "the tables of a CausalGraph; call its plot()"
-_FILL = {"treatment": BLUE, "outcome": ORANGE, "adjustment": BLUISH_GREEN, "observed": "white", "latent": "white"}
-_INK = {"treatment": "white", "outcome": BLACK, "adjustment": "white", "observed": BLACK, "latent": "#555555"}
-_LINE = "#333333"
+_FILL = {"treatment": BLUE, "outcome": ORANGE, "adjustment": BLUISH_GREEN}  # others: as what is behind them
+_INK = {"treatment": "#FFFFFF", "outcome": BLACK, "adjustment": "#FFFFFF", "latent": GREY}
 _MEANING = {
     "treatment": "treatment",
     "outcome": "outcome",
@@ -68,113 +65,83 @@ def draw_graph(nodes: pd.DataFrame, edges: pd.DataFrame, ax: Axes | None = None,
     straight = edges["kind"].eq("directed").tolist()
     arrows = [e for e, s in zip(ends, straight, strict=True) if s]
     arcs = [e for e, s in zip(ends, straight, strict=True) if not s]
-    placed = place_nodes(len(nodes), arrows, arcs)
-    labels = row_labels(pd.Index(nodes["node"], dtype=object))
-    across = _columns(labels, placed)
-    spots = [(across[int(x)], -ROW * y) for x, y in placed.at]
-    top = ROW * (placed.tallest - 1) / 2 + 0.4
-    ax = axes(ax, max(4.4, across[-1] + 0.3), 2 * top + 0.5 + (PEAK if arcs else 0))
-    boxes = _nodes(ax, nodes["kind"].tolist(), labels, spots)
-    widths = [1.2] * len(ends) if "share" not in edges else (0.7 + 5 * edges["share"].clip(0, 1)).tolist()
-    of_arrows = [w for w, s in zip(widths, straight, strict=True) if s]
-    for (a, b), route, width in zip(arrows, placed.routes, of_arrows, strict=True):
-        _arrow(ax, boxes[a], boxes[b], [(across[int(x)], -ROW * y) for x, y in route], width)
-    for a, b in arcs:
-        _arc(ax, boxes[a], boxes[b], spots[a], spots[b])
-    ax.set_xlim(-0.3, across[-1])
-    ax.set_ylim(-top, top + (PEAK if arcs else 0))
+    labels = row_labels(pd.Index(nodes["node"], dtype=object, tupleize_cols=False))
+    given = ax is not None
+    ax = axes(ax, 1.0, 1.0)
+    drawing = lay_out([_size(label) for label in labels], arrows, arcs)
+    if given and drawing.width > panel_size(ax)[0]:
+        labels = ["\n".join(folded(line, _NARROW, 9) for line in label.split("\n")) for label in labels]
+        drawing = lay_out([_size(label) for label in labels], arrows, arcs)
+    width, height = drawing.width + 2 * _MARGIN, drawing.height + 2 * _MARGIN
+    scale = 1.0
+    if given:
+        room = panel_size(ax)
+        scale = min(1.0, 0.95 * room[0] / width, 0.8 * room[1] / height)
+    else:
+        figure: Any = ax.figure
+        figure.set_size_inches(max(4.4, width + 0.1), height + 0.4 + (0.35 if title else 0.0))
+    ax.set_aspect("equal")
+    ax.set_xlim(-_MARGIN, drawing.width + _MARGIN)
+    ax.set_ylim(-_MARGIN, drawing.height + _MARGIN)
+    shares = edges["share"].clip(0, 1).tolist() if "share" in edges else [None] * len(ends)
+    of_arrows = [share for share, s in zip(shares, straight, strict=True) if s]
+    for curve, share in zip(drawing.arrows, of_arrows, strict=True):
+        _curve(ax, curve, scale, "-|>", color=ink(ax) if share is None else GREY,
+               linewidth=1.2 if share is None else 0.7 + 5 * share)  # fmt: skip
+    for curve in drawing.arcs:
+        _curve(ax, curve, scale, "<|-|>", color=GREY, linewidth=1.2, linestyle=(0, (4, 3)))
+    _nodes(ax, nodes["kind"].tolist(), labels, drawing.boxes, scale)
     ax.axis("off")
     _legend(ax, nodes["kind"], bool(arcs))
     if title:
-        ax.set_title(title, loc="left", fontsize="medium")
+        ax.set_title(wrapped(title, ax), loc="left", fontsize=text_size(ax), parse_math=False)
     return ax
 
 
-def _columns(labels: list[str], placed: Placed) -> list[float]:
-    """Middles of the layers in inches, each as wide as its longest label, and the right edge behind them."""
-    widths = [0.0] * placed.layers
-    for label, (layer, _) in zip(labels, placed.at, strict=True):
-        widths[int(layer)] = max(widths[int(layer)], 0.25 + 0.09 * len(label))
-    middles, right = [], 0.0
-    for width in widths:
-        middles.append(right + width / 2)
-        right += width + GAP
-    return [*middles, right - GAP + 0.3]
+def _size(label: str) -> tuple[float, float]:
+    """Inches of a box around its label."""
+    from matplotlib.font_manager import FontProperties
+    from matplotlib.textpath import TextPath
+
+    font = FontProperties()
+    widths = [
+        TextPath((0, 0), line.replace("$", r"\$"), size=_POINTS, prop=font).get_extents().width
+        for line in label.split("\n")
+        if line.strip()
+    ]
+    return max(widths, default=0.0) / 72 + 0.28, 0.22 + 0.165 * (label.count("\n") + 1)
 
 
-def _nodes(ax: Axes, kinds: list[str], labels: list[str], spots: list[tuple[float, float]]) -> list[Any]:
-    boxes = []
-    for kind, label, (x, y) in zip(kinds, labels, spots, strict=True):
-        rim = {"linestyle": "--", "edgecolor": GREY} if kind == "latent" else {"edgecolor": _LINE}
-        text = ax.text(
-            x,
-            y,
-            label,
-            ha="center",
-            va="center",
-            color=_INK[kind],
-            parse_math=False,
-            zorder=3,
-            bbox={"boxstyle": "round,pad=0.45", "facecolor": _FILL[kind], "linewidth": 1, **rim},
+def _nodes(ax: Axes, kinds: list[str], labels: list[str], boxes: list[Box], scale: float) -> None:
+    from matplotlib.patches import FancyBboxPatch
+
+    for kind, label, box in zip(kinds, labels, boxes, strict=True):
+        patch = FancyBboxPatch(
+            (box.x - box.width / 2, box.y - box.height / 2),
+            box.width,
+            box.height,
+            boxstyle="round,pad=0,rounding_size=0.1",
+            facecolor=_FILL.get(kind) or ground(ax),
+            linestyle="--" if kind == "latent" else "-",
+            edgecolor=GREY if kind == "latent" else ink(ax),
+            linewidth=max(scale, 0.5),
+            zorder=2,
         )
-        boxes.append(text)
-    return boxes
+        ax.add_patch(patch)
+        ax.text(
+            box.x, box.y, label, ha="center", va="center", color=_INK.get(kind) or ink(ax), parse_math=False, zorder=3,
+            fontsize=_POINTS * scale, style="italic" if kind == "latent" else "normal", linespacing=1.1,
+        )  # fmt: skip
 
 
-def _arrow(ax: Axes, tail: Any, head: Any, route: list[tuple[float, float]], width: float) -> None:
-    """Draw an arrow from box to box; over several layers it bends through the places left for it."""
-    from matplotlib.patches import FancyArrowPatch, PathPatch
+def _curve(ax: Axes, curve: Curve, scale: float, style: str, **look: Any) -> None:
+    from matplotlib.patches import FancyArrowPatch
     from matplotlib.path import Path
 
-    look: dict[str, Any] = {"color": _LINE if width == 1.2 else GREY, "linewidth": width, "zorder": 1}
-    points = list(route)
-    start, first = points[0], tail.get_bbox_patch()
-    if len(points) > 2:
-        vertices, codes = [start], [Path.MOVETO]
-        for (x, y), after in pairwise(points[1:]):
-            start = (x + after[0]) / 2, (y + after[1]) / 2
-            vertices += [(x, y), start]
-            codes += [Path.CURVE3, Path.CURVE3]
-        # It begins under the box, which hides that; the head is drawn last, straight on.
-        ax.add_patch(PathPatch(Path(vertices, codes), fill=False, **look))
-        first = None
-    ax.add_patch(
-        FancyArrowPatch(
-            start,
-            points[-1],
-            arrowstyle="-|>",
-            mutation_scale=10 + 2.5 * width,
-            patchA=first,
-            patchB=head.get_bbox_patch(),
-            shrinkA=0,
-            shrinkB=1,
-            **look,
-        )
-    )
-
-
-def _arc(ax: Axes, one: Any, other: Any, start: tuple[float, float], end: tuple[float, float]) -> None:
-    """Draw a dashed arc with two heads."""
-    from matplotlib.patches import FancyArrowPatch
-
-    (a, b), (c, d) = sorted([start, end])
-    boxes = (one, other) if (a, b) == start else (other, one)
-    bend = min(0.5, 2 * PEAK / hypot(c - a, d - b))
-    ax.add_patch(
-        FancyArrowPatch(
-            (a, b),
-            (c, d),
-            arrowstyle="<|-|>",
-            connectionstyle=f"arc3,rad={-bend}",
-            mutation_scale=11,
-            linestyle=(0, (4, 3)),
-            patchA=boxes[0].get_bbox_patch(),
-            patchB=boxes[1].get_bbox_patch(),
-            color=GREY,
-            linewidth=1.2,
-            zorder=1,
-        )
-    )
+    codes = [Path.MOVETO] + [Path.CURVE4] * (len(curve) - 1)
+    head = (10 + 2.5 * look["linewidth"]) * scale
+    look["linewidth"] *= max(scale, 0.5)
+    ax.add_patch(FancyArrowPatch(path=Path(curve, codes), arrowstyle=style, mutation_scale=head, zorder=1, **look))
 
 
 def _legend(ax: Axes, kinds: pd.Series, arcs: bool) -> None:
@@ -183,7 +150,12 @@ def _legend(ax: Axes, kinds: pd.Series, arcs: bool) -> None:
 
     present = set(kinds)
     handles: list[Any] = [
-        Patch(facecolor=_FILL[k], edgecolor=GREY, linestyle="--" if k == "latent" else "-", label=_MEANING[k])
+        Patch(
+            facecolor=_FILL.get(k) or ground(ax),
+            edgecolor=GREY,
+            linestyle="--" if k == "latent" else "-",
+            label=_MEANING[k],
+        )
         for k in _MEANING
         if k in present
     ]
@@ -191,5 +163,10 @@ def _legend(ax: Axes, kinds: pd.Series, arcs: bool) -> None:
         handles.append(Line2D([], [], color=GREY, linestyle=(0, (4, 3)), label="unobserved common cause"))
     if handles:
         ax.legend(
-            handles=handles, loc="upper center", bbox_to_anchor=(0.5, 0), ncols=3, frameon=False, fontsize="small"
+            handles=handles,
+            loc="upper center",
+            bbox_to_anchor=(0.5, 0),
+            frameon=False,
+            ncols=max(1, min(3, int(panel_size(ax)[0] / 1.5))),
+            fontsize=text_size(ax, "small"),
         )

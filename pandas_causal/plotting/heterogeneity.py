@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from pandas_causal.errors import CausalArgumentError
-from pandas_causal.plotting.canvas import axes, ink, number_format, require, tidy_up, wrapped
-from pandas_causal.plotting.colours import BLUE, GREY, OKABE_ITO
+from pandas_causal.plotting.canvas import axes, folded, ground, ink, legend_above, number_format, require, tidy_up
+from pandas_causal.plotting.colours import BLUE, GREY, looks_of_groups
 from pandas_causal.plotting.picture import Picture, PlottedEffect
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def draw_effects(
     ax.axvline(float(values.mean()), color=ink(ax), linewidth=1.5, linestyle="--", label=f"mean {values.mean():.3g}")
     ax.yaxis.set_major_formatter(lambda v, _: f"{v:,.10g}%")
     ax.set_ylabel("share of rows")
-    ax.set_xlabel(wrapped(xlabel or "effect"))
+    ax.set_xlabel(xlabel or "effect")
     number_format(ax.xaxis)
     ax.legend(frameon=False, fontsize="small")
     tidy_up(ax, title)
@@ -91,22 +91,26 @@ def draw_uplift(
         require(table, (kind, f"{kind}_low", f"{kind}_high"), 'effect.diagnostics["curve"].table')
     ax = axes(ax, 6.8, 4.0)
     ax.axhline(0.0, color=GREY, linewidth=1)
-    for colour, (name, table) in zip(OKABE_ITO, named.items(), strict=False):
+    looks = looks_of_groups(len(named), ground(ax))
+    for look, (name, table) in zip(looks, named.items(), strict=True):
         share = 100 * table.index.to_numpy(dtype=float)
         # the first few rows alone say next to nothing, and would set the scale
         shown = slice(4 if kind == "toc" else 0, None)
         low, high = table[f"{kind}_low"].to_numpy(dtype=float), table[f"{kind}_high"].to_numpy(dtype=float)
-        ax.fill_between(share[shown], low[shown], high[shown], color=colour, alpha=0.2, linewidth=0)
-        ax.plot(share[shown], table[kind].to_numpy(dtype=float)[shown], color=colour, linewidth=1.8, label=name)
+        ax.fill_between(share[shown], low[shown], high[shown], color=look.colour, alpha=0.2, linewidth=0)
+        line = table[kind].to_numpy(dtype=float)[shown]
+        ax.plot(
+            share[shown], line, color=look.colour, linestyle=look.dashes, linewidth=1.8, label=folded(str(name)) or None
+        )
     if kind == "gain":
         last = max(float(table["gain"].iloc[-1]) for table in named.values())
         ax.plot([0, 100], [0, last], color=ink(ax), linewidth=1, linestyle=":", label="at random")
     if len(named) > 1 or kind == "gain":
-        ax.legend(frameon=False, fontsize="small")
+        title = legend_above(ax, title)
     ax.set_xlim(0, 100)
     ax.xaxis.set_major_formatter(lambda v, _: f"{v:,.10g}%")
     ax.set_xlabel("share of rows treated, those ranked first")
-    ax.set_ylabel(wrapped(ylabel or _CURVES[kind]))
+    ax.set_ylabel(ylabel or _CURVES[kind])
     number_format(ax.yaxis)
     tidy_up(ax, title)
     return ax
@@ -144,8 +148,8 @@ def draw_dose(
             low, high = shown["conf_low"].to_numpy(dtype=float), shown["conf_high"].to_numpy(dtype=float)
             ax.fill_between(dose, low, high, color=BLUE, alpha=alpha, linewidth=0)
     ax.plot(dose, table["estimate"].to_numpy(dtype=float), color=BLUE, linewidth=1.8)
-    ax.set_xlabel(wrapped(xlabel or str(table.index.name or "dose")))
-    ax.set_ylabel(wrapped(ylabel or "estimate"))
+    ax.set_xlabel(xlabel or str(table.index.name or "dose"))
+    ax.set_ylabel(ylabel or "estimate")
     number_format(ax.xaxis)
     number_format(ax.yaxis)
     tidy_up(ax, title)

@@ -10,6 +10,7 @@ import pandas as pd
 from pandas_causal.errors import CausalError
 from pandas_causal.plotting.canvas import axes, ink, number_format, require, tidy_up
 from pandas_causal.plotting.colours import BLUE, GREY, ORANGE, VERMILLION
+from pandas_causal.plotting.discontinuity import draw_first_stage
 from pandas_causal.plotting.picture import Picture, PlottedEffect
 
 if TYPE_CHECKING:
@@ -139,6 +140,8 @@ def _finish(ax: Axes, xlabel: str, ylabel: str, title: str | None) -> None:
 
 def _first_stage_of(effect: PlottedEffect, ax: Axes | None, n: str) -> Axes:
     checks, facts = effect.diagnostics, effect.facts
+    if "first_stage_fit" in checks:
+        return draw_first_stage(effect, ax, n)
     return draw_binned_instrument(
         checks["first_stage_bins"].table, ax, xlabel=str(facts["instruments"]),
         ylabel=f"{facts['treatment']}, less covariates", title=f"{n}, {checks['first_stage'].summary}",

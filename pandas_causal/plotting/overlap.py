@@ -7,8 +7,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from pandas_causal.plotting.canvas import axes, number_format, require, tidy_up
-from pandas_causal.plotting.colours import GREY, OKABE_ITO
+from pandas_causal.plotting.canvas import (
+    WIDE,
+    axes,
+    folded,
+    ground,
+    label_rows,
+    legend_above,
+    number_format,
+    panel_size,
+    require,
+    tidy_up,
+)
+from pandas_causal.plotting.colours import GREY, OKABE_ITO, looks_of_groups
 from pandas_causal.plotting.picture import Picture, PlottedEffect
 
 if TYPE_CHECKING:
@@ -57,11 +68,19 @@ def draw_overlap(
         ax.set_xlabel(f"propensity: estimated P({treatment or 'arm'} = {shown[0]} | covariates)")
     else:
         _bands(ax, table, shown, treatment)
-        ax.set_xlabel("estimated probability of the arm at the left, given covariates")
+        narrow = panel_size(ax)[0] < WIDE
+        ax.set_xlabel(
+            "P(arm | covariates)" if narrow else "estimated probability of the arm at the left, given covariates"
+        )
     ax.set_xlim(0, 1)
     ax.set_xticks(np.linspace(0, 1, 6))
     number_format(ax.xaxis)
-    ax.legend(frameon=False, fontsize="small", title=treatment, title_fontsize="small")
+    if panel_size(ax)[0] < WIDE:
+        title = legend_above(ax, title)
+    elif len(shown) > 1:
+        title = legend_above(ax, title, treatment)
+    else:
+        ax.legend(frameon=False, fontsize="small", title=treatment, title_fontsize="small")
     tidy_up(ax, title)
     return ax
 
@@ -70,8 +89,12 @@ def _edges(part: pd.DataFrame) -> Any:
     return np.append(part["low"].to_numpy(dtype=float), float(part["high"].iloc[-1]))
 
 
+def _of_arm(arm: object, treatment: str | None, ax: Axes) -> str:
+    return folded(str(arm) if panel_size(ax)[0] < WIDE else f"P({treatment or 'arm'} = {arm})")
+
+
 def _legend(arm: object, part: pd.DataFrame) -> str:
-    return f"{arm} (n = {int(part['count'].sum()):,})"
+    return folded(f"{arm} (n = {int(part['count'].sum()):,})")
 
 
 def _mirrored(ax: Axes, table: pd.DataFrame) -> None:
@@ -92,13 +115,22 @@ def _bands(ax: Axes, table: pd.DataFrame, shown: list[str], treatment: str | Non
         inside = table[table["propensity_of"] == of]
         base, scale = len(shown) - 1 - band, 0.85 / max(float(inside["share"].max()), 1e-12)
         ax.axhline(base, color=GREY, linewidth=0.8)
-        for k, (arm, part) in enumerate(inside.groupby("arm", sort=False)):
+        arms = list(inside.groupby("arm", sort=False))
+        for (arm, part), look in zip(arms, looks_of_groups(len(arms), ground(ax)), strict=True):
             heights = base + scale * part["share"].to_numpy(dtype=float)
-            colour, label = OKABE_ITO[k % len(OKABE_ITO)], _legend(arm, part) if band == 0 else None
-            ax.stairs(heights, _edges(part), baseline=base, fill=True, color=colour, alpha=0.15)
-            ax.stairs(heights, _edges(part), baseline=base, color=colour, linewidth=1.6, label=label)
-    ax.set_yticks(np.arange(len(shown))[::-1] + 0.4, [f"P({treatment or 'arm'} = {of})" for of in shown])
-    ax.tick_params(axis="y", length=0)
+            label = _legend(arm, part) if band == 0 else None
+            ax.stairs(heights, _edges(part), baseline=base, fill=True, color=look.colour, alpha=0.15)
+            ax.stairs(
+                heights,
+                _edges(part),
+                baseline=base,
+                color=look.colour,
+                linewidth=1.6,
+                linestyle=look.dashes,
+                label=label,
+            )
+    taken = 0.02 + 0.06 * len(shown) if panel_size(ax)[0] < WIDE else 0.0
+    label_rows(ax, np.arange(len(shown))[::-1] + 0.4, [_of_arm(of, treatment, ax) for of in shown], taken)
     ax.set_ylim(0, len(shown))
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from pandas_causal.plotting.canvas import axes, ink, number_format, require, tidy_up, wrapped
+from pandas_causal.plotting.canvas import axes, ink, number_format, require, tidy_up
 from pandas_causal.plotting.colours import BLUE, BLUISH_GREEN, GREY, ORANGE, VERMILLION
 from pandas_causal.plotting.picture import Picture, PlottedEffect
 
@@ -60,7 +60,7 @@ def draw_honest_bounds(
         ax.vlines(at[some], np.maximum(low[some], bottom), np.minimum(high[some], top), colors=colour, linewidth=4)
     ax.set_xticks(at, ["parallel\ntrends" if e else f"{b:.3g}" for e, b in zip(exact, table.index, strict=True)])
     ax.set_xlim(-0.6, len(table) - 0.4)
-    ax.set_xlabel(wrapped(xlabel or "bound on the violation of parallel trends"))
+    ax.set_xlabel(xlabel or "bound on the violation of parallel trends")
     ax.set_ylabel(ylabel or "interval of the effect")
     number_format(ax.yaxis)
     tidy_up(ax, title)
@@ -103,7 +103,7 @@ def draw_bacon(
             )  # fmt: skip
     ax.set_xlim(left=0)
     ax.set_xlabel("weight of the comparison")
-    ax.set_ylabel(wrapped(ylabel or "estimate of the comparison"))
+    ax.set_ylabel(ylabel or "estimate of the comparison")
     number_format(ax.xaxis)
     number_format(ax.yaxis)
     ax.legend(frameon=False, fontsize="small")

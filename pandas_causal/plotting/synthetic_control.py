@@ -7,7 +7,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from pandas_causal.plotting.canvas import axes, ink, number_format, require, row_labels, tidy_up
+from pandas_causal.plotting.canvas import (
+    answer,
+    axes,
+    ink,
+    label_rows,
+    legend_above,
+    n_lines,
+    number_format,
+    require,
+    row_labels,
+    tidy_up,
+)
 from pandas_causal.plotting.colours import BLUE, GREY, ORANGE, VERMILLION
 from pandas_causal.plotting.picture import Picture, PlottedEffect
 
@@ -60,7 +71,7 @@ def draw_synthetic(
     ax.fill_between(at[shown], low, high, color=ORANGE, alpha=0.25, linewidth=0)
     ax.plot(at, table["synthetic"], color=BLUE, linewidth=1.8, linestyle=(0, (5, 2)), label="synthetic")
     ax.plot(at, table["actual"], color=ink(ax), linewidth=1.8, label="actual")
-    ax.legend(frameon=False, fontsize="small", loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2, borderaxespad=0.2)
+    title = legend_above(ax, title)
     _finish(ax, table.index, numeric, xlabel, ylabel or "outcome", title)
     return ax
 
@@ -101,7 +112,7 @@ def draw_placebo_gaps(
     ax.plot(at, paths[:200].T, color=_FAINT, linewidth=0.8, alpha=0.8, zorder=1)
     ax.plot([], [], color=_FAINT, linewidth=1.2, label="placebos")
     ax.plot(at, table.iloc[0], color=VERMILLION, linewidth=2, zorder=3, label="treated")
-    ax.legend(frameon=False, fontsize="small", loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2, borderaxespad=0.2)
+    title = legend_above(ax, title)
     _finish(ax, table.columns, numeric, xlabel, ylabel or "gap", title)
     return ax
 
@@ -126,13 +137,13 @@ def draw_unit_weights(
     mean = table.mean(axis=1)
     mean = mean[mean.abs() > 1e-6]
     shown = mean.reindex(mean.abs().sort_values(ascending=False, kind="stable").index[:_MAX_BARS])
-    ax = axes(ax, 6.0, 0.9 + 0.28 * max(len(shown), 2))
+    labels = row_labels(shown.index)
+    ax = axes(ax, 6.0, 0.9 + 0.09 * max(len(shown), 2) + 0.19 * max(n_lines(labels), 2))
     place = np.arange(len(shown))[::-1]
     colours = [BLUE if value > 0 else ORANGE for value in shown]
     ax.barh(place, shown, color=colours, height=0.7)
     ax.axvline(0, color=GREY, linewidth=1)
-    ax.set_yticks(place, row_labels(shown.index))
-    ax.tick_params(axis="y", length=0)
+    label_rows(ax, place, labels)
     rest = len(mean) - len(shown)
     ax.set_xlabel((xlabel or "weight") + (f" ({rest:,} smaller weights not shown)" if rest else ""))
     number_format(ax.xaxis)
@@ -177,14 +188,22 @@ def _finish(ax: Axes, index: pd.Index, numeric: bool, xlabel: str | None, ylabel
 
 def _of_effect(effect: PlottedEffect, ax: Axes | None, n: str) -> Axes:
     check = effect.diagnostics["gap"]
-    return draw_synthetic(check.table, ax, ylabel=str(effect.facts["outcome"]), title=f"{n}, {check.summary}")
+    return draw_synthetic(check.table, ax, ylabel=str(effect.facts["outcome"]), title=_said(effect, n))
 
 
 def _placebo_gaps_of(effect: PlottedEffect, ax: Axes | None, n: str) -> Axes:
     check, facts = effect.diagnostics["placebo"], effect.facts
     start = facts["first_treated"] if facts["first_treated"] in check.table.columns else None
     ylabel = f"gap in {facts['outcome']}"
-    return draw_placebo_gaps(check.table, ax, start=start, ylabel=ylabel, title=f"{n}, {check.summary}")
+    return draw_placebo_gaps(check.table, ax, start=start, ylabel=ylabel, title=f"{_said(effect, n)}\n{check.summary}")
+
+
+def _said(effect: PlottedEffect, n: str) -> str:
+    """The answer in words, as the print has it: the average where there are several rows."""
+    table = effect.table
+    if len(table) == 1:
+        return f"effect {answer(table, effect.level)}, {n}"
+    return n
 
 
 def _unit_weights_of(effect: PlottedEffect, ax: Axes | None, n: str) -> Axes:  # noqa: ARG001 - called as the others are

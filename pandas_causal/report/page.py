@@ -16,7 +16,8 @@ import pandas as pd
 from pandas_causal.effect.effect import Effect
 from pandas_causal.effect.summary import digits, p_text
 from pandas_causal.errors import CausalArgumentError
-from pandas_causal.report.svg import forest_svg, graph_svg
+from pandas_causal.plotting.graph_svg import graph_svg
+from pandas_causal.report.svg import forest_svg
 from pandas_causal.robustness.audit import Audit, sensitivity_check
 from pandas_causal.robustness.refits import main_rows
 from pandas_causal.robustness.refutation import Refutation, what_refuters_see

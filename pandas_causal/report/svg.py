@@ -8,14 +8,14 @@ import numpy as np
 import pandas as pd
 
 from pandas_causal.effect.summary import digits
-from pandas_causal.plotting.graph_layers import place_nodes
+from pandas_causal.plotting.canvas import folded, n_lines, row_labels
+from pandas_causal.plotting.graph_svg import svg
 
-__all__ = ["forest_svg", "graph_svg"]
+__all__ = ["forest_svg"]
 
 _WIDTH, _ROW, _LEFT, _RIGHT = 660, 26, 210, 24
 _MOST = 40
-_NODE, _LAYER, _GAP = 34, 56, 46
-_LETTER = 7.6
+_LINE = 15
 
 
 def forest_svg(table: pd.DataFrame, *, null: float = 0.0, title: str) -> str:
@@ -39,14 +39,19 @@ def forest_svg(table: pd.DataFrame, *, null: float = 0.0, title: str) -> str:
     def x(value: float) -> float:
         return _LEFT + (min(max(value, start), stop) - start) / (stop - start) * (_WIDTH - _LEFT - _RIGHT)
 
-    height = _ROW * (len(shown) + 1) + 14
+    labels = ["\n".join(folded(line, 28, 9) for line in name.split("\n")) for name in row_labels(shown.index)]
+    tall = [_ROW + _LINE * (n_lines([label]) - 1) for label in labels]
+    height = sum(tall) + _ROW + 14
     parts = [
         f'<line class="null" x1="{x(null):.1f}" x2="{x(null):.1f}" y1="6" y2="{height - _ROW:.1f}"/>',
     ]
-    for k, label in enumerate(shown.index):
-        y = _ROW * (k + 0.5) + 8
-        text = " | ".join(map(str, label)) if isinstance(label, tuple) else str(label)
-        parts.append(f'<text class="label" x="{_LEFT - 12}" y="{y + 4:.1f}">{_cut(text, 28)}</text>')
+    for k, label in enumerate(labels):
+        y = sum(tall[:k]) + tall[k] / 2 + 8
+        first = y + 4 - _LINE * (n_lines([label]) - 1) / 2
+        parts += [
+            f'<text class="label" x="{_LEFT - 12}" y="{first + _LINE * j:.1f}">{escape(line)}</text>'
+            for j, line in enumerate(label.split("\n"))
+        ]
         if not np.isfinite(estimate[k]):
             continue
         if np.isfinite([low[k], high[k]]).any():
@@ -57,82 +62,7 @@ def forest_svg(table: pd.DataFrame, *, null: float = 0.0, title: str) -> str:
         f'<text class="tick" x="{x(value):.1f}" y="{height - 6:.1f}">{escape(digits(value))}</text>'
         for value in _ticks(start, stop)
     ]
-    return _svg(parts, _WIDTH, height, title)
-
-
-def graph_svg(nodes: pd.DataFrame, edges: pd.DataFrame, *, title: str) -> str:
-    """A causal graph in layers from causes at the left to effects at the right.
-
-    Parameters
-    ----------
-    nodes : DataFrame
-        node, kind; causes before their effects.
-    edges : DataFrame
-        parent, child, kind ("directed" or "bidirected").
-    title : str
-    """
-    number = {name: k for k, name in enumerate(nodes["node"])}
-    ends = [(number[a], number[b]) for a, b in zip(edges["parent"], edges["child"], strict=True)]
-    straight = [kind == "directed" for kind in edges["kind"]]
-    arrows = [e for e, s in zip(ends, straight, strict=True) if s]
-    arcs = [e for e, s in zip(ends, straight, strict=True) if not s]
-    placed = place_nodes(len(nodes), arrows, arcs)
-    labels = [_shortened(str(name), 24) for name in nodes["node"]]
-    widths = [0.0] * placed.layers
-    for label, (layer, _) in zip(labels, placed.at, strict=True):
-        widths[int(layer)] = max(widths[int(layer)], 22 + _LETTER * len(label))
-    middles, right = [], 8.0
-    for width in widths:
-        middles.append(right + width / 2)
-        right += width + _LAYER
-    top = 40 if arcs else 14
-    middle = top + _GAP * (placed.tallest - 1) / 2 + _NODE / 2
-
-    def spot(at: tuple[float, float]) -> tuple[float, float]:
-        return middles[int(at[0])], middle + _GAP * at[1]
-
-    places = placed.at
-    half = [(22 + _LETTER * len(label)) / 2 for label in labels]
-    parts = []
-    for (a, b), route in zip(arrows, placed.routes, strict=True):
-        points = [spot(p) for p in route]
-        points[0] = _rim(points[0], points[1], half[a])
-        points[-1] = _rim(points[-1], points[-2], half[b])
-        parts.append(f'<polyline class="arrow" points="{" ".join(f"{u:.1f},{v:.1f}" for u, v in points)}"/>')
-        parts.append(_head(points[-2], points[-1]))
-    for a, b in arcs:
-        (u, v), (r, s) = spot(places[a]), spot(places[b])
-        peak = min(v, s) - 44
-        parts.append(
-            f'<path class="hidden" d="M{u:.1f},{v - _NODE / 2:.1f} Q{(u + r) / 2:.1f},{peak:.1f}'
-            f' {r:.1f},{s - _NODE / 2:.1f}"/>'
-        )
-    for label, kind, at, wide in zip(labels, nodes["kind"], placed.at, half, strict=True):
-        u, v = spot(at)
-        parts.append(
-            f'<rect class="node {escape(str(kind))}" x="{u - wide:.1f}" y="{v - _NODE / 2:.1f}" rx="6"'
-            f' width="{2 * wide:.1f}" height="{_NODE}"/>'
-            f'<text class="node-label {escape(str(kind))}" x="{u:.1f}" y="{v + 4.5:.1f}">{escape(label)}</text>'
-        )
-    width, height = right - _LAYER + 8, middle + _GAP * (placed.tallest - 1) / 2 + _NODE / 2 + 12
-    return _svg(parts, width, height, title, natural=True)
-
-
-def _rim(box: tuple[float, float], towards: tuple[float, float], half: float) -> tuple[float, float]:
-    """Where the line from the middle of a box leaves it."""
-    dx, dy = towards[0] - box[0], towards[1] - box[1]
-    scale = min(half / abs(dx) if dx else np.inf, (_NODE / 2) / abs(dy) if dy else np.inf, 1.0)
-    return box[0] + dx * scale, box[1] + dy * scale
-
-
-def _head(before: tuple[float, float], at: tuple[float, float]) -> str:
-    dx, dy = at[0] - before[0], at[1] - before[1]
-    length = float(np.hypot(dx, dy)) or 1.0
-    ux, uy = dx / length, dy / length
-    left = at[0] - 9 * ux - 4 * uy, at[1] - 9 * uy + 4 * ux
-    right = at[0] - 9 * ux + 4 * uy, at[1] - 9 * uy - 4 * ux
-    points = " ".join(f"{u:.1f},{v:.1f}" for u, v in (at, left, right))
-    return f'<polygon class="head" points="{points}"/>'
+    return svg(parts, _WIDTH, height, title)
 
 
 def _ticks(start: float, stop: float) -> list[float]:
@@ -142,20 +72,3 @@ def _ticks(start: float, stop: float) -> list[float]:
     step = float(min((m * size for m in (1, 2, 5, 10)), key=lambda s: abs(s - raw)))
     first = np.ceil(start / step) * step
     return [float(v) for v in np.round(np.arange(first, stop, step) / step) * step]
-
-
-def _shortened(text: str, most: int) -> str:
-    half = (most - 3) // 2
-    return text if len(text) <= most else f"{text[:half]}...{text[-half:]}"
-
-
-def _cut(text: str, most: int) -> str:
-    return escape(_shortened(text, most))
-
-
-def _svg(parts: list[str], width: float, height: float, title: str, *, natural: bool = False) -> str:
-    size = f' style="max-width:{width:.0f}px"' if natural else ""
-    return (
-        f'<svg viewBox="0 0 {width:.0f} {height:.0f}" role="img" aria-label="{escape(title)}"{size}>'
-        f"<title>{escape(title)}</title>{''.join(parts)}</svg>"
-    )

@@ -23,7 +23,9 @@ def effect():
 
 def test_every_check_is_there_and_computed(effect):
     names = ["inference", "bandwidths", "mass_points", "density", "placebo_cutoffs", "bandwidth_sensitivity", "donut"]
-    assert [*names, "power", "covariates", "bins", "polynomial", "density_curve"] == list(effect.diagnostics)
+    assert [*names, "power", "covariates", "bins", "local_fit", "polynomial", "density_curve"] == list(
+        effect.diagnostics
+    )
     for check in effect.diagnostics.values():
         assert len(check.table), check.summary
         assert "could not be computed" not in check.summary

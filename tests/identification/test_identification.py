@@ -436,7 +436,8 @@ def test_plot():
     assert {t.get_text() for t in ax.texts} == {"x", "m", "y", "z", "w", "u"}
     labels = {t.get_text() for t in ax.get_legend().get_texts()}
     assert labels == {"treatment", "outcome", "adjusted for", "not observed", "unobserved common cause"}
-    colours = {t.get_text(): t.get_bbox_patch().get_facecolor() for t in ax.texts}
+    boxes = [p for p in ax.patches if isinstance(p, mpl.patches.FancyBboxPatch)]
+    colours = {t.get_text(): box.get_facecolor() for t, box in zip(ax.texts, boxes, strict=True)}
     assert colours["x"] != colours["y"] != colours["z"] != colours["m"]
     assert colours["m"] == colours["w"]
     places = {t.get_text(): t.get_position() for t in ax.texts}

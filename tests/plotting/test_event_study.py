@@ -63,7 +63,7 @@ def test_did_and_event_study_draw_one_picture(frame, options):
 
 
 def test_a_picture_of_varying_bases_says_so(effect):
-    assert effect.aggregate("event").plot().get_xlabel() == (
+    assert effect.aggregate("event").plot().get_xlabel().replace("\n", " ") == (
         "periods since first treatment (before 0: each compared with the one before it)"
     )
 
@@ -78,7 +78,7 @@ def test_the_picture_follows_clusters(frame, effect):
 
 def test_the_reference_is_hollow(frame):
     ax = frame.causal.event_study(**ROLES).plot()
-    hollow = [line for line in ax.lines if line.get_marker() == "o" and line.get_markerfacecolor() == "white"]
+    hollow = [line for line in ax.lines if line.get_marker() == "o" and line.get_markerfacecolor() == "#ffffff"]
     assert len(hollow) == 1
     assert (hollow[0].get_xdata()[0], hollow[0].get_ydata()[0]) == (-1, 0)
 

@@ -39,6 +39,6 @@ def test_curves_of_rankings(kind):
     skipped = 4 if kind == "toc" else 0
     np.testing.assert_allclose(line.get_ydata(), table[kind].to_numpy()[skipped:])
     assert [text.get_text() for text in ax.get_legend().get_texts()][:2] == ["one", "two"]
-    assert effect.plot().get_ylabel() == "effect of those treated, beyond the mean"
+    assert effect.plot().get_ylabel().replace("\n", " ") == "effect of those treated, beyond the mean"
     with pytest.raises(CausalArgumentError, match="'toc', 'qini', 'gain'"):
         uplift(table, kind="roc")

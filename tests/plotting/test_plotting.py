@@ -3,16 +3,18 @@
 import importlib
 import subprocess
 import sys
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
 import pytest
 
 import pandas_causal
+from pandas_causal import plotting
 from pandas_causal.errors import CausalArgumentError, MissingDependencyError
 from pandas_causal.plotting import forest, love, overlap, plot_effect
-from pandas_causal.plotting.canvas import axes, row_labels
-from pandas_causal.plotting.colours import BLUE, OKABE_ITO, VERMILLION
+from pandas_causal.plotting.canvas import axes, interval_words, row_labels
+from pandas_causal.plotting.colours import BLUE, OKABE_ITO, VERMILLION, looks_of_groups
 from tests.effect.examples import make, welch_effect
 
 matplotlib = pytest.importorskip("matplotlib", reason="pictures are drawn")
@@ -134,7 +136,18 @@ def test_very_many_rows_are_thinned_evenly_and_said_to_be():
     assert drawn[-1].tolist() == [9_999, 10_000]
     assert np.array_equal(drawn[:, 0] + 1, drawn[:, 1])
     assert np.diff(drawn[:, 1]).max() <= 6
-    assert ax.get_ylabel() == "10,000 rows, sorted by estimate (2,000 drawn, evenly by rank)"
+    assert ax.get_ylabel().split() == [
+        "10,000",
+        "rows,",
+        "sorted",
+        "by",
+        "estimate",
+        "(2,000",
+        "drawn,",
+        "evenly",
+        "by",
+        "rank)",
+    ]
 
 
 def test_comparison_names_fit_and_row_and_n():
@@ -153,13 +166,94 @@ def make_two():
     return make(pd.Series([1.0, 2.0], index=["low", "high"]), Variance(np.array([1.0, 1.0])), "two rows", 4)
 
 
-def test_long_names_keep_both_ends():
-    short, long = row_labels(pd.Index(["age", "a covariate with a very long name, level 17"]))
+def test_long_names_are_wrapped_whole():
+    short, long, joined = row_labels(
+        pd.Index(["age", "a covariate with a very long name, level 17", "income_before_treatment_in_thousands_of_1975"])
+    )
     assert short == "age"
-    assert long.startswith("a covariate")
-    assert long.endswith("level 17")
-    assert len(long) <= 34
+    assert long == "a covariate with a very long name,\nlevel 17"
+    assert joined == "income_before_treatment_in_\nthousands_of_1975"
     assert row_labels(pd.MultiIndex.from_tuples([("a", 1)])) == ["a | 1"]
+
+
+ALIKE = (
+    [f"the long name of one and the same programme, offered in region {where}, to men" for where in ("north", "south")],
+    ["x" * 200 + "a" + "y" * 200, "x" * 200 + "b" + "y" * 200],
+    [f"{'x' * 90}{a}{'y' * 400}{b}{'y' * 90}" for a, b in ("ac", "ad", "by")],
+    ["word " * 60 + "a" + " word" * 60, "word " * 60 + "b" + " word" * 60, "word"],
+    [1, "1"],
+    [("a | b", "c"), ("a", "b | c")],
+)
+
+
+@pytest.mark.parametrize("names", ALIKE, ids=range(len(ALIKE)))
+def test_labels_of_different_rows_differ(names):
+    labels = row_labels(pd.Index(names, dtype=object, tupleize_cols=False))
+    assert len(set(labels)) == len(names)
+    assert all(label.count("\n") <= 3 for label in labels)
+    assert all(len(line) <= 34 for label in labels for line in label.split("\n"))
+
+
+def test_rows_of_one_name_keep_it():
+    assert row_labels(pd.Index(["a", "a"])) == ["a", "a"]
+
+
+TWINS = ALIKE[0]
+
+
+def rows_of_twins(**columns):
+    return pd.DataFrame({"estimate": [1.0, 2.0], "conf_low": 0.0, "conf_high": 3.0, **columns}, index=TWINS)
+
+
+def draw_bounds_of_twins():
+    ends = pd.concat({"lower": rows_of_twins(), "upper": rows_of_twins()}).swaplevel()
+    return plotting.bounds(ends)
+
+
+PICTURES_OF_TWINS = {
+    "forest": lambda: forest(rows_of_twins()),
+    "forest, n": lambda: forest(rows_of_twins(n_obs=[5, 6])),
+    "love": lambda: love(pd.DataFrame({"contrast": "1 - 0", "smd_before": [0.1, 0.2]}, index=TWINS)),
+    "bars": lambda: plotting.bars(rows_of_twins()),
+    "waterfall": lambda: plotting.waterfall(pd.DataFrame({"attribution": [1.0, 2.0]}, index=TWINS)),
+    "bounds": draw_bounds_of_twins,
+    "unit_weights": lambda: plotting.unit_weights(pd.DataFrame({"unit": [0.4, 0.6]}, index=TWINS)),
+    "overlap": lambda: overlap(histogram({name: [1] * 4 for name in [*TWINS, "c"]}, of=[*TWINS, "c"])),
+    "contrasts": lambda: love(differences(contrasts=TWINS)),
+    "group_time": lambda: plotting.group_time(cells_of_twins()),
+    "trends": lambda: plotting.trends(trends_of_twins()),
+    "uplift": lambda: plotting.uplift(dict.fromkeys(TWINS, curve())),
+    "graph": lambda: plotting.graph(
+        pd.DataFrame({"node": TWINS, "kind": "observed"}),
+        pd.DataFrame({"parent": TWINS[:1], "child": TWINS[1:], "kind": "directed"}),
+    ),
+}
+
+
+def cells_of_twins():
+    index = pd.MultiIndex.from_tuples([(name, 1, 0) for name in TWINS], names=["cohort", "time", "event"])
+    return pd.DataFrame({"estimate": [1.0, 2.0], "conf_low": 0.0, "conf_high": 3.0}, index=index)
+
+
+def trends_of_twins():
+    return pd.DataFrame({"cohort": TWINS, "time": 1, "mean": 1.0, "treated": False})
+
+
+def curve():
+    index = pd.Index(np.linspace(0.1, 1, 10), name="share")
+    return pd.DataFrame({"toc": 1.0, "toc_low": 0.0, "toc_high": 2.0}, index=index)
+
+
+@pytest.mark.parametrize("picture", PICTURES_OF_TWINS)
+@pytest.mark.parametrize("width", [None, 3])
+def test_no_picture_gives_two_rows_one_label(picture, width, monkeypatch):
+    if width:
+        small = plt.figure(figsize=(width, 2)).add_subplot
+        monkeypatch.setattr(plt, "subplots", lambda **_: (None, small()))
+    ax = PICTURES_OF_TWINS[picture]()
+    legend = [] if ax.get_legend() is None else ax.get_legend().get_texts()
+    texts = [t.get_text() for t in (*ax.get_yticklabels(), *legend, *ax.texts)]
+    assert sum("north" in t.replace("\n", " ") for t in texts)
 
 
 # -- overlap ----------------------------------------------------------------------------------------------------------
@@ -238,7 +332,7 @@ def test_covariates_are_sorted_by_the_difference_before():
     assert stage(ax, "1 - 0, after").get_xydata().tolist() == [[0.01, 1], [-0.02, 3], [0.03, 2]]
     assert legend_texts(ax) == ["before weighting", "after weighting"]
     assert to_hex(stage(ax, "1 - 0, before").get_color()).upper() == VERMILLION
-    assert stage(ax, "1 - 0, before").get_markerfacecolor() == "white"
+    assert stage(ax, "1 - 0, before").get_markerfacecolor() == "#ffffff"
     assert to_hex(stage(ax, "1 - 0, after").get_markerfacecolor()).upper() == BLUE
     dashed = [line.get_xdata()[0] for line in ax.lines if line.get_linestyle() == "--"]
     assert dashed == [-0.1, 0.1]
@@ -285,7 +379,7 @@ def test_of_many_covariates_the_worst_are_drawn_and_said_to_be():
     )
     ax = love(table)
     assert list(tick_labels(ax)) == [f"x{k}" for k in range(89, 49, -1)]
-    assert ax.get_xlabel().endswith("(worst 40 of 90 covariates)")
+    assert ax.get_xlabel().replace("\n", " ").endswith("(worst 40 of 90 covariates)")
 
 
 # -- Effect.plot ------------------------------------------------------------------------------------------------------
@@ -392,3 +486,92 @@ def test_failure_inside_matplotlib_is_not_hidden(monkeypatch):
 def test_importing_the_pictures_does_not_import_matplotlib():
     code = "import sys, pandas_causal.plotting; sys.exit('matplotlib' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+# -- small panels -----------------------------------------------------------------------------------------------------
+
+SIX = ["control", *(f"a long name of a programme in the {where}" for where in ("north", "south")), "d", "e", "f"]
+
+
+def six_contrasts():
+    index = pd.Index([f"{name} - control" for name in SIX[1:]])
+    table = pd.DataFrame({"estimate": [1.0, 2, 3, 4, 5]}, index=index)
+    return table.assign(conf_low=table["estimate"] - 1, conf_high=table["estimate"] + 1)
+
+
+def cohorts():
+    rows = [(2000 + c, 1995 + p, c + p, p >= c + 5) for c in range(12) for p in range(20)]
+    return pd.DataFrame(rows, columns=["cohort", "time", "mean", "treated"])
+
+
+SMALL = {
+    "forest": lambda ax: forest(six_contrasts(), ax, xlabel="average treatment effect (ATE) of arm on y", title=SAID),
+    "overlap": lambda ax: overlap(
+        histogram({name: [1, 2, 2, 1] for name in SIX}, of=SIX), ax, treatment="arm", title=SAID
+    ),
+    "love": lambda ax: love(differences(contrasts=list(six_contrasts().index)), ax, title=SAID),
+    "love, one": lambda ax: love(differences(), ax, title=SAID),
+    "bars": lambda ax: plotting.bars(six_contrasts(), ax, title=SAID),
+    "trends": lambda ax: plotting.trends(cohorts(), ax, title=SAID),
+}
+SAID = "n = 12,345, one-sided 95% intervals"
+
+
+@pytest.mark.parametrize("size", [(3, 2), (9, 2.4), (6.8, 5)], ids=str)
+@pytest.mark.parametrize("picture", SMALL)
+def test_nothing_is_cut_or_lies_on_something_else(picture, size):
+    figure, axs = plt.subplots(1, 3 if size[0] == 9 else 1, figsize=size, squeeze=False)
+    for ax in axs[0]:
+        SMALL[picture](ax)
+    figure.canvas.draw()
+    whole, renderer = figure.bbox, figure.canvas.get_renderer()
+    for ax in axs[0]:
+        title = ax._left_title.get_window_extent(renderer)
+        low, high = ax.get_ylim()
+        names = [t.get_window_extent(renderer) for t in ax.get_yticklabels() if low <= t.get_position()[1] <= high]
+        legend = ax.get_legend()
+        boxes = [title, ax.xaxis.label.get_window_extent(renderer), *names]
+        boxes += [t.get_window_extent(renderer) for t in legend.get_texts()] if legend else []
+        for box in boxes:
+            assert box.x0 >= whole.x0 - 1
+            assert box.x1 <= whole.x1 + 1
+            assert box.y0 >= whole.y0 - 1
+            assert box.y1 <= whole.y1 + 1
+        names = sorted(names, key=lambda box: box.y0)
+        assert all(a.y1 <= b.y0 + 1.5 for a, b in pairwise(names))
+        assert ax.bbox.height > 0.15 * whole.height
+        if legend:  # the letters of the title end above those of the legend, or before them
+            lines = ax.get_title(loc="left").rstrip("\n").count("\n") + 1
+            written = title.y1 - lines * title.height / (ax.get_title(loc="left").count("\n") + 1)
+            first = min((t.get_window_extent(renderer) for t in legend.get_texts()), key=lambda box: -box.y1)
+            assert first.y1 <= written + 2 or first.x0 >= title.x1 or first.x0 >= ax.bbox.x1 or first.y1 <= title.y0 + 1
+
+
+def test_groups_never_look_alike():
+    for n in (1, 6, 7, 12, 40):
+        looks = looks_of_groups(n, "#000000")
+        assert len({look.colour for look in looks}) == n
+    ax = plotting.trends(cohorts())
+    assert legend_texts(ax) == [str(2000 + c) for c in range(12)]
+    lines = [line for line in ax.lines if not line.get_label().startswith("_")]
+    assert len({line.get_color() for line in lines}) == 12
+
+
+@pytest.mark.parametrize("picture", SMALL)
+def test_dark_styles_lose_nothing(picture):
+    with plt.style.context("dark_background"):
+        ax = SMALL[picture](plt.figure().add_subplot())
+    colours = [line.get_color() for line in ax.lines] + [t.get_color() for t in (*ax.texts, *ax.get_yticklabels())]
+    assert not {to_hex(c) for c in colours} & {"#000000", "#333333"}
+    assert "#ffffff" not in {to_hex(line.get_markerfacecolor()) for line in ax.lines if line.get_marker() in "os^Dv"}
+
+
+def test_intervals_that_do_not_exist_are_not_in_the_title():
+    none = THREE.assign(conf_low=np.nan, conf_high=np.nan)
+    assert interval_words(none, 0.95) == ""
+    assert interval_words(THREE, 0.9) == ", 90% intervals"
+
+
+def test_numbers_and_dates_are_named_by_their_level():
+    index = pd.MultiIndex.from_tuples([(2004, pd.Timestamp("2006-01-01"), "a")], names=["cohort", "time", "arm"])
+    assert row_labels(index) == ["cohort 2004 | time 2006-01-01 | a"]
