@@ -205,13 +205,13 @@ class RegressionDiscontinuity(CausalEstimator):
             raise CausalArgumentError(
                 f"bandwidth={self.bandwidth!r} is not known; use a number, (left, right), or one of {list(SELECTORS)}"
             )
-        q = self.order + 1 if self.bias_order is None else self.bias_order
-        orders = (self.derivative, self.order, q)
+        orders = [v for v in (self.derivative, self.order, self.bias_order) if v is not None]
         whole = all(isinstance(v, int | np.integer) and not isinstance(v, bool) for v in orders)
+        q = (self.order + 1 if self.bias_order is None else self.bias_order) if whole else 0
         if not whole or not 0 <= self.derivative <= self.order < q <= 8:
             raise CausalArgumentError(
                 "orders are whole numbers with derivative <= order < bias_order <= 8; got"
-                f" derivative={self.derivative!r}, order={self.order!r}, bias_order={q!r}"
+                f" derivative={self.derivative!r}, order={self.order!r}, bias_order={q if whole else self.bias_order!r}"
             )
 
     def _setting(self, sample: RunningSample) -> LocalPolynomialSetting:

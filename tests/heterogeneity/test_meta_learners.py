@@ -175,7 +175,7 @@ def test_the_question():
     with pytest.raises(CausalArgumentError, match="cate needs covariates="):
         FRAME.causal.cate(treatment="t", outcome="y")
     with pytest.raises(CausalArgumentError, match="learner|use one of"):
-        FRAME.causal.cate(treatment="t", outcome="y", covariates=["a"], learner="forest")
+        FRAME.causal.cate(treatment="t", outcome="y", covariates=["a"], learner="trees")
     with pytest.raises(CausalArgumentError, match="has no effect for every row"):
         FRAME.causal.cate(treatment="t", outcome="y", covariates=["a"], learner=AIPW(**MODELS))
     with pytest.raises(CausalArgumentError, match="one outcome"):

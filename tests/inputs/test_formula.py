@@ -196,9 +196,9 @@ def test_a_randomised_comparison_without_adjustment_ignores_it(frame):
 def test_every_estimator_on_arms_has_the_setting():
     on_arms = [cls for cls in all_estimators() if issubclass(cls, ArmComparison)]
     assert len(on_arms) > 8
-    # a curve over doses, or over quantiles, has not: its covariates are columns
+    # a curve over doses, or over quantiles, has not: its covariates are columns; nor has a stack, whose learners may
     without = {cls.__name__ for cls in on_arms if "formula" not in cls().get_params()}
-    assert without == {"DoseResponse", "QuantileEffects"}
+    assert without == {"DoseResponse", "QuantileEffects", "LocalQuantileEffects", "CausalStack"}
 
 
 def test_without_formulaic_the_extra_is_named(frame, monkeypatch):
