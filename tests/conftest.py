@@ -24,9 +24,11 @@ def no_figure_stays():
         sys.modules["matplotlib.pyplot"].close("all")
 
 
-# The contract of these is in code that they share with one that the fast tests run: DRLearner, LinearDML, CausalForest.
+# The contract of these is in code that they share with one that the fast tests run: DRLearner, LinearDML, CausalForest,
+# AIPW, EntropyBalancing.
 RELATIVES = re.compile(
-    r"\b(SLearner|TLearner|XLearner|RLearner|NonparametricDML|KernelDML|SparseDML|CausalStack|UpliftForest)(Twin)?\b"
+    r"\b(SLearner|TLearner|XLearner|RLearner|NonparametricDML|KernelDML|SparseDML|CausalStack|UpliftForest|DoubleML|TMLE"
+    r"|StableBalancing)(Twin)?\b"
 )
 
 

@@ -355,7 +355,7 @@ def determines(x: pd.Series[Any], codes: Codes, cluster: Codes | None = None) ->
     """How a covariate reproduces the treatment exactly: by a threshold, or by groups of at least 5 rows."""
     two = int(codes.max()) == 1
     if two and is_numeric(x):
-        threshold = _threshold(as_float(x[:_FIRST]), codes[:_FIRST])
+        threshold = _threshold(as_float(x.iloc[:_FIRST]), codes[:_FIRST])
         if threshold is not None and len(x) > _FIRST:
             threshold = _threshold(as_float(x), codes)
         if threshold is not None and not np.isnan(threshold):

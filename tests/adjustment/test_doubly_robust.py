@@ -308,6 +308,7 @@ def test_bounds_of_propensities_follow_the_rows():
     assert AIPW(clip=0.2).fit(X, y, treatment=d).propensity_.min() == pytest.approx(0.2)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:ridge and boosting alone")
 def test_members_that_are_found_out_on_some_rows_leave_the_honest_error_as_it_is(monkeypatch):
     X, y, d = curved(3, n=1_600)

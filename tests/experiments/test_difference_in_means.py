@@ -686,6 +686,7 @@ def test_bootstrap_keeps_clusters_whole():
     assert rows.std_error < 0.5 * clustered.std_error
 
 
+@pytest.mark.slow
 def test_bootstrap_is_the_same_for_any_number_of_jobs():
     one, two = (boot(DifferenceInMeans(adjustment="lin"), {}, n_draws=24, n_jobs=j) for j in (1, 2))
     np.testing.assert_array_equal(one.uncertainty.replicates, two.uncertainty.replicates)

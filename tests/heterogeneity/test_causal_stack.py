@@ -82,6 +82,7 @@ def test_several_arms_clusters_weights_categories_and_the_default_learners():
     assert "clustered by site" in model.effect().std_error_method
 
 
+@pytest.mark.slow
 def test_the_table_of_learners_has_both_scores():
     table = compare_learners(LEARNERS, X, Y, treatment="t", cv=2, **MODELS)
     assert table.columns.tolist() == ["r_score", "dr_score", "outcome_skill", "spread_of_effects"]

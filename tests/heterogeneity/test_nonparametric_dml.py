@@ -90,6 +90,7 @@ def test_kernels():
     assert median_distance(np.array([[0.0], [1.0], [3.0]])) == 2.0
 
 
+@pytest.mark.slow
 @both
 def test_weights_and_clusters(cls):
     frame = waves(400).assign(w=1.0 + np.arange(400) % 2, site=np.arange(400) // 8)

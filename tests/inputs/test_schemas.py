@@ -154,3 +154,9 @@ def test_thresholds_are_found_beyond_the_rows_that_are_looked_at_first(sort):
     assert "separates the arms at one threshold" in determines(values, codes)
     values[2_900] = 5.0 if codes[2_900] == 0 else -5.0
     assert determines(values, codes) is None
+
+
+def test_thresholds_are_looked_for_by_position_whatever_the_labels():
+    codes = np.arange(3_000) % 2
+    values = pd.Series(np.where(codes == 1, 5.0, 4.0) + np.linspace(0, 0.5, 3_000), index=np.arange(3_000)[::-1] + 0.5)
+    assert "separates the arms at one threshold" in determines(values, codes)

@@ -218,6 +218,7 @@ def test_linear_gaussian_effect_is_the_product_of_two_slopes():
     assert abs(effect.estimate - 0.9) < 4 * effect.std_error
 
 
+@pytest.mark.slow
 def test_what_the_result_says():
     X, y, effects = front_door(np.random.default_rng(5), 3_000, arms=3)
     fit = FrontDoor().fit(X[["x", "d", "m1", "m2"]], y, treatment="d", mediators=["m1", "m2"])
