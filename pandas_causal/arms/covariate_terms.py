@@ -85,8 +85,8 @@ class CovariateTerms:
         """The t statistic of one term from sums by cluster, labels (n,) counting from 0."""
         f = self.Z[:, j] if k is None else self.Z[:, j] * self.Z[:, k]
         sums = np.bincount(labels, values * (f - target @ f))
-        G = len(sums)
-        return float(sums.sum() / np.sqrt(np.square(sums).sum() * G / (G - 1))) if G > 1 else 0.0
+        G, spread = len(sums), float(np.square(sums).sum())
+        return float(sums.sum() / np.sqrt(spread * G / (G - 1))) if G > 1 and spread > 0 else 0.0
 
     def column(self, j: int, k: int) -> Floats:
         """A product (n,), or a square."""
