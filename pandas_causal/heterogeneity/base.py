@@ -30,7 +30,7 @@ from pandas_causal.inputs.types import Covariates, Model, Outcome, RoleLike
 from pandas_causal.kernels.arrays import Floats, Positions
 from pandas_causal.models.training_rows import TrainingRows
 
-__all__ = ["MODIFIERS", "ConditionalEffects", "Residualised", "modifier_columns", "plan_of"]
+__all__ = ["MODIFIERS", "ConditionalEffects", "modifier_columns", "plan_of"]
 
 MODIFIERS: Legal = Legal(
     lambda value: value is None or (isinstance(value, list | tuple) and not isinstance(value, str)),
@@ -71,11 +71,7 @@ def modifier_columns(sample: Sample, modifiers: Sequence[Any] | None, setting: s
     return np.array(list(dict.fromkeys(out)), dtype=np.intp)
 
 
-class Residualised(ArmComparison):
-    """Base of estimators that take arms or numbers, and clusters with either."""
-
-
-class ConditionalEffects(Residualised):
+class ConditionalEffects(ArmComparison):
     """Base of estimators of an effect for every row.
 
     A subclass's ``fit`` stores ``effect_`` (the average) and ``_sample``, and writes :meth:`_predicted` and, where its

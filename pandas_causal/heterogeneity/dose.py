@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
+from pandas_causal.arms.base import ArmComparison
 from pandas_causal.arms.estimands import EstimandPlan
 from pandas_causal.arms.sample import Sample
 from pandas_causal.effect.check import Check
@@ -24,7 +25,6 @@ from pandas_causal.errors import (
     StandardErrorWarning,
     warn,
 )
-from pandas_causal.heterogeneity.base import Residualised
 from pandas_causal.inference.influence import Influence
 from pandas_causal.inference.local_curves import local_curve, rule_of_thumb_bandwidth
 from pandas_causal.inputs.encoding import EveryLevel
@@ -62,7 +62,7 @@ def residual_density(u: Floats, at: Floats) -> Floats:
     return np.interp(at, centre, smooth, left=0.0, right=0.0)
 
 
-class DoseResponse(Residualised):
+class DoseResponse(ArmComparison):
     r"""Mean outcome as a function of a treatment that is a number, doubly robust, and its derivative.
 
     The pseudo-outcome :math:`\frac{Y - \mu(X, A)}{\pi(A|X)} \int \pi(A|x) dP(x) + \int \mu(x, A) dP(x)` has the curve

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from sklearn.utils.validation import check_is_fitted
 
-from pandas_causal.arms.base import UNCONFOUNDED
+from pandas_causal.arms.base import UNCONFOUNDED, ArmComparison
 from pandas_causal.arms.sample import Sample
 from pandas_causal.effect.effect import Effect
 from pandas_causal.effect.estimates import Estimates
@@ -19,7 +19,6 @@ from pandas_causal.errors import CausalDataError
 from pandas_causal.heterogeneity.base import (
     MODIFIERS,
     ConditionalEffects,
-    Residualised,
     modifier_columns,
     plan_of,
 )
@@ -58,7 +57,7 @@ def training_rows(sample: Sample, *models: Model) -> TrainingRows:
 
 
 def split_residuals(
-    estimator: Residualised, sample: Sample, rng: np.random.Generator, before: Residuals | None = None
+    estimator: ArmComparison, sample: Sample, rng: np.random.Generator, before: Residuals | None = None
 ) -> Residuals:
     """Draw folds and take from outcome and treatment what models that did not see the row predict."""
     params = estimator.get_params(deep=False)
@@ -76,7 +75,7 @@ def split_residuals(
     )  # fmt: skip
 
 
-def treatment_checks(estimator: Residualised, sample: Sample, first: Residuals) -> tuple[dict[str, Any], list[str]]:
+def treatment_checks(estimator: ArmComparison, sample: Sample, first: Residuals) -> tuple[dict[str, Any], list[str]]:
     """Checks of the first split: nuisances, and the overlap of arms."""
     checks: dict[str, Any] = {}
     warned: list[str] = []
@@ -89,7 +88,7 @@ def treatment_checks(estimator: Residualised, sample: Sample, first: Residuals) 
     return checks, warned
 
 
-class DoubleML(Residualised):
+class DoubleML(ArmComparison):
     r"""Average effect in the partially linear model: the treatment's coefficient, covariates entering in any way.
 
     :math:`Y = \theta D + g(X) + \varepsilon`: outcome and treatments less their cross-fitted means given the
